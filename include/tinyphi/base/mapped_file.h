@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// A file's bytes: mapped read-only, or read whole when it is small.
+#ifndef TINYPHI_BASE_MAPPED_FILE_H_
+#define TINYPHI_BASE_MAPPED_FILE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "tinyphi/base/error.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+// Owns a read-only private mapping of a regular file; move-only, any thread
+// may read. Devices, pipes and folders are refused (CVE-2024-39721 read
+// /dev/random forever).
+class mapped_file {
+ public:
+  [[nodiscard]] static result<mapped_file> open(
+      const std::filesystem::path& path);
+
+  mapped_file(mapped_file&& other) noexcept { *this = std::move(other); }
+  mapped_file& operator=(mapped_file&& other) noexcept {
+    std::swap(bytes_, other.bytes_);
+    std::swap(path_, other.path_);
+    return *this;
+  }
+  ~mapped_file();
+
+  [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+  // Tells the system that the pages wholly inside `range`, a part of bytes(),
+  // are not needed soon. They stay readable.
+  void release(std::span<const std::byte> range) const;
+
+ private:
+  mapped_file() = default;
+  std::span<const std::byte> bytes_;
+  std::filesystem::path path_;
+};
+
+// The whole of a regular file of at most max_bytes.
+[[nodiscard]] result<std::string> read_file(const std::filesystem::path& path,
+                                            std::uint64_t max_bytes);
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/base/mapped_file.ipp"
+#endif
+
+#endif  // TINYPHI_BASE_MAPPED_FILE_H_

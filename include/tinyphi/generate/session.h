@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// Tokens in, logits out: one sequence run by hand, for research, tests and the
+// `logits` command.
+#ifndef TINYPHI_GENERATE_SESSION_H_
+#define TINYPHI_GENERATE_SESSION_H_
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "tinyphi/base/cancel.h"
+#include "tinyphi/base/error.h"
+#include "tinyphi/model/model.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+// Owns one sequence of a model, its cache and its threads. One thread at a
+// time.
+class session {
+ public:
+  // length_limit: the longest the sequence will get; it fixes longrope's
+  // factor set and bounds the cache. At most the model's context.
+  [[nodiscard]] static result<session> create(model m, std::size_t length_limit,
+                                              int n_threads = 0);
+
+  // Runs tokens behind what is already there; returns logits [n][vocab_size]
+  // after each of them, valid until the next call.
+  [[nodiscard]] result<std::span<const float>> run(
+      std::span<const token_id> tokens, const stop_condition& stop = {});
+
+  [[nodiscard]] std::size_t length() const;
+  // See forward_scratch::trace.
+  [[nodiscard]] forward_scratch& scratch();
+
+ private:
+  struct state;
+  explicit session(std::shared_ptr<state> s) : state_(std::move(s)) {}
+  std::shared_ptr<state> state_;
+};
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/generate/session.ipp"
+#endif
+
+#endif  // TINYPHI_GENERATE_SESSION_H_

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+// The engine as one object file, for TINYPHI_HEADER_ONLY=0; the kernels are in
+// impl_kernels.cpp, so that the two build in parallel.
+#undef TINYPHI_HEADER_ONLY
+#define TINYPHI_HEADER_ONLY 0
+#include "tinyphi/base/json.ipp"
+#include "tinyphi/base/mapped_file.ipp"
+#include "tinyphi/base/parallel.ipp"

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+// Everything that runs per SIMD target: plain functions over pointers and
+// ranges, for one core. They know no model and no threads, allocate nothing
+// and cannot fail. reference.h holds a scalar twin of each: the specification.
+//
+// Order of sums: every result element is computed in an order that depends
+// only on its own row (and, for attention, on absolute key positions), never on
+// how many tokens or rows a call covers. So one row or many, one thread or
+// several give the same bits on one target.
+#ifndef TINYPHI_KERNELS_KERNELS_H_
+#define TINYPHI_KERNELS_KERNELS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "tinyphi/config.h"
+#include "tinyphi/tensor/packed.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+// ---- Activations of the integer path
+
+// Tokens per tile. 2 x 12 accumulators of 16 lanes fill AVX-512's registers
+// (kernels.md §4.3); narrower targets walk a tile in parts.
+inline constexpr std::size_t tile_tokens = 12;
+inline constexpr std::size_t group_size = 32;  // columns per scale
+
+// m rows of activations, rounded to int8 per group of 32 columns. Tile i holds
+// tokens [12 i, 12 i + n) with n = 12, or what is left in the last tile:
+//   q     per tile [cols/4][n][4] int8
+//   scale per tile [cols/32][n]   f32: x = scale * q, scale = max|x| / 127
+//   sum   per tile [cols/32][n]   int32: sum of the group's q
+// Tile i starts at token offset 12 i times cols (q) or cols/32 (scale, sum).
+struct q8_activations {
+  std::size_t m = 0;
+  std::size_t cols = 0;         // multiple of 32
+  std::int8_t* q = nullptr;     // m * cols
+  float* scale = nullptr;       // m * cols / 32
+  std::int32_t* sum = nullptr;  // m * cols / 32
+};
+
+// Rounds tokens [begin, end) of x [m][cols] (row stride x_stride) into `out`.
+void quantize_q8(const float* x, std::size_t x_stride, std::size_t begin,
+                 std::size_t end, const q8_activations& out);
+
+// ---- Matrix products: out[t][r] = sum_k w[r][k] x[t][k]
+
+// Rows of strips [strip_begin, strip_end), all m tokens; out row stride
+// out_stride >= rows. Rows past w.rows are not written. w: any type; x f32.
+void matmul_f32(const packed_matrix& w, std::size_t strip_begin,
+                std::size_t strip_end, const float* x, std::size_t x_stride,
+                std::size_t m, float* out, std::size_t out_stride);
+
+// The same with integer dot products, exact inside each group of 32 columns;
+// group sums are scaled and added in f32 in order of k. w: Q8_0 or Q4_0.
+void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
+               std::size_t strip_end, const q8_activations& x, float* out,
+               std::size_t out_stride);
+
+// ---- Norms, positions, activations; in and out may be the same
+
+// out = x / sqrt(mean(x^2) + eps) * weight
+void rms_norm(const float* x, const float* weight, float eps, std::size_t n,
+              float* out);
+// out = (x - mean) / sqrt(variance + eps) * weight + bias
+void layer_norm(const float* x, const float* weight, const float* bias,
+                float eps, std::size_t n, float* out);
+// NeoX-style rotation of the first 2 * half elements of one head in place:
+// (x[i], x[i + half]) by angle i, cos and sin hold `half` values each.
+void rope(float* x, const float* cos, const float* sin, std::size_t half);
+// out[i] = up[i] * gate[i] / (1 + exp(-gate[i]))
+void swiglu(const float* gate, const float* up, std::size_t n, float* out);
+// Phi-3-small (engine.md §5.9). x holds 2 n values: even ones a, odd ones b;
+// a clipped from above to limit, b to [-limit, limit], infinities pass;
+// out[i] = a / (1 + exp(-1.702 a)) * (b + 1). out must not overlap x.
+void gegelu(const float* x, float limit, std::size_t n, float* out);
+// x += y
+void add(float* x, const float* y, std::size_t n);
+
+// ---- Attention over paged keys and values
+
+inline constexpr std::size_t page_tokens = 16;
+
+struct key_range {
+  std::uint32_t begin = 0, end = 0;  // positions [begin, end)
+};
+
+// One key/value head's part of every page: position p is slot p % 16 of page
+// p / 16. K at pages[i] + k_offset: [head_dim][16]; V at pages[i] + v_offset:
+// [16][head_dim]. Type f32 or f16. Pages outside the ranges may be null.
+struct kv_view {
+  std::byte* const* pages = nullptr;
+  std::size_t k_offset = 0, v_offset = 0;  // bytes
+  std::size_t head_dim = 0;
+  dtype type = dtype::f32;
+};
+
+// Stores one position's key and value ([head_dim] each).
+void store_kv(const kv_view& kv, std::size_t position, const float* k,
+              const float* v);
+
+// out[r] = softmax_p(scale * q[r] . K[p]) V over the positions in `ranges`
+// (ascending, disjoint, at least one position in all), for n_rows query rows
+// that share the ranges; strides are between rows. Online softmax in f32, page
+// by page.
+void attend(const kv_view& kv, const key_range* ranges, std::size_t n_ranges,
+            float scale, const float* q, std::size_t q_stride,
+            std::size_t n_rows, float* out, std::size_t out_stride);
+
+// ---- Targets
+
+// The SIMD target that the kernels run on, e.g. "AVX2".
+[[nodiscard]] const char* kernel_target();
+// For tests: the targets this CPU can run, as Highway's bit values, and a
+// switch to one of them (0: the best again). Process-wide, not thread-safe.
+[[nodiscard]] std::vector<std::int64_t> kernel_targets();
+void force_kernel_target(std::int64_t target);
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/kernels/kernels.ipp"
+#endif
+
+#endif  // TINYPHI_KERNELS_KERNELS_H_

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// A loaded model: weights, tokenizer, chat format, and the forward pass.
+#ifndef TINYPHI_MODEL_MODEL_H_
+#define TINYPHI_MODEL_MODEL_H_
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tinyphi/base/cancel.h"
+#include "tinyphi/base/error.h"
+#include "tinyphi/base/parallel.h"
+#include "tinyphi/model/kv_cache.h"
+#include "tinyphi/model/model_config.h"
+#include "tinyphi/text/chat_template.h"
+#include "tinyphi/text/tokenizer.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+struct load_options {
+  // Compute with f32 activations and an f32 cache instead of int8 blocks and
+  // f16: the reference that is compared with Hugging Face.
+  bool exact = false;
+  // Quantize float weights to q8_0 or q4_0 while loading; nothing: as stored.
+  std::optional<dtype> quantize;
+  int n_threads = 0;  // for loading; 0: available_threads()
+  stop_condition stop;
+  // Called on the loading thread with the share done, 0 to 1.
+  std::function<void(double)> progress;
+};
+
+// Some tokens of one sequence, to be run in one go behind what its cache
+// already holds.
+struct batch_run {
+  kv_sequence* kv = nullptr;
+  std::span<const token_id> tokens;
+  bool long_factors = false;  // longrope's long set, for the whole sequence
+  std::size_t n_logits = 1;   // logits wanted for the last n tokens
+};
+
+struct model_weights;  // weights.h
+
+// Buffers of a forward pass, grown as needed; one per driver.
+class forward_scratch {
+ public:
+  forward_scratch();
+  ~forward_scratch();
+  forward_scratch(forward_scratch&&) noexcept;
+  forward_scratch& operator=(forward_scratch&&) noexcept;
+
+  // For tests: called after the embedding (layer 0) and after decoder layer L
+  // with the residual stream [tokens][hidden].
+  std::function<void(std::size_t layer, std::span<const float>)> trace;
+
+  struct buffers;
+  std::unique_ptr<buffers> b;
+};
+
+// An immutable shared handle; copies are the same model. Any thread may use
+// one; forward is called by one driver per (team, scratch, sequences).
+class model {
+ public:
+  // A GGUF file or a Hugging Face folder, its tokenizer included.
+  [[nodiscard]] static result<model> load(const std::filesystem::path& path,
+                                          const load_options& options = {});
+  // Random weights of a shape, for measuring speed without a download;
+  // seeded, so equal calls give equal models. It has no tokenizer.
+  [[nodiscard]] static result<model> random(const model_config& config,
+                                            dtype type, std::uint64_t seed,
+                                            const load_options& options = {});
+
+  [[nodiscard]] const model_config& config() const;
+  [[nodiscard]] bool exact() const;
+  // The cache's element type that goes with the mode: f32 exact, else f16.
+  [[nodiscard]] dtype kv_type() const {
+    return exact() ? dtype::f32 : dtype::f16;
+  }
+  [[nodiscard]] const std::filesystem::path& path() const;
+  [[nodiscard]] std::size_t weight_bytes() const;
+
+  // Null if the files hold none (random shapes, weights-only folders).
+  [[nodiscard]] const tinyphi::tokenizer* tokenizer() const;
+  // The chat format, or why there is none.
+  [[nodiscard]] const result<tinyphi::chat_format>& chat_format() const;
+  // Tokens that end an answer: the file's own set and, for a known chat
+  // format, its end-of-turn markers (engine.md §5.7).
+  [[nodiscard]] const std::vector<token_id>& stop_ids() const;
+
+  // True if a sequence of `length` tokens needs longrope's long factors.
+  [[nodiscard]] bool needs_long_factors(std::size_t length) const;
+
+  // Runs all batches through all layers and stores their keys and values.
+  // Returns logits [sum of n_logits][vocab_size], in the order of the runs, in
+  // `scratch`, valid until the next call; rows of ids that do not exist are
+  // -inf. Polls `stop` between layers: on an error no sequence has advanced.
+  // Token ids must be below vocab_size (checked: invalid_argument).
+  [[nodiscard]] result<std::span<const float>> forward(
+      std::span<const batch_run> runs, team& threads, forward_scratch& scratch,
+      const stop_condition& stop = {}) const;
+
+ private:
+  explicit model(std::shared_ptr<const model_weights> w) : w_(std::move(w)) {}
+  std::shared_ptr<const model_weights> w_;
+};
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/model/model.ipp"
+#endif
+
+#endif  // TINYPHI_MODEL_MODEL_H_

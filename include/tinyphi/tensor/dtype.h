@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// Element types of stored tensors: names, block sizes, GGUF ids.
+#ifndef TINYPHI_TENSOR_DTYPE_H_
+#define TINYPHI_TENSOR_DTYPE_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "tinyphi/config.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+enum class dtype : std::uint8_t { f32, f16, bf16, q8_0, q4_0 };
+
+struct dtype_info {
+  dtype type;
+  std::string_view name;     // as GGUF tools print it
+  std::uint32_t gguf_id;     // ggml_type in ggml.h
+  std::uint32_t block_size;  // elements per block along a row
+  std::uint32_t block_bytes;
+};
+
+inline constexpr std::array<dtype_info, 5> dtypes{{
+    {dtype::f32, "F32", 0, 1, 4},
+    {dtype::f16, "F16", 1, 1, 2},
+    {dtype::bf16, "BF16", 30, 1, 2},
+    {dtype::q8_0, "Q8_0", 8, 32, 34},
+    {dtype::q4_0, "Q4_0", 2, 32, 18},
+}};
+
+[[nodiscard]] constexpr const dtype_info& info(dtype type) {
+  return dtypes[static_cast<std::size_t>(type)];
+}
+[[nodiscard]] constexpr std::string_view to_string(dtype type) {
+  return info(type).name;
+}
+[[nodiscard]] constexpr bool is_quantized(dtype type) {
+  return info(type).block_size > 1;
+}
+// `name` in any letter case.
+[[nodiscard]] constexpr std::optional<dtype> parse_dtype(
+    std::string_view name) {
+  const auto lower = [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  };
+  for (const dtype_info& d : dtypes) {
+    bool same = d.name.size() == name.size();
+    for (std::size_t i = 0; same && i < name.size(); ++i) {
+      same = lower(d.name[i]) == lower(name[i]);
+    }
+    if (same) return d.type;
+  }
+  return std::nullopt;
+}
+
+// Bytes of one row of `cols` elements; cols is a multiple of the block size.
+[[nodiscard]] constexpr std::size_t row_bytes(dtype type, std::size_t cols) {
+  return cols / info(type).block_size * info(type).block_bytes;
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_TENSOR_DTYPE_H_

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Weights as kernels want them: 16 rows interleaved ("strips"), so that a
+// vector's lanes are rows and no sum ever crosses lanes. Loss-free: every
+// layout is a permutation of the stored values (design/kernels.md §3.1).
+#ifndef TINYPHI_TENSOR_PACKED_H_
+#define TINYPHI_TENSOR_PACKED_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tinyphi/base/aligned.h"
+#include "tinyphi/base/error.h"
+#include "tinyphi/tensor/dtype.h"
+#include "tinyphi/tensor/tensor.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+inline constexpr std::size_t strip_rows = 16;
+
+// A packed [rows][cols] matrix: strips of 16 rows one after the other, rows
+// padded with zeros to whole strips. Drawn for one strip:
+//
+//   F32   cols x 64 B:            column k of rows 0..15 as f32
+//   F16   cols x 32 B:            column k of rows 0..15 as f16; BF16 likewise
+//   Q8_0  cols/32 x 544 B:        f16 d[16]; 8 units of 64 B: unit j, lane r =
+//                                 4 bytes q[4j..4j+3] of row r, each ^ 0x80
+//   Q4_0  cols/64 x 576 B:        f16 d[16] of block 0; f16 d[16] of block 1;
+//                                 4 units of block 0, 4 units of block 1: unit
+//                                 j, lane r = bytes qs[4j..4j+3] of row r (low
+//                                 nibbles k = 4j.., high nibbles k = 16+4j..)
+//
+// With an odd number of Q4_0 blocks the last one is paired with a zero block.
+struct packed_matrix {
+  dtype type = dtype::f32;
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+  aligned_array<std::byte> data;
+
+  [[nodiscard]] std::size_t n_strips() const {
+    return (rows + strip_rows - 1) / strip_rows;
+  }
+  [[nodiscard]] std::size_t strip_bytes() const;
+  [[nodiscard]] const std::byte* strip(std::size_t s) const {
+    return data.data() + s * strip_bytes();
+  }
+  [[nodiscard]] std::byte* strip(std::size_t s) {
+    return data.data() + s * strip_bytes();
+  }
+};
+
+// Bytes of one strip of `cols` columns.
+[[nodiscard]] std::size_t packed_strip_bytes(dtype type, std::size_t cols);
+
+// An all-zero matrix. Errors: out of memory; cols not a multiple of 32 for a
+// quantized type.
+[[nodiscard]] result<packed_matrix> make_packed(dtype type, std::size_t rows,
+                                                std::size_t cols);
+
+// Copies up to 16 stored rows into strip s of `to`; rows beyond n_rows stay
+// zero. rows[i] points to row_bytes(type, cols) bytes. Thread-safe for
+// different strips.
+void pack_strip(packed_matrix& to, std::size_t s, const std::byte* const* rows,
+                std::size_t n_rows);
+
+// The inverse for one row, to row_bytes(type, cols) bytes; for tests and the
+// reference.
+void unpack_row(const packed_matrix& from, std::size_t row, std::byte* to);
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/tensor/packed.ipp"
+#endif
+
+#endif  // TINYPHI_TENSOR_PACKED_H_

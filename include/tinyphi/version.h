@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_VERSION_H_
+#define TINYPHI_VERSION_H_
+
+#define TINYPHI_VERSION_MAJOR 0
+#define TINYPHI_VERSION_MINOR 1
+#define TINYPHI_VERSION_PATCH 0
+#define TINYPHI_VERSION "0.1.0"
+
+#endif  // TINYPHI_VERSION_H_
