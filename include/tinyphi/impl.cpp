@@ -6,3 +6,5 @@
 #include "tinyphi/base/json.ipp"
 #include "tinyphi/base/mapped_file.ipp"
 #include "tinyphi/base/parallel.ipp"
+#include "tinyphi/tensor/packed.ipp"
+#include "tinyphi/tensor/quant.ipp"

@@ -20,7 +20,7 @@ void dequantize_row(dtype type, std::span<const std::byte> row,
                     std::span<float> out);
 
 // The nearest row of `type`, as llama.cpp's reference quantizers round it
-// (bit-equal to PyPI's gguf 0.17); out holds row_bytes(type, x.size()) bytes.
+// (bit-equal to PyPI's gguf 0.19); out holds row_bytes(type, x.size()) bytes.
 void quantize_row(dtype type, std::span<const float> x,
                   std::span<std::byte> out);
 

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+// Every kernel of kernels.h as plain scalar code: what they compute. Tests
+// compare with it, and targets without byte vectors run it.
+#ifndef TINYPHI_KERNELS_REFERENCE_H_
+#define TINYPHI_KERNELS_REFERENCE_H_
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "tinyphi/base/half.h"
+#include "tinyphi/kernels/kernels.h"
+#include "tinyphi/tensor/packed.h"
+
+TINYPHI_NAMESPACE_BEGIN
+namespace reference {
+
+template <class T>
+[[nodiscard]] inline T load(const std::byte* from, std::size_t i) {
+  T value;
+  std::memcpy(&value, from + i * sizeof(T), sizeof(T));
+  return value;
+}
+
+// ---- Single weights of a packed matrix (layouts: packed.h)
+
+// The scale of row r's group g, Q8_0 and Q4_0.
+[[nodiscard]] inline float weight_scale(const packed_matrix& w, std::size_t r,
+                                        std::size_t g) {
+  const std::byte* strip = w.strip(r / strip_rows);
+  const std::byte* scales = w.type == dtype::q4_0
+                                ? strip + g / 2 * 576 + g % 2 * 32
+                                : strip + g * 544;
+  return to_float(load<f16>(scales, r % strip_rows));
+}
+
+// The integer weight of row r and column k, Q8_0: -128..127, Q4_0: -8..7.
+[[nodiscard]] inline int weight_int(const packed_matrix& w, std::size_t r,
+                                    std::size_t k) {
+  const std::byte* strip = w.strip(r / strip_rows);
+  const std::size_t g = k / group_size, i = k % group_size;
+  const std::size_t lane = r % strip_rows;
+  if (w.type == dtype::q8_0) {
+    const std::size_t at = (i / 4 * strip_rows + lane) * 4 + i % 4;
+    return std::to_integer<int>(strip[g * 544 + 32 + at]) - 128;
+  }
+  const std::size_t j = i % 16;
+  const std::size_t at = (j / 4 * strip_rows + lane) * 4 + j % 4;
+  const int byte =
+      std::to_integer<int>(strip[g / 2 * 576 + 64 + g % 2 * 256 + at]);
+  return (i < 16 ? byte & 15 : byte >> 4) - 8;
+}
+
+// Row r, column k of any type; exact in f32.
+[[nodiscard]] inline float weight(const packed_matrix& w, std::size_t r,
+                                  std::size_t k) {
+  const std::byte* strip = w.strip(r / strip_rows);
+  const std::size_t at = k * strip_rows + r % strip_rows;
+  switch (w.type) {
+    case dtype::f32:
+      return load<float>(strip, at);
+    case dtype::f16:
+      return to_float(load<f16>(strip, at));
+    case dtype::bf16:
+      return to_float(load<bf16>(strip, at));
+    default:
+      return weight_scale(w, r, k / group_size) *
+             static_cast<float>(weight_int(w, r, k));
+  }
+}
+
+// ---- Activations of the integer path
+
+// Where token t of x lives: its tile's arrays start at begin tokens.
+struct tile_place {
+  std::size_t begin, tokens, lane;
+};
+
+[[nodiscard]] inline tile_place place_of(const q8_activations& x,
+                                         std::size_t t) {
+  const std::size_t begin = t / tile_tokens * tile_tokens;
+  return {begin, std::min(tile_tokens, x.m - begin), t - begin};
+}
+
+// A group that holds infinities or NaN gets the scale NaN; one too small to
+// have an inverse scale rounds to zero.
+inline void quantize_q8(const float* x, std::size_t x_stride, std::size_t begin,
+                        std::size_t end, const q8_activations& out) {
+  const std::size_t groups = out.cols / group_size;
+  for (std::size_t t = begin; t < end; ++t) {
+    const tile_place at = place_of(out, t);
+    for (std::size_t g = 0; g < groups; ++g) {
+      const float* from = x + t * x_stride + g * group_size;
+      float max = 0;
+      bool finite = true;
+      for (std::size_t i = 0; i < group_size; ++i) {
+        max = std::max(max, std::fabs(from[i]));
+        finite = finite && std::isfinite(from[i]);
+      }
+      const bool zero = !finite || max < 1e-30f;
+      const float inverse = zero ? 0 : 127 / max;
+      std::int32_t sum = 0;
+      for (std::size_t i = 0; i < group_size; ++i) {
+        const std::size_t k = g * group_size + i;
+        const float q = zero ? 0 : std::nearbyint(from[i] * inverse);
+        out.q[at.begin * out.cols + (k / 4 * at.tokens + at.lane) * 4 + k % 4] =
+            static_cast<std::int8_t>(q);
+        sum += static_cast<std::int32_t>(q);
+      }
+      const std::size_t i = at.begin * groups + g * at.tokens + at.lane;
+      out.scale[i] = !finite ? std::numeric_limits<float>::quiet_NaN()
+                     : zero  ? 0
+                             : max / 127;
+      out.sum[i] = sum;
+    }
+  }
+}
+
+// ---- Matrix products
+
+inline void matmul_f32(const packed_matrix& w, std::size_t strip_begin,
+                       std::size_t strip_end, const float* x,
+                       std::size_t x_stride, std::size_t m, float* out,
+                       std::size_t out_stride) {
+  const std::size_t end = std::min(w.rows, strip_end * strip_rows);
+  for (std::size_t t = 0; t < m; ++t) {
+    for (std::size_t r = strip_begin * strip_rows; r < end; ++r) {
+      float sum = 0;
+      for (std::size_t k = 0; k < w.cols; ++k) {
+        sum += weight(w, r, k) * x[t * x_stride + k];
+      }
+      out[t * out_stride + r] = sum;
+    }
+  }
+}
+
+// The exact sum over group g of row r and token t.
+[[nodiscard]] inline std::int32_t group_sum(const packed_matrix& w,
+                                            std::size_t r,
+                                            const q8_activations& x,
+                                            std::size_t t, std::size_t g) {
+  const tile_place at = place_of(x, t);
+  std::int32_t sum = 0;
+  for (std::size_t k = g * group_size; k < (g + 1) * group_size; ++k) {
+    sum += weight_int(w, r, k) *
+           x.q[at.begin * x.cols + (k / 4 * at.tokens + at.lane) * 4 + k % 4];
+  }
+  return sum;
+}
+
+inline void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
+                      std::size_t strip_end, const q8_activations& x,
+                      float* out, std::size_t out_stride) {
+  const std::size_t groups = w.cols / group_size;
+  const std::size_t end = std::min(w.rows, strip_end * strip_rows);
+  for (std::size_t t = 0; t < x.m; ++t) {
+    const tile_place at = place_of(x, t);
+    for (std::size_t r = strip_begin * strip_rows; r < end; ++r) {
+      float sum = 0;
+      for (std::size_t g = 0; g < groups; ++g) {
+        const float scale =
+            weight_scale(w, r, g) *
+            x.scale[at.begin * groups + g * at.tokens + at.lane];
+        sum += scale * static_cast<float>(group_sum(w, r, x, t, g));
+      }
+      out[t * out_stride + r] = sum;
+    }
+  }
+}
+
+// ---- Norms, positions, activations
+
+inline void rms_norm(const float* x, const float* weight, float eps,
+                     std::size_t n, float* out) {
+  float sum = 0;
+  for (std::size_t i = 0; i < n; ++i) sum += x[i] * x[i];
+  const float scale = 1 / std::sqrt(sum / static_cast<float>(n) + eps);
+  for (std::size_t i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
+}
+
+inline void layer_norm(const float* x, const float* weight, const float* bias,
+                       float eps, std::size_t n, float* out) {
+  float sum = 0;
+  for (std::size_t i = 0; i < n; ++i) sum += x[i];
+  const float mean = sum / static_cast<float>(n);
+  float squares = 0;
+  for (std::size_t i = 0; i < n; ++i) squares += (x[i] - mean) * (x[i] - mean);
+  const float scale = 1 / std::sqrt(squares / static_cast<float>(n) + eps);
+  for (std::size_t i = 0; i < n; ++i) {
+    out[i] = (x[i] - mean) * scale * weight[i] + bias[i];
+  }
+}
+
+inline void rope(float* x, const float* cos, const float* sin,
+                 std::size_t half) {
+  for (std::size_t i = 0; i < half; ++i) {
+    const float a = x[i], b = x[i + half];
+    x[i] = a * cos[i] - b * sin[i];
+    x[i + half] = b * cos[i] + a * sin[i];
+  }
+}
+
+inline void swiglu(const float* gate, const float* up, std::size_t n,
+                   float* out) {
+  for (std::size_t i = 0; i < n; ++i) {
+    out[i] = up[i] * (gate[i] / (1 + std::exp(-gate[i])));
+  }
+}
+
+inline void gegelu(const float* x, float limit, std::size_t n, float* out) {
+  for (std::size_t i = 0; i < n; ++i) {
+    float a = x[2 * i], b = x[2 * i + 1];
+    if (a > limit && !std::isinf(a)) a = limit;
+    if (!std::isinf(b)) b = std::clamp(b, -limit, limit);
+    out[i] = a / (1 + std::exp(-1.702f * a)) * (b + 1);
+  }
+}
+
+inline void add(float* x, const float* y, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) x[i] += y[i];
+}
+
+// ---- Attention
+
+// Element i of a page's K or V part.
+[[nodiscard]] inline float kv_element(const kv_view& kv, std::size_t position,
+                                      std::size_t offset, std::size_t i) {
+  const std::byte* part = kv.pages[position / page_tokens] + offset;
+  return kv.type == dtype::f16 ? to_float(load<f16>(part, i))
+                               : load<float>(part, i);
+}
+[[nodiscard]] inline float key(const kv_view& kv, std::size_t position,
+                               std::size_t d) {
+  return kv_element(kv, position, kv.k_offset,
+                    d * page_tokens + position % page_tokens);
+}
+[[nodiscard]] inline float value(const kv_view& kv, std::size_t position,
+                                 std::size_t d) {
+  return kv_element(kv, position, kv.v_offset,
+                    position % page_tokens * kv.head_dim + d);
+}
+
+inline void store_kv(const kv_view& kv, std::size_t position, const float* k,
+                     const float* v) {
+  std::byte* page = kv.pages[position / page_tokens];
+  const std::size_t slot = position % page_tokens;
+  const auto put = [&](std::byte* part, std::size_t i, float x) {
+    const f16 half = to_f16(x);
+    if (kv.type == dtype::f16) {
+      std::memcpy(part + i * sizeof(half), &half, sizeof(half));
+    } else {
+      std::memcpy(part + i * sizeof(x), &x, sizeof(x));
+    }
+  };
+  for (std::size_t d = 0; d < kv.head_dim; ++d) {
+    put(page + kv.k_offset, d * page_tokens + slot, k[d]);
+    put(page + kv.v_offset, slot * kv.head_dim + d, v[d]);
+  }
+}
+
+inline void attend(const kv_view& kv, const key_range* ranges,
+                   std::size_t n_ranges, float scale, const float* q,
+                   std::size_t q_stride, std::size_t n_rows, float* out,
+                   std::size_t out_stride) {
+  for (std::size_t r = 0; r < n_rows; ++r) {
+    const float* q_row = q + r * q_stride;
+    float* out_row = out + r * out_stride;
+    float max = -std::numeric_limits<float>::infinity(), total = 0;
+    std::fill_n(out_row, kv.head_dim, 0.f);
+    for (std::size_t i = 0; i < n_ranges; ++i) {
+      for (std::size_t p = ranges[i].begin; p < ranges[i].end; ++p) {
+        float score = 0;
+        for (std::size_t d = 0; d < kv.head_dim; ++d) {
+          score += q_row[d] * key(kv, p, d);
+        }
+        score *= scale;
+        // What was summed before shrinks by e^(old max - new max).
+        const float shrink = score > max ? std::exp(max - score) : 1.f;
+        max = std::max(max, score);
+        const float e = std::exp(score - max);
+        total = total * shrink + e;
+        for (std::size_t d = 0; d < kv.head_dim; ++d) {
+          out_row[d] = out_row[d] * shrink + e * value(kv, p, d);
+        }
+      }
+    }
+    for (std::size_t d = 0; d < kv.head_dim; ++d) out_row[d] /= total;
+  }
+}
+
+}  // namespace reference
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_KERNELS_REFERENCE_H_

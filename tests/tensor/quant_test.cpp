@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// Block formats against PyPI's gguf (tools/make_quant_cases.py).
+#include "tinyphi/tensor/quant.h"
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <vector>
+
+#include "support/test.h"
+#include "tinyphi/base/half.h"
+
+namespace tinyphi {
+namespace {
+
+constexpr std::size_t case_cols = 256;
+
+std::vector<std::byte> quantized(dtype type, const std::vector<float>& x) {
+  std::vector<std::byte> bytes(row_bytes(type, x.size()));
+  quantize_row(type, x, bytes);
+  return bytes;
+}
+
+std::vector<float> round_trip(dtype type, const std::vector<float>& x) {
+  std::vector<float> out(x.size());
+  dequantize_row(type, quantized(type, x), out);
+  return out;
+}
+
+struct quant_case {
+  std::vector<float> x = std::vector<float>(case_cols);
+  std::vector<std::byte> q8_0 =
+      std::vector<std::byte>(row_bytes(dtype::q8_0, case_cols));
+  std::vector<std::byte> q4_0 =
+      std::vector<std::byte>(row_bytes(dtype::q4_0, case_cols));
+};
+
+std::vector<quant_case> load_cases() {
+  std::ifstream file(tinyphi_test::data_dir() / "quant_cases.bin",
+                     std::ios::binary);
+  const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
+  std::vector<quant_case> cases(bytes.size() / (1024 + 272 + 144));
+  const char* p = bytes.data();
+  const auto read = [&p](void* to, std::size_t n) {
+    std::memcpy(to, p, n);
+    p += n;
+  };
+  for (quant_case& c : cases) {
+    read(c.x.data(), 1024);
+    read(c.q8_0.data(), c.q8_0.size());
+    read(c.q4_0.data(), c.q4_0.size());
+  }
+  return cases;
+}
+
+TEST_CASE("quantized rows are bit-equal to gguf's") {
+  const auto cases = load_cases();
+  REQUIRE(cases.size() == 40);
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    INFO("case " << i);
+    CHECK(quantized(dtype::q8_0, cases[i].x) == cases[i].q8_0);
+    CHECK(quantized(dtype::q4_0, cases[i].x) == cases[i].q4_0);
+  }
+}
+
+TEST_CASE("blocks decode by their documented layout") {
+  std::vector<std::byte> q8(34), q4(18);
+  q8[0] = q4[0] = std::byte{0x00};
+  q8[1] = q4[1] = std::byte{0x38};  // d = 0.5
+  q8[2] = std::byte{0x80};          // -128
+  q8[33] = std::byte{127};
+  q4[2] = std::byte{0xF0};   // k = 0: 0 - 8, k = 16: 15 - 8
+  q4[17] = std::byte{0x1A};  // k = 15: 10 - 8, k = 31: 1 - 8
+  std::vector<float> x(32);
+  dequantize_row(dtype::q8_0, q8, x);
+  CHECK(x[0] == -64.f);
+  CHECK(x[1] == 0.f);
+  CHECK(x[31] == 63.5f);
+  dequantize_row(dtype::q4_0, q4, x);
+  CHECK(x[0] == -4.f);
+  CHECK(x[16] == 3.5f);
+  CHECK(x[15] == 1.f);
+  CHECK(x[31] == -3.5f);
+}
+
+TEST_CASE("unquantized types round to nearest, ties to even") {
+  const std::vector<float> x = {0.f,
+                                -1.5f,
+                                1.f + 0x1p-8f,        // tie in bf16: down
+                                1.f + 3 * 0x1p-8f,    // tie in bf16: up
+                                1.f + 0x1p-11f,       // tie in f16: down
+                                1.f + 3 * 0x1p-11f};  // tie in f16: up
+  CHECK(round_trip(dtype::f32, x) == x);
+  const auto h = round_trip(dtype::f16, x);
+  CHECK(h[4] == 1.f);
+  CHECK(h[5] == 1.f + 0x1p-9f);
+  const auto b = round_trip(dtype::bf16, x);
+  CHECK(b[1] == -1.5f);
+  CHECK(b[2] == 1.f);
+  CHECK(b[3] == 1.f + 0x1p-6f);
+}
+
+TEST_CASE("NaN and infinity neither trap nor turn into numbers") {
+  const float inf = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const float bad : {inf, -inf, nan}) {
+    std::vector<float> x(32, 1.f);
+    x[3] = bad;
+    for (const dtype type : {dtype::f32, dtype::f16, dtype::bf16}) {
+      const float y = round_trip(type, x)[3];
+      CHECK((y == bad || (std::isnan(bad) && std::isnan(y))));
+    }
+    for (const dtype type : {dtype::q8_0, dtype::q4_0}) {
+      const float y = round_trip(type, x)[3];
+      CHECK((std::isnan(bad) || !std::isfinite(y)));
+    }
+  }
+}
+
+TEST_CASE("an empty row is valid") {
+  for (const dtype_info& d : dtypes) CHECK(quantized(d.type, {}).empty());
+}
+
+}  // namespace
+}  // namespace tinyphi
