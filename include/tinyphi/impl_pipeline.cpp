@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+// Pipelines as one object file, for TINYPHI_HEADER_ONLY=0. Apart from impl.cpp,
+// so that a program without pipelines needs neither Asio nor toml++.
+#undef TINYPHI_HEADER_ONLY
+#define TINYPHI_HEADER_ONLY 0
+#include "tinyphi/pipeline/diagnostic.ipp"
+#include "tinyphi/pipeline/param.ipp"
+#include "tinyphi/pipeline/stage.ipp"

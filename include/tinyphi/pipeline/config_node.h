@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// A parsed pipeline file as a tree that knows where everything stood. Stages
+// get their parameters from it; nothing here knows TOML.
+#ifndef TINYPHI_PIPELINE_CONFIG_NODE_H_
+#define TINYPHI_PIPELINE_CONFIG_NODE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "tinyphi/base/utf8.h"
+#include "tinyphi/pipeline/diagnostic.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+struct config_member;
+struct config_node;
+using config_array = std::vector<config_node>;
+using config_table = std::vector<config_member>;  // sorted by key, no doubles
+
+struct config_node {
+  std::variant<bool, std::int64_t, double, std::string, config_array,
+               config_table>
+      data;
+  position at;
+  // Where the first character of a string's text stands, if the text is in the
+  // file exactly as it is here (no escapes, no ${...}); else {}.
+  position text_at;
+
+  // Null if the node is of another kind.
+  template <class T>
+  [[nodiscard]] const T* get() const {
+    return std::get_if<T>(&data);
+  }
+  // Null if this is no table or has no such key.
+  [[nodiscard]] const config_member* find(std::string_view key) const;
+  // "a string", "an integer", ...
+  [[nodiscard]] std::string_view kind() const;
+  // The place of byte `offset` of the text; `at` where that is not known.
+  [[nodiscard]] position text_position(std::size_t offset) const;
+};
+
+struct config_member {
+  std::string key;
+  position at;  // of the key
+  config_node value;
+};
+
+inline const config_member* config_node::find(std::string_view key) const {
+  if (const auto* table = get<config_table>()) {
+    for (const config_member& m : *table) {
+      if (m.key == key) return &m;
+    }
+  }
+  return nullptr;
+}
+
+inline std::string_view config_node::kind() const {
+  constexpr std::string_view names[] = {"true or false", "an integer",
+                                        "a number",      "a string",
+                                        "a list",        "a table"};
+  return names[data.index()];
+}
+
+inline position config_node::text_position(std::size_t offset) const {
+  const auto* text = get<std::string>();
+  if (text == nullptr || text_at == position{}) return at;
+  position p = text_at;
+  for (std::size_t i = 0; i < offset && i < text->size();) {
+    if ((*text)[i] == '\n') {
+      ++p.line, p.column = 0;
+    }
+    ++p.column;
+    i += decode_utf8(std::string_view(*text).substr(i)).length;
+  }
+  return p;
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PIPELINE_CONFIG_NODE_H_

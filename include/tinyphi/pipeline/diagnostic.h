@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// What is wrong with a pipeline file, and where.
+#ifndef TINYPHI_PIPELINE_DIAGNOSTIC_H_
+#define TINYPHI_PIPELINE_DIAGNOSTIC_H_
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tinyphi/config.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+// From 1; columns count characters. 0: the file as a whole.
+struct position {
+  std::size_t line = 0;
+  std::size_t column = 0;
+
+  friend auto operator<=>(const position&, const position&) = default;
+};
+
+// One code per cause; codes keep their meaning for ever.
+enum class fault : std::uint16_t {
+  not_toml = 1001,        // not TOML, not UTF-8, too large or too deep
+  unknown_key = 1002,     // a key or table that the language does not have
+  missing_key = 1003,     // a key that must be there
+  wrong_type = 1004,      // a value of the wrong TOML type, or not of the form
+  out_of_range = 1005,    // a value outside its range or list
+  bad_version = 1006,     // `tinyphi = 1` missing or another number
+  bad_name = 1007,        // an id that is not [a-z][a-z0-9_]{0,31}
+  not_supported = 1008,   // part of the language that this version lacks
+  bad_env = 1009,         // ${...} that names nothing, or an unusable value
+  unknown_plugin = 1010,  // `use` names no plugin, or another major version
+  unknown_port = 2001,    // in.x of a port that the plugin does not have
+  unknown_value = 2002,   // a reference to nothing
+  type_mismatch = 2003,   // a value of one type where another is wanted
+  unbound_port = 2004,    // a required port that nothing fits
+  ambiguous_port = 2005,  // a port that several values fit
+  cycle = 2006,           // stages that wait for each other
+  maybe_absent = 2007,    // a value that may be absent where it must not be
+  bad_expression = 2008,  // `when` does not parse or type
+  unused = 2009,          // a stage or name that nothing needs
+  bad_template = 3001,    // a template that does not compile
+  over_budget = 3004,     // worst-case tokens exceed the context
+  small_reserve = 3005,   // more tokens may be generated than are reserved
+  setup_failed = 4000,    // a stage could not be created
+};
+
+struct diagnostic {
+  fault code = fault::not_toml;
+  position at;
+  std::string message;  // the place in words, what was found, what is allowed
+
+  friend bool operator==(const diagnostic&, const diagnostic&) = default;
+};
+
+// "file:line:col: error[TP1002]: message"
+[[nodiscard]] std::string to_string(const diagnostic& d, std::string_view file);
+// All of them, one a line, in the order of the file.
+[[nodiscard]] std::string to_string(std::span<const diagnostic> all,
+                                    std::string_view file);
+// A JSON array of {"code", "file", "line", "column", "message"}.
+[[nodiscard]] std::string to_json(std::span<const diagnostic> all,
+                                  std::string_view file);
+
+// "; did you mean 'x'?" for the known name nearest to `found`, or nothing if
+// none is near.
+[[nodiscard]] std::string did_you_mean(std::string_view found,
+                                       std::span<const std::string_view> known);
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/pipeline/diagnostic.ipp"
+#endif
+
+#endif  // TINYPHI_PIPELINE_DIAGNOSTIC_H_

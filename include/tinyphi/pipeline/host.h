@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// What the program around a pipeline gives to its stages: models, a folder,
+// names from the environment. Nothing here opens anything by itself.
+#ifndef TINYPHI_PIPELINE_HOST_H_
+#define TINYPHI_PIPELINE_HOST_H_
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "tinyphi/base/error.h"
+#include "tinyphi/text/tokenizer.h"
+
+namespace boost::asio {
+class thread_pool;
+}
+
+TINYPHI_NAMESPACE_BEGIN
+
+class engine;  // generate/engine.h
+
+// One [model.x] table.
+struct model_spec {
+  std::string name;
+  std::filesystem::path path;  // absolute; empty: the host's own model
+  std::size_t context = 0;     // 0: as the model file says
+};
+
+// What the static checks need to know of a model. Parts that are not known
+// are left out: tokens are then bounded by bytes.
+struct model_facts {
+  std::size_t context = 0;
+  std::optional<tinyphi::tokenizer> tokenizer;
+};
+
+struct host_options {
+  // Opens an engine; called at most once per model, when a stage that runs the
+  // model is created. Without it such stages cannot be created.
+  std::function<result<engine>(const model_spec&)> open_model;
+  // Looks at a model without loading its weights; called at most once per
+  // model, while a file is checked.
+  std::function<result<model_facts>(const model_spec&)> describe_model;
+  // The value of an [env] name, for example from getenv; nothing: its default.
+  std::function<std::optional<std::string>(const std::string& name)> env;
+  // Runs blocking work and models. It must outlive the pipeline; null: the
+  // pipeline owns a pool of pool_threads threads, started when it is compiled.
+  boost::asio::thread_pool* pool = nullptr;
+  std::size_t pool_threads = 4;
+};
+
+// The services of one pipeline. Any thread may call.
+class host {
+ public:
+  host(host_options options, std::filesystem::path base_dir,
+       std::map<std::string, model_spec, std::less<>> models)
+      : options_(std::move(options)),
+        base_dir_(std::move(base_dir)),
+        models_(std::move(models)) {}
+
+  // The folder of the pipeline file; its relative paths start here.
+  [[nodiscard]] const std::filesystem::path& base_dir() const {
+    return base_dir_;
+  }
+  [[nodiscard]] const std::map<std::string, model_spec, std::less<>>& models()
+      const {
+    return models_;
+  }
+  // The engine of [model.<name>], opened at the first call.
+  [[nodiscard]] result<tinyphi::engine> engine(std::string_view name);
+  // Facts of [model.<name>]; `context` is the file's own figure if it gives
+  // one. Empty facts if the host cannot describe models.
+  [[nodiscard]] result<model_facts> facts(std::string_view name);
+
+ private:
+  template <class T>
+  using once_per_model = std::map<std::string, T, std::less<>>;
+
+  host_options options_;
+  std::filesystem::path base_dir_;
+  std::map<std::string, model_spec, std::less<>> models_;
+  std::mutex mutex_;
+  once_per_model<std::shared_ptr<tinyphi::engine>> engines_;
+  once_per_model<model_facts> facts_;
+};
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/pipeline/host.ipp"
+#endif
+
+#endif  // TINYPHI_PIPELINE_HOST_H_

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_PIPELINE_HOST_IPP_
+#define TINYPHI_PIPELINE_HOST_IPP_
+
+#include "tinyphi/generate/engine.h"
+#include "tinyphi/pipeline/host.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+TINYPHI_FUNC result<tinyphi::engine> host::engine(std::string_view name) {
+  const auto spec = models_.find(name);
+  if (spec == models_.end()) {
+    return error{error_code::not_found, "no [model." + std::string(name) + "]"};
+  }
+  const std::scoped_lock lock(mutex_);
+  if (const auto it = engines_.find(name); it != engines_.end()) {
+    return *it->second;
+  }
+  if (!options_.open_model) {
+    return error{error_code::unavailable,
+                 "this program gives its pipelines no models"};
+  }
+  TINYPHI_TRY(auto opened, options_.open_model(spec->second));
+  engines_.emplace(spec->first, std::make_shared<tinyphi::engine>(opened));
+  return opened;
+}
+
+TINYPHI_FUNC result<model_facts> host::facts(std::string_view name) {
+  const auto spec = models_.find(name);
+  if (spec == models_.end()) {
+    return error{error_code::not_found, "no [model." + std::string(name) + "]"};
+  }
+  const std::scoped_lock lock(mutex_);
+  if (const auto it = facts_.find(name); it != facts_.end()) return it->second;
+  model_facts facts;
+  if (options_.describe_model) {
+    TINYPHI_TRY(facts, options_.describe_model(spec->second));
+  }
+  if (spec->second.context != 0) facts.context = spec->second.context;
+  return facts_.emplace(spec->first, std::move(facts)).first->second;
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PIPELINE_HOST_IPP_

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+// Parameters of a stage: a table of names and members of its config struct,
+// filled from the `with` keys of a pipeline file and checked.
+#ifndef TINYPHI_PIPELINE_PARAM_H_
+#define TINYPHI_PIPELINE_PARAM_H_
+
+#include <concepts>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "tinyphi/pipeline/config_node.h"
+#include "tinyphi/pipeline/host.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+// A parameter that names a [model.x] table. Left out, it is the only one.
+struct model_ref {
+  std::string name;
+};
+
+// The types a config member may have.
+template <class T>
+concept param_type = std::same_as<T, bool> || std::same_as<T, std::int64_t> ||
+    std::same_as<T, double> || std::same_as<T, std::string> ||
+    std::same_as<T, std::filesystem::path> || std::same_as<T, model_ref> ||
+    std::same_as<T, std::vector<std::string>> ||
+    std::same_as<T, std::map<std::string, std::int64_t>> ||
+    std::same_as<T, std::map<std::string, double>>;
+
+template <class T>
+inline constexpr bool is_number =
+    std::same_as<T, std::int64_t> || std::same_as<T, double>;
+
+// One row of params(). Build it with param(); each call returns a copy:
+//   param("top_k", &config::top_k).range(1, 64).doc("passages to return")
+template <class Config, param_type T>
+struct param_row {
+  using bound = std::conditional_t<is_number<T>, T, char>;
+
+  std::string_view name;
+  T Config::*member;
+  std::string_view help;
+  bool is_required = false;
+  bool is_ranged = false;
+  bound low{};
+  bound high{};
+
+  // The key must be given.
+  [[nodiscard]] constexpr param_row required() const {
+    auto row = *this;
+    row.is_required = true;
+    return row;
+  }
+  // Both ends are allowed.
+  [[nodiscard]] constexpr param_row range(
+      bound lo, bound hi) const requires is_number<T> {
+    auto row = *this;
+    row.is_ranged = true, row.low = lo, row.high = hi;
+    return row;
+  }
+  [[nodiscard]] constexpr param_row doc(std::string_view text) const {
+    auto row = *this;
+    row.help = text;
+    return row;
+  }
+};
+
+// A path stays relative in the file and is absolute in the config: it starts
+// at the folder of the pipeline file.
+template <class Config, param_type T>
+[[nodiscard]] constexpr param_row<Config, T> param(std::string_view name,
+                                                   T Config::*member) {
+  return {.name = name, .member = member, .help = {}};
+}
+
+// A parameter in words, for `list` and `inspect`.
+struct param_info {
+  std::string name;
+  std::string type;
+  std::string default_value;  // as TOML; empty if required or unset
+  std::string allowed;        // "1 to 64", or empty
+  std::string help;
+  bool required = false;
+};
+
+namespace detail {
+
+template <param_type T>
+[[nodiscard]] constexpr std::string_view param_type_name() {
+  if constexpr (std::same_as<T, bool>) return "bool";
+  if constexpr (std::same_as<T, std::int64_t>) return "int";
+  if constexpr (std::same_as<T, double>) return "float";
+  if constexpr (std::same_as<T, std::string>) return "text";
+  if constexpr (std::same_as<T, std::filesystem::path>) return "path";
+  if constexpr (std::same_as<T, model_ref>) return "model";
+  if constexpr (std::same_as<T, std::vector<std::string>>) {
+    return "list of text";
+  }
+  if constexpr (std::same_as<T, std::map<std::string, std::int64_t>>) {
+    return "table of int";
+  }
+  if constexpr (std::same_as<T, std::map<std::string, double>>) {
+    return "table of float";
+  }
+}
+
+// A number without trailing zeros, readable as TOML.
+[[nodiscard]] std::string number_text(double x);
+[[nodiscard]] inline std::string number_text(std::int64_t x) {
+  return std::to_string(x);
+}
+[[nodiscard]] std::string quoted(std::string_view text);
+
+// Reads a node as a T; false if it is of another kind. An integer counts as a
+// float.
+[[nodiscard]] bool read_scalar(const config_node& node, bool& out);
+[[nodiscard]] bool read_scalar(const config_node& node, std::int64_t& out);
+[[nodiscard]] bool read_scalar(const config_node& node, double& out);
+[[nodiscard]] bool read_scalar(const config_node& node, std::string& out);
+
+}  // namespace detail
+
+// Fills the config of one stage and collects what is wrong with it.
+class param_reader {
+ public:
+  // `with` may be null (no parameters given). `where` begins messages, e.g.
+  // "stage bm25"; `fallback_at` is for keys that are missing.
+  param_reader(const config_node* with, std::string where, position fallback_at,
+               const host& h, std::vector<diagnostic>& faults)
+      : with_(with),
+        where_(std::move(where)),
+        at_(fallback_at),
+        host_(&h),
+        faults_(&faults) {}
+
+  template <class Config, class T>
+  void read(Config& config, const param_row<Config, T>& row);
+  // Reports every key of `with` that was not read.
+  void finish();
+  // Where `offset` of the text of parameter `param` stands in the file.
+  [[nodiscard]] position place(std::string_view param,
+                               std::size_t offset) const;
+  void report(fault code, position at, std::string message);
+
+ private:
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                std::filesystem::path& out);
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                model_ref& out);
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                std::vector<std::string>& out);
+  template <class T>
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                std::map<std::string, T>& out);
+  template <class T>
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view,
+                                T& out) {
+    return detail::read_scalar(n, out);
+  }
+  void use_default_model(std::string_view name, model_ref& out);
+
+  const config_node* with_;
+  std::string where_;
+  position at_;
+  const host* host_;
+  std::vector<diagnostic>* faults_;
+  std::vector<std::string_view> known_;
+};
+
+template <class T>
+bool param_reader::read_value(const config_node& n, std::string_view,
+                              std::map<std::string, T>& out) {
+  const auto* table = n.get<config_table>();
+  if (table == nullptr) return false;
+  out.clear();
+  for (const config_member& m : *table) {
+    if (!detail::read_scalar(m.value, out[m.key])) return false;
+  }
+  return true;
+}
+
+template <class Config, class T>
+void param_reader::read(Config& config, const param_row<Config, T>& row) {
+  known_.push_back(row.name);
+  T& out = config.*row.member;
+  const config_member* given = with_ ? with_->find(row.name) : nullptr;
+  if (given == nullptr) {
+    if (row.is_required) {
+      report(fault::missing_key, at_,
+             "with." + std::string(row.name) + " must be given");
+    } else if constexpr (std::same_as<T, model_ref>) {
+      use_default_model(row.name, out);
+    }
+    return;
+  }
+  const config_node& node = given->value;
+  if (!read_value(node, row.name, out)) {
+    return report(fault::wrong_type, node.at,
+                  "with." + std::string(row.name) + " is " +
+                      std::string(node.kind()) + ", the plugin wants " +
+                      std::string(detail::param_type_name<T>()));
+  }
+  if constexpr (is_number<T>) {
+    if (row.is_ranged && !(out >= row.low && out <= row.high)) {
+      report(fault::out_of_range, node.at,
+             "with." + std::string(row.name) + " is " +
+                 detail::number_text(out) + ", allowed are " +
+                 detail::number_text(row.low) + " to " +
+                 detail::number_text(row.high));
+    }
+  }
+}
+
+template <class Config, class T>
+[[nodiscard]] param_info describe_param(const param_row<Config, T>& row) {
+  param_info info{.name = std::string(row.name),
+                  .type = std::string(detail::param_type_name<T>()),
+                  .default_value = {},
+                  .allowed = {},
+                  .help = std::string(row.help),
+                  .required = row.is_required};
+  if constexpr (is_number<T>) {
+    if (row.is_ranged) {
+      info.allowed =
+          detail::number_text(row.low) + " to " + detail::number_text(row.high);
+    }
+  }
+  if (row.is_required) return info;
+  const Config defaults{};
+  const T& value = defaults.*row.member;
+  if constexpr (std::same_as<T, bool>) {
+    info.default_value = value ? "true" : "false";
+  } else if constexpr (is_number<T>) {
+    info.default_value = detail::number_text(value);
+  } else if constexpr (std::same_as<T, std::string>) {
+    info.default_value = detail::quoted(value);
+  } else if constexpr (std::same_as<T, std::filesystem::path>) {
+    info.default_value = detail::quoted(value.string());
+  }
+  return info;
+}
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/pipeline/param.ipp"
+#endif
+
+#endif  // TINYPHI_PIPELINE_PARAM_H_

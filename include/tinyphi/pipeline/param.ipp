@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_PIPELINE_PARAM_IPP_
+#define TINYPHI_PIPELINE_PARAM_IPP_
+
+#include <algorithm>
+#include <charconv>
+
+#include "tinyphi/pipeline/param.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+TINYPHI_FUNC std::string number_text(double x) {
+  char buffer[32];
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, x).ptr;
+  std::string text(buffer, end);
+  if (text.find_first_of(".en") == std::string::npos) text += ".0";
+  return text;
+}
+
+TINYPHI_FUNC std::string quoted(std::string_view text) {
+  constexpr std::size_t longest = 60;
+  const bool cut = text.size() > longest;
+  if (cut) text = text.substr(0, complete_utf8_length(text.substr(0, longest)));
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+    }
+  }
+  return out + (cut ? "...\"" : "\"");
+}
+
+TINYPHI_FUNC bool read_scalar(const config_node& node, bool& out) {
+  const auto* v = node.get<bool>();
+  if (v != nullptr) out = *v;
+  return v != nullptr;
+}
+
+TINYPHI_FUNC bool read_scalar(const config_node& node, std::int64_t& out) {
+  const auto* v = node.get<std::int64_t>();
+  if (v != nullptr) out = *v;
+  return v != nullptr;
+}
+
+TINYPHI_FUNC bool read_scalar(const config_node& node, double& out) {
+  if (const auto* i = node.get<std::int64_t>()) {
+    out = static_cast<double>(*i);
+    return true;
+  }
+  const auto* v = node.get<double>();
+  if (v != nullptr) out = *v;
+  return v != nullptr;
+}
+
+TINYPHI_FUNC bool read_scalar(const config_node& node, std::string& out) {
+  const auto* v = node.get<std::string>();
+  if (v != nullptr) out = *v;
+  return v != nullptr;
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC void param_reader::report(fault code, position at,
+                                       std::string message) {
+  faults_->push_back({code, at, where_ + ": " + std::move(message)});
+}
+
+TINYPHI_FUNC void param_reader::finish() {
+  const auto* table = with_ ? with_->get<config_table>() : nullptr;
+  if (table == nullptr) return;
+  for (const config_member& m : *table) {
+    if (std::ranges::find(known_, m.key) != known_.end()) continue;
+    report(
+        fault::unknown_key, m.at,
+        "unknown parameter 'with." + m.key + "'" + did_you_mean(m.key, known_));
+  }
+}
+
+TINYPHI_FUNC position param_reader::place(std::string_view param,
+                                          std::size_t offset) const {
+  const config_member* m = with_ ? with_->find(param) : nullptr;
+  return m ? m->value.text_position(offset) : at_;
+}
+
+TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
+                                           std::string_view,
+                                           std::filesystem::path& out) {
+  const auto* text = n.get<std::string>();
+  if (text == nullptr) return false;
+  out = host_->base_dir() / std::filesystem::path(*text);
+  return true;
+}
+
+TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
+                                           std::string_view name,
+                                           model_ref& out) {
+  const auto* text = n.get<std::string>();
+  if (text == nullptr) return false;
+  out.name = *text;
+  if (!host_->models().contains(*text)) {
+    std::vector<std::string_view> known;
+    for (const auto& m : host_->models()) known.push_back(m.first);
+    report(fault::unknown_value, n.at,
+           "with." + std::string(name) + ": no [model." + *text + "]" +
+               did_you_mean(*text, known));
+  }
+  return true;
+}
+
+TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
+                                           std::string_view,
+                                           std::vector<std::string>& out) {
+  const auto* list = n.get<config_array>();
+  if (list == nullptr) return false;
+  out.clear();
+  for (const config_node& item : *list) {
+    if (!detail::read_scalar(item, out.emplace_back())) return false;
+  }
+  return true;
+}
+
+TINYPHI_FUNC void param_reader::use_default_model(std::string_view name,
+                                                  model_ref& out) {
+  if (host_->models().size() == 1) {
+    out.name = host_->models().begin()->first;
+    return;
+  }
+  report(fault::missing_key, at_,
+         "with." + std::string(name) +
+             " must say which [model.x], because there are several");
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PIPELINE_PARAM_IPP_

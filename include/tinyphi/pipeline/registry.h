@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+// Plugin id -> stage. A program lists the stages it wants; nothing registers
+// itself. Behind this header the compiler and the executor see ports, facts
+// and an erased `run`, never a stage's own types.
+#ifndef TINYPHI_PIPELINE_REGISTRY_H_
+#define TINYPHI_PIPELINE_REGISTRY_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tinyphi/pipeline/stage.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+// What `run` gives, by out-port; streams stay empty.
+using stage_outputs = std::vector<std::optional<value_data>>;
+
+// What `run` takes. Values are by in-port, null where absent.
+struct stage_inputs {
+  std::span<const value* const> values;
+  named_values open;
+  std::span<text_sink* const> streams;  // by stream port
+};
+
+// A created stage. Any number of runs at once.
+class stage_instance {
+ public:
+  virtual ~stage_instance() = default;
+  virtual task<stage_outputs> run(run_context& cx, stage_inputs in) const = 0;
+};
+
+// A stage whose config is read and checked, but that is not created yet.
+class stage_setup {
+ public:
+  virtual ~stage_setup() = default;
+  [[nodiscard]] virtual stage_facts check(host& h) const = 0;
+  // Throws what the stage's constructor throws.
+  [[nodiscard]] virtual std::unique_ptr<stage_instance> create(
+      host& h) const = 0;
+};
+
+// A plugin as the compiler, `list` and `inspect` see it.
+struct stage_type {
+  stage_info info;
+  std::vector<param_info> params;
+  std::vector<port_info> in_ports;   // the fixed ones
+  std::vector<port_info> out_ports;  // plain ones, then streams
+  bool open_in_ports = false;        // more in-ports follow from the config
+  std::function<std::unique_ptr<stage_setup>(param_reader&)> configure;
+};
+
+class registry {
+ public:
+  // A stage with the same id is replaced.
+  template <stage S>
+  registry& add();
+
+  // Null if there is none.
+  [[nodiscard]] const stage_type* find(std::string_view id) const {
+    const auto it = types_.find(id);
+    return it == types_.end() ? nullptr : &it->second;
+  }
+  // All, by id.
+  [[nodiscard]] const std::map<std::string, stage_type, std::less<>>& types()
+      const {
+    return types_;
+  }
+
+ private:
+  std::map<std::string, stage_type, std::less<>> types_;
+};
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+
+// The value type an input member views.
+template <class T>
+struct viewed;
+template <class T>
+struct viewed<std::optional<T>> : viewed<T> {};
+template <>
+struct viewed<std::string_view> : std::type_identity<std::string> {};
+template <>
+struct viewed<bool> : std::type_identity<bool> {};
+template <>
+struct viewed<std::int64_t> : std::type_identity<std::int64_t> {};
+template <>
+struct viewed<double> : std::type_identity<double> {};
+template <>
+struct viewed<std::span<const document>> : std::type_identity<documents> {};
+template <>
+struct viewed<std::span<const citation>> : std::type_identity<citations> {};
+template <>
+struct viewed<const labelled_prompt*> : std::type_identity<labelled_prompt> {};
+
+template <class T>
+void view_input(const value* from, T& to) {
+  if (from == nullptr) return;
+  const auto* data = from->get<typename viewed<T>::type>();
+  if constexpr (std::is_pointer_v<T>) {
+    to = data;
+  } else {
+    to = *data;
+  }
+}
+
+template <class S, class Row>
+inline constexpr bool is_open_row =
+    std::same_as<Row, port_row<typename S::inputs, named_values>>;
+
+template <class S>
+[[nodiscard]] typename S::inputs view_inputs(stage_inputs& in) {
+  typename S::inputs views{};
+  std::size_t next = 0;
+  const auto one = [&](const auto& row) {
+    if constexpr (is_open_row<S, std::decay_t<decltype(row)>>) {
+      views.*row.member = std::move(in.open);
+    } else {
+      view_input(in.values[next++], views.*row.member);
+    }
+  };
+  std::apply([&](const auto&... row) { (one(row), ...); }, S::in_ports());
+  return views;
+}
+
+template <class S>
+[[nodiscard]] stage_outputs take_outputs(typename S::outputs out) {
+  stage_outputs values;
+  const auto one = [&](auto& member) {
+    if constexpr (is_optional<std::decay_t<decltype(member)>>) {
+      values.emplace_back();
+      if (member) values.back().emplace(*std::move(member));
+    } else {
+      values.emplace_back(std::in_place, std::move(member));
+    }
+  };
+  std::apply([&](const auto&... row) { (one(out.*row.member), ...); },
+             S::out_ports());
+  return values;
+}
+
+template <stage S>
+class instance_of final : public stage_instance {
+ public:
+  instance_of(const typename S::config& c, host& h) : stage_(c, h) {}
+
+  task<stage_outputs> run(run_context& cx, stage_inputs in) const override {
+    typename S::inputs views = view_inputs<S>(in);
+    if constexpr (requires { typename S::streams; }) {
+      typename S::streams streams{};
+      std::size_t next = 0;
+      std::apply(
+          [&](const auto&... row) {
+            ((streams.*row.member = text_stream(*in.streams[next++])), ...);
+          },
+          S::stream_ports());
+      co_return take_outputs<S>(
+          co_await stage_.run(cx, std::move(views), std::move(streams)));
+    } else {
+      co_return take_outputs<S>(co_await stage_.run(cx, std::move(views)));
+    }
+  }
+
+ private:
+  S stage_;
+};
+
+template <stage S>
+class setup_of final : public stage_setup {
+ public:
+  explicit setup_of(typename S::config c) : config_(std::move(c)) {}
+
+  stage_facts check(host& h) const override {
+    if constexpr (requires { S::check(config_, h); }) {
+      return S::check(config_, h);
+    } else {
+      return {};
+    }
+  }
+  std::unique_ptr<stage_instance> create(host& h) const override {
+    return std::make_unique<instance_of<S>>(config_, h);
+  }
+
+ private:
+  typename S::config config_;
+};
+
+template <class S, class T>
+void describe_in_port(const port_row<typename S::inputs, T>& row,
+                      stage_type& type) {
+  if constexpr (std::same_as<T, named_values>) {
+    type.open_in_ports = true;
+  } else {
+    type.in_ports.push_back({.name = std::string(row.name),
+                             .types = {type_of<typename viewed<T>::type>()},
+                             .required = !is_optional<T>,
+                             .stream = false,
+                             .reason = {}});
+  }
+}
+
+template <class S, class T>
+void describe_out_port(const port_row<typename S::outputs, T>& row,
+                       stage_type& type) {
+  port_info info{.name = std::string(row.name),
+                 .types = {},
+                 .required = !is_optional<T>,
+                 .stream = false,
+                 .reason = {}};
+  if constexpr (is_optional<T>) {
+    info.types = {type_of<typename T::value_type>()};
+  } else {
+    info.types = {type_of<T>()};
+  }
+  type.out_ports.push_back(std::move(info));
+}
+
+}  // namespace detail
+
+template <stage S>
+registry& registry::add() {
+  stage_type type;
+  type.info = S::info;
+  std::apply(
+      [&](const auto&... row) {
+        (type.params.push_back(describe_param(row)), ...);
+      },
+      S::params());
+  std::apply(
+      [&](const auto&... row) {
+        (detail::describe_in_port<S>(row, type), ...);
+      },
+      S::in_ports());
+  std::apply(
+      [&](const auto&... row) {
+        (detail::describe_out_port<S>(row, type), ...);
+      },
+      S::out_ports());
+  if constexpr (requires { S::stream_ports(); }) {
+    std::apply(
+        [&](const auto&... row) {
+          (type.out_ports.push_back({.name = std::string(row.name),
+                                     .types = {value_type::text},
+                                     .required = true,
+                                     .stream = true,
+                                     .reason = {}}),
+           ...);
+        },
+        S::stream_ports());
+  }
+  type.configure = [](param_reader& reader) -> std::unique_ptr<stage_setup> {
+    typename S::config config{};
+    std::apply([&](const auto&... row) { (reader.read(config, row), ...); },
+               S::params());
+    reader.finish();
+    return std::make_unique<detail::setup_of<S>>(std::move(config));
+  };
+  types_.insert_or_assign(std::string(S::info.id), std::move(type));
+  return *this;
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PIPELINE_REGISTRY_H_

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+// What a stage is: a plain struct with a config, inputs, outputs and a
+// coroutine. No base class, no macro. A complete one:
+//
+//   struct words {
+//     static constexpr stage_info info{.id = "demo.words",
+//                                      .summary = "Counts words"};
+//     struct config  { std::int64_t min_length = 1; };
+//     struct inputs  { std::string_view text; };
+//     struct outputs { std::int64_t words = 0; };
+//     static constexpr auto params() {
+//       return std::tuple{
+//           param("min_length", &config::min_length).range(1, 64)};
+//     }
+//     static constexpr auto in_ports() {
+//       return std::tuple{port("text", &inputs::text)};
+//     }
+//     static constexpr auto out_ports() {
+//       return std::tuple{port("words", &outputs::words)};
+//     }
+//     words(config c, host&) : config_(c) {}
+//     task<outputs> run(run_context&, inputs in) const;
+//     config config_;
+//   };
+#ifndef TINYPHI_PIPELINE_STAGE_H_
+#define TINYPHI_PIPELINE_STAGE_H_
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "tinyphi/base/cancel.h"
+#include "tinyphi/pipeline/diagnostic.h"
+#include "tinyphi/pipeline/host.h"
+#include "tinyphi/pipeline/param.h"
+#include "tinyphi/pipeline/value.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+template <class T>
+using task = boost::asio::awaitable<T>;
+
+// What a stage does beyond computing its outputs; a set of flags.
+enum class effect : std::uint8_t {
+  none = 0,
+  read = 1,  // files
+  write = 2,
+  net = 4,
+  exec = 8
+};
+[[nodiscard]] constexpr effect operator|(effect a, effect b) {
+  return static_cast<effect>(static_cast<unsigned>(a) |
+                             static_cast<unsigned>(b));
+}
+[[nodiscard]] constexpr bool has(effect set, effect flag) {
+  return (static_cast<unsigned>(set) & static_cast<unsigned>(flag)) != 0;
+}
+
+struct stage_info {
+  std::string_view id;  // "retrieve.fts"; `use` names it
+  int major = 1;        // raised when configs or ports change meaning
+  std::string_view summary;
+  effect effects = effect::none;
+  trust makes = trust::trusted;  // its outputs are at least this untrusted
+};
+
+// Why a stage cannot be created or cannot go on; the one thing that its
+// constructor and `run` may throw.
+struct stage_error : std::exception {
+  tinyphi::error error;
+
+  explicit stage_error(tinyphi::error e) : error(std::move(e)) {}
+  stage_error(error_code code, std::string message)
+      : error{code, std::move(message)} {}
+  [[nodiscard]] const char* what() const noexcept override {
+    return error.message.c_str();
+  }
+};
+
+// The value of `r`, or its error as a stage_error.
+template <class T>
+T unwrap(result<T> r) {
+  if (!r) throw stage_error(std::move(r).error());
+  if constexpr (!std::is_void_v<T>) return *std::move(r);
+}
+
+// Inputs that a stage declares when its config is known (open ports). A port
+// that is absent is missing here.
+using named_values = std::map<std::string, const value*, std::less<>>;
+
+// One port and its member in inputs, outputs or streams:
+//   input member            takes             output member
+//   std::string_view        text              std::string
+//   bool, int64_t, double   bool, int, float  the same
+//   span<const document>    docs              documents
+//   span<const citation>    citations         citations
+//   const labelled_prompt*  prompt            labelled_prompt
+//   std::optional<above>    may be absent     std::optional<above>
+//   named_values            open ports
+//                           stream of text    text_stream (in streams)
+// Inputs are views that are valid until `run` returns.
+template <class Owner, class T>
+struct port_row {
+  std::string_view name;
+  T Owner::*member;
+};
+template <class Owner, class T>
+[[nodiscard]] constexpr port_row<Owner, T> port(std::string_view name,
+                                                T Owner::*member) {
+  return {name, member};
+}
+template <class Owner>
+[[nodiscard]] constexpr port_row<Owner, named_values> open_ports(
+    named_values Owner::*member) {
+  return {{}, member};
+}
+
+// A set of value types.
+class type_set {
+ public:
+  constexpr type_set() = default;
+  constexpr type_set(std::initializer_list<value_type> types) {
+    for (const value_type t : types) bits_ |= bit(t);
+  }
+  [[nodiscard]] constexpr bool contains(value_type t) const {
+    return (bits_ & bit(t)) != 0;
+  }
+
+ private:
+  static constexpr unsigned bit(value_type t) {
+    return 1u << static_cast<unsigned>(t);
+  }
+  unsigned bits_ = 0;
+};
+[[nodiscard]] std::string to_string(type_set types);  // "text or int"
+
+struct port_info {
+  std::string name;
+  type_set types;
+  bool required = true;  // in-ports; an out-port that is not may be absent
+  bool stream = false;   // out-ports: the text comes piece by piece
+  std::string reason;    // in-ports: why only these types, for messages, e.g.
+                         // "the template loops over it"
+};
+
+// What a stage proves about its config before anything runs. A stage offers
+//   static stage_facts check(const config&, host&)
+// if it has any of these to say; it may use host::facts, and opens nothing.
+struct stage_facts {
+  struct param_fault {
+    fault code = fault::bad_template;
+    std::string param;
+    std::size_t offset = 0;  // byte of the parameter's text
+    std::string message;
+  };
+  std::vector<param_fault> faults;
+
+  // In-ports that follow from the config, for a stage with open_ports.
+  std::vector<port_info> in_ports;
+
+  // A prompt stage: at most `tokens` (caps, fixed text and chat markers) will
+  // be in its prompt and `reserve` are kept for the answer; refused with TP3004
+  // if that exceeds the model's context.
+  struct prompt_budget {
+    std::string model;
+    std::size_t tokens = 0;
+    std::size_t reserve = 0;
+  };
+  std::optional<prompt_budget> prompt;
+
+  // A stage that answers prompts: at most max_tokens each; refused with TP3005
+  // if a prompt that reaches it reserves less.
+  struct answer_budget {
+    std::string model;
+    std::size_t max_tokens = 0;
+  };
+  std::optional<answer_budget> answer;
+};
+
+// Where a running stage sends text piece by piece. What was sent is afterwards
+// the value of the port.
+class text_sink {
+ public:
+  virtual ~text_sink() = default;
+  // Whole UTF-8 characters. Waits while the reader is far behind. Throws when
+  // the stage is cancelled or the text is longer than a value may be.
+  virtual task<void> send(std::string piece) = 0;
+};
+class text_stream {
+ public:
+  text_stream() = default;
+  explicit text_stream(text_sink& sink) : sink_(&sink) {}
+  task<void> send(std::string piece) { return sink_->send(std::move(piece)); }
+
+ private:
+  text_sink* sink_ = nullptr;
+};
+
+// One run of one stage.
+class run_context {
+ public:
+  run_context(stop_condition stop, boost::asio::any_io_executor pool,
+              trust label)
+      : stop_(std::move(stop)), pool_(std::move(pool)), label_(label) {}
+
+  // The stage's and the request's deadline, whichever is earlier, and their
+  // cancellation. Blocking work polls it every few milliseconds.
+  [[nodiscard]] const stop_condition& stop() const { return stop_; }
+  // The join of the labels of all inputs.
+  [[nodiscard]] trust label() const { return label_; }
+
+  // Runs f() on the pool and gives its value (or throws what it threw) where
+  // the stage runs. f may use the stage's locals: it always finishes first.
+  template <class F>
+  [[nodiscard]] task<std::invoke_result_t<F&>> blocking(F f);
+
+ private:
+  stop_condition stop_;
+  boost::asio::any_io_executor pool_;
+  trust label_;
+};
+
+template <class F>
+task<std::invoke_result_t<F&>> run_context::blocking(F f) {
+  using R = std::invoke_result_t<F&>;
+  std::conditional_t<std::is_void_v<R>, char, std::optional<R>> value{};
+  std::exception_ptr thrown;
+  const auto work = [&] {
+    try {
+      if constexpr (std::is_void_v<R>) {
+        f();
+      } else {
+        value.emplace(f());
+      }
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+  };
+  const auto start = [&work, pool = pool_](auto handler) {
+    auto home = boost::asio::make_work_guard(
+        boost::asio::get_associated_executor(handler));
+    boost::asio::post(pool, [&work, home = std::move(home),
+                             handler = std::move(handler)]() mutable {
+      work();
+      boost::asio::post(home.get_executor(), std::move(handler));
+    });
+  };
+  const auto& token = boost::asio::use_awaitable;
+  co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>,
+                                       void()>(start, token);
+  if (thrown) std::rethrow_exception(thrown);
+  if constexpr (!std::is_void_v<R>) co_return *std::move(value);
+}
+
+// `run` is const: one stage serves many requests, on several threads at once.
+template <class S>
+concept stage = requires {
+  { S::info } -> std::convertible_to<stage_info>;
+  typename S::config;
+  typename S::inputs;
+  typename S::outputs;
+  S::params();
+  S::in_ports();
+  S::out_ports();
+}
+&&std::default_initializable<typename S::config>&&
+        std::constructible_from<S, typename S::config, host&> &&
+    (
+        requires(const S s, run_context& cx, typename S::inputs in) {
+          {
+            s.run(cx, std::move(in))
+            } -> std::same_as<task<typename S::outputs>>;
+        } ||
+        requires(const S s, run_context& cx, typename S::inputs in,
+                 typename S::streams out) {
+          S::stream_ports();
+          {
+            s.run(cx, std::move(in), std::move(out))
+            } -> std::same_as<task<typename S::outputs>>;
+        });
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/pipeline/stage.ipp"
+#endif
+
+#endif  // TINYPHI_PIPELINE_STAGE_H_

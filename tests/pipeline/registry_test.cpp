@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+#include "tinyphi/pipeline/registry.h"
+
+#include "support/test.h"
+
+using namespace tinyphi;
+
+namespace {
+
+struct words {
+  static constexpr stage_info info{.id = "demo.words",
+                                   .summary = "Counts words"};
+  struct config {
+    std::int64_t min_length = 1;
+    double share = 0.5;
+    std::string mark = "a\"b";
+    std::filesystem::path list;
+    model_ref model;
+  };
+  struct inputs {
+    std::string_view text;
+    std::optional<std::span<const document>> docs;
+  };
+  struct outputs {
+    std::int64_t words = 0;
+    std::optional<std::string> longest;
+  };
+  struct streams {
+    text_stream log;
+  };
+  static constexpr auto params() {
+    return std::tuple{param("min_length", &config::min_length)
+                          .range(1, 64)
+                          .doc("shorter words do not count"),
+                      param("share", &config::share),
+                      param("mark", &config::mark),
+                      param("list", &config::list).required(),
+                      param("model", &config::model)};
+  }
+  static constexpr auto in_ports() {
+    return std::tuple{port("text", &inputs::text), port("docs", &inputs::docs)};
+  }
+  static constexpr auto out_ports() {
+    return std::tuple{port("words", &outputs::words),
+                      port("longest", &outputs::longest)};
+  }
+  static constexpr auto stream_ports() {
+    return std::tuple{port("log", &streams::log)};
+  }
+  words(config c, host&) : config_(std::move(c)) {}
+  task<outputs> run(run_context&, inputs in, streams) const {
+    outputs out;
+    out.words = static_cast<std::int64_t>(in.text.size());
+    co_return out;
+  }
+  config config_;
+};
+static_assert(stage<words>);
+
+struct not_a_stage : words {
+  task<outputs> run(run_context&, inputs) { co_return outputs{}; }  // not const
+};
+static_assert(!stage<not_a_stage>);
+
+config_node table(config_table members) {
+  return {std::move(members), {1, 1}, {}};
+}
+config_node text(std::string s) { return {std::move(s), {1, 1}, {}}; }
+config_node number(std::int64_t n) { return {n, {7, 3}, {}}; }
+
+std::vector<diagnostic> configure(const config_node& with,
+                                  std::vector<std::string> models = {"phi"}) {
+  std::map<std::string, model_spec, std::less<>> specs;
+  for (const std::string& name : models) specs[name] = {name, {}, 0};
+  const host h({}, "/base", specs);
+  std::vector<diagnostic> faults;
+  param_reader reader(&with, "stage w", {2, 1}, h, faults);
+  registry r;
+  r.add<words>();
+  (void)r.find("demo.words")->configure(reader);
+  return faults;
+}
+
+}  // namespace
+
+TEST_CASE("a registered stage shows its ports and parameters") {
+  registry r;
+  r.add<words>();
+  CHECK(r.find("demo.word") == nullptr);
+  const stage_type* type = r.find("demo.words");
+  REQUIRE(type != nullptr);
+  CHECK(type->info.summary == "Counts words");
+  REQUIRE(type->in_ports.size() == 2);
+  CHECK(to_string(type->in_ports[0].types) == "text");
+  CHECK(type->in_ports[0].required);
+  CHECK(to_string(type->in_ports[1].types) == "docs");
+  CHECK(!type->in_ports[1].required);
+  REQUIRE(type->out_ports.size() == 3);
+  CHECK(!type->out_ports[1].required);
+  CHECK(type->out_ports[2].stream);
+  REQUIRE(type->params.size() == 5);
+  CHECK(type->params[0].default_value == "1");
+  CHECK(type->params[0].allowed == "1 to 64");
+  CHECK(type->params[0].help == "shorter words do not count");
+  CHECK(type->params[1].default_value == "0.5");
+  CHECK(type->params[2].default_value == "\"a\\\"b\"");
+  CHECK(type->params[3].required);
+}
+
+TEST_CASE("parameters are checked for name, type, range and presence") {
+  CHECK(configure(table({{"list", {}, text("l.txt")}})).empty());
+
+  auto faults = configure(
+      table({{"list", {}, text("l.txt")}, {"min_lenght", {6, 1}, number(1)}}));
+  REQUIRE(faults.size() == 1);
+  CHECK(to_string(faults[0], "f") ==
+        "f:6:1: error[TP1002]: stage w: unknown parameter 'with.min_lenght'; "
+        "did you mean 'min_length'?");
+
+  faults = configure(
+      table({{"list", {}, text("l.txt")}, {"min_length", {}, number(65)}}));
+  REQUIRE(faults.size() == 1);
+  CHECK(to_string(faults[0], "f") ==
+        "f:7:3: error[TP1005]: stage w: with.min_length is 65, allowed are 1 "
+        "to 64");
+
+  faults = configure(table({{"list", {}, number(1)}}));
+  REQUIRE(faults.size() == 1);
+  CHECK(to_string(faults[0], "f") ==
+        "f:7:3: error[TP1004]: stage w: with.list is an integer, the plugin "
+        "wants path");
+
+  faults = configure(table({}));
+  REQUIRE(faults.size() == 1);
+  CHECK(to_string(faults[0], "f") ==
+        "f:2:1: error[TP1003]: stage w: with.list must be given");
+}
+
+TEST_CASE("the only model is the default; of several one must be named") {
+  const config_node list = table({{"list", {}, text("l.txt")}});
+  CHECK(configure(list).empty());
+  auto faults = configure(list, {"phi", "small"});
+  REQUIRE(faults.size() == 1);
+  CHECK(faults[0].code == fault::missing_key);
+  faults = configure(
+      table({{"list", {}, text("l.txt")}, {"model", {}, text("smal")}}),
+      {"phi", "small"});
+  REQUIRE(faults.size() == 1);
+  CHECK(faults[0].message ==
+        "stage w: with.model: no [model.smal]; did you mean 'small'?");
+}
+
+TEST_CASE("a text's bytes know their place in the file") {
+  const config_node n{std::string("a\nb\xC3\xA9"
+                                  "c"),
+                      {3, 10},
+                      {4, 1}};
+  CHECK(n.text_position(0) == position{4, 1});
+  CHECK(n.text_position(2) == position{5, 1});
+  CHECK(n.text_position(5) == position{5, 3});
+  CHECK(config_node{std::string("x"), {3, 10}, {}}.text_position(0) ==
+        position{3, 10});
+}
