@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_FILES_SAFETENSORS_IPP_
+#define TINYPHI_FILES_SAFETENSORS_IPP_
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <utility>
+
+#include "tinyphi/base/bytes.h"
+#include "tinyphi/base/json.h"
+#include "tinyphi/base/mapped_file.ipp"
+#include "tinyphi/files/safetensors.h"
+#include "tinyphi/files/tensor_table.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+// As in the reference implementation.
+inline constexpr std::uint64_t max_safetensors_header = 100'000'000;
+inline constexpr std::size_t max_safetensors_dims = 8;
+
+// Bytes of one element, nothing for a type that the format does not know.
+inline std::optional<std::uint64_t> safetensors_width(std::string_view type) {
+  constexpr std::array<std::pair<std::string_view, std::uint64_t>, 15> widths{
+      {{"F32", 4},
+       {"F16", 2},
+       {"BF16", 2},
+       {"F64", 8},
+       {"I64", 8},
+       {"I32", 4},
+       {"I16", 2},
+       {"I8", 1},
+       {"U64", 8},
+       {"U32", 4},
+       {"U16", 2},
+       {"U8", 1},
+       {"BOOL", 1},
+       {"F8_E4M3", 1},
+       {"F8_E5M2", 1}}};
+  for (const auto& [name, width] : widths) {
+    if (name == type) return width;
+  }
+  return std::nullopt;
+}
+
+// The array of `n` natural numbers under `key`.
+inline result<std::vector<std::uint64_t>> read_naturals(const json_reader& in,
+                                                        std::string_view key,
+                                                        std::size_t min_count,
+                                                        std::size_t max_count) {
+  const std::string allowed = "an array of " + std::to_string(min_count) +
+                              " to " + std::to_string(max_count) +
+                              " natural numbers is needed";
+  const json::value* v = in.find(key);
+  const json::array* a = v != nullptr ? v->if_array() : nullptr;
+  if (a == nullptr || a->size() < min_count || a->size() > max_count) {
+    return in.fault(key, allowed);
+  }
+  std::vector<std::uint64_t> all;
+  for (const json::value& element : *a) {
+    const std::int64_t* n = element.if_int64();
+    if (n == nullptr || *n < 0) return in.fault(key, allowed);
+    all.push_back(static_cast<std::uint64_t>(*n));
+  }
+  return all;
+}
+
+inline result<safetensors_entry> read_safetensors_entry(
+    const json::key_value_pair& member, std::string_view origin,
+    std::span<const std::byte> data) {
+  safetensors_entry e;
+  e.name = member.key();
+  if (!is_plain_name(e.name)) {
+    return error{error_code::bad_data,
+                 std::string(origin) +
+                     ": the name of a tensor is empty or holds other than "
+                     "printable ASCII"};
+  }
+  const std::string place = std::string(origin) + ": tensor " + e.name;
+  const json::object* o = member.value().if_object();
+  if (o == nullptr) {
+    return error{error_code::bad_data,
+                 place + ": its entry in the header is not an object"};
+  }
+  const json_reader in(*o, place);
+  TINYPHI_TRY(const auto type, in.string("dtype"));
+  const auto width = type ? safetensors_width(*type) : std::nullopt;
+  if (!width) {
+    return in.fault("dtype", type && is_plain_name(*type)
+                                 ? "unknown type " + std::string(*type)
+                                 : "the name of an element type is needed");
+  }
+  e.type = *type;
+  TINYPHI_TRY(const auto shape,
+              read_naturals(in, "shape", 0, max_safetensors_dims));
+  TINYPHI_TRY(const auto range, read_naturals(in, "data_offsets", 2, 2));
+  checked_size need = *width;
+  for (const std::uint64_t n : shape) need *= n;
+  e.shape.assign(shape.begin(), shape.end());
+  if (range[0] > range[1] || range[1] > data.size()) {
+    return in.fault("data_offsets",
+                    std::to_string(range[0]) + " to " +
+                        std::to_string(range[1]) + ", the file holds " +
+                        std::to_string(data.size()) +
+                        " bytes of tensors; it is cut short or broken");
+  }
+  e.bytes = data.subspan(range[0], range[1] - range[0]);
+  if (need.get() != e.bytes.size()) {
+    const auto n = need.get();
+    return in.fault("data_offsets",
+                    e.type + " " + to_string(e.shape) + " needs " +
+                        (n ? std::to_string(*n) : std::string("too many")) +
+                        " bytes, " + std::to_string(e.bytes.size()) +
+                        " are given");
+  }
+  return e;
+}
+
+// A file beside `target` that takes its place when it is whole, and otherwise
+// goes away.
+class replacement_file {
+ public:
+  explicit replacement_file(std::filesystem::path target)
+      : target_(std::move(target)), temporary_(target_.string() + ".XXXXXX") {}
+  replacement_file(const replacement_file&) = delete;
+  replacement_file& operator=(const replacement_file&) = delete;
+  ~replacement_file() {
+    if (fd_ < 0) return;
+    ::close(fd_);
+    ::unlink(temporary_.c_str());
+  }
+
+  [[nodiscard]] result<void> create() {
+    fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
+    if (fd_ < 0) return file_error(target_, errno);
+    return {};
+  }
+  [[nodiscard]] result<void> write(std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+      const ::ssize_t n = ::write(fd_, bytes.data(), bytes.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return file_error(target_, errno);
+      bytes = bytes.subspan(static_cast<std::size_t>(n));
+    }
+    return {};
+  }
+  [[nodiscard]] result<void> commit() {
+    // mkostemp made it private; a result is as public as other files.
+    const ::mode_t mask = ::umask(0);
+    ::umask(mask);
+    if (::fchmod(fd_, 0666 & ~mask) != 0 || ::fsync(fd_) != 0 ||
+        ::rename(temporary_.c_str(), target_.c_str()) != 0) {
+      return file_error(target_, errno);
+    }
+    ::close(std::exchange(fd_, -1));
+    return {};
+  }
+
+ private:
+  std::filesystem::path target_;
+  std::string temporary_;
+  int fd_ = -1;
+};
+
+}  // namespace detail
+
+TINYPHI_FUNC result<safetensors_file> safetensors_file::open(
+    const std::filesystem::path& path) {
+  TINYPHI_TRY(mapped_file mapping, mapped_file::open(path));
+  TINYPHI_TRY(safetensors_file file, parse(mapping.bytes(), path.string()));
+  file.mapping_ = std::move(mapping);
+  return file;
+}
+
+TINYPHI_FUNC result<safetensors_file> safetensors_file::parse(
+    std::span<const std::byte> bytes, std::string origin) {
+  safetensors_file file;
+  file.origin_ = std::move(origin);
+  byte_reader in(bytes);
+  const auto size = in.read<std::uint64_t>();
+  const auto header = size && *size <= detail::max_safetensors_header
+                          ? in.read_bytes(*size)
+                          : std::nullopt;
+  if (!header) {
+    return error{
+        error_code::bad_data,
+        file.origin_ + ": byte 0: " +
+            (size ? "a header of " + std::to_string(*size) +
+                        " bytes in a file of " + std::to_string(bytes.size())
+                  : "a file of " + std::to_string(bytes.size()) + " bytes") +
+            "; it is not a safetensors file, or cut short (headers have at "
+            "most 100000000 bytes)"};
+  }
+  TINYPHI_TRY(const json::value parsed,
+              parse_json(as_text(*header), file.origin_ + ": header",
+                         {.max_depth = 4}));
+  const json::object* members = parsed.if_object();
+  if (members == nullptr) {
+    return error{error_code::bad_data,
+                 file.origin_ + ": the header is not a JSON object"};
+  }
+  const auto data = bytes.subspan(in.offset());
+  for (const json::key_value_pair& member : *members) {
+    if (member.key() == "__metadata__") continue;
+    TINYPHI_TRY(safetensors_entry e,
+                detail::read_safetensors_entry(member, file.origin_, data));
+    file.entries_.push_back(std::move(e));
+  }
+  return file;
+}
+
+TINYPHI_FUNC const safetensors_entry* safetensors_file::find(
+    std::string_view name) const {
+  for (const safetensors_entry& e : entries_) {
+    if (e.name == name) return &e;
+  }
+  return nullptr;
+}
+
+TINYPHI_FUNC result<tensor_view> safetensors_file::view(
+    const safetensors_entry& entry) const {
+  const auto type = parse_dtype(entry.type);
+  if (!type) {
+    return error{error_code::unsupported,
+                 origin_ + ": tensor " + entry.name + ": type " + entry.type +
+                     " where tinyphi needs one of F32, F16, BF16"};
+  }
+  if (entry.bytes.empty()) {
+    return error{error_code::bad_data, origin_ + ": tensor " + entry.name +
+                                           ": shape " + to_string(entry.shape) +
+                                           " has no elements"};
+  }
+  return tensor_view{entry.name, *type, entry.shape, entry.bytes};
+}
+
+TINYPHI_FUNC void safetensors_file::release(
+    std::span<const std::byte> bytes) const {
+  if (!mapping_) return;
+  const std::span<const std::byte> all = mapping_->bytes();
+  const std::less_equal<const std::byte*> at_most;
+  if (at_most(all.data(), bytes.data()) &&
+      at_most(bytes.data() + bytes.size(), all.data() + all.size())) {
+    mapping_->release(bytes);
+  }
+}
+
+TINYPHI_FUNC result<void> write_safetensors(
+    const std::filesystem::path& path,
+    std::span<const safetensors_output> tensors) {
+  json::object header;
+  std::vector<std::span<const std::byte>> parts;
+  std::uint64_t offset = 0;
+  for (const safetensors_output& t : tensors) {
+    const bool is_float = t.values.index() == 0;
+    const auto bytes = std::visit(
+        [](auto values) -> std::span<const std::byte> {
+          return std::as_bytes(values);
+        },
+        t.values);
+    checked_size need = is_float ? sizeof(float) : sizeof(std::int64_t);
+    for (const std::size_t n : t.shape) need *= n;
+    if (need.get() != bytes.size() || header.contains(t.name)) {
+      return error{error_code::invalid_argument,
+                   "tensor " + t.name + ": " + std::to_string(bytes.size()) +
+                       " bytes for shape " + to_string(t.shape) +
+                       ", or a name given twice"};
+    }
+    header[t.name] = {{"dtype", is_float ? "F32" : "I64"},
+                      {"shape", json::value_from(t.shape)},
+                      {"data_offsets", {offset, offset + bytes.size()}}};
+    offset += bytes.size();
+    parts.push_back(bytes);
+  }
+  std::string text = json::serialize(header);
+  text.append((8 - text.size() % 8) % 8, ' ');
+  const std::uint64_t size = text.size();
+
+  detail::replacement_file out(path);
+  TINYPHI_CHECK_OK(out.create());
+  TINYPHI_CHECK_OK(out.write(std::as_bytes(std::span(&size, 1))));
+  TINYPHI_CHECK_OK(out.write(as_bytes(text)));
+  for (const auto& part : parts) TINYPHI_CHECK_OK(out.write(part));
+  return out.commit();
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_FILES_SAFETENSORS_IPP_
