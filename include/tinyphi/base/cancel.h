@@ -20,17 +20,31 @@ using steady_time = std::chrono::steady_clock::time_point;
 // (ik_llama.cpp issue 1929).
 class cancel_token {
  public:
-  cancel_token() : state_(std::make_shared<std::atomic<bool>>(false)) {}
+  cancel_token() : state_(std::make_shared<state>()) {}
+
+  // A token that is cancelled with this one or by itself.
+  [[nodiscard]] cancel_token child() const {
+    cancel_token c;
+    c.state_->parent = state_;
+    return c;
+  }
 
   void cancel() const noexcept {
-    state_->store(true, std::memory_order_relaxed);
+    state_->cancelled.store(true, std::memory_order_relaxed);
   }
   [[nodiscard]] bool cancelled() const noexcept {
-    return state_->load(std::memory_order_relaxed);
+    for (const state* s = state_.get(); s != nullptr; s = s->parent.get()) {
+      if (s->cancelled.load(std::memory_order_relaxed)) return true;
+    }
+    return false;
   }
 
  private:
-  std::shared_ptr<std::atomic<bool>> state_;
+  struct state {
+    std::atomic<bool> cancelled = false;
+    std::shared_ptr<const state> parent;
+  };
+  std::shared_ptr<state> state_;
 };
 
 // A token with an optional deadline; what long calls take.
