@@ -11,5 +11,7 @@
 #include "tinyphi/files/hf_folder.ipp"
 #include "tinyphi/files/model_file.ipp"
 #include "tinyphi/files/safetensors.ipp"
+#include "tinyphi/generate/sampler.ipp"
+#include "tinyphi/generate/sampling_params.ipp"
 #include "tinyphi/tensor/packed.ipp"
 #include "tinyphi/tensor/quant.ipp"
