@@ -13,5 +13,8 @@
 #include "tinyphi/files/safetensors.ipp"
 #include "tinyphi/generate/sampler.ipp"
 #include "tinyphi/generate/sampling_params.ipp"
+#include "tinyphi/model/model_config.ipp"
+#include "tinyphi/model/model_config_gguf.ipp"
+#include "tinyphi/model/model_config_hf.ipp"
 #include "tinyphi/tensor/packed.ipp"
 #include "tinyphi/tensor/quant.ipp"

@@ -81,6 +81,8 @@ TINYPHI_NAMESPACE_END
 
 #if TINYPHI_HEADER_ONLY
 #include "tinyphi/model/model_config.ipp"
+#include "tinyphi/model/model_config_gguf.ipp"
+#include "tinyphi/model/model_config_hf.ipp"
 #endif
 
 #endif  // TINYPHI_MODEL_MODEL_CONFIG_H_
