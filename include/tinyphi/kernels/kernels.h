@@ -108,6 +108,18 @@ void attend(const kv_view& kv, const key_range* ranges, std::size_t n_ranges,
             float scale, const float* q, std::size_t q_stride,
             std::size_t n_rows, float* out, std::size_t out_stride);
 
+// ---- What the machine can do at best (bench/, `tinyphi bench`)
+
+// Reads n bytes in four streams, which is faster than one; returns a value that
+// depends on them. Time it for the read bandwidth of a core.
+[[nodiscard]] std::uint64_t probe_read(const std::byte* data, std::size_t n);
+// `rounds` independent integer dot products, or fused multiply-adds, in
+// registers; returns how many multiply-accumulates that were. *sink goes in
+// and comes out changed, so that nothing can be left out.
+[[nodiscard]] std::uint64_t probe_dot_product(std::size_t rounds,
+                                              std::int32_t* sink);
+[[nodiscard]] std::uint64_t probe_fma(std::size_t rounds, float* sink);
+
 // ---- Targets
 
 // The SIMD target that the kernels run on, e.g. "AVX2".

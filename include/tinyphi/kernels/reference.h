@@ -291,6 +291,26 @@ inline void attend(const kv_view& kv, const key_range* ranges,
   }
 }
 
+// ---- What the machine can do at best
+
+[[nodiscard]] inline std::uint64_t probe_read(const std::byte* data,
+                                              std::size_t n) {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < n / 8; ++i) sum ^= load<std::uint64_t>(data, i);
+  return sum;
+}
+
+[[nodiscard]] inline std::uint64_t probe_dot_product(std::size_t rounds,
+                                                     std::int32_t* sink) {
+  for (std::size_t i = 0; i < rounds; ++i) *sink = (*sink & 127) * 3 + 1;
+  return rounds;
+}
+
+[[nodiscard]] inline std::uint64_t probe_fma(std::size_t rounds, float* sink) {
+  for (std::size_t i = 0; i < rounds; ++i) *sink = *sink * 0.5f + 1;
+  return rounds;
+}
+
 }  // namespace reference
 TINYPHI_NAMESPACE_END
 

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+// What all kernels share: vector types that fit a strip, the integer dot
+// product with its differences between Highway 1.0.3 and later, exp.
+#if defined(TINYPHI_KERNELS_COMPAT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TINYPHI_KERNELS_COMPAT_INL_H_
+#undef TINYPHI_KERNELS_COMPAT_INL_H_
+#else
+#define TINYPHI_KERNELS_COMPAT_INL_H_
+#endif
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include <hwy/cache_control.h>
+#include <hwy/highway.h>
+
+#include "tinyphi/kernels/kernels.h"
+
+#undef TINYPHI_HWY
+#define TINYPHI_HWY (HWY_MAJOR * 10000 + HWY_MINOR * 100 + HWY_PATCH)
+
+// VNNI is the point of AVX-512 for us, but Highway promises it only from
+// AVX3_DL on, which 1.0.3 gets wrong and later versions up to 1.2 omit. Where
+// AVX3_DL is not compiled, our AVX3 code uses VNNI (as inline assembly, which
+// needs no compiler flag) and kernels.ipp keeps other CPUs away from it.
+#undef TINYPHI_WIDEN_AVX3
+#define TINYPHI_WIDEN_AVX3                                     \
+  ((HWY_TARGETS & HWY_AVX3) && !(HWY_TARGETS & HWY_AVX3_DL) && \
+   HWY_STATIC_TARGET != HWY_AVX3)
+
+#undef TINYPHI_VNNI
+#if HWY_ARCH_X86 && ((HWY_TARGET == HWY_AVX3 &&                           \
+                      (TINYPHI_WIDEN_AVX3 || defined(__AVX512VNNI__))) || \
+                     (HWY_TARGET <= HWY_AVX3_DL && TINYPHI_HWY >= 10004))
+#define TINYPHI_VNNI 1
+#else
+#define TINYPHI_VNNI 0
+#endif
+
+#undef TINYPHI_MADDUBS
+#define TINYPHI_MADDUBS \
+  (HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SSSE3)
+
+// Targets without byte vectors run reference.h.
+#undef TINYPHI_SIMD
+#define TINYPHI_SIMD (HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128)
+
+// Arrays of vectors stay in registers only when every index is a constant.
+#undef TINYPHI_UNROLL
+#if defined(__clang__)
+#define TINYPHI_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define TINYPHI_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+HWY_BEFORE_NAMESPACE();
+TINYPHI_NAMESPACE_BEGIN
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if TINYPHI_SIMD
+
+// A strip's 16 rows are `parts` vectors: 1 of AVX-512, 2 of AVX2, 4 of SSE.
+using f32_tag = hn::CappedTag<float, strip_rows>;
+using i32_tag = hn::Rebind<std::int32_t, f32_tag>;
+using u8_tag = hn::Repartition<std::uint8_t, f32_tag>;
+using i8_tag = hn::Repartition<std::int8_t, f32_tag>;
+using f32_vec = hn::Vec<f32_tag>;
+using i32_vec = hn::Vec<i32_tag>;
+using u8_vec = hn::Vec<u8_tag>;
+using i8_vec = hn::Vec<i8_tag>;
+inline constexpr std::size_t lanes = hn::MaxLanes(f32_tag());
+inline constexpr std::size_t parts = strip_rows / lanes;
+
+// f32 vectors from any stored type.
+template <class D>
+HWY_INLINE hn::Vec<D> load_f32(D d, const float* from) {
+  return hn::LoadU(d, from);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_f32(D d, const hwy::float16_t* from) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, D>(), from));
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_f32(D d, const hwy::bfloat16_t* from) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::bfloat16_t, D>(), from));
+}
+
+// Four int8 in every lane; from memory, because copies between registers
+// compete with VNNI for a port (design/kernels.md §7.6).
+HWY_INLINE i8_vec broadcast4(const std::int8_t* from) {
+  std::int32_t four;
+  std::memcpy(&four, from, 4);
+  return hn::BitCast(i8_tag(), hn::Set(i32_tag(), four));
+}
+
+// ---- acc[i] plus the sum of four products, exact for x in -127..127
+
+#if TINYPHI_VNNI
+// Not the intrinsic: GCC 12 spills its accumulators (§7.1).
+HWY_INLINE i32_vec dot_u8(i32_vec acc, u8_vec w, i8_vec x) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(acc.raw) : "v"(w.raw), "v"(x.raw));
+  return acc;
+}
+#elif TINYPHI_MADDUBS
+HWY_INLINE i32_vec dot_pairs(i32_vec acc, u8_vec w, i8_vec x) {
+#if HWY_TARGET == HWY_AVX2
+  const auto pairs = _mm256_maddubs_epi16(w.raw, x.raw);
+  return hn::Add(acc, i32_vec{_mm256_madd_epi16(pairs, _mm256_set1_epi16(1))});
+#else
+  const auto pairs = _mm_maddubs_epi16(w.raw, x.raw);
+  return hn::Add(acc, i32_vec{_mm_madd_epi16(pairs, _mm_set1_epi16(1))});
+#endif
+}
+// |w| <= 128 and |x| <= 127: no pair of products leaves int16.
+HWY_INLINE i32_vec dot_i8(i32_vec acc, i8_vec w, i8_vec x) {
+#if HWY_TARGET == HWY_AVX2
+  const i8_vec signed_x{_mm256_sign_epi8(x.raw, w.raw)};
+#else
+  const i8_vec signed_x{_mm_sign_epi8(x.raw, w.raw)};
+#endif
+  return dot_pairs(acc, hn::BitCast(u8_tag(), hn::Abs(w)), signed_x);
+}
+#elif TINYPHI_HWY >= 10006
+HWY_INLINE i32_vec dot_u8(i32_vec acc, u8_vec w, i8_vec x) {
+  return hn::SumOfMulQuadAccumulate(i32_tag(), w, x, acc);
+}
+#else
+HWY_INLINE i32_vec dot_u8(i32_vec acc, u8_vec w, i8_vec x) {
+  const hn::Repartition<std::int16_t, i32_tag> i16;
+  const hn::Repartition<std::uint16_t, i32_tag> u16;
+  const auto w_even = hn::And(hn::BitCast(i16, w), hn::Set(i16, 0xFF));
+  const auto w_odd = hn::BitCast(i16, hn::ShiftRight<8>(hn::BitCast(u16, w)));
+  const auto x_even = hn::ShiftRight<8>(hn::ShiftLeft<8>(hn::BitCast(i16, x)));
+  const auto x_odd = hn::ShiftRight<8>(hn::BitCast(i16, x));
+  auto more = hn::Zero(i32_tag());
+  acc = hn::ReorderWidenMulAccumulate(i32_tag(), w_even, x_even, acc, more);
+  acc = hn::ReorderWidenMulAccumulate(i32_tag(), w_odd, x_odd, acc, more);
+  return hn::Add(acc, more);
+}
+#endif
+
+// The byte that stands for weight 0 in decoded weights, and the dot product of
+// decoded weights. Without an unsigned dot product Q8_0 decodes to int8.
+template <dtype Type>
+inline constexpr std::int32_t zero_point = Type == dtype::q4_0
+                                               ? 8
+                                               : (TINYPHI_MADDUBS ? 0 : 128);
+
+template <dtype Type>
+HWY_INLINE i32_vec dot(i32_vec acc, u8_vec w, i8_vec x) {
+#if TINYPHI_MADDUBS
+  if constexpr (Type == dtype::q8_0) {
+    return dot_i8(acc, hn::BitCast(i8_tag(), w), x);
+  } else {
+    return dot_pairs(acc, w, x);
+  }
+#else
+  return dot_u8(acc, w, x);
+#endif
+}
+
+// e^x, relative error below 2e-7; 0 and infinity where f32 ends, NaN for NaN.
+template <class D>
+HWY_INLINE hn::Vec<D> exp(D d, hn::Vec<D> x) {
+  const hn::Rebind<std::int32_t, D> di;
+  // Max and Min return their second operand if one is NaN (x86).
+  x = hn::Min(hn::Set(d, 89.f), hn::Max(hn::Set(d, -105.f), x));
+  const auto n = hn::NearestInt(hn::Mul(x, hn::Set(d, 1.44269504f)));
+  const auto nf = hn::ConvertTo(d, n);
+  // x - n ln 2 in two steps: n times the first constant is exact.
+  auto r = hn::NegMulAdd(nf, hn::Set(d, 0.693359375f), x);
+  r = hn::NegMulAdd(nf, hn::Set(d, -2.12194440e-4f), r);
+  // Taylor: |r| <= 0.35 leaves less than 1e-8 after the seventh power.
+  auto p = hn::Set(d, 1.f / 5040);
+  p = hn::MulAdd(p, r, hn::Set(d, 1.f / 720));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.f / 120));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.f / 24));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.f / 6));
+  p = hn::MulAdd(p, r, hn::Set(d, 0.5f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.f));
+  // 2^n in two factors, so that subnormal results round once.
+  const auto half = hn::ShiftRight<1>(n);
+  const auto bias = hn::Set(di, 127);
+  const auto two_half = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(half, bias)));
+  const auto two_rest =
+      hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::Sub(n, half), bias)));
+  return hn::Mul(hn::Mul(p, two_half), two_rest);
+}
+
+#endif  // TINYPHI_SIMD
+
+}  // namespace HWY_NAMESPACE
+TINYPHI_NAMESPACE_END
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

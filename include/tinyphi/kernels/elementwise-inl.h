@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// Norms, rotary positions and activation functions. Tails run the same code on
+// vectors of one lane, so an element's bits do not depend on its place.
+#if defined(TINYPHI_KERNELS_ELEMENTWISE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TINYPHI_KERNELS_ELEMENTWISE_INL_H_
+#undef TINYPHI_KERNELS_ELEMENTWISE_INL_H_
+#else
+#define TINYPHI_KERNELS_ELEMENTWISE_INL_H_
+#endif
+
+#include "tinyphi/kernels/compat-inl.h"
+
+#if TINYPHI_SIMD
+HWY_BEFORE_NAMESPACE();
+TINYPHI_NAMESPACE_BEGIN
+namespace HWY_NAMESPACE {
+
+using one_tag = hn::CappedTag<float, 1>;
+
+// Sum of f(x[i]): four vectors of partial sums, then their lanes, then the
+// tail; the order depends on n alone.
+HWY_INLINE float sum_of_squares(const float* x, float mean, std::size_t n) {
+  constexpr f32_tag d;
+  const auto center = hn::Set(d, mean);
+  f32_vec sum[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  std::size_t i = 0;
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    TINYPHI_UNROLL for (std::size_t j = 0; j < 4; ++j) {
+      const auto v = hn::Sub(hn::LoadU(d, x + i + j * lanes), center);
+      sum[j] = hn::MulAdd(v, v, sum[j]);
+    }
+  }
+  float total = hn::GetLane(hn::SumOfLanes(
+      d, hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3]))));
+  for (; i < n; ++i) total += (x[i] - mean) * (x[i] - mean);
+  return total;
+}
+
+HWY_INLINE float sum_of(const float* x, std::size_t n) {
+  constexpr f32_tag d;
+  auto sum = hn::Zero(d);
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) sum = hn::Add(sum, hn::LoadU(d, x + i));
+  float total = hn::GetLane(hn::SumOfLanes(d, sum));
+  for (; i < n; ++i) total += x[i];
+  return total;
+}
+
+HWY_INLINE float inverse_root(float sum, float eps, std::size_t n) {
+  constexpr one_tag d;
+  const auto mean = hn::Set(d, sum / static_cast<float>(n) + eps);
+  return 1 / hn::GetLane(hn::Sqrt(mean));
+}
+
+template <class D>
+HWY_INLINE void rms_norm_at(D d, const float* x, const float* weight,
+                            float scale, float* out) {
+  const auto v = hn::Mul(hn::LoadU(d, x), hn::Set(d, scale));
+  hn::StoreU(hn::Mul(v, hn::LoadU(d, weight)), d, out);
+}
+
+inline HWY_NOINLINE void rms_norm(const float* x, const float* weight,
+                                  float eps, std::size_t n, float* out) {
+  const float scale = inverse_root(sum_of_squares(x, 0, n), eps, n);
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    rms_norm_at(f32_tag(), x + i, weight + i, scale, out + i);
+  }
+  for (; i < n; ++i) rms_norm_at(one_tag(), x + i, weight + i, scale, out + i);
+}
+
+template <class D>
+HWY_INLINE void layer_norm_at(D d, const float* x, const float* weight,
+                              const float* bias, float mean, float scale,
+                              float* out) {
+  const auto v =
+      hn::Mul(hn::Sub(hn::LoadU(d, x), hn::Set(d, mean)), hn::Set(d, scale));
+  hn::StoreU(hn::MulAdd(v, hn::LoadU(d, weight), hn::LoadU(d, bias)), d, out);
+}
+
+inline HWY_NOINLINE void layer_norm(const float* x, const float* weight,
+                                    const float* bias, float eps, std::size_t n,
+                                    float* out) {
+  const float mean = sum_of(x, n) / static_cast<float>(n);
+  const float scale = inverse_root(sum_of_squares(x, mean, n), eps, n);
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    layer_norm_at(f32_tag(), x + i, weight + i, bias + i, mean, scale, out + i);
+  }
+  for (; i < n; ++i) {
+    layer_norm_at(one_tag(), x + i, weight + i, bias + i, mean, scale, out + i);
+  }
+}
+
+template <class D>
+HWY_INLINE void rope_at(D d, float* x, float* y, const float* cos,
+                        const float* sin) {
+  const auto a = hn::LoadU(d, x), b = hn::LoadU(d, y);
+  const auto c = hn::LoadU(d, cos), s = hn::LoadU(d, sin);
+  hn::StoreU(hn::NegMulAdd(b, s, hn::Mul(a, c)), d, x);
+  hn::StoreU(hn::MulAdd(a, s, hn::Mul(b, c)), d, y);
+}
+
+inline HWY_NOINLINE void rope(float* x, const float* cos, const float* sin,
+                              std::size_t half) {
+  std::size_t i = 0;
+  for (; i + lanes <= half; i += lanes) {
+    rope_at(f32_tag(), x + i, x + half + i, cos + i, sin + i);
+  }
+  for (; i < half; ++i) {
+    rope_at(one_tag(), x + i, x + half + i, cos + i, sin + i);
+  }
+}
+
+// x / (1 + e^(-slope x))
+template <class D>
+HWY_INLINE hn::Vec<D> gated(D d, hn::Vec<D> x, float slope) {
+  const auto e = exp(d, hn::Mul(x, hn::Set(d, -slope)));
+  return hn::Div(x, hn::Add(hn::Set(d, 1.f), e));
+}
+
+template <class D>
+HWY_INLINE void swiglu_at(D d, const float* gate, const float* up, float* out) {
+  const auto g = gated(d, hn::LoadU(d, gate), 1.f);
+  hn::StoreU(hn::Mul(hn::LoadU(d, up), g), d, out);
+}
+
+inline HWY_NOINLINE void swiglu(const float* gate, const float* up,
+                                std::size_t n, float* out) {
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    swiglu_at(f32_tag(), gate + i, up + i, out + i);
+  }
+  for (; i < n; ++i) swiglu_at(one_tag(), gate + i, up + i, out + i);
+}
+
+// From split branches; min and max clip NaN to NaN and spare infinities.
+template <class D>
+HWY_INLINE void gegelu_at(D d, hn::Vec<D> a, hn::Vec<D> b, float limit,
+                          float* out) {
+  const auto top = hn::Set(d, limit), bottom = hn::Set(d, -limit);
+  const auto inf = hn::Inf(d);
+  const auto a_clipped = hn::IfThenElse(hn::Eq(a, inf), a, hn::Min(top, a));
+  const auto b_clipped = hn::IfThenElse(hn::Eq(hn::Abs(b), inf), b,
+                                        hn::Min(top, hn::Max(bottom, b)));
+  const auto linear = hn::Add(b_clipped, hn::Set(d, 1.f));
+  hn::StoreU(hn::Mul(gated(d, a_clipped, 1.702f), linear), d, out);
+}
+
+inline HWY_NOINLINE void gegelu(const float* x, float limit, std::size_t n,
+                                float* out) {
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    f32_vec a, b;
+    hn::LoadInterleaved2(f32_tag(), x + 2 * i, a, b);
+    gegelu_at(f32_tag(), a, b, limit, out + i);
+  }
+  constexpr one_tag d;
+  for (; i < n; ++i) {
+    gegelu_at(d, hn::Set(d, x[2 * i]), hn::Set(d, x[2 * i + 1]), limit,
+              out + i);
+  }
+}
+
+inline HWY_NOINLINE void add(float* x, const float* y, std::size_t n) {
+  constexpr f32_tag d;
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    hn::StoreU(hn::Add(hn::LoadU(d, x + i), hn::LoadU(d, y + i)), d, x + i);
+  }
+  for (; i < n; ++i) x[i] += y[i];
+}
+
+}  // namespace HWY_NAMESPACE
+TINYPHI_NAMESPACE_END
+HWY_AFTER_NAMESPACE();
+#endif  // TINYPHI_SIMD
+
+#endif  // per-target include guard

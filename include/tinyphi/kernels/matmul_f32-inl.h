@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+// Matrix products in f32, for weights of any type: two strips at a time, their
+// columns decoded to f32 in blocks that stay in L1 (F32 is used in place).
+#if defined(TINYPHI_KERNELS_MATMUL_F32_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TINYPHI_KERNELS_MATMUL_F32_INL_H_
+#undef TINYPHI_KERNELS_MATMUL_F32_INL_H_
+#else
+#define TINYPHI_KERNELS_MATMUL_F32_INL_H_
+#endif
+
+#include "tinyphi/kernels/strips-inl.h"
+
+#if TINYPHI_SIMD
+HWY_BEFORE_NAMESPACE();
+TINYPHI_NAMESPACE_BEGIN
+namespace HWY_NAMESPACE {
+
+inline constexpr std::size_t f32_block = 64;   // columns per decoded block
+inline constexpr std::size_t f32_tokens = 96;  // tokens that share a block
+
+// Adds `cols` columns to the sums of M tokens and two vectors of rows. w:
+// [cols][16] at two places; sums: [M][2][16]. Every element is one chain of
+// fused multiply-adds in order of k, whatever M is.
+template <std::size_t M>
+HWY_INLINE void f32_tile(const float* HWY_RESTRICT w0,
+                         const float* HWY_RESTRICT w1, std::size_t cols,
+                         const float* HWY_RESTRICT x, std::size_t x_stride,
+                         float* HWY_RESTRICT sums0, float* HWY_RESTRICT sums1) {
+  constexpr f32_tag d;
+  f32_vec acc0[M], acc1[M];
+  TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
+    acc0[t] = hn::LoadU(d, sums0 + t * 2 * strip_rows);
+    acc1[t] = hn::LoadU(d, sums1 + t * 2 * strip_rows);
+  }
+  for (std::size_t k = 0; k < cols; ++k) {
+    const auto v0 = hn::LoadU(d, w0 + k * strip_rows);
+    const auto v1 = hn::LoadU(d, w1 + k * strip_rows);
+    TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
+      const auto xv = hn::Set(d, x[t * x_stride + k]);
+      acc0[t] = hn::MulAdd(v0, xv, acc0[t]);
+      acc1[t] = hn::MulAdd(v1, xv, acc1[t]);
+    }
+  }
+  TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
+    hn::StoreU(acc0[t], d, sums0 + t * 2 * strip_rows);
+    hn::StoreU(acc1[t], d, sums1 + t * 2 * strip_rows);
+  }
+}
+
+// n tokens and both strips: tiles of 6 tokens, 12 sums in registers, which is
+// what 16 registers hold and more than the latency of FMA needs.
+HWY_INLINE void f32_tiles(const float* const* w, std::size_t cols,
+                          const float* x, std::size_t x_stride, std::size_t n,
+                          float* sums) {
+  for (std::size_t i = 0; i < 2 * parts; i += 2) {
+    const float* w0 = w[i / parts] + i % parts * lanes;
+    const float* w1 = w[(i + 1) / parts] + (i + 1) % parts * lanes;
+    for (std::size_t t = 0; t < n;) {
+      const float* xt = x + t * x_stride;
+      float* sums0 = sums + t * 2 * strip_rows + i * lanes;
+      float* sums1 = sums0 + lanes;
+      if (n - t >= 6) {
+        f32_tile<6>(w0, w1, cols, xt, x_stride, sums0, sums1);
+        t += 6;
+      } else if (n - t >= 3) {
+        f32_tile<3>(w0, w1, cols, xt, x_stride, sums0, sums1);
+        t += 3;
+      } else {
+        f32_tile<1>(w0, w1, cols, xt, x_stride, sums0, sums1);
+        t += 1;
+      }
+    }
+  }
+}
+
+// Columns [k, k + cols) of one strip as f32 [cols][16]; for quantized types k
+// and cols are whole groups.
+HWY_INLINE void decode_f32(const packed_matrix& w, const std::byte* strip,
+                           std::size_t k, std::size_t cols, float* to) {
+  constexpr f32_tag d;
+  const std::byte* from = strip + k * strip_rows * 2;
+  if (w.type == dtype::f16) {
+    const auto* p = reinterpret_cast<const hwy::float16_t*>(from);
+    for (std::size_t i = 0; i < cols * strip_rows; i += lanes) {
+      hn::StoreU(load_f32(d, p + i), d, to + i);
+    }
+    return;
+  }
+  if (w.type == dtype::bf16) {
+    const auto* p = reinterpret_cast<const hwy::bfloat16_t*>(from);
+    for (std::size_t i = 0; i < cols * strip_rows; i += lanes) {
+      hn::StoreU(load_f32(d, p + i), d, to + i);
+    }
+    return;
+  }
+  const bool q8 = w.type == dtype::q8_0;
+  constexpr i32_tag di;
+  const auto mask = hn::Set(di, q8 ? 255 : 15);
+  const auto zero = hn::Set(di, q8 ? 128 : 8);
+  const int bits = q8 ? 8 : 4;
+  for (std::size_t g = k / group_size; g < (k + cols) / group_size; ++g) {
+    const std::byte* scales =
+        q8 ? strip + g * 544 : strip + g / 2 * 576 + g % 2 * 32;
+    const std::byte* units =
+        q8 ? scales + 32 : strip + g / 2 * 576 + 64 + g % 2 * 256;
+    for (std::size_t i = 0; i < strip_rows; i += lanes) {
+      const auto scale = load_scales(scales, i);
+      for (std::size_t c = 0; c < group_size; ++c) {
+        // Column c: a byte of unit c / 4, or a nibble of unit c % 16 / 4.
+        const std::size_t unit = q8 ? c / 4 : c % 16 / 4;
+        const int shift = static_cast<int>(c % 4) * 8 + (c >= 16 && !q8) * bits;
+        const auto word =
+            hn::LoadU(di, reinterpret_cast<const std::int32_t*>(units) +
+                              unit * strip_rows + i);
+        const auto q = hn::And(hn::ShiftRightSame(word, shift), mask);
+        hn::StoreU(hn::Mul(scale, hn::ConvertTo(d, hn::Sub(q, zero))), d,
+                   to + c * strip_rows + i);
+      }
+    }
+    to += group_size * strip_rows;
+  }
+}
+
+inline HWY_NOINLINE void matmul_f32(const packed_matrix& w,
+                                    std::size_t strip_begin,
+                                    std::size_t strip_end, const float* x,
+                                    std::size_t x_stride, std::size_t m,
+                                    float* out, std::size_t out_stride) {
+  alignas(64) float decoded[2][f32_block * strip_rows];
+  alignas(64) float sums[f32_tokens * 2 * strip_rows];
+  const std::size_t rows_end = HWY_MIN(w.rows, strip_end * strip_rows);
+  const std::size_t block = w.type == dtype::f32 ? w.cols : f32_block;
+  for (std::size_t s = strip_begin; s < strip_end; s += 2) {
+    // A single last strip stands in for its missing neighbour.
+    const std::byte* strips[2] = {w.strip(s),
+                                  w.strip(HWY_MIN(s + 1, strip_end - 1))};
+    for (std::size_t t = 0; t < m; t += f32_tokens) {
+      const std::size_t n = HWY_MIN(f32_tokens, m - t);
+      std::memset(sums, 0, n * 2 * strip_rows * sizeof(float));
+      for (std::size_t k = 0; k < w.cols; k += block) {
+        const std::size_t cols = HWY_MIN(block, w.cols - k);
+        const float* from[2];
+        for (std::size_t i = 0; i < 2; ++i) {
+          if (w.type == dtype::f32) {
+            from[i] = reinterpret_cast<const float*>(strips[i]);
+          } else {
+            decode_f32(w, strips[i], k, cols, decoded[i]);
+            from[i] = decoded[i];
+          }
+        }
+        f32_tiles(from, cols, x + t * x_stride + k, x_stride, n, sums);
+      }
+      write_rows<2>(sums, n, s, rows_end, out + t * out_stride, out_stride);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+TINYPHI_NAMESPACE_END
+HWY_AFTER_NAMESPACE();
+#endif  // TINYPHI_SIMD
+
+#endif  // per-target include guard

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// What this machine can do at best: the yardsticks of `bench`.
+#if defined(TINYPHI_KERNELS_PROBE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TINYPHI_KERNELS_PROBE_INL_H_
+#undef TINYPHI_KERNELS_PROBE_INL_H_
+#else
+#define TINYPHI_KERNELS_PROBE_INL_H_
+#endif
+
+#include "tinyphi/kernels/compat-inl.h"
+
+#if TINYPHI_SIMD
+HWY_BEFORE_NAMESPACE();
+TINYPHI_NAMESPACE_BEGIN
+namespace HWY_NAMESPACE {
+
+inline HWY_NOINLINE std::uint64_t probe_read(const std::byte* data,
+                                             std::size_t n) {
+  constexpr u8_tag d;
+  constexpr hn::Repartition<std::uint64_t, u8_tag> d64;
+  const auto* p = reinterpret_cast<const std::uint8_t*>(data);
+  const std::size_t quarter = n / 4 / 64 * 64;
+  u8_vec sum[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  for (std::size_t i = 0; i < quarter; i += 64) {
+    TINYPHI_UNROLL for (std::size_t s = 0; s < 4; ++s) {
+      const std::uint8_t* from = p + s * quarter + i;
+      hwy::Prefetch(from + 1024);
+      TINYPHI_UNROLL for (std::size_t b = 0; b < 64; b += lanes * 4) {
+        sum[s] = hn::Xor(sum[s], hn::LoadU(d, from + b));
+      }
+    }
+  }
+  const auto all = hn::Xor(hn::Xor(sum[0], sum[1]), hn::Xor(sum[2], sum[3]));
+  return hn::GetLane(hn::SumOfLanes(d64, hn::BitCast(d64, all)));
+}
+
+inline HWY_NOINLINE std::uint64_t probe_dot_product(std::size_t rounds,
+                                                    std::int32_t* sink) {
+  constexpr i32_tag d;
+  constexpr std::size_t chains = 12;  // more than latency times ports
+  i32_vec acc[chains];
+  TINYPHI_UNROLL for (std::size_t i = 0; i < chains; ++i) acc[i] = hn::Zero(d);
+  const auto w = hn::BitCast(u8_tag(), hn::Set(d, *sink & 0x0F0F0F0F));
+  const auto x = hn::BitCast(i8_tag(), hn::Set(d, *sink & 0x07070707));
+  for (std::size_t r = 0; r < rounds; ++r) {
+    TINYPHI_UNROLL for (std::size_t i = 0; i < chains; ++i) {
+      acc[i] = dot<dtype::q4_0>(acc[i], w, x);
+    }
+  }
+  TINYPHI_UNROLL for (std::size_t i = 1; i < chains; ++i) {
+    acc[0] = hn::Add(acc[0], acc[i]);
+  }
+  *sink = hn::GetLane(hn::SumOfLanes(d, acc[0]));
+  return rounds * chains * lanes * 4;
+}
+
+inline HWY_NOINLINE std::uint64_t probe_fma(std::size_t rounds, float* sink) {
+  constexpr f32_tag d;
+  constexpr std::size_t chains = 12;
+  f32_vec acc[chains];
+  TINYPHI_UNROLL for (std::size_t i = 0; i < chains; ++i) acc[i] = hn::Zero(d);
+  const auto a = hn::Set(d, *sink), b = hn::Set(d, *sink * 0.5f);
+  for (std::size_t r = 0; r < rounds; ++r) {
+    TINYPHI_UNROLL for (std::size_t i = 0; i < chains; ++i) {
+      acc[i] = hn::MulAdd(acc[i], a, b);
+    }
+  }
+  TINYPHI_UNROLL for (std::size_t i = 1; i < chains; ++i) {
+    acc[0] = hn::Add(acc[0], acc[i]);
+  }
+  *sink = hn::GetLane(hn::SumOfLanes(d, acc[0]));
+  return rounds * chains * lanes;
+}
+
+}  // namespace HWY_NAMESPACE
+TINYPHI_NAMESPACE_END
+HWY_AFTER_NAMESPACE();
+#endif  // TINYPHI_SIMD
+
+#endif  // per-target include guard

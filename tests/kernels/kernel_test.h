@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// Runs checks on every SIMD target of this machine; random inputs.
+#ifndef TESTS_KERNELS_KERNEL_TEST_H_
+#define TESTS_KERNELS_KERNEL_TEST_H_
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "support/test.h"
+#include "tinyphi/kernels/kernels.h"
+#include "tinyphi/tensor/quant.h"
+
+namespace tinyphi_test {
+
+// Calls check() with each target forced in turn.
+template <class Check>
+void on_every_target(const Check& check) {
+  for (const std::int64_t target : tinyphi::kernel_targets()) {
+    tinyphi::force_kernel_target(target);
+    INFO("target " << tinyphi::kernel_target());
+    check();
+  }
+  tinyphi::force_kernel_target(0);
+}
+
+inline std::vector<float> random_floats(std::size_t n, unsigned seed,
+                                        float scale = 1) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, scale);
+  std::vector<float> x(n);
+  for (float& v : x) v = normal(random);
+  return x;
+}
+
+// Equal as bits, so that NaN equals itself and -0 differs from 0.
+inline bool same_bits(const std::vector<float>& a,
+                      const std::vector<float>& b) {
+  return a.size() == b.size() &&
+         (a.empty() ||
+          std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+}
+
+// The largest |a - b|; infinite where one is NaN and the other is not.
+inline float max_difference(const std::vector<float>& a,
+                            const std::vector<float>& b) {
+  float most = a.size() == b.size() ? 0 : INFINITY;
+  for (std::size_t i = 0; i < a.size() && i < b.size(); ++i) {
+    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
+    if (a[i] == b[i]) continue;
+    const float d = std::fabs(a[i] - b[i]);
+    most = d > most || std::isnan(d) ? (std::isnan(d) ? INFINITY : d) : most;
+  }
+  return most;
+}
+
+inline tinyphi::packed_matrix random_matrix(tinyphi::dtype type,
+                                            std::size_t rows, std::size_t cols,
+                                            unsigned seed) {
+  auto m = tinyphi::make_packed(type, rows, cols);
+  REQUIRE_OK(m);
+  const auto x = random_floats(rows * cols, seed);
+  std::vector<std::byte> stored(tinyphi::row_bytes(type, cols) * rows);
+  const std::size_t bytes = tinyphi::row_bytes(type, cols);
+  for (std::size_t r = 0; r < rows; ++r) {
+    tinyphi::quantize_row(type, {x.data() + r * cols, cols},
+                          {stored.data() + r * bytes, bytes});
+  }
+  for (std::size_t s = 0; s < m->n_strips(); ++s) {
+    const std::byte* at[tinyphi::strip_rows];
+    std::size_t n = 0;
+    for (std::size_t r = s * tinyphi::strip_rows;
+         r < rows && n < tinyphi::strip_rows; ++r) {
+      at[n++] = stored.data() + r * bytes;
+    }
+    tinyphi::pack_strip(*m, s, at, n);
+  }
+  return *std::move(m);
+}
+
+// Owns what q8_activations points to.
+struct q8_buffers {
+  q8_buffers(std::size_t m, std::size_t cols)
+      : q(m * cols), scale(m * cols / 32), sum(m * cols / 32) {
+    view = {m, cols, q.data(), scale.data(), sum.data()};
+  }
+  std::vector<std::int8_t> q;
+  std::vector<float> scale;
+  std::vector<std::int32_t> sum;
+  tinyphi::q8_activations view;
+};
+
+}  // namespace tinyphi_test
+
+#endif  // TESTS_KERNELS_KERNEL_TEST_H_

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+#include <limits>
+
+#include "kernels/kernel_test.h"
+#include "tinyphi/kernels/reference.h"
+
+namespace tinyphi {
+namespace {
+
+using tinyphi_test::on_every_target;
+using tinyphi_test::q8_buffers;
+using tinyphi_test::random_floats;
+using tinyphi_test::same_bits;
+
+void check_like_reference(const std::vector<float>& x, std::size_t m,
+                          std::size_t cols) {
+  q8_buffers expected(m, cols);
+  reference::quantize_q8(x.data(), cols, 0, m, expected.view);
+  on_every_target([&] {
+    q8_buffers found(m, cols);
+    quantize_q8(x.data(), cols, 0, m, found.view);
+    CHECK(found.q == expected.q);
+    CHECK(found.sum == expected.sum);
+    for (std::size_t i = 0; i < found.scale.size(); ++i) {
+      const float a = found.scale[i], b = expected.scale[i];
+      CHECK((a == b || (std::isnan(a) && std::isnan(b))));
+    }
+  });
+}
+
+TEST_CASE("activations round bit-equal to the reference") {
+  for (const std::size_t m : {1u, 2u, 11u, 12u, 13u, 31u}) {
+    for (const std::size_t cols : {32u, 64u, 96u, 320u}) {
+      INFO(m << " x " << cols);
+      check_like_reference(random_floats(m * cols, 3, 5.f), m, cols);
+    }
+  }
+}
+
+TEST_CASE("ties, zeros and extremes round bit-equal to the reference") {
+  std::vector<float> x(4 * 32);
+  for (std::size_t i = 0; i < 32; ++i) {
+    x[i] = i == 0 ? 127.f : static_cast<float>(i) - 16.5f;  // ties
+    x[64 + i] = 1e-31f;
+    x[96 + i] = i % 2 == 0 ? 3e38f : -3e38f;
+  }
+  check_like_reference(x, 4, 32);
+  q8_buffers tiles(4, 32);
+  quantize_q8(x.data(), 32, 0, 4, tiles.view);
+  CHECK(tiles.q[16] == -12);  // token 0, column 4: -12.5 is a tie, to even
+  CHECK(tiles.scale[0] == 1.f);
+  CHECK(tiles.scale[1] == 0.f);
+  CHECK(tiles.scale[2] == 0.f);  // too small for an inverse
+}
+
+TEST_CASE("a group with NaN or infinity gets the scale NaN") {
+  for (const float bad : {std::numeric_limits<float>::infinity(),
+                          std::numeric_limits<float>::quiet_NaN()}) {
+    std::vector<float> x(64, 1.f);
+    x[40] = -bad;
+    check_like_reference(x, 1, 64);
+    q8_buffers found(1, 64);
+    quantize_q8(x.data(), 64, 0, 1, found.view);
+    CHECK(found.scale[0] == 1.f / 127);
+    CHECK(std::isnan(found.scale[1]));
+  }
+}
+
+TEST_CASE("tokens may be rounded in any split, from strided rows") {
+  const std::size_t m = 29, cols = 64, stride = 70;
+  const auto x = random_floats(m * stride, 9);
+  q8_buffers whole(m, cols);
+  quantize_q8(x.data(), stride, 0, m, whole.view);
+  q8_buffers split(m, cols);
+  for (std::size_t t = 0; t < m; t += 5) {
+    quantize_q8(x.data(), stride, t, std::min(m, t + 5), split.view);
+  }
+  CHECK(split.q == whole.q);
+  CHECK(split.sum == whole.sum);
+  CHECK(same_bits(split.scale, whole.scale));
+}
+
+}  // namespace
+}  // namespace tinyphi
