@@ -51,8 +51,10 @@ TINYPHI_FUNC int available_threads() {
   return quota == 0 ? n : std::min(n, quota);
 }
 
+// More threads than CPUs gain nothing, and TBB would print a warning.
 struct team::arena {
-  explicit arena(int n) : tbb(n) {}
+  explicit arena(int n)
+      : tbb(std::min(n, oneapi::tbb::info::default_concurrency())) {}
   oneapi::tbb::task_arena tbb;
 };
 
