@@ -12,7 +12,7 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-inline constexpr std::uint64_t max_config_bytes = std::uint64_t{16} << 20;
+inline constexpr std::uint64_t max_config_bytes = std::uint64_t{64} << 20;
 
 // A file name and nothing more: a path could lead out of the folder.
 inline bool is_file_name(std::string_view name) {

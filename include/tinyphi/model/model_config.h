@@ -76,6 +76,8 @@ struct model_config {
 // Every number is range-checked before any arithmetic (CVE-2024-8063). Other
 // architectures are refused by name.
 [[nodiscard]] result<model_config> read_model_config(const model_file& file);
+[[nodiscard]] result<model_config> read_model_config(const gguf_file& file);
+[[nodiscard]] result<model_config> read_model_config(const hf_folder& folder);
 
 TINYPHI_NAMESPACE_END
 

@@ -180,9 +180,6 @@ inline void add_eos(model_config& c, std::int64_t id) {
   }
 }
 
-TINYPHI_FUNC result<model_config> read_gguf_config(const gguf_file& file);
-TINYPHI_FUNC result<model_config> read_hf_config(const hf_folder& folder);
-
 }  // namespace detail
 
 TINYPHI_FUNC std::string_view to_string(architecture a) {
@@ -190,8 +187,8 @@ TINYPHI_FUNC std::string_view to_string(architecture a) {
 }
 
 TINYPHI_FUNC result<model_config> read_model_config(const model_file& file) {
-  if (file.gguf() != nullptr) return detail::read_gguf_config(*file.gguf());
-  return detail::read_hf_config(*file.hf());
+  if (file.gguf() != nullptr) return read_model_config(*file.gguf());
+  return read_model_config(*file.hf());
 }
 
 TINYPHI_NAMESPACE_END

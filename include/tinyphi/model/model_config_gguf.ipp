@@ -141,46 +141,51 @@ inline result<std::uint32_t> read_gguf_vocab_size(const gguf_file& file) {
   return static_cast<std::uint32_t>(rows);
 }
 
-TINYPHI_FUNC result<model_config> read_gguf_config(const gguf_file& file) {
+}  // namespace detail
+
+TINYPHI_FUNC result<model_config> read_model_config(const gguf_file& file) {
   TINYPHI_TRY(const auto arch, file.string("general.architecture"));
   if (arch.value_or("") != "phi3") {
-    return unsupported_architecture(file.origin(), "general.architecture",
-                                    arch.value_or(""));
+    return detail::unsupported_architecture(
+        file.origin(), "general.architecture", arch.value_or(""));
   }
   model_config c;
   TINYPHI_TRY(const auto name, file.string("general.name"));
   c.name = name.value_or("");
-  TINYPHI_TRY(c.vocab_size, read_gguf_vocab_size(file));
-  TINYPHI_TRY(c.hidden, read_natural(file, "phi3.embedding_length",
-                                     config_limits::hidden));
-  TINYPHI_TRY(c.intermediate, read_natural(file, "phi3.feed_forward_length",
-                                           config_limits::intermediate));
+  TINYPHI_TRY(c.vocab_size, detail::read_gguf_vocab_size(file));
+  TINYPHI_TRY(c.hidden, detail::read_natural(file, "phi3.embedding_length",
+                                             detail::config_limits::hidden));
+  TINYPHI_TRY(c.intermediate,
+              detail::read_natural(file, "phi3.feed_forward_length",
+                                   detail::config_limits::intermediate));
   TINYPHI_TRY(c.n_layers,
-              read_natural(file, "phi3.block_count", config_limits::n_layers));
-  TINYPHI_TRY(c.n_heads, read_natural(file, "phi3.attention.head_count",
-                                      config_limits::n_heads));
-  TINYPHI_TRY(c.n_kv_heads, read_natural(file, "phi3.attention.head_count_kv",
-                                         config_limits::n_heads, c.n_heads));
-  TINYPHI_TRY(c.max_context, read_natural(file, "phi3.context_length",
-                                          config_limits::context));
-  TINYPHI_TRY(c.window, read_gguf_window(file, c));
+              detail::read_natural(file, "phi3.block_count",
+                                   detail::config_limits::n_layers));
+  TINYPHI_TRY(c.n_heads, detail::read_natural(file, "phi3.attention.head_count",
+                                              detail::config_limits::n_heads));
+  TINYPHI_TRY(c.n_kv_heads,
+              detail::read_natural(file, "phi3.attention.head_count_kv",
+                                   detail::config_limits::n_heads, c.n_heads));
+  TINYPHI_TRY(c.max_context,
+              detail::read_natural(file, "phi3.context_length",
+                                   detail::config_limits::context));
+  TINYPHI_TRY(c.window, detail::read_gguf_window(file, c));
   TINYPHI_TRY(const auto eps,
-              read_real(file, "phi3.attention.layer_norm_rms_epsilon",
-                        config_limits::norm_eps));
+              detail::read_real(file, "phi3.attention.layer_norm_rms_epsilon",
+                                detail::config_limits::norm_eps));
   c.norm_eps = eps.value_or(1e-5f);
   if (file.metadata().contains("phi3.attention.key_length")) {
-    TINYPHI_TRY(c.head_dim, read_natural(file, "phi3.attention.key_length",
-                                         config_limits::head_dim));
+    TINYPHI_TRY(c.head_dim,
+                detail::read_natural(file, "phi3.attention.key_length",
+                                     detail::config_limits::head_dim));
   } else {
-    TINYPHI_TRY(c.head_dim, default_head_dim(c, file.origin()));
+    TINYPHI_TRY(c.head_dim, detail::default_head_dim(c, file.origin()));
   }
   c.tied_embeddings = file.find("output.weight") == nullptr;
-  TINYPHI_TRY(c.rope, read_gguf_rope(file, c));
-  TINYPHI_CHECK_OK(read_gguf_ids(file, c));
-  return finish_config(std::move(c), file.origin());
+  TINYPHI_TRY(c.rope, detail::read_gguf_rope(file, c));
+  TINYPHI_CHECK_OK(detail::read_gguf_ids(file, c));
+  return detail::finish_config(std::move(c), file.origin());
 }
-
-}  // namespace detail
 
 TINYPHI_NAMESPACE_END
 

@@ -291,7 +291,9 @@ inline result<void> read_phi3_small(const json_reader& in, model_config& c) {
   return {};
 }
 
-TINYPHI_FUNC result<model_config> read_hf_config(const hf_folder& folder) {
+}  // namespace detail
+
+TINYPHI_FUNC result<model_config> read_model_config(const hf_folder& folder) {
   if (!folder.file("config.json")) {
     return error{error_code::not_found,
                  folder.path().string() +
@@ -299,33 +301,31 @@ TINYPHI_FUNC result<model_config> read_hf_config(const hf_folder& folder) {
                      "but no model"};
   }
   TINYPHI_TRY(const json::object object,
-              read_json_object(folder, "config.json"));
+              detail::read_json_object(folder, "config.json"));
   const json_reader in(object, (folder.path() / "config.json").string());
   model_config c;
   c.name = folder.path().filename().string();
   TINYPHI_TRY(const auto type, in.string("model_type"));
   if (type.value_or("") == "phi3") {
-    TINYPHI_CHECK_OK(read_phi3(in, c));
+    TINYPHI_CHECK_OK(detail::read_phi3(in, c));
   } else if (type.value_or("") == "phi3small") {
-    TINYPHI_CHECK_OK(read_phi3_small(in, c));
+    TINYPHI_CHECK_OK(detail::read_phi3_small(in, c));
   } else {
-    return unsupported_architecture(in.origin(), "model_type",
-                                    type.value_or(""));
+    return detail::unsupported_architecture(in.origin(), "model_type",
+                                            type.value_or(""));
   }
 
   TINYPHI_TRY(const json::object generation,
-              read_json_object(folder, "generation_config.json"));
+              detail::read_json_object(folder, "generation_config.json"));
   const json_reader defaults(
       generation, (folder.path() / "generation_config.json").string());
-  TINYPHI_CHECK_OK(read_eos(defaults, "eos_token_id", c));
-  TINYPHI_CHECK_OK(read_eos(in, "eos_token_id", c));
+  TINYPHI_CHECK_OK(detail::read_eos(defaults, "eos_token_id", c));
+  TINYPHI_CHECK_OK(detail::read_eos(in, "eos_token_id", c));
   TINYPHI_TRY(const auto bos,
               in.integer("bos_token_id", 0, std::int64_t{c.vocab_size} - 1));
   if (bos) c.bos_id = static_cast<std::int32_t>(*bos);
-  return finish_config(std::move(c), in.origin());
+  return detail::finish_config(std::move(c), in.origin());
 }
-
-}  // namespace detail
 
 TINYPHI_NAMESPACE_END
 
