@@ -24,12 +24,13 @@ struct message {
 };
 
 enum class chat_format : std::uint8_t {
-  phi3_april,  // mini (April 2024) and medium: the generation prompt is glued
-               // to each user turn; no system role
-  phi3,        // mini from June 2024, Phi-3.5-mini
-  phi3_small,  // <|endoftext|> first
-  phi4_mini,   // no newlines
-  phi4,        // <|im_start|>role<|im_sep|>
+  phi3_april,   // mini (April 2024): BOS first, the generation prompt is glued
+                // to each user turn; no system role
+  phi3_medium,  // the same without BOS
+  phi3,         // mini from June 2024, Phi-3.5-mini
+  phi3_small,   // <|endoftext|> first
+  phi4_mini,    // no newlines
+  phi4,         // <|im_start|>role<|im_sep|>
 };
 [[nodiscard]] std::string_view to_string(chat_format f);
 
@@ -41,7 +42,8 @@ enum class chat_format : std::uint8_t {
 // The turns as segments: markers are control segments, contents are not.
 // With add_generation_prompt it ends where the assistant's answer begins.
 // A role that the format's template would drop or cannot express (a system
-// turn in phi3_april, a tool turn) is an error, not a silence. BOS is left to
+// turn in phi3_april, a tool turn) is an error, not a silence; only phi3's
+// empty system turn is left out, as its template does. BOS is left to
 // tokenizer::encode, except where the template itself prints it.
 [[nodiscard]] result<std::vector<segment>> render_chat(
     chat_format format, std::span<const message> messages,

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tinyphi/base/error.h"
+#include "tinyphi/text/unicode.h"
 #include "tinyphi/text/vocabulary.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -69,6 +70,8 @@ class tokenizer {
   [[nodiscard]] std::size_t size() const;
   // True if the first piece of a text carries a "▁" that decoding strips.
   [[nodiscard]] bool strips_leading_space() const;
+  // How decode marks bytes that are not UTF-8.
+  [[nodiscard]] replacement invalid_utf8() const;
   [[nodiscard]] const vocabulary& vocab() const;
 
  private:
