@@ -4,6 +4,7 @@
 #include "tinyphi/files/safetensors.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <fstream>
@@ -148,4 +149,15 @@ TEST_CASE("safetensors: a write that fails leaves what was there") {
   CHECK_THAT(message_of(full), Contains(path.string()));
   CHECK(files_in(folder.path()) == 1);
   CHECK(*read_file(path, 99) == "old");
+}
+
+TEST_CASE("safetensors: a device is not replaced by a file") {
+  const temporary_folder folder;
+  const auto pipe = folder.path() / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  const std::vector<float> one(1);
+  const std::vector<safetensors_output> output{{"t", {1}, one}};
+  CHECK(message_of(write_safetensors(pipe, output)) ==
+        pipe.string() + ": not a regular file");
+  CHECK(std::filesystem::is_fifo(pipe));
 }

@@ -138,6 +138,13 @@ class replacement_file {
   }
 
   [[nodiscard]] result<void> create() {
+    std::error_code ignored;
+    const auto status = std::filesystem::status(target_, ignored);
+    if (exists(status) && !is_regular_file(status)) {
+      // The rename would put a file in the place of a device such as /dev/null.
+      return error{error_code::invalid_argument,
+                   target_.string() + ": not a regular file"};
+    }
     fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
     if (fd_ < 0) return file_error(target_, errno);
     return {};
