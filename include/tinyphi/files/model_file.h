@@ -27,6 +27,9 @@ class model_file {
   // vocabulary-only GGUF open too; they have no tensors.
   [[nodiscard]] static result<model_file> open(
       const std::filesystem::path& path);
+  // A GGUF that was opened before, or parsed from memory.
+  explicit model_file(gguf_file file)
+      : path_(file.origin()), source_(std::move(file)) {}
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   // Exactly one of the two is not null.

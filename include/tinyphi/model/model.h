@@ -16,34 +16,24 @@
 #include "tinyphi/base/error.h"
 #include "tinyphi/base/parallel.h"
 #include "tinyphi/model/kv_cache.h"
+#include "tinyphi/model/load_options.h"
 #include "tinyphi/model/model_config.h"
 #include "tinyphi/text/chat_template.h"
 #include "tinyphi/text/tokenizer.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
-struct load_options {
-  // Compute with f32 activations and an f32 cache instead of int8 blocks and
-  // f16: the reference that is compared with Hugging Face.
-  bool exact = false;
-  // Quantize float weights to q8_0 or q4_0 while loading; nothing: as stored.
-  std::optional<dtype> quantize;
-  int n_threads = 0;  // for loading; 0: available_threads()
-  stop_condition stop;
-  // Called on the loading thread with the share done, 0 to 1.
-  std::function<void(double)> progress;
-};
-
 // Some tokens of one sequence, to be run in one go behind what its cache
 // already holds.
 struct batch_run {
   kv_sequence* kv = nullptr;
-  std::span<const token_id> tokens;
+  std::span<const token_id> tokens = {};
   bool long_factors = false;  // longrope's long set, for the whole sequence
   std::size_t n_logits = 1;   // logits wanted for the last n tokens
 };
 
-struct model_weights;  // weights.h
+struct model_weights;    // weights.h
+struct forward_buffers;  // layers.h
 
 // Buffers of a forward pass, grown as needed; one per driver.
 class forward_scratch {
@@ -57,8 +47,9 @@ class forward_scratch {
   // with the residual stream [tokens][hidden].
   std::function<void(std::size_t layer, std::span<const float>)> trace;
 
-  struct buffers;
-  std::unique_ptr<buffers> b;
+ private:
+  friend class model;
+  std::unique_ptr<forward_buffers> buffers_;
 };
 
 // An immutable shared handle; copies are the same model. Any thread may use
@@ -67,6 +58,9 @@ class model {
  public:
   // A GGUF file or a Hugging Face folder, its tokenizer included.
   [[nodiscard]] static result<model> load(const std::filesystem::path& path,
+                                          const load_options& options = {});
+  // The same from files that are already open.
+  [[nodiscard]] static result<model> load(model_file file,
                                           const load_options& options = {});
   // Random weights of a shape, for measuring speed without a download;
   // seeded, so equal calls give equal models. It has no tokenizer.

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// How a model is loaded.
+#ifndef TINYPHI_MODEL_LOAD_OPTIONS_H_
+#define TINYPHI_MODEL_LOAD_OPTIONS_H_
+
+#include <functional>
+#include <optional>
+
+#include "tinyphi/base/cancel.h"
+#include "tinyphi/tensor/dtype.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+struct load_options {
+  // Compute with f32 activations and an f32 cache instead of int8 blocks and
+  // f16: the reference that is compared with Hugging Face.
+  bool exact = false;
+  // Quantize float weights to q8_0 or q4_0 while loading; nothing: as stored.
+  std::optional<dtype> quantize = {};
+  int n_threads = 0;  // for loading; 0: available_threads()
+  stop_condition stop = {};
+  // Called on the loading thread with the share done, 0 to 1.
+  std::function<void(double)> progress = {};
+};
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_MODEL_LOAD_OPTIONS_H_

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_MODEL_MODEL_IPP_
+#define TINYPHI_MODEL_MODEL_IPP_
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "tinyphi/model/layers.h"
+#include "tinyphi/model/model.h"
+#include "tinyphi/model/vocabulary.h"
+#include "tinyphi/model/weights.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+// Markers that end an answer in each chat format (engine.md §5.7), besides the
+// ids that the file itself names: many files name only <|endoftext|>.
+inline std::vector<std::string_view> end_of_turn_markers(chat_format format) {
+  switch (format) {
+    case chat_format::phi3_april:
+    case chat_format::phi3:
+    case chat_format::phi3_medium:
+      return {"<|end|>", "<|endoftext|>", "<|assistant|>", "<|user|>",
+              "<|system|>"};
+    case chat_format::phi3_small:
+    case chat_format::phi4_mini:
+      return {"<|end|>", "<|endoftext|>", "<|user|>", "<|system|>"};
+    case chat_format::phi4:
+      return {"<|im_end|>", "<|endoftext|>", "<|im_start|>"};
+  }
+  return {};
+}
+
+// Files of weights alone are models too; they run, but do not chat.
+inline bool has_tokenizer(const model_file& file) {
+  if (file.gguf() != nullptr) {
+    return file.gguf()->metadata().contains("tokenizer.ggml.tokens");
+  }
+  return file.hf()->file("tokenizer.json") ||
+         file.hf()->file_ending_in(".tiktoken");
+}
+
+// Everything about a model that follows from its configuration and tokenizer.
+inline void complete(model_weights& w) {
+  const model_config& c = w.config;
+  w.short_rope = make_rope_table(c.rope, false);
+  if (c.rope.is_longrope()) w.long_rope = make_rope_table(c.rope, true);
+
+  w.chat_format = error{error_code::unsupported,
+                        w.path.string() + ": has no tokenizer, so no chat"};
+  w.stop_ids = c.eos_ids;
+  for (const token_id id : c.masked_ids) {
+    if (id >= 0 && static_cast<std::size_t>(id) < c.vocab_size) {
+      w.absent_ids.push_back(id);
+    }
+  }
+  if (w.tokenizer) {
+    w.chat_format = recognise_chat_format(*w.tokenizer);
+    if (w.chat_format) {
+      for (std::string_view marker : end_of_turn_markers(*w.chat_format)) {
+        if (const auto id = w.tokenizer->find(marker)) {
+          w.stop_ids.push_back(*id);
+        }
+      }
+    }
+    for (std::size_t i = 0; i < c.vocab_size; ++i) {
+      const auto id = static_cast<token_id>(i);
+      if (w.tokenizer->bytes(id).empty()) w.absent_ids.push_back(id);
+    }
+  }
+  std::sort(w.stop_ids.begin(), w.stop_ids.end());
+  w.stop_ids.erase(std::unique(w.stop_ids.begin(), w.stop_ids.end()),
+                   w.stop_ids.end());
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC forward_scratch::forward_scratch()
+    : buffers_(std::make_unique<forward_buffers>()) {}
+TINYPHI_FUNC forward_scratch::~forward_scratch() = default;
+TINYPHI_FUNC forward_scratch::forward_scratch(forward_scratch&&) noexcept =
+    default;
+TINYPHI_FUNC forward_scratch& forward_scratch::operator=(
+    forward_scratch&&) noexcept = default;
+
+TINYPHI_FUNC result<model> model::load(const std::filesystem::path& path,
+                                       const load_options& options) {
+  TINYPHI_TRY(model_file file, model_file::open(path));
+  return load(std::move(file), options);
+}
+
+TINYPHI_FUNC result<model> model::load(model_file file,
+                                       const load_options& options) {
+  auto w = std::make_shared<model_weights>();
+  w->path = file.path();
+  w->exact = options.exact;
+  w->file.emplace(std::move(file));
+  TINYPHI_TRY(w->config, read_model_config(*w->file));
+  if (detail::has_tokenizer(*w->file)) {
+    TINYPHI_TRY(w->tokenizer, load_tokenizer(*w->file));
+    if (w->tokenizer->size() > w->config.vocab_size) {
+      return error{error_code::bad_data,
+                   w->path.string() + ": the tokenizer has " +
+                       std::to_string(w->tokenizer->size()) +
+                       " tokens, the embedding only " +
+                       std::to_string(w->config.vocab_size) + " rows"};
+    }
+  }
+  TINYPHI_CHECK_OK(load_weights(*w, options));
+  detail::complete(*w);
+  return model(std::move(w));
+}
+
+TINYPHI_FUNC result<model> model::random(const model_config& config, dtype type,
+                                         std::uint64_t seed,
+                                         const load_options& options) {
+  auto w = std::make_shared<model_weights>();
+  w->config = config;
+  w->exact = options.exact;
+  TINYPHI_CHECK_OK(randomize_weights(*w, type, seed, options));
+  detail::complete(*w);
+  return model(std::move(w));
+}
+
+TINYPHI_FUNC const model_config& model::config() const { return w_->config; }
+TINYPHI_FUNC bool model::exact() const { return w_->exact; }
+TINYPHI_FUNC const std::filesystem::path& model::path() const {
+  return w_->path;
+}
+TINYPHI_FUNC std::size_t model::weight_bytes() const { return w_->bytes(); }
+TINYPHI_FUNC const tinyphi::tokenizer* model::tokenizer() const {
+  return w_->tokenizer ? &*w_->tokenizer : nullptr;
+}
+TINYPHI_FUNC const result<tinyphi::chat_format>& model::chat_format() const {
+  return w_->chat_format;
+}
+TINYPHI_FUNC const std::vector<token_id>& model::stop_ids() const {
+  return w_->stop_ids;
+}
+TINYPHI_FUNC bool model::needs_long_factors(std::size_t length) const {
+  const rope_config& rope = w_->config.rope;
+  return rope.is_longrope() && length > rope.original_context;
+}
+
+TINYPHI_FUNC result<std::span<const float>> model::forward(
+    std::span<const batch_run> runs, team& threads, forward_scratch& scratch,
+    const stop_condition& stop) const {
+  const model_config& c = w_->config;
+  forward_buffers& b = *scratch.buffers_;
+  b.tokens.clear();
+  std::vector<std::size_t> logit_rows;
+  for (const batch_run& run : runs) {
+    const std::size_t begin = run.kv->length();
+    const std::size_t end = begin + run.tokens.size();
+    if (end > c.max_context) {
+      return error{error_code::limit, std::to_string(end) +
+                                          " tokens do not fit the context of " +
+                                          std::to_string(c.max_context)};
+    }
+    TINYPHI_ASSERT(run.n_logits <= run.tokens.size());
+    for (std::size_t i = 0; i < run.tokens.size(); ++i) {
+      const token_id id = run.tokens[i];
+      if (id < 0 || static_cast<std::size_t>(id) >= c.vocab_size) {
+        return error{error_code::invalid_argument,
+                     "token id " + std::to_string(id) +
+                         " is not in the vocabulary of " +
+                         std::to_string(c.vocab_size)};
+      }
+      if (i + run.n_logits >= run.tokens.size()) {
+        logit_rows.push_back(b.tokens.size());
+      }
+      b.tokens.push_back({id, begin + i, run.kv, run.long_factors});
+    }
+    TINYPHI_CHECK_OK(run.kv->reserve(end));
+  }
+
+  forward_context f(*w_, threads, b);
+  TINYPHI_CHECK_OK(f.prepare(logit_rows.size()));
+  TINYPHI_CHECK_OK(c.arch == architecture::phi3_small
+                       ? forward_phi3_small(f, stop, scratch.trace)
+                       : forward_phi3(f, stop, scratch.trace));
+  TINYPHI_CHECK_OK(f.logits(logit_rows));
+  for (const batch_run& run : runs) {
+    run.kv->advance(run.kv->length() + run.tokens.size());
+  }
+  return b.logits.values();
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_MODEL_MODEL_IPP_

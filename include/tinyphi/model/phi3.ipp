@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// The forward pass of Phi-3 mini and medium, Phi-3.5-mini, Phi-4 and
+// Phi-4-mini (arXiv 2404.14219; transformers: modeling_phi3.py).
+#ifndef TINYPHI_MODEL_PHI3_IPP_
+#define TINYPHI_MODEL_PHI3_IPP_
+
+#include "tinyphi/model/layers.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+TINYPHI_FUNC result<void> forward_phi3(forward_context& f,
+                                       const stop_condition& stop,
+                                       const layer_trace& trace) {
+  forward_buffers& b = f.buffers();
+
+  // A query sees itself and the window - 1 keys before it, in every layer
+  // (transformers: masking_utils.py, sliding_window_overlay).
+  const auto visible = [window = f.config().window](
+                           std::size_t, std::size_t position,
+                           std::vector<key_range>& ranges) {
+    const std::size_t end = position + 1;
+    const std::size_t begin = window != 0 && end > window ? end - window : 0;
+    ranges.push_back(
+        {static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)});
+  };
+
+  f.embed();
+  if (trace) trace(0, b.x.values());
+  for (std::size_t i = 0; i < f.config().n_layers; ++i) {
+    TINYPHI_CHECK_OK(stop.check());
+    const layer_weights& layer = f.weights().layers[i];
+
+    f.norm(layer.attention_norm, b.x, b.h);
+    TINYPHI_CHECK_OK(f.matmul(layer.qkv, b.h, b.qkv));
+    f.rope_and_store(i);
+    f.attend(i, visible, false);
+    TINYPHI_CHECK_OK(f.matmul(layer.attention_out, b.heads, b.h));
+    f.add_residual();
+
+    f.norm(layer.ffn_norm, b.x, b.h);
+    TINYPHI_CHECK_OK(f.matmul(layer.gate_up, b.h, b.gate_up));
+    f.activate();
+    TINYPHI_CHECK_OK(f.matmul(layer.ffn_down, b.act, b.h));
+    f.add_residual();
+    if (trace) trace(i + 1, b.x.values());
+  }
+  return {};
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_MODEL_PHI3_IPP_

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// The forward pass of Phi-3-small: LayerNorm, biases, gegelu, muP scales, and
+// block-sparse attention in every other layer (engine.md §5.9; the published
+// modeling_phi3_small.py and triton_flash_blocksparse_attn.py).
+#ifndef TINYPHI_MODEL_PHI3_SMALL_IPP_
+#define TINYPHI_MODEL_PHI3_SMALL_IPP_
+
+#include <algorithm>
+
+#include "tinyphi/model/layers.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+// The keys of block-sparse attention: blocks close behind the query's own, and
+// every vert_stride-th block, shifted from head to head; causal inside.
+inline void block_sparse_keys(const block_sparse_config& s, std::size_t n_heads,
+                              std::size_t head, std::size_t position,
+                              std::vector<key_range>& ranges) {
+  const std::size_t step =
+      s.homo_head_pattern ? 0
+                          : std::max<std::size_t>(1, s.vert_stride / n_heads);
+  const std::size_t own = position / s.block;
+  for (std::size_t k = 0; k <= own; ++k) {
+    const bool local = own - k < s.local_blocks;
+    const bool strided = (k + head * step + 1) % s.vert_stride == 0;
+    if (!local && !strided) continue;
+    const auto begin = static_cast<std::uint32_t>(k * s.block);
+    const auto end =
+        static_cast<std::uint32_t>(std::min((k + 1) * s.block, position + 1));
+    if (!ranges.empty() && ranges.back().end == begin) {
+      ranges.back().end = end;
+    } else {
+      ranges.push_back({begin, end});
+    }
+  }
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC result<void> forward_phi3_small(forward_context& f,
+                                             const stop_condition& stop,
+                                             const layer_trace& trace) {
+  forward_buffers& b = f.buffers();
+  const auto dense = [](std::size_t, std::size_t position,
+                        std::vector<key_range>& ranges) {
+    ranges.push_back({0, static_cast<std::uint32_t>(position + 1)});
+  };
+  const auto sparse = [&c = f.config()](std::size_t head, std::size_t position,
+                                        std::vector<key_range>& ranges) {
+    detail::block_sparse_keys(c.sparse, c.n_heads, head, position, ranges);
+  };
+
+  f.embed();
+  if (trace) trace(0, b.x.values());
+  for (std::size_t i = 0; i < f.config().n_layers; ++i) {
+    TINYPHI_CHECK_OK(stop.check());
+    const layer_weights& layer = f.weights().layers[i];
+    const bool is_dense = (i + 1) % f.config().sparse.dense_every == 0;
+
+    f.norm(layer.attention_norm, b.x, b.h);
+    TINYPHI_CHECK_OK(f.matmul(layer.qkv, b.h, b.qkv));
+    f.rope_and_store(i);
+    if (is_dense) {
+      f.attend(i, dense, false);
+    } else {
+      f.attend(i, sparse, true);
+    }
+    TINYPHI_CHECK_OK(f.matmul(layer.attention_out, b.heads, b.h));
+    f.add_residual();
+
+    f.norm(layer.ffn_norm, b.x, b.h);
+    TINYPHI_CHECK_OK(f.matmul(layer.gate_up, b.h, b.gate_up));
+    f.activate();
+    TINYPHI_CHECK_OK(f.matmul(layer.ffn_down, b.act, b.h));
+    f.add_residual();
+    if (trace) trace(i + 1, b.x.values());
+  }
+  return {};
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_MODEL_PHI3_SMALL_IPP_

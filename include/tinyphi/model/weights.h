@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// The weights of a model in memory: every matrix packed once at load, tensor
+// by tensor, so that peak memory is the packed model plus one tensor.
+#ifndef TINYPHI_MODEL_WEIGHTS_H_
+#define TINYPHI_MODEL_WEIGHTS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tinyphi/base/error.h"
+#include "tinyphi/base/parallel.h"
+#include "tinyphi/files/model_file.h"
+#include "tinyphi/model/load_options.h"
+#include "tinyphi/model/model_config.h"
+#include "tinyphi/model/rope_table.h"
+#include "tinyphi/tensor/packed.h"
+#include "tinyphi/text/chat_template.h"
+#include "tinyphi/text/tokenizer.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+// out = w x + bias; the only form in which weights are multiplied (layers.h).
+struct linear {
+  packed_matrix w;
+  std::vector<float> bias;  // rows, or empty
+};
+
+struct norm_weights {
+  std::vector<float> weight;
+  std::vector<float> bias;  // empty: RMSNorm
+};
+
+// Shapes are [outputs][inputs]. qkv holds the query heads, then the key heads,
+// then the value heads, whatever order the file has. gate_up holds gate rows,
+// then up rows (phi3), or both alternating (phi3_small).
+struct layer_weights {
+  norm_weights attention_norm;
+  linear qkv;            // [(n_heads + 2 n_kv_heads) head_dim][hidden]
+  linear attention_out;  // [hidden][n_heads head_dim]
+  norm_weights ffn_norm;
+  linear gate_up;   // [2 intermediate][hidden]
+  linear ffn_down;  // [hidden][intermediate]
+};
+
+struct model_weights {
+  std::filesystem::path path;  // empty for random weights
+  model_config config;
+  bool exact = false;
+
+  std::optional<model_file> file;              // keeps the embedding's mapping
+  aligned_array<std::byte> embedding_storage;  // random weights: its bytes
+  tensor_view embedding;  // [vocab_size][hidden], rows as stored
+  std::vector<layer_weights> layers;
+  norm_weights final_norm;
+  linear lm_head;  // [vocab_size][hidden]
+
+  rope_table short_rope;
+  rope_table long_rope;  // only with longrope
+
+  std::optional<tinyphi::tokenizer> tokenizer;
+  result<tinyphi::chat_format> chat_format = error{};
+  std::vector<token_id> stop_ids;
+  std::vector<token_id> absent_ids;  // rows that are no token: logits -inf
+
+  [[nodiscard]] std::size_t bytes() const;
+};
+
+// Reads, checks and packs all tensors of w.file into `w`, whose config is set.
+// A missing tensor or one of another shape is an error that names it, what was
+// found and what the configuration asks for.
+[[nodiscard]] result<void> load_weights(model_weights& w,
+                                        const load_options& options);
+
+// Fills `w`, whose config is set, with random weights of `type` that keep the
+// residual stream finite.
+[[nodiscard]] result<void> randomize_weights(model_weights& w, dtype type,
+                                             std::uint64_t seed,
+                                             const load_options& options);
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/model/weights.ipp"
+#endif
+
+#endif  // TINYPHI_MODEL_WEIGHTS_H_

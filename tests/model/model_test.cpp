@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+// The forward pass against Hugging Face's logits and hidden states, in one
+// batch and split through the cache at every point.
+#include "tinyphi/model/model.h"
+
+#include <cstring>
+
+#include "support/golden.h"
+#include "support/test.h"
+
+using namespace tinyphi;
+using namespace tinyphi_test;
+
+namespace {
+
+constexpr float bound = 2e-4f;
+
+model load_exact(const std::filesystem::path& path) {
+  auto m = model::load(path, {.exact = true});
+  REQUIRE_OK(m);
+  return *m;
+}
+
+// One sequence of `m` and what runs it.
+struct runner {
+  explicit runner(const model& model_to_run, int n_threads = 1)
+      : m(model_to_run),
+        pool(m.config(), m.kv_type(), std::size_t{1} << 28),
+        kv(pool, m.config()),
+        threads(n_threads) {}
+
+  // Logits after each of `ids`, behind what ran before.
+  std::vector<float> run(std::span<const token_id> ids, bool long_factors) {
+    const batch_run one{&kv, ids, long_factors, ids.size()};
+    const auto logits = m.forward({&one, 1}, threads, scratch);
+    REQUIRE_OK(logits);
+    return {logits->begin(), logits->end()};
+  }
+
+  const model& m;
+  kv_pool pool;
+  kv_sequence kv;
+  team threads;
+  forward_scratch scratch;
+};
+
+std::vector<token_id> longest_prompt(const golden_file& golden) {
+  std::vector<token_id> longest;
+  for (int k = 0; golden.has("ids." + std::to_string(k)); ++k) {
+    auto ids = golden.ids("ids." + std::to_string(k));
+    if (ids.size() > longest.size()) longest = std::move(ids);
+  }
+  return longest;
+}
+
+}  // namespace
+
+TEST_CASE("exact logits equal Hugging Face's over all positions and prompts") {
+  for (const std::string& name : tiny_models) {
+    const auto folder = data_dir() / "tiny" / name;
+    const golden_file golden(folder / "golden.safetensors");
+    const model m = load_exact(folder);
+    for (int k = 0; golden.has("ids." + std::to_string(k)); ++k) {
+      INFO(name << " prompt " << k);
+      const auto ids = golden.ids("ids." + std::to_string(k));
+      const auto expected = golden.floats("logits." + std::to_string(k));
+      const std::size_t vocab = m.config().vocab_size;
+      runner r(m);
+      const auto logits = r.run(ids, m.needs_long_factors(ids.size()));
+      CHECK(max_difference(logits, expected) <= bound);
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        CHECK(arg_max(std::span(logits).subspan(i * vocab, vocab)) ==
+              arg_max(std::span(expected).subspan(i * vocab, vocab)));
+      }
+    }
+  }
+}
+
+TEST_CASE("GGUF files of the same models give the same logits") {
+  for (const auto& [name, file] : {std::pair{"mini-4k", "model-f32.gguf"},
+                                   {"mini-128k", "model-bf16.gguf"},
+                                   {"medium-4k", "model-f16.gguf"},
+                                   {"phi-4-mini", "model-f16.gguf"}}) {
+    INFO(name << " " << file);
+    const auto folder = data_dir() / "tiny" / name;
+    const golden_file golden(folder / "golden.safetensors");
+    const model m = load_exact(folder / file);
+    for (int k = 0; golden.has("ids." + std::to_string(k)); ++k) {
+      const auto ids = golden.ids("ids." + std::to_string(k));
+      runner r(m);
+      CHECK(max_difference(r.run(ids, m.needs_long_factors(ids.size())),
+                           golden.floats("logits." + std::to_string(k))) <=
+            bound);
+    }
+  }
+}
+
+TEST_CASE("hidden states equal Hugging Face's layer by layer") {
+  for (const std::string& name : tiny_models) {
+    const auto folder = data_dir() / "tiny" / name;
+    const golden_file golden(folder / "golden.safetensors");
+    const model m = load_exact(folder);
+    const auto ids = golden.ids("ids.0");
+    runner r(m);
+    std::size_t seen = 0;
+    r.scratch.trace = [&](std::size_t layer, std::span<const float> hidden) {
+      const std::string key = "hidden.0." + std::to_string(layer);
+      if (!golden.has(key)) return;
+      INFO(name << " " << key);
+      CHECK(max_difference(hidden, golden.floats(key)) <= bound);
+      ++seen;
+    };
+    (void)r.run(ids, m.needs_long_factors(ids.size()));
+    CHECK(seen >= 2);
+  }
+}
+
+TEST_CASE("a prompt split through the cache at any point gives the same bits") {
+  for (const std::string& name : tiny_models) {
+    const auto folder = data_dir() / "tiny" / name;
+    const golden_file golden(folder / "golden.safetensors");
+    for (const bool exact : {true, false}) {
+      const auto m = model::load(folder, {.exact = exact});
+      REQUIRE_OK(m);
+      const auto ids = longest_prompt(golden);
+      const bool long_factors = m->needs_long_factors(ids.size());
+      runner whole(*m);
+      const auto expected = whole.run(ids, long_factors);
+      for (std::size_t n = 1; n < ids.size(); ++n) {
+        INFO(name << " exact " << exact << " split after " << n);
+        runner r(*m, 2);
+        auto logits = r.run(std::span(ids).first(n), long_factors);
+        for (std::size_t i = n; i < ids.size(); ++i) {
+          const auto one = r.run(std::span(ids).subspan(i, 1), long_factors);
+          logits.insert(logits.end(), one.begin(), one.end());
+        }
+        REQUIRE(logits.size() == expected.size());
+        CHECK(std::memcmp(logits.data(), expected.data(),
+                          logits.size() * sizeof(float)) == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("several sequences in one batch give what each gives alone") {
+  const auto folder = data_dir() / "tiny" / "mini-4k";
+  const golden_file golden(folder / "golden.safetensors");
+  for (const char* file : {"model-q8_0.gguf", "model-f32.gguf"}) {
+    const auto m = model::load(folder / file);
+    REQUIRE_OK(m);
+    std::vector<std::vector<token_id>> prompts;
+    for (int k = 0; golden.has("ids." + std::to_string(k)); ++k) {
+      prompts.push_back(golden.ids("ids." + std::to_string(k)));
+    }
+    kv_pool pool(m->config(), m->kv_type(), std::size_t{1} << 28);
+    std::vector<kv_sequence> sequences;
+    for (std::size_t k = 0; k < prompts.size(); ++k) {
+      sequences.emplace_back(pool, m->config());
+    }
+    std::vector<batch_run> runs;
+    for (std::size_t k = 0; k < prompts.size(); ++k) {
+      runs.push_back({&sequences[k], prompts[k], false, 1});
+    }
+    team threads(2);
+    forward_scratch scratch;
+    const auto logits = m->forward(runs, threads, scratch);
+    REQUIRE_OK(logits);
+    const std::size_t vocab = m->config().vocab_size;
+    for (std::size_t k = 0; k < prompts.size(); ++k) {
+      runner alone(*m);
+      const auto expected = alone.run(prompts[k], false);
+      CHECK(std::memcmp(logits->data() + k * vocab,
+                        expected.data() + expected.size() - vocab,
+                        vocab * sizeof(float)) == 0);
+    }
+  }
+}
+
+TEST_CASE("the integer path stays close to f32 on the same quantized file") {
+  for (const char* name : {"mini-4k", "phi-4-mini"}) {
+    const auto folder = data_dir() / "tiny" / name;
+    const golden_file golden(folder / "golden.safetensors");
+    const auto integer = model::load(folder / "model-q8_0.gguf");
+    REQUIRE_OK(integer);
+    const model exact = load_exact(folder / "model-q8_0.gguf");
+    const auto ids = longest_prompt(golden);
+    const bool long_factors = exact.needs_long_factors(ids.size());
+    runner a(*integer), b(exact);
+    const auto p = b.run(ids, long_factors), q = a.run(ids, long_factors);
+    const std::size_t vocab = exact.config().vocab_size;
+    double kl = 0;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      const auto log_sum = [&](const std::vector<float>& x) {
+        double sum = 0;
+        for (std::size_t j = 0; j < vocab; ++j)
+          sum += std::exp(x[i * vocab + j]);
+        return std::log(sum);
+      };
+      const double lp = log_sum(p), lq = log_sum(q);
+      for (std::size_t j = i * vocab; j < (i + 1) * vocab; ++j) {
+        kl += std::exp(p[j] - lp) * ((p[j] - lp) - (q[j] - lq));
+      }
+    }
+    kl /= static_cast<double>(ids.size());
+    INFO(name << ": mean KL per token " << kl);
+    CHECK(kl >= 0);
+    // Random weights of width 96 forgive less than trained ones.
+    CHECK(kl <= 5e-3);
+  }
+}
+
+TEST_CASE("float weights can be quantized while loading") {
+  const auto folder = data_dir() / "tiny" / "mini-4k";
+  const golden_file golden(folder / "golden.safetensors");
+  const auto ids = golden.ids("ids.2");
+  const auto a = model::load(folder, {.exact = true, .quantize = dtype::q8_0});
+  REQUIRE_OK(a);
+  const model b = load_exact(folder / "model-q8_0.gguf");
+  runner ra(*a), rb(b);
+  // Norms and embedding of the folder stay f32, the file's are Q8_0 too.
+  CHECK(max_difference(ra.run(ids, false), rb.run(ids, false)) < 0.1f);
+}
+
+TEST_CASE("forward refuses ids and lengths that do not exist") {
+  const model m = load_exact(data_dir() / "tiny" / "mini-4k");
+  runner r(m);
+  const auto try_run = [&](std::vector<token_id> ids) {
+    const batch_run one{&r.kv, ids, false, 1};
+    return message_of(m.forward({&one, 1}, r.threads, r.scratch));
+  };
+  CHECK(try_run({320}) == "token id 320 is not in the vocabulary of 320");
+  CHECK(try_run({-1}) == "token id -1 is not in the vocabulary of 320");
+  CHECK(try_run(std::vector<token_id>(65, 5)) ==
+        "65 tokens do not fit the context of 64");
+  CHECK(r.kv.length() == 0);
+}
+
+TEST_CASE("a cancelled or late forward pass leaves the sequence as it was") {
+  const model m = load_exact(data_dir() / "tiny" / "mini-4k");
+  runner r(m);
+  const std::vector<token_id> ids = {5, 6, 7};
+  const auto before = r.run(ids, false);
+  const batch_run more{&r.kv, ids, false, 1};
+  stop_condition stop;
+  stop.token.cancel();
+  const auto cancelled = m.forward({&more, 1}, r.threads, r.scratch, stop);
+  REQUIRE(!cancelled);
+  CHECK(cancelled.error().code == error_code::cancelled);
+  stop_condition late;
+  late.deadline = std::chrono::steady_clock::now();
+  const auto expired = m.forward({&more, 1}, r.threads, r.scratch, late);
+  REQUIRE(!expired);
+  CHECK(expired.error().code == error_code::deadline);
+  CHECK(r.kv.length() == 3);
+}
+
+TEST_CASE("random models of every architecture run and repeat") {
+  for (const char* name : {"mini-4k", "small-8k"}) {
+    const model shape = load_exact(data_dir() / "tiny" / name);
+    for (const dtype type :
+         {dtype::f32, dtype::bf16, dtype::q8_0, dtype::q4_0}) {
+      const auto a = model::random(shape.config(), type, 7);
+      const auto b = model::random(shape.config(), type, 7, {.n_threads = 1});
+      REQUIRE_OK(a);
+      REQUIRE_OK(b);
+      CHECK(a->tokenizer() == nullptr);
+      const std::vector<token_id> ids = {1, 2, 3};
+      runner ra(*a), rb(*b);
+      const auto logits = ra.run(ids, false);
+      CHECK(logits == rb.run(ids, false));
+      for (const float x : logits) CHECK(std::isfinite(x));
+    }
+  }
+}
