@@ -30,6 +30,16 @@ HWY_INLINE void matmul_q8_of(const packed_matrix& w, std::size_t begin,
       return few_tokens_rows<Type, 2, 3>(w, begin, end, x, out, stride);
     case 4:
       return few_tokens_rows<Type, 2, 4>(w, begin, end, x, out, stride);
+#if HWY_MAX_BYTES == 64  // fewer registers would spill
+    case 5:
+      return few_tokens_rows<Type, 2, 5>(w, begin, end, x, out, stride);
+    case 6:
+      return few_tokens_rows<Type, 2, 6>(w, begin, end, x, out, stride);
+    case 7:
+      return few_tokens_rows<Type, 2, 7>(w, begin, end, x, out, stride);
+    case 8:
+      return few_tokens_rows<Type, 2, 8>(w, begin, end, x, out, stride);
+#endif
     default:
       return many_tokens<Type>(w, begin, end, x, out, stride);
   }

@@ -39,7 +39,10 @@ inline HWY_NOINLINE std::uint64_t probe_dot_product(std::size_t rounds,
   constexpr i32_tag d;
   constexpr std::size_t chains = 12;  // more than latency times ports
   i32_vec acc[chains];
-  TINYPHI_UNROLL for (std::size_t i = 0; i < chains; ++i) acc[i] = hn::Zero(d);
+  // Chains that start alike would be merged into one.
+  TINYPHI_UNROLL for (std::size_t i = 0; i < chains; ++i) {
+    acc[i] = hn::Set(d, *sink + static_cast<std::int32_t>(i));
+  }
   const auto w = hn::BitCast(u8_tag(), hn::Set(d, *sink & 0x0F0F0F0F));
   const auto x = hn::BitCast(i8_tag(), hn::Set(d, *sink & 0x07070707));
   for (std::size_t r = 0; r < rounds; ++r) {
@@ -58,7 +61,9 @@ inline HWY_NOINLINE std::uint64_t probe_fma(std::size_t rounds, float* sink) {
   constexpr f32_tag d;
   constexpr std::size_t chains = 12;
   f32_vec acc[chains];
-  TINYPHI_UNROLL for (std::size_t i = 0; i < chains; ++i) acc[i] = hn::Zero(d);
+  TINYPHI_UNROLL for (std::size_t i = 0; i < chains; ++i) {
+    acc[i] = hn::Set(d, *sink + static_cast<float>(i));
+  }
   const auto a = hn::Set(d, *sink), b = hn::Set(d, *sink * 0.5f);
   for (std::size_t r = 0; r < rounds; ++r) {
     TINYPHI_UNROLL for (std::size_t i = 0; i < chains; ++i) {
