@@ -29,6 +29,8 @@
 #include "tinyphi/text/chat_template.ipp"
 #include "tinyphi/text/pre_tokenize.ipp"
 #include "tinyphi/text/stream_text.ipp"
+#include "tinyphi/text/tiktoken.ipp"
 #include "tinyphi/text/tokenizer.ipp"
+#include "tinyphi/text/tokenizer_config.ipp"
 #include "tinyphi/text/tokenizer_json.ipp"
 #include "tinyphi/text/tokenizer_tables.ipp"

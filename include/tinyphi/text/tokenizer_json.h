@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "tinyphi/base/error.h"
+#include "tinyphi/text/tokenizer_config.h"
 #include "tinyphi/text/vocabulary.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -16,13 +17,6 @@ TINYPHI_NAMESPACE_BEGIN
 [[nodiscard]] result<vocabulary> parse_tokenizer_json(std::string_view text,
                                                       std::string_view config,
                                                       std::string_view origin);
-
-// Takes BOS, EOS, UNK, add_bos_token and the chat template from a
-// tokenizer_config.json; `origin` names that file. Tokens are looked up in the
-// vocabulary, which is otherwise complete.
-[[nodiscard]] result<void> apply_tokenizer_config(vocabulary& v,
-                                                  std::string_view config,
-                                                  std::string_view origin);
 
 TINYPHI_NAMESPACE_END
 
