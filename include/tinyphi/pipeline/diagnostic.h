@@ -43,7 +43,6 @@ enum class fault : std::uint16_t {
   cycle = 2006,           // stages that wait for each other
   maybe_absent = 2007,    // a value that may be absent where it must not be
   bad_expression = 2008,  // `when` does not parse or type
-  unused = 2009,          // a stage or name that nothing needs
   bad_template = 3001,    // a template that does not compile
   over_budget = 3004,     // worst-case tokens exceed the context
   small_reserve = 3005,   // more tokens may be generated than are reserved
@@ -66,6 +65,9 @@ struct diagnostic {
 // A JSON array of {"code", "file", "line", "column", "message"}.
 [[nodiscard]] std::string to_json(std::span<const diagnostic> all,
                                   std::string_view file);
+
+// 'text' in quotes, cut where it is very long.
+[[nodiscard]] std::string quote(std::string_view text);
 
 // "; did you mean 'x'?" for the known name nearest to `found`, or nothing if
 // none is near.

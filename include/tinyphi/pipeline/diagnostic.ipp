@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "tinyphi/base/json.h"
+#include "tinyphi/base/utf8.h"
 #include "tinyphi/pipeline/diagnostic.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -68,6 +69,13 @@ TINYPHI_FUNC std::string to_json(std::span<const diagnostic> all,
                     {"message", d.message}});
   }
   return json::serialize(list);
+}
+
+TINYPHI_FUNC std::string quote(std::string_view text) {
+  constexpr std::size_t longest = 80;
+  if (text.size() <= longest) return "'" + std::string(text) + "'";
+  text = text.substr(0, complete_utf8_length(text.substr(0, longest)));
+  return "'" + std::string(text) + "...'";
 }
 
 TINYPHI_FUNC std::string did_you_mean(std::string_view found,

@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_PIPELINE_COMPILE_IPP_
+#define TINYPHI_PIPELINE_COMPILE_IPP_
+
+#include <algorithm>
+#include <set>
+
+#include "tinyphi/pipeline/compile.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+class graph_compiler {
+ public:
+  graph_compiler(const pipeline_spec& spec, const registry& plugins,
+                 std::shared_ptr<host> services,
+                 std::vector<diagnostic>& faults)
+      : spec_(spec),
+        plugins_(plugins),
+        faults_(faults),
+        g_(std::make_shared<graph>()) {
+    g_->services = std::move(services);
+  }
+
+  std::shared_ptr<graph> compile() {
+    g_->name = spec_.name;
+    g_->version = spec_.version;
+    g_->summary = spec_.summary;
+    g_->deadline = spec_.deadline;
+    add_inputs();
+    for (const stage_spec& s : spec_.stages) add_stage(s);
+    for (std::size_t i = 0; i < g_->stages.size(); ++i) bind_stage(i);
+    if (sort_stages()) {
+      for (const std::size_t i : g_->order) follow_values(g_->stages[i]);
+    }
+    add_outputs();
+    check_budgets();
+    return std::move(g_);
+  }
+
+ private:
+  void report(fault code, position at, std::string message) {
+    faults_.push_back({code, at, std::move(message)});
+  }
+
+  void add_inputs() {
+    g_->inputs = spec_.inputs;
+    for (const input_spec& input : g_->inputs) {
+      g_->slots.push_back({.name = "input." + input.name,
+                           .type = input.type,
+                           .stage = no_stage,
+                           .stream = false,
+                           .may_be_absent = false,
+                           .label = input.label});
+    }
+  }
+
+  void add_stage(const stage_spec& s) {
+    const std::string where = "stage " + s.id;
+    graph_stage& stage = g_->stages.emplace_back();
+    stage.id = s.id;
+    stage.at = s.at;
+    stage.timeout = s.timeout;
+    stage.skip_on_error = s.skip_on_error;
+    stage.first_slot = g_->slots.size();
+    const stage_type* type = find_plugin(s);
+    known_.push_back(type != nullptr);
+    complete_.push_back(type != nullptr);
+    if (type == nullptr) return;
+    stage.plugin = type->info;
+    stage.out = type->out_ports;
+    for (const port_info& p : type->in_ports) add_port(stage, p);
+    stage.n_fixed_ports = stage.in.size();
+    configure(s, *type, stage);
+    for (const port_info& p : stage.out) {
+      value_type t = value_type::text;
+      while (!p.types.contains(t)) {
+        t = static_cast<value_type>(static_cast<int>(t) + 1);
+      }
+      g_->slots.push_back({.name = s.id + "." + p.name,
+                           .type = t,
+                           .stage = g_->stages.size() - 1,
+                           .stream = p.stream,
+                           .may_be_absent = !p.required,
+                           .label = trust::trusted});
+    }
+  }
+
+  static void add_port(graph_stage& stage, const port_info& info) {
+    stage.in.push_back({.info = info,
+                        .from = {},
+                        .required = info.required,
+                        .implicit = false});
+  }
+
+  const stage_type* find_plugin(const stage_spec& s) {
+    if (s.plugin.empty()) return nullptr;  // reported when it was read
+    const stage_type* type = plugins_.find(s.plugin);
+    if (type == nullptr) {
+      std::vector<std::string_view> ids;
+      for (const auto& t : plugins_.types()) ids.push_back(t.first);
+      report(fault::unknown_plugin, s.plugin_at,
+             "stage " + s.id + ": no plugin " + quote(s.plugin) +
+                 did_you_mean(s.plugin, ids));
+    } else if (s.major && *s.major != type->info.major) {
+      report(fault::unknown_plugin, s.plugin_at,
+             "stage " + s.id + ": plugin '" + s.plugin + "' is here as @" +
+                 std::to_string(type->info.major) + ", not @" +
+                 std::to_string(*s.major));
+    }
+    return type;
+  }
+
+  // Reads `with` and asks the stage what follows from it.
+  void configure(const stage_spec& s, const stage_type& type,
+                 graph_stage& stage) {
+    const std::size_t before = faults_.size();
+    param_reader reader(s.with ? &*s.with : nullptr, "stage " + s.id, s.at,
+                        *g_->services, faults_);
+    stage.setup = type.configure(reader);
+    if (faults_.size() != before) {
+      complete_.back() = !type.open_in_ports;
+      return;
+    }
+    try {
+      stage.facts = stage.setup->check(*g_->services);
+    } catch (const std::exception& e) {
+      reader.report(fault::setup_failed, s.at, e.what());
+    }
+    for (const stage_facts::param_fault& f : stage.facts.faults) {
+      reader.report(f.code, reader.place(f.param, f.offset),
+                    "with." + f.param + ": " + f.message);
+    }
+    for (const port_info& p : stage.facts.in_ports) add_port(stage, p);
+    complete_.back() = faults_.size() == before || !type.open_in_ports;
+  }
+
+  std::vector<std::string_view> slot_names() const {
+    std::vector<std::string_view> names;
+    for (const graph_slot& s : g_->slots) names.push_back(s.name);
+    return names;
+  }
+
+  // The slot that `name` means, or nothing; unless the name is of a stage
+  // whose plugin is not known, `message` then says why.
+  std::optional<std::size_t> find_slot(std::string_view name,
+                                       std::string& message) const {
+    const auto it = std::ranges::find(g_->slots, name, &graph_slot::name);
+    if (it != g_->slots.end()) {
+      return static_cast<std::size_t>(it - g_->slots.begin());
+    }
+    const auto owner = find_stage(name.substr(0, name.find('.')));
+    if (!owner || known_[*owner]) {
+      message =
+          "no such value " + quote(name) + did_you_mean(name, slot_names());
+    }
+    return std::nullopt;
+  }
+
+  std::optional<std::size_t> find_stage(std::string_view id) const {
+    const auto it = std::ranges::find(g_->stages, id, &graph_stage::id);
+    if (it == g_->stages.end()) return std::nullopt;
+    return static_cast<std::size_t>(it - g_->stages.begin());
+  }
+
+  void bind_stage(std::size_t i) {
+    const stage_spec& s = spec_.stages[i];
+    graph_stage& stage = g_->stages[i];
+    if (!known_[i]) return;
+    for (const binding_spec& b : s.in) bind_port(b, i);
+    if (complete_[i]) {
+      for (graph_port& p : stage.in) {
+        const bool given = std::ranges::any_of(
+            s.in, [&](const auto& b) { return b.port == p.info.name; });
+        if (!given && p.info.required) bind_by_rule(p, i);
+      }
+    }
+    for (const graph_port& p : stage.in) {
+      for (const std::size_t slot : p.from) need(stage, g_->slots[slot].stage);
+    }
+    if (s.when) bind_condition(*s.when, stage);
+    for (const reference_spec& r : s.after) {
+      if (const auto other = find_stage(r.name)) {
+        need(stage, *other);
+        continue;
+      }
+      std::vector<std::string_view> ids;
+      for (const graph_stage& other : g_->stages) ids.push_back(other.id);
+      report(fault::unknown_value, r.at,
+             "stage " + s.id + ".after: no stage " + quote(r.name) +
+                 did_you_mean(r.name, ids));
+    }
+  }
+
+  static void need(graph_stage& stage, std::size_t other) {
+    if (other == no_stage) return;
+    if (std::ranges::find(stage.after, other) == stage.after.end()) {
+      stage.after.push_back(other);
+    }
+  }
+
+  void bind_port(const binding_spec& b, std::size_t i) {
+    graph_stage& stage = g_->stages[i];
+    const std::string where = "stage " + stage.id + ".in." + b.port;
+    const auto port = std::ranges::find_if(
+        stage.in, [&](const graph_port& p) { return p.info.name == b.port; });
+    if (port == stage.in.end()) {
+      if (!complete_[i]) return;
+      std::vector<std::string_view> names;
+      for (const graph_port& p : stage.in) names.push_back(p.info.name);
+      report(fault::unknown_port, b.at,
+             "stage " + stage.id + ": plugin '" + std::string(stage.plugin.id) +
+                 "' has no in-port " + quote(b.port) +
+                 (spec_.stages[i].with && stage.in.size() > stage.n_fixed_ports
+                      ? " with these parameters"
+                      : "") +
+                 did_you_mean(b.port, names));
+      return;
+    }
+    bool optional = false;
+    for (const reference_spec& r : b.from) {
+      optional = optional || r.optional;
+      if (r.optional && port->info.required) {
+        report(fault::maybe_absent, r.at,
+               where + ": the port needs a value, so '" + r.name +
+                   "' cannot be marked '?'");
+      }
+      if (const auto slot = resolve(r, where)) {
+        check_type(*slot, *port, r.at, where);
+        port->from.push_back(*slot);
+      }
+    }
+    port->required = !optional;
+  }
+
+  std::optional<std::size_t> resolve(const reference_spec& r,
+                                     const std::string& where) {
+    std::string message;
+    const auto slot = find_slot(r.name, message);
+    if (!message.empty()) {
+      report(fault::unknown_value, r.at, where + ": " + message);
+    }
+    return slot;
+  }
+
+  void check_type(std::size_t slot, const graph_port& port, position at,
+                  const std::string& where) {
+    const graph_slot& s = g_->slots[slot];
+    if (port.info.types.contains(s.type)) return;
+    report(
+        fault::type_mismatch, at,
+        where + ": " + s.name + " is " + std::string(to_string(s.type)) + ", " +
+            (port.info.reason.empty() ? "the port takes "
+                                      : port.info.reason + ", so it takes ") +
+            to_string(port.info.types));
+  }
+
+  // The rule at the head of compile.h.
+  void bind_by_rule(graph_port& port, std::size_t i) {
+    graph_stage& stage = g_->stages[i];
+    std::vector<std::size_t> named, inputs;
+    for (std::size_t n = 0; n < g_->slots.size(); ++n) {
+      const graph_slot& s = g_->slots[n];
+      if (s.stage == i || !port.info.types.contains(s.type)) continue;
+      if (s.name.substr(s.name.find('.') + 1) == port.info.name) {
+        named.push_back(n);
+      }
+      if (s.stage == no_stage) inputs.push_back(n);
+    }
+    const std::vector<std::size_t>& found = named.empty() ? inputs : named;
+    if (found.size() == 1) {
+      port.from = found;
+      port.implicit = true;
+      return;
+    }
+    const std::string where = "stage " + stage.id + ": in." + port.info.name +
+                              " (" + to_string(port.info.types) + ") ";
+    if (!found.empty()) {
+      std::string choices;
+      for (const std::size_t n : found) {
+        choices += (choices.empty() ? "" : ", ") + g_->slots[n].name;
+      }
+      report(fault::ambiguous_port, stage.at,
+             where + "is not bound and several values fit: " + choices);
+    } else if (std::ranges::find(known_, false) == known_.end()) {
+      report(fault::unbound_port, stage.at,
+             where + "is not bound and no value has its name and type");
+    }
+  }
+
+  void bind_condition(const config_node& text, graph_stage& stage) {
+    bool quiet = false;  // the fault was reported where it is
+    const auto resolver = [&](std::string_view path)
+        -> std::variant<expression::meaning, std::string> {
+      if (path.starts_with("env.")) {
+        const auto it = spec_.env.find(path.substr(4));
+        if (it != spec_.env.end()) return expression::meaning(it->second);
+        return "no " + quote(path) + " in [env]";
+      }
+      std::string message;
+      const auto slot = find_slot(path, message);
+      if (!slot) {
+        quiet = message.empty();
+        return message;
+      }
+      need(stage, g_->slots[*slot].stage);
+      return expression::meaning(
+          expression::slot{*slot, g_->slots[*slot].type});
+    };
+    stage.when_text = *text.get<std::string>();
+    auto parsed = expression::parse(stage.when_text, resolver);
+    if (auto* e = std::get_if<expression>(&parsed)) {
+      stage.when = std::move(*e);
+      return;
+    }
+    const auto& wrong = std::get<expression::parse_error>(parsed);
+    if (quiet) return;
+    report(wrong.unknown_path ? fault::unknown_value : fault::bad_expression,
+           text.text_position(wrong.offset),
+           "stage " + stage.id + ".when: " + wrong.message);
+  }
+
+  // Depth first; false (reported) if stages wait for each other.
+  bool sort_stages() {
+    enum class mark : char { none, open, done };
+    std::vector<mark> marks(g_->stages.size(), mark::none);
+    struct step {
+      std::size_t stage;
+      std::size_t next;
+    };
+    for (std::size_t root = 0; root < g_->stages.size(); ++root) {
+      if (marks[root] != mark::none) continue;
+      std::vector<step> path{{root, 0}};
+      marks[root] = mark::open;
+      while (!path.empty()) {
+        step& top = path.back();
+        const auto& after = g_->stages[top.stage].after;
+        if (top.next == after.size()) {
+          marks[top.stage] = mark::done;
+          g_->order.push_back(top.stage);
+          path.pop_back();
+          continue;
+        }
+        const std::size_t other = after[top.next++];
+        if (marks[other] == mark::open) {
+          std::vector<std::size_t> round;
+          for (const step& s : path) round.push_back(s.stage);
+          report_cycle(round, other);
+          return false;
+        }
+        if (marks[other] == mark::none) {
+          marks[other] = mark::open;
+          path.push_back({other, 0});
+        }
+      }
+    }
+    return true;
+  }
+
+  void report_cycle(const std::vector<std::size_t>& path, std::size_t first) {
+    std::string names;
+    for (auto it = std::ranges::find(path, first); it != path.end(); ++it) {
+      names += g_->stages[*it].id + " -> ";
+    }
+    report(fault::cycle, g_->stages[first].at,
+           "stages wait for each other: " + names + g_->stages[first].id);
+  }
+
+  // Labels and absence, from what the stage needs to what it gives.
+  void follow_values(graph_stage& stage) {
+    stage.label = stage.plugin.makes;
+    stage.may_be_absent = stage.when.has_value() || stage.skip_on_error;
+    const auto absent = [&](std::size_t slot) {
+      return g_->slots[slot].may_be_absent;
+    };
+    for (const graph_port& p : stage.in) {
+      for (const std::size_t slot : p.from) {
+        stage.label = join(stage.label, g_->slots[slot].label);
+      }
+      if (p.required && !p.from.empty() &&
+          std::ranges::all_of(p.from, absent)) {
+        stage.may_be_absent = true;
+      }
+    }
+    for (std::size_t i = 0; i < stage.out.size(); ++i) {
+      graph_slot& slot = g_->slots[stage.first_slot + i];
+      slot.label = stage.label;
+      slot.may_be_absent = slot.may_be_absent || stage.may_be_absent;
+    }
+  }
+
+  void add_outputs() {
+    for (const output_spec& o : spec_.outputs) {
+      const std::string where = "output " + o.from.port;
+      graph_output out;
+      out.name = o.from.port;
+      out.stream = o.stream;
+      bool always = false;
+      bool right = !o.from.from.empty();
+      for (const reference_spec& r : o.from.from) {
+        const auto slot = resolve(r, where);
+        if (!slot) {
+          right = false;
+          continue;
+        }
+        const graph_slot& s = g_->slots[*slot];
+        if (out.from.empty()) {
+          out.type = s.type;
+        } else if (s.type != out.type) {
+          report(fault::type_mismatch, r.at,
+                 where + ": " + s.name + " is " +
+                     std::string(to_string(s.type)) + ", " +
+                     g_->slots[out.from.front()].name + " is " +
+                     std::string(to_string(out.type)));
+        }
+        always = always || !s.may_be_absent;
+        out.from.push_back(*slot);
+      }
+      if (right) finish_output(o, where, always, out);
+      g_->outputs.push_back(std::move(out));
+    }
+  }
+
+  void finish_output(const output_spec& o, const std::string& where,
+                     bool always, graph_output& out) {
+    const position at = o.from.from.front().at;
+    if (out.stream && out.type != value_type::text) {
+      report(fault::type_mismatch, at,
+             where + ": only text can be a stream, " +
+                 o.from.from.front().name + " is " +
+                 std::string(to_string(out.type)));
+    }
+    if (o.default_value) {
+      out.default_value = node_value(*o.default_value, out.type);
+      if (!out.default_value) {
+        report(fault::type_mismatch, o.default_value->at,
+               where + ": default is " + std::string(o.default_value->kind()) +
+                   ", the type is " + std::string(to_string(out.type)));
+      }
+    } else if (!always && faults_.empty()) {
+      report(fault::maybe_absent, at,
+             where + ": " + o.from.from.front().name +
+                 " may be absent, so the output needs a default");
+    }
+  }
+
+  void check_budgets() {
+    for (const graph_stage& stage : g_->stages) {
+      if (stage.facts.prompt) check_prompt(stage, *stage.facts.prompt);
+      if (stage.facts.answer) check_answer(stage, *stage.facts.answer);
+    }
+  }
+
+  void check_prompt(const graph_stage& stage,
+                    const stage_facts::prompt_budget& budget) {
+    const auto facts = g_->services->facts(budget.model);
+    if (!facts) {
+      return report(fault::setup_failed, stage.at,
+                    "stage " + stage.id + ": " + facts.error().message);
+    }
+    const std::size_t worst = budget.tokens + budget.reserve;
+    if (facts->context == 0 || worst <= facts->context) return;
+    report(fault::over_budget, stage.at,
+           "stage " + stage.id + ": worst case " + std::to_string(worst) +
+               " tokens (prompt " + std::to_string(budget.tokens) +
+               ", reserve " + std::to_string(budget.reserve) + ") > context " +
+               std::to_string(facts->context) + " of model " + budget.model);
+  }
+
+  void check_answer(const graph_stage& stage,
+                    const stage_facts::answer_budget& budget) {
+    for (const graph_port& port : stage.in) {
+      for (const std::size_t slot : port.from) {
+        if (g_->slots[slot].stage == no_stage) continue;
+        const graph_stage& from = g_->stages[g_->slots[slot].stage];
+        if (!from.facts.prompt) continue;
+        if (from.facts.prompt->model != budget.model) {
+          report(fault::type_mismatch, stage.at,
+                 "stage " + stage.id + ": stage " + from.id +
+                     " lays its prompt out for model " +
+                     from.facts.prompt->model + ", not for " + budget.model);
+        } else if (from.facts.prompt->reserve < budget.max_tokens) {
+          report(fault::small_reserve, stage.at,
+                 "stage " + stage.id + ": may give " +
+                     std::to_string(budget.max_tokens) + " tokens, stage " +
+                     from.id + " reserves " +
+                     std::to_string(from.facts.prompt->reserve));
+        }
+      }
+    }
+  }
+
+  const pipeline_spec& spec_;
+  const registry& plugins_;
+  std::vector<diagnostic>& faults_;
+  std::shared_ptr<graph> g_;
+  std::vector<bool> known_;     // by stage: its plugin was found
+  std::vector<bool> complete_;  // by stage: all its in-ports are known
+};
+
+TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
+    const pipeline_spec& spec, const registry& plugins, host_options options,
+    const std::filesystem::path& base_dir, std::vector<diagnostic>& faults) {
+  auto services =
+      std::make_shared<host>(std::move(options), base_dir, spec.models);
+  const std::size_t before = faults.size();
+  auto g = graph_compiler(spec, plugins, std::move(services), faults).compile();
+  return faults.size() == before ? g : nullptr;
+}
+
+TINYPHI_FUNC result<void> create_stages(graph& g, std::string_view file) {
+  for (graph_stage& stage : g.stages) {
+    error failed;
+    try {
+      stage.instance = stage.setup->create(*g.services);
+      continue;
+    } catch (const stage_error& e) {
+      failed = e.error;
+    } catch (const std::exception& e) {
+      failed.message = e.what();
+    }
+    const diagnostic d{fault::setup_failed, stage.at,
+                       "stage " + stage.id + ": " + failed.message};
+    return error{failed.code, to_string(d, file)};
+  }
+  return {};
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PIPELINE_COMPILE_IPP_

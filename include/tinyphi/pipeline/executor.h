@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// Runs a graph once: stages as coroutines on one strand, each as soon as its
+// inputs are there; time limits, cancellation, and text that leaves piece by
+// piece. A request owns all it starts: when it ends, nothing of it is running.
+#ifndef TINYPHI_PIPELINE_EXECUTOR_H_
+#define TINYPHI_PIPELINE_EXECUTOR_H_
+
+#include <boost/asio/any_io_executor.hpp>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tinyphi/base/cancel.h"
+#include "tinyphi/pipeline/compile.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+// The longest text an out-port may give.
+inline constexpr std::size_t max_text_bytes = std::size_t{1} << 20;
+// A stream's sender waits while its reader is this far behind.
+inline constexpr std::size_t max_unread_bytes = std::size_t{4} << 10;
+
+enum class stage_outcome : std::uint8_t { skipped, done };
+[[nodiscard]] constexpr std::string_view to_string(stage_outcome o) {
+  return o == stage_outcome::done ? "done" : "skipped";
+}
+
+struct stage_report {
+  std::string id;
+  stage_outcome outcome = stage_outcome::skipped;
+  std::string reason;  // why it was skipped
+  double seconds = 0;  // from its start to its end
+};
+
+using input_values = std::map<std::string, value_data, std::less<>>;
+
+struct run_result {
+  std::map<std::string, value, std::less<>> outputs;
+  std::vector<stage_report> stages;  // in the order of the graph
+  double seconds = 0;
+};
+
+// Takes the pieces of the outputs that are streams; the pieces of one output
+// come in order and joined are its value. While it waits the pipeline waits.
+// It may throw: the request then fails.
+using text_reader =
+    std::function<task<void>(std::string_view output, std::string piece)>;
+
+struct run_options {
+  stop_condition stop;
+  text_reader on_text;  // may be empty
+};
+
+// Runs the graph on the executor of the calling coroutine; blocking work goes
+// to `pool`. Ends when all stages have ended: after an error, a deadline or a
+// cancellation (of `stop`, or by the coroutine's cancellation slot) those that
+// run are cancelled first. The error names the stage.
+[[nodiscard]] task<result<run_result>> run_graph(
+    std::shared_ptr<const graph> g, input_values inputs, run_options options,
+    boost::asio::any_io_executor pool);
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/pipeline/executor.ipp"
+#endif
+
+#endif  // TINYPHI_PIPELINE_EXECUTOR_H_

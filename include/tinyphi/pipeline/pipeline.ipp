@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_PIPELINE_PIPELINE_IPP_
+#define TINYPHI_PIPELINE_PIPELINE_IPP_
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "tinyphi/base/mapped_file.h"
+#include "tinyphi/pipeline/pipeline.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+// The caller's pool, or one of our own.
+struct pipeline::pool {
+  explicit pool(const host_options& options) {
+    if (options.pool == nullptr) {
+      own.emplace(std::max<std::size_t>(options.pool_threads, 1));
+    }
+    executor =
+        options.pool ? options.pool->get_executor() : own->get_executor();
+  }
+
+  std::optional<boost::asio::thread_pool> own;
+  boost::asio::any_io_executor executor;
+};
+
+TINYPHI_FUNC pipeline_check
+check_pipeline_text(std::string_view text, const std::filesystem::path& file,
+                    const registry& plugins, const host_options& options) {
+  pipeline_check checked;
+  const auto spec = read_spec(text, file, options.env, checked.faults);
+  if (spec) {
+    checked.proved = compile_graph(*spec, plugins, options, file.parent_path(),
+                                   checked.faults);
+  }
+  if (!checked.faults.empty()) checked.proved = nullptr;
+  std::ranges::stable_sort(checked.faults, {}, &diagnostic::at);
+  return checked;
+}
+
+TINYPHI_FUNC result<pipeline_check> check_pipeline(
+    const std::filesystem::path& file, const registry& plugins,
+    const host_options& options) {
+  TINYPHI_TRY(const std::string text,
+              read_file(file, spec_limits::max_file_bytes));
+  return check_pipeline_text(text, file, plugins, options);
+}
+
+TINYPHI_FUNC result<pipeline> pipeline::create(pipeline_check checked,
+                                               const std::string& file,
+                                               const host_options& options) {
+  if (!checked.proved) {
+    return error{error_code::bad_data, to_string(checked.faults, file)};
+  }
+  TINYPHI_CHECK_OK(create_stages(*checked.proved, file));
+  return pipeline(std::move(checked.proved), std::make_shared<pool>(options));
+}
+
+TINYPHI_FUNC result<pipeline> pipeline::compile(
+    const std::filesystem::path& file, const registry& plugins,
+    const host_options& options) {
+  TINYPHI_TRY(auto checked, check_pipeline(file, plugins, options));
+  return create(std::move(checked), file.string(), options);
+}
+
+TINYPHI_FUNC result<pipeline> pipeline::compile_text(
+    std::string_view text, const std::filesystem::path& file,
+    const registry& plugins, const host_options& options) {
+  return create(check_pipeline_text(text, file, plugins, options),
+                file.string(), options);
+}
+
+TINYPHI_FUNC task<result<run_result>> pipeline::async_run(
+    input_values inputs, run_options options) const {
+  // The handle may be gone before the request is: the frame holds a copy.
+  const auto alive = pool_;
+  task<result<run_result>> whole =
+      run_graph(graph_, std::move(inputs), std::move(options), alive->executor);
+  co_return co_await std::move(whole);
+}
+
+namespace detail {
+
+inline task<void> run_into(const pipeline& p, input_values inputs,
+                           run_options options,
+                           std::optional<result<run_result>>& out) {
+  out.emplace(co_await p.async_run(std::move(inputs), std::move(options)));
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC result<run_result> pipeline::run(
+    input_values inputs, const stop_condition& stop,
+    const std::function<void(std::string_view, std::string_view)>& on_text)
+    const {
+  run_options options{.stop = stop, .on_text = {}};
+  if (on_text) {
+    options.on_text = [&on_text](std::string_view output,
+                                 std::string piece) -> task<void> {
+      on_text(output, piece);
+      co_return;
+    };
+  }
+  boost::asio::io_context context(1);
+  std::optional<result<run_result>> out;
+  const auto ended = [](std::exception_ptr) {};  // `out` stays empty
+  boost::asio::co_spawn(
+      context,
+      detail::run_into(*this, std::move(inputs), std::move(options), out),
+      ended);
+  context.run();
+  if (out) return *std::move(out);
+  return error{error_code::internal, "the request ended without a result"};
+}
+
+TINYPHI_FUNC result<value_data> pipeline::parse_input(
+    std::string_view name, std::string_view text) const {
+  std::vector<std::string_view> names;
+  for (const input_spec& input : graph_->inputs) {
+    names.push_back(input.name);
+    if (input.name != name) continue;
+    if (auto value = parse_value(input.type, text)) return *std::move(value);
+    return error{error_code::invalid_argument,
+                 "input " + input.name + ": " + quote(text) + " is no " +
+                     std::string(to_string(input.type))};
+  }
+  return error{error_code::invalid_argument,
+               "no input " + quote(name) + did_you_mean(name, names)};
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PIPELINE_PIPELINE_IPP_

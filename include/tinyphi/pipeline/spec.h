@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+// A pipeline file as a checked description: every key known, every value of
+// its type, every name well formed, ${env.X} filled in. What plugins and
+// references mean is left to compile.h.
+#ifndef TINYPHI_PIPELINE_SPEC_H_
+#define TINYPHI_PIPELINE_SPEC_H_
+
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tinyphi/pipeline/config_node.h"
+#include "tinyphi/pipeline/diagnostic.h"
+#include "tinyphi/pipeline/host.h"
+#include "tinyphi/pipeline/value.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+using duration = std::chrono::milliseconds;
+
+struct spec_limits {
+  static constexpr std::size_t max_file_bytes = std::size_t{1} << 20;
+  static constexpr std::size_t max_depth = 16;
+};
+
+// "input.x", "stage.port", or with a "?" behind it: may be absent.
+struct reference_spec {
+  std::string name;
+  bool optional = false;
+  position at;
+};
+
+// One reference, or { first = [...] }: the first that is present.
+struct binding_spec {
+  std::string port;  // the in-port or output it is for
+  position at;
+  std::vector<reference_spec> from;
+};
+
+struct input_spec {
+  std::string name;
+  position at;
+  value_type type = value_type::text;
+  trust label = trust::user;
+  std::optional<value_data> default_value;
+  std::size_t max_bytes = std::size_t{64} << 10;  // of a text
+};
+
+struct output_spec {
+  binding_spec from;
+  bool stream = false;
+  std::optional<config_node> default_value;
+};
+
+struct stage_spec {
+  std::string id;
+  position at;
+  std::string plugin;
+  std::optional<std::int64_t> major;
+  position plugin_at;
+  std::vector<binding_spec> in;
+  std::optional<config_node> with;
+  std::optional<config_node> when;  // a string
+  std::vector<reference_spec> after;
+  std::optional<duration> timeout;
+  bool skip_on_error = false;
+};
+
+struct pipeline_spec {
+  std::string name;
+  std::string version;
+  std::string summary;
+  std::map<std::string, value_data, std::less<>> env;
+  std::optional<duration> deadline;
+  std::vector<input_spec> inputs;
+  std::vector<output_spec> outputs;
+  std::map<std::string, model_spec, std::less<>> models;  // never empty
+  std::vector<stage_spec> stages;
+};
+
+// Reads a pipeline file's text. `file` is its path: relative paths in it start
+// at its folder, and a file without a name is called after it. `env` gives the
+// values of [env] names (see host_options). All that is wrong is added to
+// `faults`; what could be understood is returned all the same, nothing if it
+// is not TOML.
+[[nodiscard]] std::optional<pipeline_spec> read_spec(
+    std::string_view text, const std::filesystem::path& file,
+    const std::function<std::optional<std::string>(const std::string&)>& env,
+    std::vector<diagnostic>& faults);
+
+// A node of the file as a value of `type`; nothing if it is not one. Lists of
+// docs and citations can only be empty.
+[[nodiscard]] std::optional<value_data> node_value(const config_node& node,
+                                                   value_type type);
+
+// `text` from the command line or the environment as a value of `type`; nothing
+// if it is not one. Only text, bool, int and float have a form as text.
+[[nodiscard]] std::optional<value_data> parse_value(value_type type,
+                                                    std::string_view text);
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/pipeline/spec.ipp"
+#endif
+
+#endif  // TINYPHI_PIPELINE_SPEC_H_

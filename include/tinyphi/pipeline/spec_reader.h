@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// Reads the tables of a pipeline file into a pipeline_spec. Used by spec.ipp
+// only.
+#ifndef TINYPHI_PIPELINE_SPEC_READER_H_
+#define TINYPHI_PIPELINE_SPEC_READER_H_
+
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tinyphi/pipeline/spec.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+class spec_reader {
+ public:
+  using env_lookup =
+      std::function<std::optional<std::string>(const std::string&)>;
+
+  spec_reader(const config_node& root, const std::filesystem::path& file,
+              const env_lookup& env, std::vector<diagnostic>& faults)
+      : root_(&root),
+        base_dir_(file.parent_path()),
+        env_(&env),
+        faults_(&faults) {
+    spec_.name = file.stem().string();
+  }
+
+  [[nodiscard]] pipeline_spec read();
+
+ private:
+  using keys = std::initializer_list<std::string_view>;
+
+  void read_head();
+  void read_env();
+  void read_env_entry(const config_member& entry);
+  void read_limits();
+  void read_models();
+  void read_inputs();
+  void read_input(const config_member& entry);
+  void read_outputs();
+  void read_stages();
+  void read_stage(const config_member& entry);
+  void read_bindings(const config_member& in, stage_spec& stage);
+
+  // The table at `key` with its keys checked; null (reported) if it is no
+  // table, null if it is not there. `later` are keys of the language that this
+  // version does not have.
+  const config_node* section(std::string_view key, keys known, keys later);
+  // As section, for tables whose keys are names that the author chose.
+  const config_table* named_section(std::string_view key);
+  bool check_table(const config_member& m, const std::string& where, keys known,
+                   keys later);
+  void check_keys(const config_node& table, const std::string& where,
+                  keys known, keys later);
+  // The value of an optional key; null if it is missing or (reported) of
+  // another type.
+  template <class T>
+  const T* optional_key(const config_node& table, std::string_view key,
+                        const std::string& where, std::string_view wanted);
+  std::optional<duration> read_duration(const config_node& table,
+                                        std::string_view key,
+                                        const std::string& where);
+  std::optional<reference_spec> read_reference(const config_node& node,
+                                               const std::string& where);
+  binding_spec read_binding(const config_member& m, const std::string& where);
+  // `node` as a value of `type`, which its TOML type must be; reported if not.
+  std::optional<value_data> read_value(const config_node& node, value_type type,
+                                       const std::string& where);
+  [[nodiscard]] std::optional<value_type> read_type(const config_node& node,
+                                                    const std::string& where);
+  // Replaces ${env.X} in all texts of the node, and $$ by $.
+  void fill_in(config_node& node, const std::string& where);
+  void fill_in_text(config_node& node, const std::string& where);
+  bool check_id(const config_member& m, const std::string& what);
+  void report(fault code, position at, std::string message) {
+    faults_->push_back({code, at, std::move(message)});
+  }
+
+  const config_node* root_;
+  std::filesystem::path base_dir_;
+  const env_lookup* env_;
+  std::vector<diagnostic>* faults_;
+  pipeline_spec spec_;
+  std::optional<duration> default_timeout_;
+};
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/pipeline/spec_reader.ipp"
+#include "tinyphi/pipeline/spec_reader_stages.ipp"
+#endif
+
+#endif  // TINYPHI_PIPELINE_SPEC_READER_H_
