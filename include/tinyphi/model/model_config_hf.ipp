@@ -102,10 +102,11 @@ inline result<void> read_longrope(const rope_source& in, std::string_view type,
 inline result<void> read_rope_scaling(const rope_source& in, model_config& c) {
   rope_config& r = c.rope;
   constexpr std::string_view partial = "partial_rotary_factor";
-  TINYPHI_TRY(const auto share,
-              read_real(in.holder(partial), partial, {0.0, 1.0}));
-  r.rotary_dim = static_cast<std::uint32_t>(share.value_or(1.0f) *
-                                            static_cast<float>(c.head_dim));
+  const json_reader& holder = in.holder(partial);
+  TINYPHI_CHECK_OK(read_real(holder, partial, {0.0, 1.0}));
+  // In double, as transformers has it: a float could fall below a whole number.
+  TINYPHI_TRY(const auto share, holder.number(partial));
+  r.rotary_dim = static_cast<std::uint32_t>(share.value_or(1.0) * c.head_dim);
 
   TINYPHI_TRY(const auto new_name, in.own.string("rope_type"));
   TINYPHI_TRY(const auto old_name, in.own.string("type"));

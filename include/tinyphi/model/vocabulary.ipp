@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "tinyphi/files/hf_folder.ipp"
 #include "tinyphi/model/vocabulary.h"
+#include "tinyphi/text/tiktoken.h"
 #include "tinyphi/text/tokenizer_json.ipp"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -47,20 +49,24 @@ inline void set_strip_rules(std::vector<added_token>& added) {
   }
 }
 
-inline result<pre_tokenizer> read_gguf_pre_tokenizer(const gguf_file& file) {
+inline result<void> read_gguf_pre_tokenizer(const gguf_file& file,
+                                            vocabulary& v) {
   constexpr std::string_view key = "tokenizer.ggml.pre";
   TINYPHI_TRY(const auto name, file.string(key));
-  if (name == "gpt-4o") return pre_tokenizer::o200k;
-  // All of these split text alike; converters pick one by the tokenizer's hash.
-  for (const std::string_view same :
-       {"dbrx", "smaug-bpe", "llama-bpe", "llama3", "llama-v3"}) {
-    if (name == same) return pre_tokenizer::cl100k;
+  if (name == "gpt-4o") {
+    v.pre = pre_tokenizer::o200k;
+  } else if (name == "dbrx" || name == "llama-bpe") {
+    // Converters know cl100k, which Phi-4 has, by the first model that had it.
+    v.pre = pre_tokenizer::cl100k;
+    v.ignore_merges = name == "llama-bpe";
+  } else {
+    return file.fault(
+        key, (name && is_plain_name(*name) ? std::string(*name)
+                                           : std::string("no plain name")) +
+                 " where tinyphi needs gpt-4o, dbrx or llama-bpe; convert the "
+                 "model again");
   }
-  return file.fault(key, std::string(name && is_plain_name(*name)
-                                         ? *name
-                                         : std::string_view("no plain name")) +
-                             " where tinyphi needs gpt-4o, dbrx, smaug-bpe or "
-                             "llama-bpe; convert the model again");
+  return {};
 }
 
 // Merges are pairs of pieces as the file spells them, with a space between.
@@ -163,7 +169,7 @@ inline result<vocabulary> read_gguf_vocabulary(const gguf_file& file) {
     if (!scores) return file.fault(key, "missing; SentencePiece needs them");
     v.scores = std::move(*scores);
   } else {
-    TINYPHI_TRY(v.pre, read_gguf_pre_tokenizer(file));
+    TINYPHI_CHECK_OK(read_gguf_pre_tokenizer(file, v));
     TINYPHI_TRY(v.merges, read_gguf_merges(file, *tokens));
   }
   // Files that do not say: as llama.cpp takes them.
@@ -177,6 +183,24 @@ inline result<vocabulary> read_gguf_vocabulary(const gguf_file& file) {
   return v;
 }
 
+inline result<vocabulary> read_hf_tiktoken(const hf_folder& folder,
+                                           std::string_view config) {
+  const auto path = folder.file_ending_in(".tiktoken");
+  if (!path) {
+    return error{error_code::not_found,
+                 folder.path().string() +
+                     ": no tokenizer: neither tokenizer.json nor a *.tiktoken "
+                     "file is in this folder"};
+  }
+  TINYPHI_TRY(const std::string text, read_file(*path, max_config_bytes));
+  TINYPHI_TRY(vocabulary v, parse_phi3_small_tiktoken(text, path->string()));
+  if (!config.empty()) {
+    TINYPHI_CHECK_OK(apply_tokenizer_config(
+        v, config, (folder.path() / "tokenizer_config.json").string()));
+  }
+  return v;
+}
+
 inline result<vocabulary> read_hf_vocabulary(const hf_folder& folder) {
   TINYPHI_TRY(const auto config, folder.text("tokenizer_config.json"));
   const std::string origin = folder.path().string();
@@ -185,9 +209,7 @@ inline result<vocabulary> read_hf_vocabulary(const hf_folder& folder) {
   if (text) {
     TINYPHI_TRY(v, parse_tokenizer_json(*text, config.value_or(""), origin));
   } else {
-    return error{error_code::unsupported,
-                 origin + ": has no tokenizer.json; other tokenizer files are "
-                          "not supported yet"};
+    TINYPHI_TRY(v, read_hf_tiktoken(folder, config.value_or("")));
   }
   // Newer folders hold the template in a file of its own.
   TINYPHI_TRY(auto chat_template, folder.text("chat_template.jinja"));
