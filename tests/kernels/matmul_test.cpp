@@ -155,7 +155,8 @@ void check_same_bits(const packed_matrix& w, const Product& product) {
   const auto x = random_floats(most * w.cols, 4);
   on_every_target([&] {
     const auto whole = product(w, 0, w.n_strips(), x, most);
-    for (const std::size_t m : {1u, 2u, 3u, 4u, 5u, 8u, 11u, 12u, 13u, 27u}) {
+    for (const std::size_t m :
+         {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 11u, 12u, 13u, 27u}) {
       INFO(to_string(w.type) << " m " << m);
       const auto first = std::vector<float>(
           whole.begin(),

@@ -9,10 +9,11 @@
 
 #include "tinyphi/kernels/compat-inl.h"
 
-#if TINYPHI_SIMD
 HWY_BEFORE_NAMESPACE();
 TINYPHI_NAMESPACE_BEGIN
 namespace HWY_NAMESPACE {
+
+#if TINYPHI_SIMD
 
 inline HWY_NOINLINE std::uint64_t probe_read(const std::byte* data,
                                              std::size_t n) {
@@ -79,9 +80,30 @@ inline HWY_NOINLINE std::uint64_t probe_fma(std::size_t rounds, float* sink) {
   return rounds * chains * lanes;
 }
 
+#else  // one at a time, like the reference kernels
+
+inline std::uint64_t probe_read(const std::byte* data, std::size_t n) {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < n / 8; ++i) {
+    sum ^= reference::load<std::uint64_t>(data, i);
+  }
+  return sum;
+}
+
+inline std::uint64_t probe_dot_product(std::size_t rounds, std::int32_t* sink) {
+  for (std::size_t i = 0; i < rounds; ++i) *sink = (*sink & 127) * 3 + 1;
+  return rounds;
+}
+
+inline std::uint64_t probe_fma(std::size_t rounds, float* sink) {
+  for (std::size_t i = 0; i < rounds; ++i) *sink = *sink * 0.5f + 1;
+  return rounds;
+}
+
+#endif  // TINYPHI_SIMD
+
 }  // namespace HWY_NAMESPACE
 TINYPHI_NAMESPACE_END
 HWY_AFTER_NAMESPACE();
-#endif  // TINYPHI_SIMD
 
 #endif  // per-target include guard

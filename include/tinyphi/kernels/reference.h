@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Every kernel of kernels.h as plain scalar code: what they compute. Tests
 // compare with it, and targets without byte vectors run it.
+
+// Ahead of the guard, since in header-only mode this includes us.
+#include "tinyphi/kernels/kernels.h"
+
 #ifndef TINYPHI_KERNELS_REFERENCE_H_
 #define TINYPHI_KERNELS_REFERENCE_H_
 
@@ -12,7 +16,6 @@
 #include <limits>
 
 #include "tinyphi/base/half.h"
-#include "tinyphi/kernels/kernels.h"
 #include "tinyphi/tensor/packed.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -289,26 +292,6 @@ inline void attend(const kv_view& kv, const key_range* ranges,
     }
     for (std::size_t d = 0; d < kv.head_dim; ++d) out_row[d] /= total;
   }
-}
-
-// ---- What the machine can do at best
-
-[[nodiscard]] inline std::uint64_t probe_read(const std::byte* data,
-                                              std::size_t n) {
-  std::uint64_t sum = 0;
-  for (std::size_t i = 0; i < n / 8; ++i) sum ^= load<std::uint64_t>(data, i);
-  return sum;
-}
-
-[[nodiscard]] inline std::uint64_t probe_dot_product(std::size_t rounds,
-                                                     std::int32_t* sink) {
-  for (std::size_t i = 0; i < rounds; ++i) *sink = (*sink & 127) * 3 + 1;
-  return rounds;
-}
-
-[[nodiscard]] inline std::uint64_t probe_fma(std::size_t rounds, float* sink) {
-  for (std::size_t i = 0; i < rounds; ++i) *sink = *sink * 0.5f + 1;
-  return rounds;
 }
 
 }  // namespace reference
