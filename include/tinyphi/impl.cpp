@@ -5,6 +5,7 @@
 #define TINYPHI_HEADER_ONLY 0
 #include "tinyphi/base/json.ipp"
 #include "tinyphi/base/mapped_file.ipp"
+#include "tinyphi/base/memory.ipp"
 #include "tinyphi/base/parallel.ipp"
 #include "tinyphi/files/gguf.ipp"
 #include "tinyphi/files/gguf_parse.ipp"

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <string>
 
+#include "tinyphi/base/cgroup.h"
 #include "tinyphi/base/parallel.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -20,25 +21,16 @@ TINYPHI_NAMESPACE_BEGIN
 namespace detail {
 
 // CPUs' worth of quota that cgroup v2 grants this process, or 0 for no limit.
-// Every ancestor's limit binds, so the least one counts.
 inline int cgroup_cpu_quota() {
-  std::ifstream self("/proc/self/cgroup");
-  std::string line, path;
-  while (std::getline(self, line)) {
-    if (line.starts_with("0::")) path = line.substr(3);
-  }
   double least = 0;
-  while (true) {
-    std::ifstream file("/sys/fs/cgroup" + path + "/cpu.max");
+  for (const std::string& folder : cgroup_folders()) {
+    std::ifstream file(folder + "/cpu.max");
     std::string quota;
     double period = 0;
     if (file >> quota >> period && quota != "max" && period > 0) {
       const double cpus = std::strtod(quota.c_str(), nullptr) / period;
       if (cpus > 0 && (least == 0 || cpus < least)) least = cpus;
     }
-    const std::size_t slash = path.find_last_of('/');
-    if (path.empty() || slash == std::string::npos) break;
-    path.resize(slash);
   }
   return least == 0 ? 0 : std::max(1, static_cast<int>(least));
 }
