@@ -4,9 +4,8 @@
 #ifndef TINYPHI_GENERATE_ENGINE_H_
 #define TINYPHI_GENERATE_ENGINE_H_
 
-#include <chrono>
 #include <cstddef>
-#include <cstdint>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -15,60 +14,25 @@
 #include <string_view>
 #include <vector>
 
-#include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
+#include "tinyphi/generate/request.h"
 #include "tinyphi/generate/sampler.h"
 #include "tinyphi/model/model.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
-struct engine_options {
-  int n_threads = 0;               // 0: available_threads()
-  std::size_t kv_bytes = 0;        // cache budget; 0: one full context, at most
-                                   // a quarter of the machine's free memory
-  std::size_t max_sequences = 16;  // running at once; more wait their turn
-  std::size_t prefill_chunk = 256;  // prompt tokens per step, so that others'
-                                    // decoding goes on meanwhile
-};
+class scheduler;  // scheduler.h
+struct sequence;
 
-struct generation_params {
-  std::size_t max_tokens = 256;  // 0: as far as the context allows
-  sampling_params sampling;
-  std::vector<std::string> stop;  // stop strings, not part of the text
-  bool ignore_stop_ids = false;   // go on past the model's end-of-turn
-  stop_condition stop_when;       // cancel token and deadline
-  // longrope: run with the long factors from the first token on, instead of
-  // Hugging Face's way (short, and everything again when the text crosses the
-  // original context; never short if prompt + max_tokens cannot fit... chosen
-  // by the declared limit). engine.md §5.3.
-  bool long_from_start = false;
-};
-
-enum class finish_reason : std::uint8_t {
-  none,
-  stop,
-  length,
-  cancelled,
-  deadline,
-  error
-};
-[[nodiscard]] std::string_view to_string(finish_reason r);
-
-struct usage {
-  std::size_t prompt_tokens = 0;
-  std::size_t completion_tokens = 0;  // stop token not counted
-  double queue_seconds = 0;           // waiting for admission
-  double prefill_seconds = 0;         // admission to first token
-  double decode_seconds = 0;          // first token to the end
-};
-
-// One running answer. Move-only; destroying it cancels. Iterating it drives
-// the engine for everybody if nobody else is; several threads may each iterate
-// their own generation. cancel() may be called from any thread.
+// One running answer. Move-only; destroying it cancels and frees its cache.
+// Iterating it drives the engine for everybody if nobody else is; several
+// threads may each iterate their own generation. One that nobody iterates
+// hinders no other: its text waits. cancel() may be called from any thread and
+// takes effect inside a prompt of its own, or after the step under way.
 class generation {
  public:
-  generation(generation&&) noexcept;
-  generation& operator=(generation&&) noexcept;
+  generation(generation&&) noexcept = default;
+  generation& operator=(generation&& other) noexcept;
   ~generation();
 
   // The next piece of text (whole UTF-8 characters, never empty), or nothing
@@ -84,17 +48,21 @@ class generation {
 
   void cancel();
 
-  // Complete once next() has returned nothing.
+  // Final once next() has returned nothing; empty before the answer is done.
   [[nodiscard]] const std::optional<tinyphi::error>& error() const;
   [[nodiscard]] finish_reason finish() const;
   [[nodiscard]] tinyphi::usage usage() const;
+  // The answer's tokens, without the stop token.
   [[nodiscard]] const std::vector<sampled_token>& tokens() const;
 
  private:
   friend class engine;
-  struct state;
-  explicit generation(std::shared_ptr<state> s) : state_(std::move(s)) {}
-  std::shared_ptr<state> state_;
+  generation(std::shared_ptr<scheduler> s, std::shared_ptr<sequence> q)
+      : scheduler_(std::move(s)), sequence_(std::move(q)) {}
+  void abandon() noexcept;
+
+  std::shared_ptr<scheduler> scheduler_;
+  std::shared_ptr<sequence> sequence_;  // null once moved from
 };
 
 class generation::iterator {
@@ -123,10 +91,13 @@ class generation::iterator {
 // The same request gives the same tokens whatever runs beside it.
 class engine {
  public:
+  // invalid_argument for options out of range; limit for a budget below one
+  // page of cache.
   [[nodiscard]] static result<engine> create(
-      model m, const engine_options& options = {});
+      tinyphi::model m, const engine_options& options = {});
 
   [[nodiscard]] const tinyphi::model& model() const;
+  // As given, zeros replaced by what was chosen.
   [[nodiscard]] const engine_options& options() const;
 
   // One assistant turn. Errors that are known at once (no chat format, prompt
@@ -144,10 +115,8 @@ class engine {
                                     const generation_params& params = {});
 
  private:
-  struct core;
-  friend class generation;
-  explicit engine(std::shared_ptr<core> c) : core_(std::move(c)) {}
-  std::shared_ptr<core> core_;
+  explicit engine(std::shared_ptr<scheduler> s) : scheduler_(std::move(s)) {}
+  std::shared_ptr<scheduler> scheduler_;
 };
 
 TINYPHI_NAMESPACE_END

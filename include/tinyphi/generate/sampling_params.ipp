@@ -22,7 +22,7 @@ inline std::string number_text(double value) {
   return {buffer, written.ptr};
 }
 
-struct sampling_range {
+struct number_range {
   std::string_view field;
   double value;
   char open;  // '(' excludes min
@@ -47,7 +47,7 @@ struct sampling_range {
 TINYPHI_FUNC result<void> check_sampling(const sampling_params& p,
                                          std::size_t vocab_size) {
   constexpr double end = 2147483648.0;  // 2^31
-  const detail::sampling_range ranges[] = {
+  const detail::number_range ranges[] = {
       {"temperature", p.temperature, '[', 0, 100, ']'},
       {"top_k", 1.0 * p.top_k, '[', 0, end, ')'},
       {"top_p", p.top_p, '(', 0, 1, ']'},
@@ -81,10 +81,10 @@ TINYPHI_FUNC result<void> check_sampling(const sampling_params& p,
   }
   for (const auto& [id, bias] : p.logit_bias) {
     const auto vocab_end = static_cast<double>(vocab_size);
-    for (const detail::sampling_range& range :
-         {detail::sampling_range{"logit_bias: token id", 1.0 * id, '[', 0,
-                                 vocab_end, ')'},
-          detail::sampling_range{"logit_bias", bias, '[', -100, 100, ']'}}) {
+    for (const detail::number_range& range :
+         {detail::number_range{"logit_bias: token id", 1.0 * id, '[', 0,
+                               vocab_end, ')'},
+          detail::number_range{"logit_bias", bias, '[', -100, 100, ']'}}) {
       if (!range.holds()) return range.fault();
     }
   }

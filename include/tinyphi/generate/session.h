@@ -14,17 +14,19 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-// Owns one sequence of a model, its cache and its threads. One thread at a
-// time.
+// Owns one sequence of a model, its cache and its threads; copies are the same
+// sequence. One thread at a time.
 class session {
  public:
   // length_limit: the longest the sequence will get; it fixes longrope's
-  // factor set and bounds the cache. At most the model's context.
+  // factor set and bounds the cache. From 1 to the model's context.
   [[nodiscard]] static result<session> create(model m, std::size_t length_limit,
                                               int n_threads = 0);
 
   // Runs tokens behind what is already there; returns logits [n][vocab_size]
-  // after each of them, valid until the next call.
+  // after each of them, valid until the next call. After an error (limit for a
+  // text that passes length_limit, invalid_argument for an id that does not
+  // exist, `stop`) the sequence is as before.
   [[nodiscard]] result<std::span<const float>> run(
       std::span<const token_id> tokens, const stop_condition& stop = {});
 

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MIT
+#include "tinyphi/generate/engine.h"
+
+#include <sstream>
+
+#include "support/golden.h"
+#include "support/models.h"
+#include "tinyphi/base/json.h"
+#include "tinyphi/generate/session.h"
+
+using namespace tinyphi;
+using tinyphi_test::demo_model;
+using tinyphi_test::golden_file;
+using tinyphi_test::made_up_prompt;
+using tinyphi_test::message_of;
+using tinyphi_test::tiny_model;
+
+namespace {
+
+golden_file golden(const std::string& name) {
+  return golden_file(tinyphi_test::data_dir() / "tiny" / name /
+                     "golden.safetensors");
+}
+
+engine make_engine(const model& m, const engine_options& options = {}) {
+  auto e = engine::create(m, options);
+  REQUIRE_OK(e);
+  return *std::move(e);
+}
+
+void run_to_end(generation& g) {
+  while (g.next()) {
+  }
+}
+
+std::vector<token_id> ids_of(generation& g) {
+  run_to_end(g);
+  std::vector<token_id> ids;
+  for (const sampled_token& t : g.tokens()) ids.push_back(t.id);
+  return ids;
+}
+
+std::string fault_of(generation g) {
+  run_to_end(g);
+  CHECK(g.finish() == finish_reason::error);
+  CHECK(g.tokens().empty());
+  return g.error() ? g.error()->message : "(no error)";
+}
+
+// A greedy choice of `id` again and again.
+sampling_params always(token_id id) { return {.logit_bias = {{id, 100.0f}}}; }
+
+}  // namespace
+
+TEST_CASE("greedy answers are Hugging Face's, over the longrope switch too") {
+  for (const std::string& name : tinyphi_test::tiny_models) {
+    const model m = tiny_model(name);
+    const golden_file g = golden(name);
+    for (const std::size_t chunk : {1, 5, 256}) {
+      engine e = make_engine(m, {.n_threads = 1, .prefill_chunk = chunk});
+      std::vector<generation> answers;
+      std::vector<std::vector<token_id>> expected;
+      for (int k = 0; g.has("ids." + std::to_string(k)); ++k) {
+        expected.push_back(g.ids("greedy." + std::to_string(k)));
+        answers.push_back(e.complete(
+            g.ids("ids." + std::to_string(k)),
+            {.max_tokens = expected.back().size(), .ignore_stop_ids = true}));
+      }
+      for (std::size_t k = 0; k < answers.size(); ++k) {
+        INFO(name << ", prompt " << k << ", chunks of " << chunk);
+        CHECK(ids_of(answers[k]) == expected[k]);
+        CHECK(answers[k].finish() == finish_reason::length);
+        CHECK(!answers[k].error());
+      }
+    }
+  }
+}
+
+TEST_CASE("long_from_start uses the long factors where the limit asks for it") {
+  const model m = tiny_model("mini-128k");  // original context 32
+  engine e = make_engine(m, {.n_threads = 1});
+  const std::vector<token_id> prompt = made_up_prompt(20, 1, 300);
+  const auto by_hand = [&](std::size_t length_limit, std::size_t n) {
+    auto s = session::create(m, length_limit, 1);
+    REQUIRE_OK(s);
+    std::vector<token_id> text = prompt, answer;
+    std::span<const token_id> next = text;
+    while (answer.size() < n) {
+      const auto logits = s->run(next);
+      REQUIRE_OK(logits);
+      answer.push_back(static_cast<token_id>(
+          tinyphi_test::arg_max(logits->last(m.config().vocab_size))));
+      next = std::span(&answer.back(), 1);
+    }
+    return answer;
+  };
+  const auto by_engine = [&](std::size_t n, bool long_from_start) {
+    generation g = e.complete(prompt, {.max_tokens = n,
+                                       .ignore_stop_ids = true,
+                                       .long_from_start = long_from_start});
+    return ids_of(g);
+  };
+  CHECK(by_engine(12, false) == by_hand(32, 12));
+  CHECK(by_engine(12, true) == by_hand(32, 12));  // 32 tokens: never long
+  CHECK(by_engine(13, true) == by_hand(33, 13));
+  CHECK(by_engine(13, true) != by_engine(13, false));
+}
+
+TEST_CASE("an answer ends at a stop id, max_tokens or the context's end") {
+  const model m = tiny_model("mini-4k");  // context 64, stop id 300
+  engine e = make_engine(m, {.n_threads = 1});
+  const std::vector<token_id> prompt = {5, 6, 7};
+
+  generation stopped = e.complete(prompt, {.sampling = always(300)});
+  CHECK(ids_of(stopped).empty());
+  CHECK(stopped.finish() == finish_reason::stop);
+  CHECK(stopped.usage().completion_tokens == 0);
+  CHECK(stopped.usage().prompt_tokens == 3);
+
+  generation goes_on = e.complete(
+      prompt,
+      {.max_tokens = 5, .sampling = always(300), .ignore_stop_ids = true});
+  CHECK(ids_of(goes_on) == std::vector<token_id>(5, 300));
+  CHECK(goes_on.finish() == finish_reason::length);
+  CHECK(goes_on.usage().completion_tokens == 5);
+
+  for (const std::size_t max_tokens : {std::size_t{0}, std::size_t{1000}}) {
+    generation full =
+        e.complete(prompt, {.max_tokens = max_tokens, .sampling = always(9)});
+    CHECK(ids_of(full).size() == 61);
+    CHECK(full.finish() == finish_reason::length);
+  }
+  generation last = e.complete(made_up_prompt(63, 1, 300), {});
+  CHECK(ids_of(last).size() == 1);
+}
+
+TEST_CASE("what is wrong with a request is said in its generation") {
+  const model m = tiny_model("mini-4k");
+  engine e = make_engine(m, {.n_threads = 1});
+  CHECK(fault_of(e.complete(made_up_prompt(64, 1, 300))) ==
+        "the prompt has 64 tokens, the model's context of 64 must hold it and "
+        "at least one token of the answer");
+  CHECK(fault_of(e.complete(std::vector<token_id>{})) ==
+        "the prompt has no tokens");
+  CHECK(fault_of(e.complete({1, 320})) ==
+        "prompt token 1 is 320, allowed are ids from 0 to 319");
+  CHECK(fault_of(e.complete({-1})) ==
+        "prompt token 0 is -1, allowed are ids from 0 to 319");
+  CHECK(fault_of(e.complete({1}, {.sampling = {.top_p = 2}})) ==
+        "top_p is 2, allowed are numbers in (0, 1]");
+  CHECK(fault_of(e.complete({1}, {.stop = {"x"}})) ==
+        "stop strings need a tokenizer, which this model has not");
+  CHECK_THAT(fault_of(e.complete(std::vector<segment>{{"Hello"}})),
+             Catch::EndsWith("has no tokenizer; give token ids"));
+  CHECK(fault_of(e.chat({{role::user, "Hello"}})) ==
+        m.chat_format().error().message);
+
+  engine demo = make_engine(demo_model(false), {.n_threads = 1});
+  CHECK(fault_of(demo.chat({{role::user, "Hi"}}, {.stop = {"a", ""}})) ==
+        "a stop string is empty");
+  CHECK_THAT(fault_of(demo.chat({{role::tool, "Hi"}})),
+             Catch::Contains("tool"));
+}
+
+TEST_CASE("engine options are checked, zeros are replaced") {
+  const model m = tiny_model("mini-4k");
+  CHECK(message_of(engine::create(m, {.n_threads = -1})) ==
+        "n_threads is -1, allowed are numbers in [0, 1024]");
+  CHECK(message_of(engine::create(m, {.max_sequences = 0})) ==
+        "max_sequences is 0, allowed are numbers in [1, 4096]");
+  CHECK(message_of(engine::create(m, {.prefill_chunk = 65537})) ==
+        "prefill_chunk is 65537, allowed are numbers in [1, 65536]");
+  const std::size_t page =
+      kv_bytes_per_token(m.config(), m.kv_type()) * page_tokens;
+  CHECK(message_of(engine::create(m, {.kv_bytes = page - 1})) ==
+        "a cache budget (kv_bytes) of " + std::to_string(page - 1) +
+            " bytes holds no page of " + std::to_string(page) +
+            " bytes (16 tokens)");
+  engine e = make_engine(m);
+  CHECK(e.options().n_threads == available_threads());
+  CHECK(e.options().kv_bytes == 4 * page);
+  CHECK(e.model().config().max_context == 64);
+}
+
+TEST_CASE("log-probabilities are those of the model's distribution") {
+  const model m = tiny_model("mini-4k");
+  const golden_file g = golden("mini-4k");
+  engine e = make_engine(m, {.n_threads = 1});
+  generation a = e.complete(g.ids("ids.3"),
+                            {.max_tokens = 1, .sampling = {.n_logprobs = 3}});
+  run_to_end(a);
+  const std::vector<float> logits = g.floats("logits.3");
+  const auto last = std::span(logits).last(m.config().vocab_size);
+  double sum = 0;
+  for (const float l : last) sum += std::exp(static_cast<double>(l));
+  const sampled_token& t = a.tokens().at(0);
+  CHECK(t.logprob ==
+        Approx(static_cast<double>(last[static_cast<std::size_t>(t.id)]) -
+               std::log(sum))
+            .margin(1e-3));
+  REQUIRE(t.top.size() == 3);
+  CHECK(t.top[0].id == t.id);
+}
+
+TEST_CASE("the same request gives the same tokens whatever runs beside it") {
+  for (const bool exact : {true, false}) {
+    const model m = demo_model(exact);
+    generation_params params{
+        .max_tokens = 24,
+        .sampling = {.temperature = 1, .top_p = 0.95f, .seed = 11},
+        .ignore_stop_ids = true};
+    const std::vector<token_id> prompt = made_up_prompt(90, 5, 1900);
+    engine alone = make_engine(m, {.n_threads = 1});
+    generation first = alone.complete(prompt, params);
+    const std::vector<token_id> expected = ids_of(first);
+    REQUIRE(expected.size() == 24);
+    for (const int n_threads : {1, 2, 4}) {
+      for (const std::size_t chunk : {7, 64, 256}) {
+        INFO("exact " << exact << ", threads " << n_threads << ", chunk "
+                      << chunk);
+        engine e = make_engine(m, {.n_threads = n_threads,
+                                   .kv_bytes = std::size_t{1} << 30,
+                                   .prefill_chunk = chunk});
+        std::vector<generation> others;
+        const auto add_other = [&](std::uint32_t i) {
+          params.sampling.seed = i;
+          others.push_back(
+              e.complete(made_up_prompt(10 + 20 * i, i, 1900), params));
+        };
+        for (std::uint32_t i = 0; i < 4; ++i) add_other(i);
+        params.sampling.seed = 11;
+        generation again = e.complete(prompt, params);
+        for (std::uint32_t i = 4; i < 8; ++i) add_other(i);
+        CHECK(ids_of(again) == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("stop strings end the text, over token borders, and are not in it") {
+  const model m = demo_model(true);
+  engine e = make_engine(m);
+  const std::vector<message> ask = {
+      {role::user, "Repeat: the pump stops at once."}};
+  generation whole = e.chat(ask, {.max_tokens = 40});
+  const std::string text = whole.text();
+  REQUIRE(text.size() > 12);
+  CHECK(text.front() != ' ');
+  // Every stretch of five bytes of a plain answer is a stop string once.
+  for (std::size_t at = 0; at + 5 <= text.size(); ++at) {
+    const std::string stop = text.substr(at, 5);
+    generation g =
+        e.chat(ask, {.max_tokens = 40, .stop = {"never said", stop}});
+    CHECK(g.text() == text.substr(0, text.find(stop)));
+    CHECK(g.finish() == finish_reason::stop);
+  }
+  // One that only begins changes nothing.
+  generation begun =
+      e.chat(ask, {.max_tokens = 40, .stop = {text.substr(4) + "!?"}});
+  CHECK(begun.text() == text);
+}
+
+TEST_CASE("tokens that hold a breaker are free to repeat under DRY") {
+  const model m = demo_model(false);
+  engine e = make_engine(m);
+  const std::optional<token_id> newline = m.tokenizer()->find("<0x0A>");
+  REQUIRE(newline);
+  const std::vector<token_id> repeated(12, *newline);
+  sampling_params p = always(*newline);
+  p.dry_multiplier = 100;
+  p.dry_base = 10;
+  generation breaker = e.complete({5, 6}, {.max_tokens = 12, .sampling = p});
+  CHECK(ids_of(breaker) == repeated);
+  p.dry_breakers = {"x"};
+  generation other = e.complete({5, 6}, {.max_tokens = 12, .sampling = p});
+  CHECK(ids_of(other) != repeated);
+}
+
+TEST_CASE("pieces are never empty and join to the decoded tokens") {
+  const model m = demo_model(false);
+  engine e = make_engine(m);
+  generation g =
+      e.complete(std::vector<segment>{{"The limit of the pump is"}},
+                 {.max_tokens = 30, .sampling = {.temperature = 2, .seed = 3}});
+  std::string joined;
+  for (std::string_view piece : g) {
+    CHECK(!piece.empty());
+    joined += piece;
+  }
+  std::vector<token_id> ids;
+  for (const sampled_token& t : g.tokens()) ids.push_back(t.id);
+  CHECK(joined == m.tokenizer()->decode(ids));
+  CHECK(!g.next());
+  CHECK(g.usage().completion_tokens == ids.size());
+  CHECK(g.usage().prefill_seconds > 0);
+  CHECK(g.usage().decode_seconds > 0);
+}
+
+// Greedy, in exact mode, against Hugging Face in fp32: rounding may turn only
+// what is nearly a tie.
+TEST_CASE("the demo model answers as Hugging Face computes it") {
+  const model m = demo_model(true);
+  engine e = make_engine(m);
+  auto lines =
+      read_file(tinyphi_test::data_dir() / "demo/answers.jsonl", 1 << 24);
+  REQUIRE_OK(lines);
+  struct test_case {
+    std::string answer;
+    std::vector<token_id> ids;
+    double margin;
+    generation g;
+  };
+  std::vector<test_case> cases;
+  std::istringstream in(*lines);
+  for (std::string line; std::getline(in, line);) {
+    const auto parsed = parse_json(line, "answers.jsonl");
+    REQUIRE_OK(parsed);
+    const json::object& o = parsed->as_object();
+    const auto ids = [&](const char* key) {
+      return json::value_to<std::vector<token_id>>(o.at(key));
+    };
+    std::vector<message> messages;
+    for (const json::value& v : o.at("messages").as_array()) {
+      const json::string& who = v.at("role").as_string();
+      messages.push_back({who == "system"      ? role::system
+                          : who == "assistant" ? role::assistant
+                                               : role::user,
+                          json::value_to<std::string>(v.at("content"))});
+    }
+    const auto prompt = render_chat(*m.chat_format(), messages);
+    REQUIRE_OK(prompt);
+    CHECK(m.tokenizer()->encode(*prompt, true) == ids("prompt_ids"));
+    cases.push_back({json::value_to<std::string>(o.at("answer")),
+                     ids("answer_ids"), o.at("smallest_margin").as_double(),
+                     e.chat(messages, {.max_tokens = 120})});
+  }
+  std::size_t equal = 0;
+  for (test_case& c : cases) {
+    const std::string text = c.g.text();
+    std::vector<token_id> ids;
+    for (const sampled_token& t : c.g.tokens()) ids.push_back(t.id);
+    if (ids == c.ids) {
+      ++equal;
+      CHECK(text == c.answer);
+    } else {
+      WARN("smallest margin " << c.margin << ": \"" << text << "\" for \""
+                              << c.answer << '"');
+      CHECK(c.margin < 1e-3);
+    }
+  }
+  WARN(equal << " of " << cases.size() << " answers equal Hugging Face's");
+  CHECK(static_cast<double>(equal) >= 0.99 * static_cast<double>(cases.size()));
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+#include "tinyphi/generate/scheduler.h"
+
+#include <chrono>
+#include <thread>
+
+#include "support/models.h"
+#include "support/test.h"
+
+using namespace tinyphi;
+using namespace std::chrono_literals;
+using tinyphi_test::demo_model;
+using tinyphi_test::made_up_prompt;
+using tinyphi_test::tiny_model;
+
+namespace {
+
+std::size_t page_bytes(const model& m) {
+  return kv_bytes_per_token(m.config(), m.kv_type()) * page_tokens;
+}
+
+// A scheduler whose cache holds `pages` pages.
+scheduler make_scheduler(const model& m, std::size_t pages,
+                         engine_options options = {}) {
+  options.n_threads = options.n_threads == 0 ? 1 : options.n_threads;
+  options.kv_bytes = pages * page_bytes(m);
+  return scheduler(m, options);
+}
+
+std::vector<token_id> ids_of(const sequence& s) {
+  std::vector<token_id> ids;
+  for (const sampled_token& t : s.seen().tokens) ids.push_back(t.id);
+  return ids;
+}
+
+void run_to_end(scheduler& s, sequence& q) {
+  while (s.next_text(q)) {
+  }
+}
+
+double seconds_since(steady_time start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+// Long enough to be still read when somebody cancels.
+std::vector<token_id> long_prompt() { return made_up_prompt(3900, 3, 1900); }
+
+}  // namespace
+
+TEST_CASE("a request that never fits the cache is refused with the numbers") {
+  const model m = tiny_model("medium-128k");  // no window
+  scheduler s = make_scheduler(m, 3);
+  const auto q = s.submit(made_up_prompt(30, 1, 300), {.max_tokens = 19});
+  CHECK(q->done);
+  CHECK(q->seen().finish == finish_reason::error);
+  REQUIRE(q->seen().error);
+  CHECK(q->seen().error->code == error_code::limit);
+  CHECK(q->seen().error->message ==
+        "30 prompt tokens and up to 19 new ones need " +
+            std::to_string(4 * page_bytes(m)) +
+            " bytes of cache, the engine's budget is " +
+            std::to_string(3 * page_bytes(m)) +
+            "; give it more (kv_bytes) or ask for fewer tokens (max_tokens)");
+
+  // One that just fits, and one that takes what there is.
+  for (const std::size_t max_tokens : {18, 0}) {
+    const auto fits =
+        s.submit(made_up_prompt(30, 1, 300),
+                 {.max_tokens = max_tokens, .ignore_stop_ids = true});
+    run_to_end(s, *fits);
+    CHECK(!fits->seen().error);
+    CHECK(ids_of(*fits).size() == 18);
+  }
+  CHECK(s.pool().pages_in_use() == 0);
+}
+
+TEST_CASE("requests that fit only one after another wait in order") {
+  const model m = tiny_model("medium-128k");
+  scheduler s = make_scheduler(m, 3);
+  const generation_params params{.max_tokens = 8, .ignore_stop_ids = true};
+  std::vector<std::shared_ptr<sequence>> all;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    all.push_back(s.submit(made_up_prompt(24, i, 300), params));
+  }
+  run_to_end(s, *all[2]);
+  CHECK(all[0]->done);
+  CHECK(all[1]->done);
+  CHECK(!all[3]->done);
+  CHECK(all[2]->seen().usage.queue_seconds >
+        all[1]->seen().usage.queue_seconds);
+  run_to_end(s, *all[3]);
+  for (const auto& q : all) CHECK(ids_of(*q).size() == 8);
+  CHECK(s.pool().pages_in_use() == 0);
+}
+
+TEST_CASE("max_sequences bounds what runs at once") {
+  const model m = tiny_model("medium-128k");
+  scheduler s = make_scheduler(m, 100, {.max_sequences = 2});
+  const auto submit = [&](std::size_t n) {
+    return s.submit(made_up_prompt(5, 1, 300),
+                    {.max_tokens = n, .ignore_stop_ids = true});
+  };
+  const auto a = submit(30), b = submit(30), c = submit(2), d = submit(2);
+  run_to_end(s, *a);
+  CHECK(!c->first_token);
+  run_to_end(s, *d);
+  CHECK(b->done);
+  CHECK(c->done);
+}
+
+TEST_CASE("a window needs few pages, and the promise holds") {
+  const model m = tiny_model("mini-4k");  // window 7, context 64
+  for (const std::size_t chunk : {1, 4, 16, 23}) {
+    INFO("chunk " << chunk);
+    const std::size_t pages = (7 + chunk + 15) / 16 + 1;
+    scheduler s = make_scheduler(m, pages, {.prefill_chunk = chunk});
+    const auto q = s.submit(made_up_prompt(50, 1, 300),
+                            {.max_tokens = 0, .ignore_stop_ids = true});
+    run_to_end(s, *q);
+    CHECK(!q->seen().error);
+    CHECK(ids_of(*q).size() == 14);
+  }
+}
+
+TEST_CASE("a long prompt is read while others go on") {
+  const model m = demo_model(false);
+  scheduler s = make_scheduler(m, 400, {.prefill_chunk = 16});
+  const auto slow =
+      s.submit(made_up_prompt(1600, 1, 1900), {.ignore_stop_ids = true});
+  const auto quick = s.submit(made_up_prompt(3, 2, 1900),
+                              {.max_tokens = 1, .ignore_stop_ids = true});
+  const auto decoding = s.submit(made_up_prompt(1, 2, 1900),
+                                 {.max_tokens = 50, .ignore_stop_ids = true});
+  run_to_end(s, *decoding);
+  CHECK(ids_of(*decoding).size() == 50);
+  CHECK(!slow->done);
+  // Prompts are read in order of arrival.
+  CHECK(!quick->done);
+}
+
+TEST_CASE("a generation that nobody takes from hinders no other") {
+  const model m = demo_model(false);
+  scheduler s = make_scheduler(m, 100);
+  const generation_params params{.max_tokens = 20, .ignore_stop_ids = true};
+  const auto left = s.submit(made_up_prompt(20, 1, 1900), params);
+  const auto taken = s.submit(made_up_prompt(20, 2, 1900), params);
+  run_to_end(s, *taken);
+  CHECK(left->done);
+  std::string text;
+  while (auto piece = s.next_text(*left)) text += *piece;
+  CHECK(text == m.tokenizer()->decode(ids_of(*left)));
+}
+
+TEST_CASE("abandoning gives the pages back and leaves others as they are") {
+  const model m = demo_model(false);
+  scheduler s = make_scheduler(m, 100);
+  const generation_params params{.max_tokens = 40, .ignore_stop_ids = true};
+  const auto reference = s.submit(made_up_prompt(20, 1, 1900), params);
+  run_to_end(s, *reference);
+
+  const auto a = s.submit(made_up_prompt(20, 1, 1900), params);
+  const auto b = s.submit(made_up_prompt(50, 2, 1900), params);
+  while (b->answer.empty()) CHECK(s.next_text(*a));
+  CHECK(s.pool().pages_in_use() == 2 + 4);
+  s.abandon(*b);
+  CHECK(b->seen().finish == finish_reason::cancelled);
+  CHECK(s.pool().pages_in_use() == 2);
+  run_to_end(s, *a);
+  CHECK(ids_of(*a) == ids_of(*reference));
+
+  const auto waiting = s.submit(made_up_prompt(20, 1, 1900), params);
+  s.abandon(*waiting);
+  CHECK(waiting->done);
+  CHECK(s.pool().pages_in_use() == 0);
+}
+
+TEST_CASE("cancelling from another thread ends a long prefill at once") {
+  const model m = demo_model(false);
+  scheduler s = make_scheduler(m, 260);
+  const auto q = s.submit(long_prompt(), {});
+  steady_time cancelled;
+  std::thread other([&] {
+    std::this_thread::sleep_for(20ms);
+    cancelled = std::chrono::steady_clock::now();
+    q->stop.token.cancel();
+  });
+  CHECK(!s.next_text(*q));
+  const double reaction = seconds_since(cancelled);
+  other.join();
+  INFO("reaction in seconds: " << reaction);
+  CHECK(reaction < 0.1);
+  CHECK(q->seen().finish == finish_reason::cancelled);
+  CHECK(!q->seen().error);
+  CHECK(q->seen().tokens.empty());
+  CHECK(s.pool().pages_in_use() == 0);
+}
+
+TEST_CASE("a deadline ends a prefill, and one that has passed ends at once") {
+  const model m = demo_model(false);
+  scheduler s = make_scheduler(m, 260);
+  const auto start = std::chrono::steady_clock::now();
+  generation_params params;
+  params.stop_when.deadline = start + 30ms;
+  const auto q = s.submit(long_prompt(), params);
+  CHECK(!s.next_text(*q));
+  CHECK(seconds_since(start) >= 0.03);
+  CHECK(seconds_since(start) < 0.13);
+  CHECK(q->seen().finish == finish_reason::deadline);
+  const auto late = s.submit(long_prompt(), params);
+  CHECK(!s.next_text(*late));
+  CHECK(late->seen().finish == finish_reason::deadline);
+}
+
+TEST_CASE("a prompt cancelled in a shared step costs others nothing") {
+  const model m = demo_model(false);
+  scheduler s = make_scheduler(m, 400, {.prefill_chunk = 4000});
+  const generation_params params{.max_tokens = 30, .ignore_stop_ids = true};
+  const auto reference = s.submit(made_up_prompt(20, 1, 1900), params);
+  run_to_end(s, *reference);
+
+  const auto decoding = s.submit(made_up_prompt(20, 1, 1900), params);
+  while (decoding->answer.empty()) CHECK(s.next_text(*decoding));
+  const auto reading = s.submit(long_prompt(), {});
+  std::thread other([&] {
+    std::this_thread::sleep_for(20ms);
+    reading->stop.token.cancel();
+  });
+  run_to_end(s, *decoding);
+  other.join();
+  CHECK(reading->seen().finish == finish_reason::cancelled);
+  CHECK(ids_of(*decoding) == ids_of(*reference));
+}
+
+TEST_CASE(
+    "the caller's token cancels all his requests, one's end only itself") {
+  const model m = demo_model(false);
+  scheduler s = make_scheduler(m, 100);
+  const generation_params params{.max_tokens = 40, .ignore_stop_ids = true};
+  const auto a = s.submit(made_up_prompt(9, 1, 1900), params);
+  const auto b = s.submit(made_up_prompt(9, 2, 1900), params);
+  const auto c = s.submit(made_up_prompt(9, 3, 1900), params);
+  s.abandon(*a);
+  run_to_end(s, *b);
+  CHECK(a->seen().finish == finish_reason::cancelled);
+  CHECK(b->seen().finish == finish_reason::length);
+  const auto d = s.submit(made_up_prompt(9, 1, 1900), params);
+  params.stop_when.token.cancel();
+  run_to_end(s, *d);
+  CHECK(d->seen().finish == finish_reason::cancelled);
+  CHECK(c->done);
+}
+
+TEST_CASE("threads that each wait for their own answer share the steps") {
+  const model m = demo_model(false);
+  constexpr std::size_t n = 8;
+  const auto params = [](std::size_t i) {
+    return generation_params{.max_tokens = 10 + 3 * i,
+                             .sampling = {.temperature = 1, .seed = i},
+                             .ignore_stop_ids = true};
+  };
+  const auto prompt = [](std::size_t i) {
+    return made_up_prompt(5 + 9 * i, static_cast<std::uint32_t>(i), 1900);
+  };
+  std::vector<std::vector<token_id>> expected;
+  for (std::size_t i = 0; i < n; ++i) {
+    scheduler alone = make_scheduler(m, 100);
+    const auto q = alone.submit(prompt(i), params(i));
+    run_to_end(alone, *q);
+    expected.push_back(ids_of(*q));
+  }
+
+  scheduler s = make_scheduler(
+      m, 60, {.n_threads = 2, .max_sequences = 5, .prefill_chunk = 16});
+  std::vector<std::vector<token_id>> found(n);
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < n; ++i) {
+    threads.emplace_back([&, i] {
+      // Every other thread also drops one request half-way.
+      if (i % 2 == 0) {
+        const auto dropped = s.submit(prompt(i), params(i));
+        static_cast<void>(s.next_text(*dropped));
+        s.abandon(*dropped);
+      }
+      const auto q = s.submit(prompt(i), params(i));
+      run_to_end(s, *q);
+      found[i] = ids_of(*q);
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  CHECK(found == expected);
+  CHECK(s.pool().pages_in_use() == 0);
+}
