@@ -36,12 +36,12 @@ inline HWY_NOINLINE void quantize_q8(const float* x, std::size_t x_stride,
         most = hn::Max(most, bits);
       }
       const std::int32_t max_bits = hn::GetLane(hn::MaxOfLanes(di, most));
-      float max, scale, inverse;
+      float max;
       std::memcpy(&max, &max_bits, 4);
       const bool finite = max_bits < 0x7F800000;
       const bool zero = !finite || max < 1e-30f;
-      scale = !finite ? NAN : zero ? 0 : max / 127;
-      inverse = zero ? 0 : 127 / max;
+      const float scale = !finite ? NAN : zero ? 0 : max / 127;
+      const float inverse = zero ? 0 : 127 / max;
 
       alignas(64) std::int8_t q[group_size] = {};
       auto sum = hn::Zero(di);
