@@ -28,10 +28,11 @@ enum class trust : std::uint8_t { trusted, user, untrusted };
 
 // A passage that retrieval found.
 struct document {
-  std::string id;       // unique in its index, e.g. "reset.md#2"
-  std::string source;   // the file it is from, relative to the indexed folder
-  std::string title;    // of the whole document
-  std::string locator;  // where in it: a heading path or a page
+  std::string id;        // unique in its index, e.g. "reset.md#2"
+  std::string source;    // the file it is from, relative to the indexed folder
+  std::string title;     // of the whole document
+  std::string locator;   // where in it: a heading path or a page
+  std::size_t line = 0;  // where in the file, from 1; 0: not known
   std::string text;
   double score = 0;  // higher is better; comparable within one list only
 
@@ -48,6 +49,7 @@ struct citation {
   std::string source;
   std::string title;
   std::string locator;
+  std::size_t line = 0;
   std::string quote;   // the words of the passage that support the sentence
   double overlap = 0;  // share of the sentence's words found there, 0 to 1
 

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+// SQLite with the few guarantees the plugins need: errors as values, bound
+// parameters, and a database file that can only hold data, not behaviour.
+#ifndef TINYPHI_PLUGINS_FTS_DATABASE_H_
+#define TINYPHI_PLUGINS_FTS_DATABASE_H_
+
+#include <sqlite3.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "tinyphi/base/error.h"
+
+TINYPHI_NAMESPACE_BEGIN
+namespace fts {
+
+// One prepared statement. Parameters count from 1, columns from 0.
+class statement {
+ public:
+  explicit statement(sqlite3_stmt* s) : handle_(s) {}
+
+  statement& bind(int i, std::int64_t x) {
+    sqlite3_bind_int64(handle_.get(), i, x);
+    return *this;
+  }
+  // The text must live until the last step.
+  statement& bind(int i, std::string_view x) {
+    sqlite3_bind_text64(handle_.get(), i, x.data(), x.size(), SQLITE_STATIC,
+                        SQLITE_UTF8);
+    return *this;
+  }
+  statement& bind(int i, double x) {
+    sqlite3_bind_double(handle_.get(), i, x);
+    return *this;
+  }
+
+  // True while there is a row to read.
+  [[nodiscard]] result<bool> step();
+  // Runs to the end and can then be bound and run again.
+  [[nodiscard]] result<void> run();
+
+  [[nodiscard]] std::int64_t integer(int column) const {
+    return sqlite3_column_int64(handle_.get(), column);
+  }
+  [[nodiscard]] double number(int column) const {
+    return sqlite3_column_double(handle_.get(), column);
+  }
+  [[nodiscard]] std::string text(int column) const {
+    const auto* p = sqlite3_column_text(handle_.get(), column);
+    const auto n = sqlite3_column_bytes(handle_.get(), column);
+    if (p == nullptr || n <= 0) return {};
+    return {reinterpret_cast<const char*>(p), static_cast<std::size_t>(n)};
+  }
+
+ private:
+  struct finalizer {
+    void operator()(sqlite3_stmt* s) const { sqlite3_finalize(s); }
+  };
+  std::unique_ptr<sqlite3_stmt, finalizer> handle_;
+};
+
+// One connection; one thread at a time. Messages name the file.
+class database {
+ public:
+  enum class mode : std::uint8_t { read, create };
+
+  // Not opened as a URI, not shared, no extensions, no triggers, no views, and
+  // functions that a schema names are not trusted.
+  [[nodiscard]] static result<database> open(const std::filesystem::path& path,
+                                             mode m);
+
+  [[nodiscard]] result<statement> prepare(std::string_view sql) const;
+  // Runs one or more statements without results.
+  [[nodiscard]] result<void> execute(const std::string& sql) const;
+  // The single integer that a query gives, 0 if it gives no row.
+  [[nodiscard]] result<std::int64_t> integer(std::string_view sql) const;
+
+ private:
+  struct closer {
+    void operator()(sqlite3* db) const { sqlite3_close_v2(db); }
+  };
+  explicit database(sqlite3* db) : handle_(db) {}
+  std::unique_ptr<sqlite3, closer> handle_;
+};
+
+// Rolls back when it is destroyed before commit().
+class transaction {
+ public:
+  // `how`: "BEGIN" reads until the first write, "BEGIN IMMEDIATE" waits for
+  // the right to write at once.
+  [[nodiscard]] static result<transaction> begin(const database& db,
+                                                 const std::string& how) {
+    TINYPHI_CHECK_OK(db.execute(how));
+    return transaction(db);
+  }
+  transaction(transaction&& other) noexcept
+      : db_(std::exchange(other.db_, nullptr)) {}
+  transaction& operator=(transaction&&) = delete;
+  ~transaction() {
+    if (db_ != nullptr) static_cast<void>(db_->execute("ROLLBACK"));
+  }
+
+  [[nodiscard]] result<void> commit() {
+    TINYPHI_CHECK_OK(db_->execute("COMMIT"));
+    db_ = nullptr;
+    return {};
+  }
+
+ private:
+  explicit transaction(const database& db) : db_(&db) {}
+  const database* db_;
+};
+
+namespace detail {
+
+inline error sqlite_error(sqlite3* db) {
+  const int code = sqlite3_errcode(db) & 0xFF;
+  const char* file = sqlite3_db_filename(db, "main");
+  std::string where =
+      file != nullptr && *file != '\0' ? std::string(file) + ": " : "";
+  switch (code) {
+    case SQLITE_FULL:
+      return {error_code::io, where +
+                                  "the disk is full; the index is as it was "
+                                  "before; free some space and try again"};
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
+      return {error_code::bad_data,
+              where + "not an intact index (" + sqlite3_errmsg(db) +
+                  "); delete the file, it can be built again"};
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return {error_code::unavailable,
+              where + "another process is writing to the index; try again"};
+    case SQLITE_CANTOPEN:
+    case SQLITE_IOERR:
+    case SQLITE_PERM:
+    case SQLITE_READONLY: {
+      const int system = sqlite3_system_errno(db);
+      return {error_code::io,
+              where + sqlite3_errmsg(db) +
+                  (system != 0
+                       ? " (" + std::generic_category().message(system) + ")"
+                       : "") +
+                  "; check the disk's space and the file's permissions"};
+    }
+    case SQLITE_NOMEM:
+    case SQLITE_TOOBIG:
+      return {error_code::limit, where + sqlite3_errmsg(db)};
+    default:
+      return {error_code::internal, where + sqlite3_errmsg(db)};
+  }
+}
+
+}  // namespace detail
+
+inline result<bool> statement::step() {
+  const int code = sqlite3_step(handle_.get());
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  return detail::sqlite_error(sqlite3_db_handle(handle_.get()));
+}
+
+inline result<void> statement::run() {
+  for (;;) {
+    TINYPHI_TRY(const bool more, step());
+    if (!more) break;
+  }
+  sqlite3_reset(handle_.get());
+  return {};
+}
+
+inline result<database> database::open(const std::filesystem::path& path,
+                                       mode m) {
+  const int flags = m == mode::read
+                        ? SQLITE_OPEN_READONLY
+                        : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  sqlite3* handle = nullptr;
+  const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  database db(handle);
+  if (code != SQLITE_OK) {
+    return error{error_code::io, path.string() + ": cannot open the index: " +
+                                     (handle != nullptr ? sqlite3_errmsg(handle)
+                                                        : "out of memory")};
+  }
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  for (const int off :
+       {SQLITE_DBCONFIG_TRUSTED_SCHEMA, SQLITE_DBCONFIG_ENABLE_TRIGGER,
+        SQLITE_DBCONFIG_ENABLE_VIEW, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION}) {
+    sqlite3_db_config(handle, off, 0, nullptr);
+  }
+  sqlite3_busy_timeout(handle, 2000);
+  TINYPHI_CHECK_OK(db.execute("PRAGMA cell_size_check = ON"));
+  return db;
+}
+
+inline result<statement> database::prepare(std::string_view sql) const {
+  sqlite3_stmt* s = nullptr;
+  const int code = sqlite3_prepare_v2(
+      handle_.get(), sql.data(), static_cast<int>(sql.size()), &s, nullptr);
+  if (code != SQLITE_OK) return detail::sqlite_error(handle_.get());
+  return statement(s);
+}
+
+inline result<void> database::execute(const std::string& sql) const {
+  const int code =
+      sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) return detail::sqlite_error(handle_.get());
+  return {};
+}
+
+inline result<std::int64_t> database::integer(std::string_view sql) const {
+  TINYPHI_TRY(statement s, prepare(sql));
+  TINYPHI_TRY(const bool found, s.step());
+  return found ? s.integer(0) : 0;
+}
+
+}  // namespace fts
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PLUGINS_FTS_DATABASE_H_

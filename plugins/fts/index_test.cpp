@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+#include "plugins/fts/index.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "plugins/fts/search.h"
+#include "support/temp_folder.h"
+#include "support/test.h"
+
+using namespace tinyphi;
+using namespace tinyphi_test;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct fixture {
+  temp_folder docs, out;
+  fs::path index = out.path() / "docs.db";
+
+  fts::index_report update(const fts::index_options& options = {}) {
+    auto report = fts::update_index(docs.path(), index, options);
+    REQUIRE_OK(report);
+    return *report;
+  }
+  std::string find(std::string_view question) {
+    const auto hits = fts::search_index(index, question);
+    REQUIRE_OK(hits);
+    return hits->empty() ? "" : hits->front().passage.text;
+  }
+};
+
+bool any_contains(const std::vector<std::string>& notes,
+                  const std::string& what) {
+  for (const std::string& n : notes) {
+    if (n.find(what) != std::string::npos) return true;
+  }
+  return false;
+}
+
+// Runs f in a child that may not write files larger than max_bytes.
+template <class F>
+bool with_file_limit(rlim_t max_bytes, F f) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{max_bytes, max_bytes};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    ::_exit(f() ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("only new and changed files are read again") {
+  fixture f;
+  const auto a = f.docs.write("a.md", "# A\n\nThe pump is blue.\n");
+  f.docs.write("sub/b.txt", "The hose is green.\n");
+  f.docs.write("ignored.pdf", "x");
+  f.docs.write(".hidden.md", "x");
+  auto report = f.update();
+  CHECK(report.n_files == 2);
+  CHECK(report.n_read == 2);
+  CHECK(report.n_chunks == 2);
+  CHECK(report.notes.empty());
+  CHECK(f.update().n_read == 0);
+
+  f.docs.write("a.md", "# A\n\nThe pump is black.\n");
+  report = f.update();
+  CHECK(report.n_read == 1);
+  CHECK(f.find("pump") == "The pump is black.");
+
+  // Touched, not changed.
+  fs::last_write_time(a, fs::last_write_time(a) + std::chrono::seconds(5));
+  CHECK(f.update().n_read == 0);
+
+  fs::remove(a);
+  report = f.update();
+  CHECK(report.n_removed == 1);
+  CHECK(report.n_files == 1);
+  CHECK(f.find("pump").empty());
+  CHECK(f.find("hose") == "The hose is green.");
+
+  fts::index_options small;
+  small.chunk_bytes = 8;
+  CHECK(f.update(small).n_read == 1);
+}
+
+TEST_CASE("hostile documents are left out with a note, or repaired") {
+  fixture f;
+  f.docs.write("good.md", "The pump is blue.\n");
+  f.docs.write("binary.md", std::string("pump\0pump", 9));
+  f.docs.write("bytes.md", "The hose is gr\xFF\xFEn.\n");
+  f.docs.write("huge.md", std::string(5000, 'x'));
+  f.docs.write("bad\nname.md", "hidden words");
+  f.docs.write("bad\xFFname.md", "hidden words");
+  const auto secret = f.out.write("secret.md", "The secret is 42.\n");
+  fs::create_symlink(secret, f.docs.path() / "link.md");
+  fs::create_directory_symlink(f.out.path(), f.docs.path() / "link.md.d");
+  fs::create_directory_symlink(f.docs.path(), f.docs.path() / "loop");
+  REQUIRE(::mkfifo((f.docs.path() / "pipe.md").c_str(), 0600) == 0);
+  fs::create_directory(f.docs.path() / "folder.md");
+  fts::index_options options;
+  options.max_file_bytes = 4096;
+
+  const auto report = f.update(options);
+  CHECK(report.n_files == 2);
+  CHECK(any_contains(report.notes, "binary.md: left out: not a text, byte 4"));
+  CHECK(any_contains(report.notes, "bytes.md: not UTF-8 at byte 14"));
+  CHECK(any_contains(report.notes,
+                     "huge.md: left out: 5000 bytes, at most 4096"));
+  CHECK(any_contains(report.notes, "bad?name.md: the name holds control"));
+  CHECK(any_contains(report.notes, "link.md: a link; links are not followed"));
+  CHECK(any_contains(report.notes, "pipe.md: not a regular file"));
+  CHECK(f.find("secret").empty());
+  CHECK(f.find("hidden words").empty());
+  CHECK(f.find("hose") == "The hose is gr\xEF\xBF\xBD\xEF\xBF\xBDn.");
+
+  // Told again, without being read again.
+  const auto again = f.update(options);
+  CHECK(again.n_read == 0);
+  CHECK(again.notes == report.notes);
+}
+
+TEST_CASE("a file that may not be read is left out with a note") {
+  if (::geteuid() == 0) return;  // root may read everything
+  fixture f;
+  fs::permissions(f.docs.write("a.md", "The pump is blue.\n"), fs::perms::none);
+  const auto report = f.update();
+  CHECK(report.n_files == 0);
+  CHECK(any_contains(report.notes, "a.md: Permission denied"));
+}
+
+TEST_CASE("folders nested too deep and too many files are bounded") {
+  fixture f;
+  f.docs.write("1/2/3/a.md", "deep\n");
+  f.docs.write("b.md", "flat\n");
+  fts::index_options options;
+  options.folder.max_depth = 2;
+  const auto report = f.update(options);
+  CHECK(report.n_files == 1);
+  CHECK(any_contains(report.notes, "1/2/3: nested deeper than 2 folders"));
+  options.folder.max_depth = 16;
+  options.folder.max_files = 1;
+  const auto failed = fts::update_index(f.docs.path(), f.index, options);
+  CHECK(message_of(failed) ==
+        f.docs.path().string() + ": more than 1 documents");
+}
+
+TEST_CASE("a full disk leaves the index as it was, and no new file") {
+  fixture f;
+  f.docs.write("a.md", "The pump is blue.\n");
+  std::string big;
+  for (int i = 0; i < 20000; ++i) big += "word" + std::to_string(i) + "\n\n";
+  f.docs.write("big.md", big);
+  const auto fails = [&] {
+    const auto r = fts::update_index(f.docs.path(), f.index);
+    return !r && r.error().code == error_code::io &&
+           r.error().message.find("disk") != std::string::npos;
+  };
+  CHECK(with_file_limit(65536, fails));
+  CHECK(fs::is_empty(f.out.path()));
+
+  fs::remove(f.docs.path() / "big.md");
+  f.update();
+  f.docs.write("big.md", big);
+  CHECK(with_file_limit(65536, fails));
+  CHECK(f.find("pump") == "The pump is blue.");
+  CHECK(f.find("word7").empty());
+  CHECK(f.update().n_read == 1);
+  CHECK(f.find("word7").find("word7") != std::string::npos);
+}
+
+TEST_CASE("an update that is stopped or fails changes nothing") {
+  fixture f;
+  f.docs.write("a.md", "The pump is blue.\n");
+  f.update();
+  f.docs.write("a.md", "The pump is no longer blue.\n");
+  fts::index_options options;
+  options.stop.token.cancel();
+  const auto r = fts::update_index(f.docs.path(), f.index, options);
+  REQUIRE(!r);
+  CHECK(r.error().code == error_code::cancelled);
+  CHECK(f.find("pump") == "The pump is blue.");
+
+  // A folder that is gone is a mistake, not an empty folder.
+  const auto gone = fts::update_index(f.docs.path() / "no", f.index);
+  REQUIRE(!gone);
+  CHECK(gone.error().code == error_code::not_found);
+  CHECK(f.find("pump") == "The pump is blue.");
+}
+
+TEST_CASE("foreign files are neither used nor changed") {
+  fixture f;
+  f.docs.write("a.md", "The pump is blue.\n");
+  const auto refuses = [&](const char* why) {
+    const auto update = fts::update_index(f.docs.path(), f.index);
+    CHECK_THAT(message_of(update), Catch::Contains(why));
+    CHECK_THAT(message_of(fts::search_index(f.index, "pump")),
+               Catch::Contains(why));
+  };
+  const std::string text =
+      "not a database, but somebody's notes. " + std::string(2000, 'x');
+  f.out.write("docs.db", text);
+  refuses("not an intact index");
+  CHECK(fs::file_size(f.index) == text.size());
+  fs::remove(f.index);
+  {
+    const auto db = fts::database::open(f.index, fts::database::mode::create);
+    REQUIRE_OK(db);
+    const auto made = db->execute("CREATE TABLE photos (x)");
+    REQUIRE_OK(made);
+  }
+  refuses("not an index of tinyphi");
+  fs::remove(f.index);
+  CHECK_THAT(message_of(fts::search_index(f.index, "pump")),
+             Catch::Contains("no such index"));
+  f.update();
+  {
+    const auto db = fts::database::open(f.index, fts::database::mode::create);
+    REQUIRE_OK(db);
+    const auto set = db->execute("PRAGMA user_version = 99");
+    REQUIRE_OK(set);
+  }
+  refuses("index version 99");
+}
+
+TEST_CASE("a damaged index gives an error, whatever byte is wrong") {
+  fixture f;
+  for (int i = 0; i < 40; ++i) {
+    f.docs.write("d" + std::to_string(i) + ".md",
+                 "# Pump " + std::to_string(i) + "\n\nThe pump is blue.\n");
+  }
+  f.update();
+  std::ifstream in(f.index, std::ios::binary);
+  const std::string good(std::istreambuf_iterator<char>(in), {});
+  std::uint32_t random = 7;
+  for (int round = 0; round < 200; ++round) {
+    std::string bad = good;
+    for (int i = 0; i < 16; ++i) {
+      random = random * 1664525u + 1013904223u;
+      bad[(random >> 8) % bad.size()] = static_cast<char>(random);
+    }
+    if (round % 4 == 0) bad.resize((random >> 4) % bad.size());
+    f.out.write("docs.db", bad);
+    const auto hits = fts::search_index(f.index, "pump");
+    if (!hits) CHECK(!hits.error().message.empty());
+    const auto update = fts::update_index(f.docs.path(), f.index);
+    if (!update) CHECK(!update.error().message.empty());
+  }
+}

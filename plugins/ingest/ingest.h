@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// The stage `ingest`: a folder of Markdown and text files -> one index file.
+#ifndef TINYPHI_PLUGINS_INGEST_INGEST_H_
+#define TINYPHI_PLUGINS_INGEST_INGEST_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "plugins/fts/index.h"
+#include "tinyphi/pipeline/stage.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+struct ingest_stage {
+  static constexpr stage_info info{
+      .id = "ingest",
+      .summary = "Brings an index up to date with a folder of documents",
+      .effects = effect::read | effect::write,
+      .makes = trust::untrusted};
+
+  struct config {
+    std::filesystem::path folder;
+    std::filesystem::path index;
+    std::int64_t chunk_bytes = 1200;
+    std::int64_t max_file_bytes = std::int64_t{8} << 20;
+  };
+  struct inputs {};
+  struct outputs {
+    std::int64_t files = 0;
+    std::int64_t read = 0;
+    std::int64_t removed = 0;
+    std::int64_t passages = 0;
+    std::string notes;
+  };
+
+  static constexpr auto params() {
+    return std::tuple{
+        param("folder", &config::folder)
+            .required()
+            .doc("folder with *.md, *.markdown and *.txt files"),
+        param("index", &config::index).required().doc("the index file"),
+        param("chunk_bytes", &config::chunk_bytes)
+            .range(100, 100'000)
+            .doc("longest passage; one holds whole paragraphs of a section"),
+        param("max_file_bytes", &config::max_file_bytes)
+            .range(1, std::int64_t{64} << 20)
+            .doc("larger files are left out, with a note")};
+  }
+  static constexpr auto in_ports() { return std::tuple{}; }
+  static constexpr auto out_ports() {
+    return std::tuple{
+        port("files", &outputs::files), port("read", &outputs::read),
+        port("removed", &outputs::removed),
+        port("passages", &outputs::passages), port("notes", &outputs::notes)};
+  }
+
+  ingest_stage(config c, host&) : config_(std::move(c)) {}
+
+  task<outputs> run(run_context& cx, inputs) const {
+    fts::index_options options;
+    options.chunk_bytes = static_cast<std::size_t>(config_.chunk_bytes);
+    options.max_file_bytes = static_cast<std::uint64_t>(config_.max_file_bytes);
+    options.stop = cx.stop();
+    const auto update = [&] {
+      return fts::update_index(config_.folder, config_.index, options);
+    };
+    const fts::index_report report = unwrap(co_await cx.blocking(update));
+    outputs out{static_cast<std::int64_t>(report.n_files),
+                static_cast<std::int64_t>(report.n_read),
+                static_cast<std::int64_t>(report.n_removed),
+                static_cast<std::int64_t>(report.n_chunks),
+                {}};
+    for (const std::string& note : report.notes) out.notes += note + '\n';
+    co_return out;
+  }
+
+  config config_;
+};
+static_assert(stage<ingest_stage>);
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PLUGINS_INGEST_INGEST_H_
