@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+// The stage `generate`: a prompt -> the model's answer, streamed.
+#ifndef TINYPHI_PLUGINS_GENERATE_GENERATE_H_
+#define TINYPHI_PLUGINS_GENERATE_GENERATE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "tinyphi/generate/engine.h"
+#include "tinyphi/pipeline/stage.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+struct generate_stage {
+  static constexpr stage_info info{.id = "generate",
+                                   .summary = "Lets a model answer a prompt"};
+
+  struct config {
+    model_ref model;
+    std::int64_t max_tokens = 256;
+    double temperature = 0;
+    std::int64_t top_k = 0;
+    double top_p = 1;
+    double min_p = 0;
+    double repetition_penalty = 1;
+    std::int64_t seed = 0;
+    std::vector<std::string> stop;
+  };
+  struct inputs {
+    const labelled_prompt* prompt = nullptr;
+  };
+  struct outputs {
+    std::int64_t tokens = 0;
+    std::string finish;
+  };
+  struct streams {
+    text_stream text;
+  };
+
+  static constexpr auto params() {
+    return std::tuple{
+        param("model", &config::model).doc("a [model.x] table"),
+        param("max_tokens", &config::max_tokens)
+            .range(1, 131'072)
+            .doc("the longest answer"),
+        param("temperature", &config::temperature)
+            .range(0, 100)
+            .doc("0: always the likeliest token"),
+        param("top_k", &config::top_k).range(0, 1'000'000).doc("0: all tokens"),
+        param("top_p", &config::top_p).range(1e-6, 1),
+        param("min_p", &config::min_p).range(0, 0.999),
+        param("repetition_penalty", &config::repetition_penalty)
+            .range(0.01, 10),
+        param("seed", &config::seed).range(0, INT64_MAX),
+        param("stop", &config::stop)
+            .doc("texts that end the answer and are not part of it")};
+  }
+  static constexpr auto in_ports() {
+    return std::tuple{port("prompt", &inputs::prompt)};
+  }
+  static constexpr auto out_ports() {
+    return std::tuple{port("tokens", &outputs::tokens),
+                      port("finish", &outputs::finish)};
+  }
+  static constexpr auto stream_ports() {
+    return std::tuple{port("text", &streams::text)};
+  }
+
+  static stage_facts check(const config& c, host&) {
+    stage_facts facts;
+    facts.answer = {c.model.name, static_cast<std::size_t>(c.max_tokens)};
+    return facts;
+  }
+
+  generate_stage(config c, host& h)
+      : model_(c.model.name), engine_(unwrap(h.engine(c.model.name))) {
+    params_.max_tokens = static_cast<std::size_t>(c.max_tokens);
+    params_.stop = std::move(c.stop);
+    sampling_params& s = params_.sampling;
+    s.temperature = static_cast<float>(c.temperature);
+    s.top_k = static_cast<std::int32_t>(c.top_k);
+    s.top_p = static_cast<float>(c.top_p);
+    s.min_p = static_cast<float>(c.min_p);
+    s.repetition_penalty = static_cast<float>(c.repetition_penalty);
+    s.seed = static_cast<std::uint64_t>(c.seed);
+  }
+
+  // The pool steps the model; pieces are sent on from where the stage runs, so
+  // a slow reader holds back this answer and nothing else.
+  task<outputs> run(run_context& cx, inputs in, streams out) const {
+    if (in.prompt->model != model_) {
+      throw stage_error(error_code::invalid_argument,
+                        "the prompt was laid out for model '" +
+                            in.prompt->model + "', this stage runs '" + model_ +
+                            "'; give both stages the same with.model");
+    }
+    std::vector<segment> prompt;
+    for (const prompt_segment& s : in.prompt->segments) {
+      prompt.push_back({s.text, s.control});
+    }
+    generation_params params = params_;
+    params.stop_when = cx.stop();
+    tinyphi::engine engine = engine_;
+    generation answer = engine.complete(prompt, params);
+    const auto next = [&] { return answer.next(); };
+    for (;;) {
+      std::optional<std::string> piece = co_await cx.blocking(next);
+      if (!piece) break;
+      co_await out.text.send(*std::move(piece));
+    }
+    if (answer.error()) throw stage_error(*answer.error());
+    unwrap(cx.stop().check());
+    co_return outputs{
+        static_cast<std::int64_t>(answer.usage().completion_tokens),
+        std::string(to_string(answer.finish()))};
+  }
+
+ private:
+  std::string model_;
+  tinyphi::engine engine_;
+  generation_params params_;
+};
+static_assert(stage<generate_stage>);
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PLUGINS_GENERATE_GENERATE_H_

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// The stages that come with tinyphi. A program that wants fewer includes and
+// adds them one by one.
+#ifndef TINYPHI_PLUGINS_PLUGINS_H_
+#define TINYPHI_PLUGINS_PLUGINS_H_
+
+#include "plugins/cite_verify/cite_verify.h"
+#include "plugins/generate/generate.h"
+#include "plugins/ingest/ingest.h"
+#include "plugins/prompt/prompt.h"
+#include "plugins/retrieve_fts/retrieve_fts.h"
+#include "tinyphi/pipeline/registry.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+inline void register_builtin_plugins(registry& r) {
+  r.add<cite_verify_stage>();
+  r.add<generate_stage>();
+  r.add<ingest_stage>();
+  r.add<prompt_stage>();
+  r.add<retrieve_fts_stage>();
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PLUGINS_PLUGINS_H_
