@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+// Prints how exact the engine is: logits against Hugging Face's, the integer
+// path's KL divergence, tokenizer cases, greedy answers of the demo model.
+// Usage: accuracy [ROOT], the project's folder (default: the one built from).
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tinyphi/base/json.h"
+#include "tinyphi/base/mapped_file.h"
+#include "tinyphi/files/safetensors.h"
+#include "tinyphi/generate/engine.h"
+#include "tinyphi/generate/session.h"
+#include "tinyphi/model/vocabulary.h"
+
+namespace fs = std::filesystem;
+using namespace tinyphi;
+
+namespace {
+
+// A bench has nobody to hand an error to.
+template <class T>
+T value(result<T> r) {
+  if (!r) {
+    std::fprintf(stderr, "accuracy: %s\n", r.error().message.c_str());
+    std::exit(1);
+  }
+  return *std::move(r);
+}
+
+std::vector<float> logits_of(const model& m, const std::vector<token_id>& ids) {
+  session s = value(session::create(m, ids.size()));
+  const auto logits = value(s.run(ids));
+  return {logits.begin(), logits.end()};
+}
+
+double kl_per_token(const std::vector<float>& p, const std::vector<float>& q,
+                    std::size_t vocab) {
+  double kl = 0;
+  for (std::size_t row = 0; row < p.size(); row += vocab) {
+    double sum_p = 0, sum_q = 0;
+    for (std::size_t i = row; i < row + vocab; ++i) {
+      sum_p += std::exp(double{p[i]});
+      sum_q += std::exp(double{q[i]});
+    }
+    for (std::size_t i = row; i < row + vocab; ++i) {
+      const double lp = p[i] - std::log(sum_p), lq = q[i] - std::log(sum_q);
+      kl += std::exp(lp) * (lp - lq);
+    }
+  }
+  return kl / (static_cast<double>(p.size()) / static_cast<double>(vocab));
+}
+
+template <class T>
+std::vector<T> values_of(const safetensors_file& file,
+                         const std::string& name) {
+  const auto bytes = file.find(name)->bytes;
+  std::vector<T> values(bytes.size() / sizeof(T));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+struct logits_report {
+  double worst = 0;  // max |difference| to Hugging Face
+  std::size_t positions = 0;
+  std::size_t same_best = 0;  // positions with the same arg-max
+  double kl = 0;              // mean per token of `other` against `exact`
+};
+
+logits_report compare(const model& exact, const model& other,
+                      const safetensors_file& golden) {
+  logits_report r;
+  const std::size_t vocab = exact.config().vocab_size;
+  for (int prompt = 0;; ++prompt) {
+    const std::string k = std::to_string(prompt);
+    if (golden.find("ids." + k) == nullptr) break;
+    const auto wide = values_of<std::int64_t>(golden, "ids." + k);
+    const std::vector<token_id> ids(wide.begin(), wide.end());
+    const auto expected = values_of<float>(golden, "logits." + k);
+    const auto found = logits_of(exact, ids);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      r.worst = std::max(r.worst, std::abs(double{found[i]} - expected[i]));
+    }
+    const auto best = [&](const std::vector<float>& x, std::size_t row) {
+      const float* begin = x.data() + row * vocab;
+      return std::max_element(begin, begin + vocab) - begin;
+    };
+    for (std::size_t row = 0; row < ids.size(); ++row) {
+      r.same_best += best(found, row) == best(expected, row);
+    }
+    r.positions += ids.size();
+    r.kl += kl_per_token(found, logits_of(other, ids), vocab) *
+            static_cast<double>(ids.size());
+  }
+  r.kl /= static_cast<double>(r.positions);
+  return r;
+}
+
+void report_logits(const fs::path& tiny) {
+  std::printf(
+      "Logits against Hugging Face's (fp32) in exact mode, and what the "
+      "integer\n"
+      "path adds: KL of int8 weights and activations against f32 ones\n\n"
+      "  %-12s %14s %16s %16s\n",
+      "model", "max |d logit|", "same arg-max", "mean KL / token");
+  std::vector<fs::path> folders;
+  for (const auto& entry : fs::directory_iterator(tiny)) {
+    folders.push_back(entry.path());
+  }
+  std::sort(folders.begin(), folders.end());
+  for (const fs::path& folder : folders) {
+    const auto golden =
+        value(safetensors_file::open(folder / "golden.safetensors"));
+    const model exact = value(model::load(folder, {.exact = true}));
+    const model integer = value(model::load(folder, {.quantize = dtype::q8_0}));
+    const logits_report r = compare(exact, integer, golden);
+    std::printf("  %-12s %14.2e %9zu / %-4zu %16.2e\n",
+                folder.filename().c_str(), r.worst, r.same_best, r.positions,
+                r.kl);
+  }
+}
+
+std::vector<json::object> read_lines(const fs::path& path) {
+  std::vector<json::object> lines;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) {
+    lines.push_back(value(parse_json(line, path.string())).as_object());
+  }
+  return lines;
+}
+
+std::vector<token_id> ids_of(const json::value& v) {
+  std::vector<token_id> ids;
+  for (const json::value& id : v.as_array()) {
+    ids.push_back(static_cast<token_id>(id.as_int64()));
+  }
+  return ids;
+}
+
+struct tokenizer_case {
+  std::string text;
+  std::vector<token_id> ids;
+  bool special;
+};
+
+// The 46 published cases of the base BPE, and the 413 of Hugging Face's.
+std::vector<tokenizer_case> read_cases(const fs::path& data) {
+  std::vector<tokenizer_case> cases;
+  const std::string separator = "\n__ggml_vocab_test__\n";
+  const std::string texts = value(read_file(data / "phi-3-vocab.inp", 1 << 20));
+  std::ifstream ids(data / "phi-3-vocab.out");
+  std::string line;
+  for (std::size_t at = 0; std::getline(ids, line);) {
+    const std::size_t end = std::min(texts.find(separator, at), texts.size());
+    tokenizer_case c{texts.substr(at, end - at), {}, false};
+    std::istringstream numbers(line);
+    for (token_id id; numbers >> id;) c.ids.push_back(id);
+    cases.push_back(std::move(c));
+    at = std::min(end + separator.size(), texts.size());
+  }
+  for (const json::object& c : read_lines(data / "phi-3" / "cases.jsonl")) {
+    const json::string& text = c.at("text").as_string();
+    cases.push_back(
+        {std::string(text.data(), text.size()), ids_of(c.at("ids")), true});
+  }
+  return cases;
+}
+
+void report_tokenizer(const fs::path& data) {
+  std::printf("\nTokenizer, cases of the published Phi-3 vocabulary\n\n");
+  const std::vector<tokenizer_case> cases = read_cases(data);
+  for (const char* name : {"phi-3", "phi-3-vocab.gguf"}) {
+    const tokenizer t =
+        value(load_tokenizer(value(model_file::open(data / name))));
+    const auto wrong = std::count_if(
+        cases.begin(), cases.end(),
+        [&](const auto& c) { return t.encode(c.text, c.special) != c.ids; });
+    std::printf("  %-18s %td of %zu cases differ\n", name, wrong, cases.size());
+  }
+}
+
+void report_answers(const fs::path& root) {
+  const fs::path path = root / "pipelines/models/tinyphi-demo-7m-q8_0.gguf";
+  engine e = value(engine::create(value(model::load(path, {.exact = true}))));
+  std::size_t same = 0, all = 0;
+  std::string differences;
+  for (const json::object& line :
+       read_lines(root / "tests/data/demo/answers.jsonl")) {
+    generation g =
+        e.complete(ids_of(line.at("prompt_ids")), {.max_tokens = 120});
+    (void)g.text();
+    std::vector<token_id> ids;
+    for (const sampled_token& t : g.tokens()) ids.push_back(t.id);
+    ++all;
+    if (ids == ids_of(line.at("answer_ids"))) {
+      ++same;
+    } else {
+      differences +=
+          " " + std::to_string(line.at("smallest_margin").to_number<double>());
+    }
+  }
+  std::printf("\nDemo model, greedy answers equal Hugging Face's: %zu of %zu\n",
+              same, all);
+  if (!differences.empty()) {
+    std::printf("  gap between the two best logits where not:%s\n",
+                differences.c_str());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const fs::path root = argc > 1 ? argv[1] : TINYPHI_ROOT;
+  report_logits(root / "tests/data/tiny");
+  report_tokenizer(root / "tests/data/tokenizer");
+  report_answers(root);
+}
