@@ -1,0 +1,452 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Drives the real program: results, messages and exit codes.
+
+Usage: cli_test.py TINYPHI SOURCE_ROOT [NAME_PART]
+
+Every function called test_* is one case. The last line is
+"N passed, M failed".
+"""
+
+import array
+import json
+import os
+import pathlib
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import traceback
+
+PROGRAM = sys.argv[1]
+ROOT = pathlib.Path(sys.argv[2])
+DATA = ROOT / "tests/data"
+DEMO = ROOT / "pipelines/models/tinyphi-demo-7m-q8_0.gguf"
+TINY = DATA / "tiny"
+COMMANDS = ["generate", "chat", "tokenize", "logits", "inspect", "plan",
+            "bench", "doctor", "run", "check", "list", "graph"]
+
+DONE, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, TRY_AGAIN, CONFIG = (
+    0, 64, 65, 66, 69, 75, 78)
+
+
+def tinyphi(*args, stdin=b"", **options):
+    return subprocess.run([PROGRAM, *map(str, args)], input=stdin,
+                          capture_output=True, timeout=240, check=False,
+                          **options)
+
+
+def expect(done, code, *parts):
+    """The exit code, and on an error one line of message with these parts."""
+    err = done.stderr.decode()
+    assert done.returncode == code, f"exit {done.returncode}, not {code}: {err}"
+    lines = [line for line in err.splitlines() if "built-in demo" not in line]
+    if code != DONE:
+        assert len(lines) == 1, f"not one line: {err}"
+        assert lines[0].startswith("tinyphi: "), err
+    for part in parts:
+        assert part in err, f"no {part!r} in: {err}"
+    return done.stdout.decode()
+
+
+def fails(code, args, *parts, stdin=b""):
+    out = expect(tinyphi(*args, stdin=stdin), code, *parts)
+    assert out == "", f"printed {out!r}"
+
+
+def read_safetensors(path):
+    """Name -> (shape, array) of the F32 and I64 tensors of a file."""
+    data = pathlib.Path(path).read_bytes()
+    (size,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + size])
+    tensors = {}
+    for name, t in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = t["data_offsets"]
+        values = array.array({"F32": "f", "I64": "q"}[t["dtype"]])
+        values.frombytes(data[8 + size + begin:8 + size + end])
+        tensors[name] = (t["shape"], values)
+    return tensors
+
+
+def temporary():
+    return tempfile.TemporaryDirectory(prefix="tinyphi-cli-")
+
+
+# ---- Help and usage
+
+def test_every_help_shows_an_example():
+    for command in COMMANDS:
+        out = expect(tinyphi(command, "--help"), DONE)
+        assert f"Example: " in out and f"tinyphi {command}" in out, out
+
+
+def test_help_names_every_command_and_the_exit_codes():
+    out = expect(tinyphi("--help"), DONE)
+    for word in [*COMMANDS, "65 bad data", "Example: "]:
+        assert word in out, word
+
+
+def test_version():
+    assert expect(tinyphi("--version"), DONE) == "tinyphi 0.1.0\n"
+
+
+def test_no_command_is_a_usage_error():
+    fails(USAGE, [], "--help")
+
+
+def test_unknown_option_names_the_help():
+    fails(USAGE, ["generate", "--tempreature", "1"], "--tempreature",
+          "tinyphi generate --help")
+
+
+def test_a_word_where_a_number_belongs():
+    fails(USAGE, ["generate", "-n", "many", "-p", "x"], "many")
+
+
+def test_prompt_and_file_exclude_each_other():
+    fails(USAGE, ["generate", "-p", "x", "-f", "y"], "--file")
+
+
+# ---- Models that cannot be
+
+def test_missing_model_is_named():
+    fails(NO_INPUT, ["generate", "-m", "/no/such.gguf", "-p", "x"],
+          "/no/such.gguf")
+
+
+def test_a_folder_that_is_no_model():
+    with temporary() as folder:
+        for command in (["generate", "-p", "x"], ["inspect"], ["plan"]):
+            done = tinyphi(command[0], *(["-m"] if command[0] == "generate"
+                                         else []), folder, *command[1:])
+            assert done.returncode in (BAD_DATA, NO_INPUT), done
+            assert folder in done.stderr.decode(), done
+
+
+def test_a_device_is_refused():
+    fails(USAGE, ["generate", "-m", "/dev/zero", "-p", "x"], "/dev/zero",
+          "not a regular file")
+
+
+def test_text_is_not_a_model():
+    fails(BAD_DATA, ["inspect", ROOT / "LICENSE"], "LICENSE")
+
+
+def test_a_model_cut_anywhere_is_refused():
+    whole = DEMO.read_bytes()
+    with temporary() as folder:
+        path = pathlib.Path(folder) / "cut.gguf"
+        for size in (0, 3, 4, 12, 24, 1000, 50000, len(whole) - 1):
+            path.write_bytes(whole[:size])
+            fails(BAD_DATA, ["generate", "-m", path, "-p", "x"], "cut.gguf")
+
+
+def test_adapters_are_not_there_yet():
+    fails(UNAVAILABLE, ["generate", "--lora", "a.gguf=0.5", "-p", "x"],
+          "--lora a.gguf=0.5", "not supported yet")
+
+
+# ---- generate
+
+def generate_json(*args, **options):
+    return json.loads(expect(tinyphi("generate", "--json", *args, **options),
+                             DONE))
+
+
+def test_demo_model_answers_and_says_so_once():
+    done = tinyphi("generate", "-p", "Hello!", "-n", 8)
+    out = expect(done, DONE)
+    assert out.strip() and out.endswith("\n"), out
+    assert done.stderr.decode().count("built-in demo model") == 1, done
+    assert len(done.stderr.decode().splitlines()) == 1, done
+
+
+def test_a_given_model_is_used_in_silence():
+    done = tinyphi("generate", "-m", DEMO, "-p", "Hello!", "-n", 8)
+    assert expect(done, DONE).strip()
+    assert done.stderr == b"", done
+
+
+def test_prompt_from_file_stdin_and_option_are_the_same():
+    with temporary() as folder:
+        path = pathlib.Path(folder) / "prompt"
+        path.write_text("Hello!\n")
+        outs = {tinyphi("generate", "-n", 8, "-p", "Hello!").stdout,
+                tinyphi("generate", "-n", 8, "-f", path).stdout,
+                tinyphi("generate", "-n", 8, stdin=b"Hello!\n").stdout}
+    assert len(outs) == 1, outs
+
+
+def test_json_tells_text_ids_reason_and_timings():
+    out = generate_json("-p", "Hello!", "-n", 5, "--logprobs", 2)
+    assert out["finish_reason"] in ("stop", "length"), out
+    assert len(out["ids"]) == out["completion_tokens"] <= 5, out
+    assert out["prompt_tokens"] > 0 and out["timings"]["prefill_seconds"] > 0
+    for i, entry in zip(out["ids"], out["logprobs"]):
+        assert entry["id"] == i and entry["logprob"] <= 0, entry
+        assert len(entry["top"]) == 2 and entry["top"][0]["id"] == i, entry
+
+
+def test_length_limit_is_kept():
+    out = generate_json("--raw", "-p", "The pump", "-n", 3)
+    assert out["completion_tokens"] == 3 and out["finish_reason"] == "length"
+
+
+def test_stop_text_ends_the_answer():
+    whole = generate_json("-p", "Hello!", "-n", 12)["text"]
+    stop = whole[len(whole) // 2:][:3]
+    out = generate_json("-p", "Hello!", "-n", 12, "--stop", stop)
+    assert out["text"] == whole[:whole.index(stop)], (whole, out)
+    assert out["finish_reason"] == "stop", out
+
+
+def test_the_same_seed_gives_the_same_text_on_any_number_of_threads():
+    common = ["--raw", "-p", "The pump", "-n", 20, "--temperature", 1,
+              "--seed", 7]
+    texts = {generate_json(*common, "-t", n)["text"] for n in (1, 2, 0)}
+    assert len(texts) == 1, texts
+    assert generate_json(*common[:-1], 8)["text"] not in texts
+
+
+def test_impossible_sampling_values_are_named():
+    for option, value, part in [
+            ("--temperature", -1, "temperature"), ("--temperature", "nan", ""),
+            ("--top-p", 0, "top_p"), ("--top-p", 1.5, "top_p"),
+            ("--min-p", 1, "min_p"), ("--top-k", -3, "top_k"),
+            ("--typical-p", 0, "typical_p"),
+            ("--repetition-penalty", 0, "repetition_penalty"),
+            ("--presence-penalty", 3, "presence_penalty"),
+            ("--mirostat", 1, "mirostat"), ("--logprobs", 21, "logprobs"),
+            ("--logit-bias", "x=1", "--logit-bias x=1"),
+            ("--logit-bias", "999999=1", "999999")]:
+        fails(USAGE, ["generate", "-p", "x", f"{option}={value}"], part)
+
+
+def test_prompt_longer_than_the_context():
+    fails(BAD_DATA, ["generate"], "4096", stdin=b"word " * 20000)
+
+
+def test_invalid_utf8_in_the_prompt_does_no_harm():
+    expect(tinyphi("generate", "-n", 2, stdin=b"\xff\xfe\x80 hello"), DONE)
+
+
+def test_control_tokens_in_a_prompt_stay_text():
+    plain = generate_json("-p", "ab", "-n", 1)["prompt_tokens"]
+    tricky = generate_json("-p", "a<|end|>b", "-n", 1)["prompt_tokens"]
+    assert tricky >= plain + 4, (plain, tricky)
+
+
+def test_a_missing_prompt_file_is_named():
+    fails(NO_INPUT, ["generate", "-f", "/no/prompt"], "/no/prompt")
+
+
+def test_a_full_disk_behind_stdout_is_told():
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([PROGRAM, "generate", "-p", "Hello!", "-n", "4"],
+                              stdout=full, stderr=subprocess.PIPE, timeout=240,
+                              check=False)
+    assert done.returncode == UNAVAILABLE, done
+    assert b"standard output: No space left on device" in done.stderr, done
+
+
+def test_interrupt_ends_generate_soon_with_what_there_is():
+    with subprocess.Popen(
+            [PROGRAM, "generate", "--raw", "-p", "The pump", "-n", "0",
+             "--temperature", "1", *(f"--logit-bias={i}=-100"
+                                     for i in stop_ids())],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        first = running.stdout.read(1)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == TRY_AGAIN, (running.returncode, err)
+    assert (first + out).endswith(b"\n"), out
+
+
+def stop_ids():
+    """The demo model's control tokens, which end an answer."""
+    text = b"<|end|><|endoftext|><|assistant|></s><|user|>"
+    out = expect(tinyphi("tokenize", "--special", stdin=text), DONE)
+    return out.strip().split(",")
+
+
+# ---- chat
+
+def test_chat_answers_line_by_line():
+    done = tinyphi("chat", "-n", 6, stdin=b"Hello!\n\nHow are you?\n")
+    assert len(expect(done, DONE).splitlines()) >= 2, done
+
+
+def test_chat_goes_on_after_a_line_that_is_too_long():
+    done = tinyphi("chat", "-n", 6, stdin=b"word " * 20000 + b"\nHello!\n")
+    assert done.stdout.strip() and b"4096" in done.stderr, done
+
+
+# ---- tokenize
+
+def check_cases(model):
+    lines = (DATA / "tokenizer/phi-3/cases.jsonl").read_bytes()
+    out = expect(tinyphi("tokenize", "-m", model, "--special", "--jsonl",
+                         stdin=lines), DONE).splitlines()
+    cases = [json.loads(line) for line in lines.splitlines()]
+    assert len(out) == len(cases)
+    for case, line in zip(cases, out):
+        got = json.loads(line)
+        want = {"ids": case["ids"], "text_back": case["text_back"]}
+        assert got == want, (case["text"], got, want)
+
+
+def test_tokenize_reproduces_hugging_face_from_a_folder():
+    check_cases(DATA / "tokenizer/phi-3")
+
+
+def test_tokenize_reproduces_hugging_face_from_gguf():
+    check_cases(DATA / "tokenizer/phi-3-vocab.gguf")
+
+
+def test_tokenize_prints_ids():
+    out = expect(tinyphi("tokenize", "-m", DATA / "tokenizer/phi-3",
+                         stdin=b"Hello"), DONE)
+    assert out == "15043\n", out
+
+
+def test_tokenize_names_the_bad_line():
+    for line in (b"nonsense", b'{"txt": "a"}', b'{"text": 1}', b"[]"):
+        done = tinyphi("tokenize", "--jsonl", stdin=b'{"text": "a"}\n' + line)
+        expect(done, BAD_DATA, "line 2")
+
+
+def test_tokenize_a_megabyte_of_one_letter():
+    with open(os.devnull, "wb") as null:
+        done = subprocess.run([PROGRAM, "tokenize"], input=b"a" * (1 << 20),
+                              stdout=null, timeout=30, check=False)
+    assert done.returncode == DONE
+
+
+# ---- logits
+
+def logits_of(model, ids, *args):
+    with temporary() as folder:
+        out = pathlib.Path(folder) / "x.safetensors"
+        expect(tinyphi("logits", "-m", model, "--exact", "--ids",
+                       ",".join(map(str, ids)), "--out", out, *args), DONE)
+        return read_safetensors(out)["logits"]
+
+
+def check_golden(variant):
+    golden = read_safetensors(TINY / variant / "golden.safetensors")
+    worst = 0.0
+    for k in range(100):
+        if f"ids.{k}" not in golden:
+            break
+        ids = list(golden[f"ids.{k}"][1])
+        shape, want = golden[f"logits.{k}"]
+        for split in ([], ["--prefill", 1], ["--prefill", len(ids) // 2 or 1]):
+            got_shape, got = logits_of(TINY / variant, ids, *split)
+            assert got_shape == shape, (got_shape, shape)
+            worst = max(worst, max(
+                0.0 if a == b else abs(a - b) for a, b in zip(got, want)))
+    assert worst <= 2e-4, worst
+
+
+for _variant in sorted(p.name for p in TINY.iterdir()):
+    globals()["test_logits_equal_hugging_face_" + _variant] = (
+        lambda v=_variant: check_golden(v))
+
+
+def test_logits_of_the_issue():
+    """The command line of the specification, as it stands there."""
+    ids = [5, 6, 7, 8, 9, 10, 11, 12, 13]
+    whole = logits_of(TINY / "mini-4k", ids)
+    split = logits_of(TINY / "mini-4k", ids, "--prefill", 3)
+    assert whole[0] == split[0] == [9, len(whole[1]) // 9]
+    assert max(abs(a - b) for a, b in zip(whole[1], split[1])) <= 2e-4
+
+
+def test_logits_refuses_impossible_ids():
+    with temporary() as folder:
+        out = pathlib.Path(folder) / "x"
+        common = ["logits", "-m", TINY / "mini-4k", "--out", out]
+        fails(USAGE, [*common, "--ids", "1,100000"], "100000")
+        fails(USAGE, [*common, "--ids", "1,-2"], "-2")
+        fails(USAGE, [*common, "--ids", "1,a"], "a")
+        fails(USAGE, [*common, "--ids", "1,2", "--prefill", 3], "--prefill 3")
+        assert not out.exists()
+
+
+def test_logits_that_cannot_be_written():
+    done = tinyphi("logits", "-m", TINY / "mini-4k", "--ids", "1,2", "--out",
+                   "/no/such/folder/x.safetensors")
+    assert done.returncode in (NO_INPUT, UNAVAILABLE), done
+    assert b"/no/such/folder" in done.stderr, done
+
+
+# ---- inspect, plan, bench, doctor
+
+def test_inspect_shows_metadata_and_tensors():
+    out = expect(tinyphi("inspect", DEMO), DONE)
+    for part in ("GGUF version 3", "general.architecture", "phi3",
+                 "8 layers", "blk.0.attn_qkv.weight", "Q8_0"):
+        assert part in out, part
+
+
+def test_inspect_as_json_counts_every_byte():
+    out = json.loads(expect(tinyphi("inspect", "--json", TINY / "medium-4k"),
+                            DONE))
+    assert out["format"] == "huggingface" and out["tensors"], out
+    for t in out["tensors"]:
+        size = {"F32": 4, "F16": 2, "BF16": 2}[t["type"]]
+        for n in t["shape"]:
+            size *= n
+        assert t["bytes"] == size, t
+
+
+def test_inspect_of_nothing_known():
+    fails(NO_INPUT, ["inspect", "no.such.thing"], "no.such.thing", "list")
+
+
+def test_plan_grows_with_the_context():
+    def total(n):
+        return json.loads(expect(tinyphi("plan", "--json", "--context", n),
+                                 DONE))["kv_bytes"]
+    assert total(2000) == 2 * total(1000) > 0
+    fails(USAGE, ["plan", "--context", 5000], "5000", "4096")
+
+
+def test_bench_measures_a_shape():
+    out = json.loads(expect(tinyphi("bench", "--shape", "demo", "-p", 8, "-n",
+                                    2, "-r", 1, "--json"), DONE))
+    assert out["decode"]["median"] > 0 and out["prefill"]["median"] > 0
+    assert 0 < out["decode"]["share_of_limit"] < 2, out
+    fails(USAGE, ["bench", "--shape", "gpt-5"], "gpt-5", "phi-3-mini")
+    fails(USAGE, ["bench", "--shape", "demo", "--type", "q9"], "q9", "q4_0")
+    fails(USAGE, ["bench", "--shape", "demo", "-p", 5000], "4096")
+
+
+def test_doctor_names_cpu_and_limits():
+    out = json.loads(expect(tinyphi("doctor", "--json"), DONE))
+    assert out["cpu"] and out["simd"] and "GB/s" in out["memory read"], out
+
+
+def main():
+    part = sys.argv[3] if len(sys.argv) > 3 else ""
+    tests = [(name, f) for name, f in globals().items()
+             if name.startswith("test_") and part in name]
+    failed = 0
+    for name, test in tests:
+        try:
+            test()
+        except Exception:  # a failing case must not hide the others
+            failed += 1
+            print(f"FAILED {name}\n{traceback.format_exc(limit=-2)}")
+        else:
+            print(f"ok {name}")
+        sys.stdout.flush()
+    print(f"{len(tests) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// The commands of the program. Each add_ function puts one subcommand with its
+// options into `app`; if the user called it, parsing sets `run` to what it does
+// and returns as exit status.
+#ifndef TOOLS_CLI_COMMAND_H_
+#define TOOLS_CLI_COMMAND_H_
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace cli {
+
+using action = std::function<int()>;
+
+void add_generate(CLI::App& app, action& run);
+void add_chat(CLI::App& app, action& run);
+void add_tokenize(CLI::App& app, action& run);
+void add_logits(CLI::App& app, action& run);
+void add_inspect(CLI::App& app, action& run);
+void add_plan(CLI::App& app, action& run);
+void add_bench(CLI::App& app, action& run);
+void add_doctor(CLI::App& app, action& run);
+void add_run(CLI::App& app, action& run);
+void add_check(CLI::App& app, action& run);
+void add_list(CLI::App& app, action& run);
+void add_graph(CLI::App& app, action& run);
+
+// What `inspect` and `plan` do with a plugin (nothing if there is none of that
+// id) and with a pipeline file.
+[[nodiscard]] std::optional<int> inspect_plugin(const std::string& id,
+                                                bool as_json);
+int plan_pipeline(const std::string& file, bool as_json);
+
+// A subcommand whose help ends with `example`.
+CLI::App* add_command(CLI::App& app, const char* name, const char* summary,
+                      const char* example);
+
+}  // namespace cli
+
+#endif  // TOOLS_CLI_COMMAND_H_

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// tinyphi logits: what the model thinks after each token, as a file.
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "cli/model_options.h"
+#include "cli/terminal.h"
+#include "exit_code.h"
+#include "tinyphi/files/safetensors.h"
+#include "tinyphi/generate/session.h"
+
+namespace cli {
+
+namespace {
+
+struct logits_options {
+  model_options model;
+  std::vector<tinyphi::token_id> ids;
+  std::size_t prefill = 0;
+  CLI::Option* prefill_option = nullptr;
+  std::string out;
+};
+
+// f32 [ids][vocab]: the first n_prefill ids in one batch, then one by one.
+tinyphi::result<std::vector<float>> run_ids(
+    tinyphi::model model, std::span<const tinyphi::token_id> ids,
+    std::size_t n_prefill, int n_threads, const tinyphi::cancel_token& token) {
+  TINYPHI_TRY(auto session, tinyphi::session::create(std::move(model),
+                                                     ids.size(), n_threads));
+  tinyphi::stop_condition stop;
+  stop.token = token;
+  std::vector<float> logits;
+  while (!ids.empty()) {
+    const std::size_t n = session.length() == 0 ? n_prefill : 1;
+    TINYPHI_TRY(const auto rows, session.run(ids.first(n), stop));
+    logits.insert(logits.end(), rows.begin(), rows.end());
+    ids = ids.subspan(n);
+  }
+  return logits;
+}
+
+int logits(const logits_options& o) {
+  const std::size_t n_prefill =
+      o.prefill_option->empty() ? o.ids.size() : o.prefill;
+  if (n_prefill < 1 || n_prefill > o.ids.size()) {
+    return fail_usage("--prefill " + std::to_string(o.prefill) +
+                      ": must be from 1 to the number of ids, " +
+                      std::to_string(o.ids.size()));
+  }
+  const interrupt_guard interrupt;
+  auto model = load_model(o.model, interrupt.token());
+  if (!model) return fail(model.error());
+  const auto values =
+      run_ids(*model, o.ids, n_prefill, o.model.n_threads, interrupt.token());
+  if (!values) return fail(values.error());
+  const tinyphi::safetensors_output tensor{
+      .name = "logits",
+      .shape = {o.ids.size(), model->config().vocab_size},
+      .values = std::span<const float>(*values)};
+  const auto written = tinyphi::write_safetensors(o.out, {&tensor, 1});
+  if (!written) return fail(written.error());
+  return exit_done;
+}
+
+}  // namespace
+
+void add_logits(CLI::App& app, action& run) {
+  CLI::App* command = add_command(
+      app, "logits",
+      "write the logits after each token: f32 `logits` [tokens][vocabulary]",
+      "tinyphi logits -m phi-3-mini --exact --ids 1,15043,3186 "
+      "--out logits.safetensors");
+  auto o = std::make_shared<logits_options>();
+  add_model_options(*command, o->model);
+  command->add_option("--ids", o->ids, "token ids, separated by commas")
+      ->required()
+      ->delimiter(',');
+  o->prefill_option =
+      command
+          ->add_option("--prefill", o->prefill,
+                       "the first N tokens in one batch, the rest one by one "
+                       "through the cache; default: all in one")
+          ->type_name("N");
+  command->add_option("--out", o->out, "the file to write")
+      ->required()
+      ->type_name("FILE.safetensors");
+  command->final_callback([o, &run] { run = [o] { return logits(*o); }; });
+}
+
+}  // namespace cli

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+#include "cli/model_options.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "cli/demo_model.h"
+#include "cli/terminal.h"
+
+namespace cli {
+
+namespace {
+
+// Model files are opened by name, so the bytes inside the program get one.
+tinyphi::result<std::filesystem::path> demo_model_path() {
+  const auto failed = [] {
+    return tinyphi::error{
+        tinyphi::error_code::unavailable,
+        "the built-in demo model: " + std::generic_category().message(errno)};
+  };
+  const int fd = ::memfd_create("tinyphi-demo.gguf", MFD_CLOEXEC);
+  if (fd < 0) return failed();
+  auto rest = demo_model();
+  while (!rest.empty()) {
+    const ssize_t n = ::write(fd, rest.data(), rest.size());
+    if (n < 0) return failed();
+    rest = rest.subspan(static_cast<std::size_t>(n));
+  }
+  return std::filesystem::path("/proc/self/fd/" + std::to_string(fd));
+}
+
+}  // namespace
+
+void add_model_path(CLI::App& command, model_options& options) {
+  command
+      .add_option("-m,--model", options.path,
+                  "GGUF file or Hugging Face folder; without it the built-in "
+                  "demo model")
+      ->type_name("MODEL");
+}
+
+void add_model_options(CLI::App& command, model_options& options) {
+  add_model_path(command, options);
+  command
+      .add_option("-t,--threads", options.n_threads,
+                  "threads; 0: as many as the machine gives")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command.add_flag("--exact", options.exact,
+                   "compute with f32 activations, the reference that equals "
+                   "Hugging Face's");
+  command
+      .add_option("--lora", options.lora,
+                  "adapter; not supported by this version")
+      ->type_name("PATH[=SCALE]");
+}
+
+tinyphi::result<std::filesystem::path> model_path(const std::string& given) {
+  if (!given.empty()) return std::filesystem::path(given);
+  static const auto demo = [] {
+    note(
+        "using the built-in demo model (7 million parameters, knows nothing "
+        "of the world); give -m for a real one");
+    return demo_model_path();
+  }();
+  return demo;
+}
+
+std::string model_name(const std::string& given) {
+  return given.empty() ? "built-in demo model" : given;
+}
+
+tinyphi::result<tinyphi::model> load_model(const model_options& options,
+                                           const tinyphi::cancel_token& token) {
+  if (!options.lora.empty()) {
+    return tinyphi::error{tinyphi::error_code::unavailable,
+                          "--lora " + options.lora.front() +
+                              ": adapters are not supported yet; merge it into "
+                              "the model's weights"};
+  }
+  TINYPHI_TRY(const auto path, model_path(options.path));
+  progress_bar bar("loading " + model_name(options.path));
+  tinyphi::load_options load;
+  load.exact = options.exact;
+  load.n_threads = options.n_threads;
+  load.stop.token = token;
+  load.progress = [&bar](double share) { bar.show(share); };
+  return tinyphi::model::load(path, load);
+}
+
+tinyphi::result<tinyphi::engine> load_engine(
+    const model_options& options, const tinyphi::cancel_token& token) {
+  TINYPHI_TRY(auto loaded, load_model(options, token));
+  tinyphi::engine_options engine;
+  engine.n_threads = options.n_threads;
+  return tinyphi::engine::create(std::move(loaded), engine);
+}
+
+}  // namespace cli

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// The options by which commands name a model, and its loading.
+#ifndef TOOLS_CLI_MODEL_OPTIONS_H_
+#define TOOLS_CLI_MODEL_OPTIONS_H_
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tinyphi/base/cancel.h"
+#include "tinyphi/base/error.h"
+#include "tinyphi/generate/engine.h"
+#include "tinyphi/model/model.h"
+
+namespace cli {
+
+struct model_options {
+  std::string path;   // empty: the built-in demo model
+  int n_threads = 0;  // 0: as many as the machine gives
+  bool exact = false;
+  std::vector<std::string> lora;  // PATH or PATH=SCALE
+};
+
+// -m alone, for commands that do not run the model.
+void add_model_path(CLI::App& command, model_options& options);
+// -m, -t, --exact and --lora.
+void add_model_options(CLI::App& command, model_options& options);
+
+// The file or folder to open. For the built-in model: a file in memory that
+// lasts as long as the process; says once, on stderr, that it is used.
+[[nodiscard]] tinyphi::result<std::filesystem::path> model_path(
+    const std::string& given);
+// How messages call that model.
+[[nodiscard]] std::string model_name(const std::string& given);
+
+[[nodiscard]] tinyphi::result<tinyphi::model> load_model(
+    const model_options& options, const tinyphi::cancel_token& token);
+[[nodiscard]] tinyphi::result<tinyphi::engine> load_engine(
+    const model_options& options, const tinyphi::cancel_token& token);
+
+}  // namespace cli
+
+#endif  // TOOLS_CLI_MODEL_OPTIONS_H_

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+#include "cli/pipeline.h"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string_view>
+
+#include "cli/command.h"
+#include "cli/model_options.h"
+#include "cli/terminal.h"
+#include "exit_code.h"
+#include "plugins/plugins.h"
+#include "tinyphi/model/vocabulary.h"
+
+namespace cli {
+
+namespace {
+
+namespace json = tinyphi::json;
+using tinyphi::result;
+
+result<tinyphi::model_facts> describe_model(const tinyphi::model_spec& spec) {
+  TINYPHI_TRY(const auto path, model_path(spec.path.string()));
+  TINYPHI_TRY(const auto file, tinyphi::model_file::open(path));
+  TINYPHI_TRY(const auto config, tinyphi::read_model_config(file));
+  TINYPHI_TRY(auto tokenizer, tinyphi::load_tokenizer(file));
+  return tinyphi::model_facts{config.max_context, std::move(tokenizer)};
+}
+
+json::array ports_to_json(const std::vector<tinyphi::port_info>& ports) {
+  json::array out;
+  for (const tinyphi::port_info& p : ports) {
+    out.push_back({{"name", p.name},
+                   {"type", to_string(p.types)},
+                   {"required", p.required},
+                   {"stream", p.stream}});
+  }
+  return out;
+}
+
+std::string effects_of(tinyphi::effect set) {
+  using tinyphi::effect;
+  std::string out;
+  for (const auto& [flag, name] :
+       {std::pair(effect::read, "read"), std::pair(effect::write, "write"),
+        std::pair(effect::net, "net"), std::pair(effect::exec, "exec")}) {
+    if (has(set, flag)) out += (out.empty() ? "" : " ") + std::string(name);
+  }
+  return out.empty() ? "none" : out;
+}
+
+json::object plugin_to_json(const tinyphi::stage_type& type) {
+  json::array params;
+  for (const tinyphi::param_info& p : type.params) {
+    params.push_back({{"name", p.name},
+                      {"type", p.type},
+                      {"default", p.default_value},
+                      {"allowed", p.allowed},
+                      {"required", p.required},
+                      {"help", p.help}});
+  }
+  return {{"id", json::string_view(type.info.id)},
+          {"major", type.info.major},
+          {"summary", json::string_view(type.info.summary)},
+          {"effects", effects_of(type.info.effects)},
+          {"in", ports_to_json(type.in_ports)},
+          {"open_in", type.open_in_ports},
+          {"out", ports_to_json(type.out_ports)},
+          {"params", std::move(params)}};
+}
+
+void print_ports(const char* title,
+                 const std::vector<tinyphi::port_info>& ports) {
+  for (const tinyphi::port_info& p : ports) {
+    print_line(std::string(title) + p.name + ": " +
+               (p.stream ? "stream of " : "") + to_string(p.types) +
+               (p.required ? "" : ", may be absent"));
+  }
+}
+
+void print_plugin(const tinyphi::stage_type& type) {
+  print_line(std::string(type.info.id) + "@" + std::to_string(type.info.major) +
+             "  " + std::string(type.info.summary));
+  print_line("effects  " + effects_of(type.info.effects));
+  print_ports("in       ", type.in_ports);
+  if (type.open_in_ports) print_line("in       more, as its parameters ask");
+  print_ports("out      ", type.out_ports);
+  for (const tinyphi::param_info& p : type.params) {
+    std::string line = "with     " + p.name + ": " + p.type;
+    if (p.required) line += ", required";
+    if (!p.default_value.empty()) line += ", default " + p.default_value;
+    if (!p.allowed.empty()) line += ", " + p.allowed;
+    if (!p.help.empty()) line += "; " + p.help;
+    print_line(line);
+  }
+}
+
+}  // namespace
+
+const tinyphi::registry& plugins() {
+  static const tinyphi::registry all = [] {
+    tinyphi::registry r;
+    register_builtin_plugins(r);
+    return r;
+  }();
+  return all;
+}
+
+tinyphi::host_options pipeline_host(const tinyphi::cancel_token& token) {
+  tinyphi::host_options options;
+  options.open_model = [token](const tinyphi::model_spec& spec) {
+    model_options model;
+    model.path = spec.path.string();
+    return load_engine(model, token);
+  };
+  options.describe_model = describe_model;
+  options.env = [](const std::string& name) -> std::optional<std::string> {
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr) return std::nullopt;
+    return value;
+  };
+  return options;
+}
+
+proved_pipeline prove(const std::string& file, bool as_json,
+                      const tinyphi::host_options& options) {
+  auto checked = tinyphi::check_pipeline(file, plugins(), options);
+  if (!checked) return {nullptr, fail(checked.error())};
+  if (checked->faults.empty()) return {std::move(checked->proved), exit_done};
+  if (as_json) {
+    print_line(to_json(checked->faults, file));
+  } else {
+    const std::string faults = to_string(checked->faults, file) + "\n";
+    std::fwrite(faults.data(), 1, faults.size(), stderr);
+  }
+  return {nullptr, exit_config};
+}
+
+std::optional<int> inspect_plugin(const std::string& id, bool as_json) {
+  const tinyphi::stage_type* type = plugins().find(id);
+  if (type == nullptr) return std::nullopt;
+  if (as_json) {
+    print_line(json::serialize(plugin_to_json(*type)));
+  } else {
+    print_plugin(*type);
+  }
+  return exit_done;
+}
+
+int plan_pipeline(const std::string& file, bool as_json) {
+  const auto [graph, status] =
+      prove(file, as_json, pipeline_host(tinyphi::cancel_token()));
+  if (graph == nullptr) return status;
+  if (!as_json) {
+    print(plan_text(*graph));
+    return exit_done;
+  }
+  json::array stages;
+  for (const tinyphi::stage_plan& s : plan(*graph)) {
+    json::value timeout;  // null: none
+    if (s.timeout) {
+      timeout = std::chrono::duration<double>(*s.timeout).count();
+    }
+    stages.push_back({{"id", s.id},
+                      {"plugin", s.plugin},
+                      {"timeout_seconds", std::move(timeout)},
+                      {"model", s.model},
+                      {"context", s.context},
+                      {"prompt_tokens", s.prompt_tokens},
+                      {"reserve", s.reserve},
+                      {"answer_tokens", s.answer_tokens}});
+  }
+  print_line(json::serialize(stages));
+  return exit_done;
+}
+
+void add_list(CLI::App& app, action& run) {
+  CLI::App* command =
+      add_command(app, "list", "list the plugins of pipelines", "tinyphi list");
+  auto as_json = std::make_shared<bool>(false);
+  command->add_flag("--json", *as_json, "as a JSON array, with all details");
+  command->final_callback([as_json, &run] {
+    run = [as_json] {
+      json::array all;
+      for (const auto& [id, type] : plugins().types()) {
+        if (*as_json) {
+          all.push_back(plugin_to_json(type));
+          continue;
+        }
+        print_line(padded(id + "@" + std::to_string(type.info.major), 18) +
+                   "  " + std::string(type.info.summary));
+      }
+      if (*as_json) print_line(json::serialize(all));
+      return exit_done;
+    };
+  });
+}
+
+}  // namespace cli

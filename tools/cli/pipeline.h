@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// What several commands need of pipelines, and their values for people and for
+// machines.
+#ifndef TOOLS_CLI_PIPELINE_H_
+#define TOOLS_CLI_PIPELINE_H_
+
+#include <memory>
+#include <string>
+
+#include "tinyphi/base/error.h"
+#include "tinyphi/base/json.h"
+#include "tinyphi/pipeline.h"
+
+namespace cli {
+
+// All plugins of this program.
+[[nodiscard]] const tinyphi::registry& plugins();
+
+// Models by path, the built-in one where the file names none; [env] from the
+// environment.
+[[nodiscard]] tinyphi::host_options pipeline_host(
+    const tinyphi::cancel_token& token);
+
+// Reads and proves a pipeline file; faults are printed, as text on stderr or
+// as JSON on stdout. Null and an exit status if there are any.
+struct proved_pipeline {
+  std::shared_ptr<tinyphi::graph> graph;
+  int status = 0;
+};
+[[nodiscard]] proved_pipeline prove(const std::string& file, bool as_json,
+                                    const tinyphi::host_options& options);
+
+[[nodiscard]] tinyphi::json::value to_json(const tinyphi::value_data& v);
+[[nodiscard]] std::string to_text(const tinyphi::value_data& v);
+
+}  // namespace cli
+
+#endif  // TOOLS_CLI_PIPELINE_H_

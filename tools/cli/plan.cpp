@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// tinyphi plan: what a model will need, before anything is loaded.
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "cli/command.h"
+#include "cli/model_options.h"
+#include "cli/terminal.h"
+#include "exit_code.h"
+#include "tinyphi/base/json.h"
+#include "tinyphi/base/memory.h"
+#include "tinyphi/files/model_file.h"
+#include "tinyphi/model/kv_cache.h"
+#include "tinyphi/model/model_config.h"
+
+namespace cli {
+
+namespace {
+
+namespace json = tinyphi::json;
+
+struct plan_options {
+  std::string what;         // empty: the built-in model
+  std::size_t context = 0;  // 0: the model's
+  bool exact = false;
+  bool as_json = false;
+};
+
+int plan_model(const plan_options& o) {
+  const auto path = model_path(o.what);
+  if (!path) return fail(path.error());
+  const auto file = tinyphi::model_file::open(*path);
+  if (!file) return fail(file.error());
+  const auto config = tinyphi::read_model_config(*file);
+  if (!config) return fail(config.error());
+  const std::size_t context = o.context == 0 ? config->max_context : o.context;
+  if (context > config->max_context) {
+    return fail_usage("--context " + std::to_string(context) +
+                      ": the model has at most " +
+                      std::to_string(config->max_context) + " tokens");
+  }
+
+  std::size_t weights = 0;
+  for (const auto& t : file->tensors()) weights += t.bytes.size();
+  const auto type = o.exact ? tinyphi::dtype::f32 : tinyphi::dtype::f16;
+  const std::size_t per_token = tinyphi::kv_bytes_per_token(*config, type);
+  const std::size_t kept = config->window > 0
+                               ? std::min<std::size_t>(config->window, context)
+                               : context;
+  const std::size_t cache = per_token * kept;
+  const std::size_t available = tinyphi::available_memory();
+  const bool fits = weights + cache <= available;
+  if (o.as_json) {
+    print_line(json::serialize(json::object{{"context", context},
+                                            {"weights_bytes", weights},
+                                            {"kv_bytes_per_token", per_token},
+                                            {"kv_bytes", cache},
+                                            {"total_bytes", weights + cache},
+                                            {"available_bytes", available},
+                                            {"fits", fits}}));
+    return exit_done;
+  }
+  print_line("model       " + model_name(o.what));
+  print_line("weights     " + human_bytes(weights));
+  print_line("cache       " + human_bytes(cache) + " for one sequence of " +
+             std::to_string(context) + " tokens (" + human_bytes(per_token) +
+             " per token, " + std::to_string(kept) + " kept)");
+  print_line("together    " + human_bytes(weights + cache));
+  print_line("available   " + human_bytes(available) +
+             (fits ? "" : ": not enough; see --context"));
+  return exit_done;
+}
+
+int plan(const plan_options& o) {
+  return o.what.ends_with(".toml") ? plan_pipeline(o.what, o.as_json)
+                                   : plan_model(o);
+}
+
+}  // namespace
+
+void add_plan(CLI::App& app, action& run) {
+  CLI::App* command = add_command(
+      app, "plan", "tell what a model or a pipeline will need, without loading",
+      "tinyphi plan phi-3-mini.gguf --context 2048");
+  auto o = std::make_shared<plan_options>();
+  command->add_option(
+      "x", o->what,
+      "GGUF file, Hugging Face folder or pipeline file (.toml); "
+      "without it the built-in demo model");
+  command->add_option("--context", o->context,
+                      "tokens of one sequence; 0: the model's context");
+  command->add_flag("--exact", o->exact, "as --exact runs it, cache in f32");
+  command->add_flag("--json", o->as_json, "as one JSON object");
+  command->final_callback([o, &run] { run = [o] { return plan(*o); }; });
+}
+
+}  // namespace cli
