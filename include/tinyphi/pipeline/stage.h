@@ -25,9 +25,11 @@
 #ifndef TINYPHI_PIPELINE_STAGE_H_
 #define TINYPHI_PIPELINE_STAGE_H_
 
+#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/execution_context.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -36,6 +38,7 @@
 #include <cstdint>
 #include <exception>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -236,6 +239,49 @@ class run_context {
   trust label_;
 };
 
+namespace detail {
+
+// A part of the execution context that stages run on: it is not destroyed
+// while a pool thread is still leaving the call that woke a stage there.
+class pool_jobs : public boost::asio::execution_context::service {
+ public:
+  using key_type = pool_jobs;
+  inline static boost::asio::execution_context::id id;
+
+  // Counts until it is ended or destroyed.
+  class job {
+   public:
+    explicit job(std::shared_ptr<std::atomic<std::size_t>> count)
+        : count_(std::move(count)) {
+      ++*count_;
+    }
+    job(job&&) noexcept = default;
+    job& operator=(job&&) = delete;
+    ~job() { end(); }
+    void end() {
+      const auto count = std::move(count_);
+      if (count == nullptr) return;
+      --*count;
+      count->notify_all();
+    }
+
+   private:
+    std::shared_ptr<std::atomic<std::size_t>> count_;
+  };
+
+  explicit pool_jobs(boost::asio::execution_context& owner) : service(owner) {}
+  [[nodiscard]] job begin() { return job(count_); }
+
+ private:
+  void shutdown() override {
+    while (const std::size_t n = *count_) count_->wait(n);
+  }
+  std::shared_ptr<std::atomic<std::size_t>> count_ =
+      std::make_shared<std::atomic<std::size_t>>(0);
+};
+
+}  // namespace detail
+
 template <class F>
 task<std::invoke_result_t<F&>> run_context::blocking(F f) {
   using R = std::invoke_result_t<F&>;
@@ -255,11 +301,20 @@ task<std::invoke_result_t<F&>> run_context::blocking(F f) {
   const auto start = [&work, pool = pool_](auto handler) {
     auto home = boost::asio::make_work_guard(
         boost::asio::get_associated_executor(handler));
-    boost::asio::post(pool, [&work, home = std::move(home),
-                             handler = std::move(handler)]() mutable {
-      work();
-      boost::asio::post(home.get_executor(), std::move(handler));
-    });
+    auto job = boost::asio::use_service<detail::pool_jobs>(
+                   boost::asio::query(home.get_executor(),
+                                      boost::asio::execution::context))
+                   .begin();
+    boost::asio::post(
+        pool, [&work, job = std::move(job), home = std::move(home),
+               handler = std::move(handler)]() mutable {
+          work();
+          {
+            const auto last = std::move(home);
+            boost::asio::post(last.get_executor(), std::move(handler));
+          }
+          job.end();
+        });
   };
   const auto& token = boost::asio::use_awaitable;
   co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>,
