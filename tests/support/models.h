@@ -14,9 +14,7 @@ namespace tinyphi_test {
 
 inline tinyphi::model load_model(const std::filesystem::path& path,
                                  bool exact) {
-  tinyphi::load_options options;
-  options.exact = exact;
-  auto m = tinyphi::model::load(path, options);
+  auto m = tinyphi::model::load(path, {.exact = exact});
   REQUIRE_OK(m);
   return *std::move(m);
 }
