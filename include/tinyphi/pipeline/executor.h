@@ -51,6 +51,10 @@ using text_reader =
     std::function<task<void>(std::string_view output, std::string piece)>;
 
 struct run_options {
+  // Not an aggregate: g++ 12 destroys aggregate temporaries of a co_await
+  // expression, such as a default argument, twice.
+  run_options() = default;
+
   stop_condition stop;
   text_reader on_text;  // may be empty
 };

@@ -95,7 +95,8 @@ TINYPHI_FUNC result<run_result> pipeline::run(
     input_values inputs, const stop_condition& stop,
     const std::function<void(std::string_view, std::string_view)>& on_text)
     const {
-  run_options options{.stop = stop, .on_text = {}};
+  run_options options;
+  options.stop = stop;
   if (on_text) {
     options.on_text = [&on_text](std::string_view output,
                                  std::string piece) -> task<void> {

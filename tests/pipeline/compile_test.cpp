@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+#include "tinyphi/pipeline/compile.h"
+
+#include "pipeline/fakes.h"
+#include "support/test.h"
+
+using namespace tinyphi;
+using namespace tinyphi_test;
+
+namespace {
+
+// Lines 1 to 3 are the head, `rest` begins on line 4.
+std::string file(std::string_view rest) {
+  return "tinyphi = 1\ninput.q = \"text\"\noutput.a = \"s.text\"\n" +
+         std::string(rest);
+}
+
+constexpr std::string_view ask =
+    "[stage.s]\nuse = \"answer\"\n[stage.p]\nuse = \"lay_out\"\n";
+
+}  // namespace
+
+TEST_CASE("what does not fit together is found where it stands") {
+  struct broken {
+    std::string rest;
+    std::string faults;
+  };
+  const broken all[] = {
+      {"[stage.s]\nuse = \"ecko\"",
+       "t.toml:5:7: error[TP1010]: stage s: no plugin 'ecko'; did you mean "
+       "'echo'?"},
+      {"[stage.s]\nuse = \"echo\"\n[stage.f]\nuse = \"find.x@1\"\nwith.index = "
+       "\"i\"",
+       "t.toml:7:7: error[TP1010]: stage f: plugin 'find.x' is here as @2, not "
+       "@1"},
+      {"[stage.s]\nuse = \"echo\"\nin.txt = \"input.q\"",
+       "t.toml:6:4: error[TP2001]: stage s: plugin 'echo' has no in-port "
+       "'txt'; "
+       "did you mean 'text'?"},
+      {"[stage.s]\nuse = \"echo\"\nin.text = \"input.p\"",
+       "t.toml:6:11: error[TP2002]: stage s.in.text: no such value 'input.p'; "
+       "did you mean 'input.q'?"},
+      {"[stage.s]\nuse = \"echo\"\nin.text = \"f.count\"\n[stage.f]\nuse = "
+       "\"find.x\"\nwith.index = \"i\"",
+       "t.toml:6:11: error[TP2003]: stage s.in.text: f.count is int, the port "
+       "takes text"},
+      {"[stage.s]\nuse = \"echo\"\nin.text = \"input.q?\"",
+       "t.toml:6:11: error[TP2007]: stage s.in.text: the port needs a value, "
+       "so "
+       "'input.q' cannot be marked '?'"},
+      {"[stage.s]\nuse = \"echo\"\nafter = [\"t\"]",
+       "t.toml:6:10: error[TP2002]: stage s.after: no stage 't'; did you mean "
+       "'s'?"},
+      {"[stage.s]\nuse = \"echo\"\nin.text = \"t.text\"\n[stage.t]\nuse = "
+       "\"echo\"\nin.text = \"s.text\"",
+       "t.toml:4:8: error[TP2006]: stages wait for each other: s -> t -> s"},
+      {"[stage.s]\nuse = \"echo\"\nin.text = \"s.text\"",
+       "t.toml:4:8: error[TP2006]: stages wait for each other: s -> s"},
+      {"[stage.s]\nuse = \"echo\"\nwhen = \"input.q == 'x'\"",
+       "t.toml:3:12: error[TP2007]: output a: s.text may be absent, so the "
+       "output needs a default"},
+      {"[stage.s]\nuse = \"echo\"\nwhen = \"input.p == 'x'\"",
+       "t.toml:6:9: error[TP2002]: stage s.when: no such value 'input.p'; did "
+       "you mean 'input.q'?"},
+      {"[stage.s]\nuse = \"echo\"\nwhen = \"input.q = 'x'\"",
+       "t.toml:6:17: error[TP2008]: stage s.when: unexpected '= 'x''"},
+      {"[stage.s]\nuse = \"echo\"\nwith.add = 1\nwith.wait_ms = 70000",
+       "t.toml:6:12: error[TP1004]: stage s: with.add is an integer, the "
+       "plugin "
+       "wants text\n"
+       "t.toml:7:16: error[TP1005]: stage s: with.wait_ms is 70000, allowed "
+       "are "
+       "0 to 60000"},
+      {"[stage.s]\nuse = \"answer\"",
+       "t.toml:4:8: error[TP2004]: stage s: in.prompt (prompt) is not bound "
+       "and "
+       "no value has its name and type"},
+      {std::string(ask) + "with.names = '''\nq\n  bad'''\nin.bad = \"input.q\"",
+       "t.toml:10:3: error[TP3001]: stage p: with.names: bad name"},
+      {std::string(ask) + "with.names = \"q docs*\"\nin.docs = \"input.q\"",
+       "t.toml:9:11: error[TP2003]: stage p.in.docs: input.q is text, the "
+       "template loops over it, so it takes docs"},
+      {std::string(ask) + "with.names = \"q\"\nin.z = \"input.q\"",
+       "t.toml:9:4: error[TP2001]: stage p: plugin 'lay_out' has no in-port "
+       "'z' "
+       "with these parameters; did you mean 'q'?"},
+      {std::string(ask) + "with.names = \"q\"\nwith.cap = 90\nwith.reserve = "
+                          "20\n[model.m]\ncontext = 100",
+       "t.toml:6:8: error[TP3004]: stage p: worst case 110 tokens (prompt 90, "
+       "reserve 20) > context 100 of model m"},
+      {std::string(ask) + "with.names = \"q\"\nwith.reserve = 4",
+       "t.toml:4:8: error[TP3005]: stage s: may give 5 tokens, stage p "
+       "reserves "
+       "4"},
+      {std::string(ask) + "with.names = \"q\"\nwith.model = \"m\"\n[model.m]\n"
+                          "[model.n]\n[stage.s.with]\nmodel = \"n\"",
+       "t.toml:4:8: error[TP2003]: stage s: stage p lays its prompt out for "
+       "model m, not for n"},
+  };
+  for (const broken& b : all) {
+    INFO(b.rest);
+    CHECK(faults_of(file(b.rest)) == b.faults);
+  }
+}
+
+TEST_CASE("outputs are checked for source, type and default") {
+  const auto output = [](const std::string& line) {
+    return faults_of("tinyphi = 1\ninput.q = \"text\"\n" + line +
+                     "\n[stage.f]\nuse = \"find.x\"\nwith.index = \"i\"\n"
+                     "when = \"has(input.q)\"");
+  };
+  CHECK(output("output.a = \"f.doc\"") ==
+        "t.toml:3:12: error[TP2002]: output a: no such value 'f.doc'; did you "
+        "mean 'f.docs'?");
+  CHECK(
+      output("output.a = { from = \"f.docs\", stream = true, default = [] }") ==
+      "t.toml:3:21: error[TP2003]: output a: only text can be a stream, f.docs "
+      "is docs");
+  CHECK(
+      output("output.a = { from = \"f.docs\", default = \"no\" }") ==
+      "t.toml:3:41: error[TP2003]: output a: default is a string, the type is "
+      "docs");
+  CHECK(
+      output("output.a = { from = { first = [\"f.count\", \"input.q\"] } }") ==
+      "t.toml:3:43: error[TP2003]: output a: input.q is text, f.count is int");
+  CHECK(output("output.a = { from = \"f.docs\", default = [] }").empty());
+}
+
+TEST_CASE("unbound ports: the value of that name, else the only such input") {
+  // find.query has no value of its name: the only text input. answer.prompt
+  // and lay_out's ports have one each.
+  const std::string text =
+      file(std::string(ask) +
+           "with.names = \"q docs*\"\n[stage.f]\nuse = \"find.x\"\n"
+           "with.index = \"i\"\n");
+  CHECK(faults_of(text).empty());
+  const auto checked = check_pipeline_text(text, "t.toml", fakes());
+  REQUIRE(checked.proved);
+  for (const graph_stage& s : checked.proved->stages) {
+    for (const graph_port& p : s.in) {
+      CHECK(p.implicit);
+      REQUIRE(p.from.size() == 1);
+      const std::string& source = checked.proved->slots[p.from[0]].name;
+      if (p.info.name == "query") CHECK(source == "input.q");
+      if (p.info.name == "docs") CHECK(source == "f.docs");
+      if (p.info.name == "prompt") CHECK(source == "p.prompt");
+    }
+  }
+  CHECK(faults_of(text + "[stage.g]\nuse = \"find.x\"\nwith.index = \"j\"") ==
+        "t.toml:6:8: error[TP2005]: stage p: in.docs (docs) is not bound and "
+        "several values fit: f.docs, g.docs");
+  CHECK(faults_of(text + "[input.r]\ntype = \"text\"") ==
+        "t.toml:9:8: error[TP2005]: stage f: in.query (text) is not bound and "
+        "several values fit: input.q, input.r");
+}
+
+TEST_CASE("a stage that cannot be created says why, with its own code") {
+  const std::string text = file(std::string(ask) +
+                                "with.names = \"q docs*\"\n[stage.f]\nuse = "
+                                "\"find.x\"\nwith.index = \"missing.db\"\n");
+  CHECK(faults_of(text).empty());
+  const auto p = pipeline::compile_text(text, "/base/t.toml", fakes());
+  REQUIRE(!p);
+  CHECK(p.error().code == error_code::not_found);
+  CHECK(message_of(p) ==
+        "/base/t.toml:9:8: error[TP4000]: stage f: /base/missing.db: no such "
+        "index");
+}
+
+TEST_CASE("a file that is not there is an error, not a fault") {
+  const auto p = check_pipeline("/no/such.toml", fakes());
+  REQUIRE(!p);
+  CHECK(p.error().code == error_code::not_found);
+}
+
+TEST_CASE("the context comes from the host where the file names none") {
+  host_options options;
+  options.describe_model = [](const model_spec& m) -> result<model_facts> {
+    if (m.name == "gone") return error{error_code::not_found, "no such model"};
+    return model_facts{.context = 14, .tokenizer = {}};
+  };
+  const std::string text = file(std::string(ask) + "with.names = \"q\"\n");
+  CHECK(faults_of(text, options) ==
+        "t.toml:6:8: error[TP3004]: stage p: worst case 15 tokens (prompt 10, "
+        "reserve 5) > context 14 of model default");
+  CHECK(faults_of(text + "[model.gone]", options) ==
+        "t.toml:6:8: error[TP4000]: stage p: no such model");
+}
+
+TEST_CASE("the graph in words, as dot and as mermaid; the plan") {
+  const auto checked = check_pipeline_text(
+      file(std::string(ask) +
+           "with.names = \"q\"\ntimeout = \"2s\"\n[model.m]\n"
+           "context = 100\n[limits]\ndeadline = \"1m\""),
+      "t.toml", fakes());
+  REQUIRE(checked.proved);
+  const graph& g = *checked.proved;
+  CHECK(describe(g, graph_format::text) == R"(t
+
+input.q: text, user
+
+stage p: lay_out@1
+  in.q <- input.q (by rule)
+  -> p.prompt: prompt, user
+
+stage s: answer@1
+  in.prompt <- p.prompt (by rule)
+  -> s.text: stream<text>, user
+
+output a <- s.text (collected)
+)");
+  CHECK(describe(g, graph_format::dot)
+            .find("stage_p -> stage_s [label=\"prompt: prompt\"];") !=
+        std::string::npos);
+  CHECK(describe(g, graph_format::mermaid)
+            .find("stage_s -->|\"text: text\"| output_a") != std::string::npos);
+  CHECK(plan_text(g) ==
+        "p (lay_out): prompt of at most 10 tokens, 5 reserved, model m with "
+        "context 100, timeout 2000 ms\n"
+        "s (answer): at most 5 tokens, model m with context 100, no timeout of "
+        "its own\n"
+        "deadline: 60000 ms\n");
+}

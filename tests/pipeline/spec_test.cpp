@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+#include "tinyphi/pipeline/spec.h"
+
+#include "pipeline/fakes.h"
+#include "support/test.h"
+
+using namespace tinyphi;
+using namespace tinyphi_test;
+
+namespace {
+
+// A right file; line 1 is `tinyphi`, `extra` begins on line 8.
+std::string with(std::string_view extra) {
+  return R"(tinyphi = 1
+input.q = "text"
+output.a = "s.text"
+[stage.s]
+use = "echo"
+in.text = "input.q"
+
+)" + std::string(extra);
+}
+
+}  // namespace
+
+TEST_CASE("the smallest useful file is right") {
+  CHECK(faults_of(with("")).empty());
+}
+
+TEST_CASE("every key that is wrong is found where it stands") {
+  struct broken {
+    std::string text;
+    std::string faults;
+  };
+  const broken all[] = {
+      {with("timout = \"5s\""),
+       "t.toml:8:1: error[TP1002]: stage s: unknown key 'timout'; did you mean "
+       "'timeout'?"},
+      {with("[pipelines]\nname = \"x\""),
+       "t.toml:8:2: error[TP1002]: unknown key 'pipelines'; did you mean "
+       "'pipeline'?"},
+      {with("[pipeline]\nnmae = \"x\""),
+       "t.toml:9:1: error[TP1002]: [pipeline]: unknown key 'nmae'; did you "
+       "mean "
+       "'name'?"},
+      {with("[pipeline]\nname = 5"),
+       "t.toml:9:8: error[TP1004]: [pipeline]: name is an integer, it must be "
+       "a "
+       "string"},
+      {with("timeout = \"5 s\""),
+       "t.toml:8:11: error[TP1004]: stage s: timeout must be a time above zero "
+       "and up to a day such as \"500ms\", \"45s\" or \"2m\""},
+      {with("timeout = \"25h\""),
+       "t.toml:8:11: error[TP1004]: stage s: timeout must be a time above zero "
+       "and up to a day such as \"500ms\", \"45s\" or \"2m\""},
+      {with("fallback = \"stop\""),
+       "t.toml:8:12: error[TP1005]: stage s: fallback is 'stop', it must be "
+       "\"skip\""},
+      {with("fallback = { stage = \"t\" }"),
+       "t.toml:8:12: error[TP1008]: stage s: a fallback other than \"skip\" is "
+       "not supported yet"},
+      {with("retry = { max = 1 }"),
+       "t.toml:8:1: error[TP1008]: stage s: 'retry' is not supported yet"},
+      {with("[limits]\nmemory = \"1MiB\""),
+       "t.toml:9:1: error[TP1008]: [limits]: 'memory' is not supported yet"},
+      {with("[switch.x]\nelse = [\"s\"]"),
+       "t.toml:8:2: error[TP1008]: 'switch' is not supported yet"},
+      {with("[stage.Big]\nuse = \"echo\""),
+       "t.toml:8:8: error[TP1007]: stage 'Big': a name is a small letter and "
+       "up "
+       "to 31 small letters, digits and '_'"},
+      {with("[stage.input]\nuse = \"echo\""),
+       "t.toml:8:8: error[TP1007]: stage input: the language itself uses this "
+       "name"},
+      {with("[stage.t]\nin.text = \"input.q\""),
+       "t.toml:8:8: error[TP1003]: stage t: use is missing, it names the "
+       "plugin"},
+      {with("[stage.t]\nuse = \"echo@x\"\nin.text = \"input.q\""),
+       "t.toml:9:7: error[TP1004]: stage t: use is 'echo@x', behind '@' stands "
+       "a "
+       "whole number"},
+      {with("[stage.t]\nuse = \"echo\"\nin.text = [\"input.q\"]"),
+       "t.toml:10:11: error[TP1008]: stage t: in.text: lists of references are "
+       "not supported yet"},
+      {with("[stage.t]\nuse = \"echo\"\nin.text = \"question\""),
+       "t.toml:10:11: error[TP1004]: stage t: in.text is 'question', it must "
+       "be "
+       "a reference like \"input.question\" or \"stage.port\""},
+      {with("[stage.t]\nuse = \"echo\"\nin.text = \"each.x.item\""),
+       "t.toml:10:11: error[TP1008]: stage t: in.text: references to each and "
+       "loop are not supported yet"},
+      {with("[input.r]\ntype = \"txt\""),
+       "t.toml:9:8: error[TP1005]: input r: no type 'txt'; did you mean "
+       "'text'?"},
+      {with("[input.r]\ntype = \"list<file>\""),
+       "t.toml:9:8: error[TP1008]: input r: type 'list<file>' is not supported "
+       "yet"},
+      {with("[input.r]\ntype = \"text\"\ntrust = \"usr\""),
+       "t.toml:10:9: error[TP1005]: input r: trust must be trusted, user or "
+       "untrusted; did you mean 'user'?"},
+      {with("[input.r]\ntype = \"text\"\nmax_bytes = 0"),
+       "t.toml:10:13: error[TP1005]: input r: max_bytes is 0, allowed are 1 to "
+       "1048576"},
+      {with("[input.r]\ntype = \"int\"\ndefault = \"x\""),
+       "t.toml:10:11: error[TP2003]: input r: default is a string, the type is "
+       "int"},
+      {with("[output.b]\nstream = true"),
+       "t.toml:8:9: error[TP1003]: output b: from is missing"},
+      {with("[model.m]\ncontext = 0"),
+       "t.toml:9:11: error[TP1005]: model m: context is 0, allowed are 1 to "
+       "1048576"},
+      {with("[env]\nN = { type = \"int\", default = 9, max = 8 }"),
+       "t.toml:9:31: error[TP1005]: env N is 9.0, its max is 8.0"},
+      {with("[env]\nN = { type = \"itn\", default = 9 }"),
+       "t.toml:9:14: error[TP1005]: env N: type must be text, path, bool, int "
+       "or "
+       "float; did you mean 'int'?"},
+      {with("[env]\nN = { type = \"int\" }"),
+       "t.toml:9:1: error[TP1009]: env N is not set and has no default"},
+      {with("[env]\nn = { type = \"int\", default = 1 }"),
+       "t.toml:9:1: error[TP1007]: env 'n': a name is capital letters, digits "
+       "and '_'"},
+      {with("with.add = \"a ${env.NO}\"\n[env]\nNA = { type = \"int\", default "
+            "= 1 }"),
+       "t.toml:8:15: error[TP1009]: stage s: ${env.NO} names nothing in [env]; "
+       "did you mean 'env.NA'?"},
+      {with("with.add = '${secret.x}'"),
+       "t.toml:8:13: error[TP1008]: stage s: ${secret.x} is not supported yet"},
+      {with("with.add = '${env.X'"),
+       "t.toml:8:13: error[TP1009]: stage s: '${' without '}'; write '$${' for "
+       "the characters themselves"},
+      {with("with = 5"),
+       "t.toml:8:8: error[TP1004]: stage s: with is an integer, not a table of "
+       "parameters"},
+      {with("doc = 1979-05-27"),
+       "t.toml:8:7: error[TP1004]: dates and times have no use in a pipeline "
+       "file; write a string"},
+      {"tinyphi = 2\n" + with("").substr(12),
+       "t.toml:1:11: error[TP1006]: this program reads version 1 of the "
+       "language: 'tinyphi = 1'"},
+      {with("").substr(12),
+       "t.toml:1:1: error[TP1006]: the file must say 'tinyphi = 1', the "
+       "version "
+       "of its language"},
+      {"tinyphi = 1",
+       "t.toml: error[TP1003]: the file has no [output], so "
+       "nothing would come out"},
+  };
+  for (const broken& b : all) {
+    INFO(b.text);
+    CHECK(faults_of(b.text) == b.faults);
+  }
+}
+
+TEST_CASE("all faults of a file come at once, in its order") {
+  CHECK(
+      faults_of(with("timout = 1\nfalback = 2")) ==
+      "t.toml:8:1: error[TP1002]: stage s: unknown key 'timout'; did you mean "
+      "'timeout'?\n"
+      "t.toml:9:1: error[TP1002]: stage s: unknown key 'falback'; did you mean "
+      "'fallback'?");
+}
+
+TEST_CASE("${env.X} keeps its type alone and is text inside a text") {
+  const std::string text = with(
+      "with.add = \"$${x} ${env.NAME}-${env.N}\"\n"
+      "with.wait_ms = \"${env.N}\"\n[env]\n"
+      "N = { type = \"int\", default = 3, min = 1 }\n"
+      "NAME = { type = \"text\", default = \"d\" }");
+  host_options options;
+  options.env = [](const std::string& name) -> std::optional<std::string> {
+    if (name == "NAME") return "[stage.evil]";
+    return std::nullopt;
+  };
+  const auto p = pipeline::compile_text(text, "t.toml", fakes(), options);
+  REQUIRE_OK(p);
+  const auto r = p->run({{"q", std::string("q")}});
+  REQUIRE_OK(r);
+  CHECK(*r->outputs.find("a")->second.get<std::string>() ==
+        "q${x} [stage.evil]-3");
+  options.env = [](const std::string&) { return std::optional("0"); };
+  CHECK(faults_of(text, options) ==
+        "t.toml:11:1: error[TP1005]: env N is 0.0, its min is 1.0");
+  options.env = [](const std::string&) { return std::optional("3x"); };
+  CHECK(faults_of(text, options).find("not of type int") != std::string::npos);
+}
+
+TEST_CASE("hostile TOML is refused with its place") {
+  const auto first = [](const std::string& text) {
+    const std::string all = faults_of(text);
+    return all.substr(0, all.find('\n'));
+  };
+  CHECK(first(std::string("a\0b", 3)).starts_with("t.toml:1:2: error[TP1001]"));
+  CHECK(first("a = 1\nb = \"\xFF\"") == "t.toml:2:6: error[TP1001]: not UTF-8");
+  const std::string twice = faults_of("a = 1\na = 2\n");
+  CHECK(twice.starts_with("t.toml:2:"));
+  CHECK(twice.find("not TOML: ") != std::string::npos);
+  CHECK(twice.find("'a'") != std::string::npos);
+  CHECK(first(std::string((1 << 20) + 1, '#')) ==
+        "t.toml: error[TP1001]: 1048577 bytes, a pipeline file has at most "
+        "1048576");
+  CHECK(faults_of("a = " + std::string(100, '[') + std::string(100, ']'))
+            .find("nested more than 16 levels deep") != std::string::npos);
+  CHECK(first("a = " + std::string(500000, '[')).find("TP1001") !=
+        std::string::npos);
+
+  std::string dotted = "a";
+  for (int i = 0; i < 200000; ++i) dotted += ".a";
+  const std::string deep = "a key of more than 16 parts";
+  for (const std::string& text : std::vector<std::string>{
+           dotted + " = 1", "[" + dotted + "]", "[[" + dotted + "]]",
+           "x = { y = 1, " + dotted + " = 1 }",
+           "x = [\n{ " + dotted + " = 1 }]", "s = '''\"'''\n" + dotted + " = 1",
+           "s = \"\\\"\" #'\n" + dotted + "=1",
+           "s = \"\"\"\"\"\"\"\"\n" + dotted + " = 1"}) {
+    CHECK(first(text).find(deep) != std::string::npos);
+  }
+  // Dots elsewhere are no keys.
+  CHECK(faults_of(with("doc = \"" + std::string(100, '.') + "\" # " +
+                       std::string(100, '.')))
+            .empty());
+}
