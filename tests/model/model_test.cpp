@@ -272,3 +272,25 @@ TEST_CASE("random models of every architecture run and repeat") {
     }
   }
 }
+
+TEST_CASE("a pass that is stopped in the middle ends soon and says why") {
+  const model shape = load_exact(data_dir() / "tiny" / "mini-4k");
+  model_config config = shape.config();
+  config.n_layers = 1;  // nothing to poll between
+  config.max_context = 1 << 16;
+  const auto m = model::random(config, dtype::f32, 1);
+  REQUIRE_OK(m);
+  runner r(*m);
+  const std::vector<token_id> ids(8192, 5);
+  const batch_run one{&r.kv, ids, false, 0};
+  stop_condition stop;
+  r.scratch.trace = [&](std::size_t, std::span<const float>) {
+    stop.token.cancel();  // after the embedding
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  const auto stopped = m->forward({&one, 1}, r.threads, r.scratch, stop);
+  REQUIRE(!stopped);
+  CHECK(stopped.error().code == error_code::cancelled);
+  CHECK(r.kv.length() == 0);
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(2));
+}

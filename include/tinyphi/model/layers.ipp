@@ -126,11 +126,12 @@ TINYPHI_FUNC result<void> forward_context::matmul(const linear& l,
 
   if (w_.exact || !is_quantized(l.w.type)) {
     threads_.run(n_strips, grain, [&](std::size_t begin, std::size_t end) {
+      if (stop_.reason()) return;
       matmul_f32(l.w, begin, end, in.row(0), in.cols(), m, out.row(0),
                  out.cols());
       add_bias(begin, end);
     });
-    return {};
+    return stop_.check();
   }
   const std::size_t n_groups = m * cols / group_size;
   TINYPHI_CHECK_OK(detail::grow(b_.q, m * cols));
@@ -145,10 +146,11 @@ TINYPHI_FUNC result<void> forward_context::matmul(const linear& l,
     quantize_q8(in.row(0), in.cols(), first, last, q8);
   });
   threads_.run(n_strips, grain, [&](std::size_t begin, std::size_t end) {
+    if (stop_.reason()) return;
     matmul_q8(l.w, begin, end, q8, out.row(0), out.cols());
     add_bias(begin, end);
   });
-  return {};
+  return stop_.check();
 }
 
 TINYPHI_FUNC void forward_context::rope_and_store(std::size_t layer) {
@@ -185,6 +187,7 @@ TINYPHI_FUNC void forward_context::attend(std::size_t layer,
       b_.tokens.size() * n_kv,
       std::max<std::size_t>(1, detail::min_task_work / work),
       [&](std::size_t begin, std::size_t end) {
+        if (stop_.reason()) return;
         std::vector<key_range> ranges;
         for (std::size_t task = begin; task < end; ++task) {
           const std::size_t t = task / n_kv, kv_head = task % n_kv;

@@ -91,7 +91,8 @@ class model {
   // Runs all batches through all layers and stores their keys and values.
   // Returns logits [sum of n_logits][vocab_size], in the order of the runs, in
   // `scratch`, valid until the next call; rows of ids that do not exist are
-  // -inf. Polls `stop` between layers: on an error no sequence has advanced.
+  // -inf. Polls `stop` every few milliseconds of work; on an error no sequence
+  // has advanced.
   // Token ids must be below vocab_size (checked: invalid_argument).
   [[nodiscard]] result<std::span<const float>> forward(
       std::span<const batch_run> runs, team& threads, forward_scratch& scratch,

@@ -176,12 +176,13 @@ TINYPHI_FUNC result<std::span<const float>> model::forward(
     TINYPHI_CHECK_OK(run.kv->reserve(end));
   }
 
-  forward_context f(*w_, threads, b);
+  forward_context f(*w_, threads, b, stop);
   TINYPHI_CHECK_OK(f.prepare(logit_rows.size()));
   TINYPHI_CHECK_OK(c.arch == architecture::phi3_small
-                       ? forward_phi3_small(f, stop, scratch.trace)
-                       : forward_phi3(f, stop, scratch.trace));
+                       ? forward_phi3_small(f, scratch.trace)
+                       : forward_phi3(f, scratch.trace));
   TINYPHI_CHECK_OK(f.logits(logit_rows));
+  TINYPHI_CHECK_OK(stop.check());  // the last tasks may have been left out
   for (const batch_run& run : runs) {
     run.kv->advance(run.kv->length() + run.tokens.size());
   }

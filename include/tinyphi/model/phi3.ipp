@@ -9,7 +9,6 @@
 TINYPHI_NAMESPACE_BEGIN
 
 TINYPHI_FUNC result<void> forward_phi3(forward_context& f,
-                                       const stop_condition& stop,
                                        const layer_trace& trace) {
   forward_buffers& b = f.buffers();
 
@@ -27,7 +26,6 @@ TINYPHI_FUNC result<void> forward_phi3(forward_context& f,
   f.embed();
   if (trace) trace(0, b.x.values());
   for (std::size_t i = 0; i < f.config().n_layers; ++i) {
-    TINYPHI_CHECK_OK(stop.check());
     const layer_weights& layer = f.weights().layers[i];
 
     f.norm(layer.attention_norm, b.x, b.h);

@@ -40,7 +40,6 @@ inline void block_sparse_keys(const block_sparse_config& s, std::size_t n_heads,
 }  // namespace detail
 
 TINYPHI_FUNC result<void> forward_phi3_small(forward_context& f,
-                                             const stop_condition& stop,
                                              const layer_trace& trace) {
   forward_buffers& b = f.buffers();
   const auto dense = [](std::size_t, std::size_t position,
@@ -55,7 +54,6 @@ TINYPHI_FUNC result<void> forward_phi3_small(forward_context& f,
   f.embed();
   if (trace) trace(0, b.x.values());
   for (std::size_t i = 0; i < f.config().n_layers; ++i) {
-    TINYPHI_CHECK_OK(stop.check());
     const layer_weights& layer = f.weights().layers[i];
     const bool is_dense = (i + 1) % f.config().sparse.dense_every == 0;
 
