@@ -97,8 +97,9 @@ class chunker {
 
   void heading(std::size_t level, std::string_view text) {
     flush();
-    std::string& place = level == 1 ? title_ : path_[level - 2];
-    place = heading_text(text);
+    std::string name = heading_text(text);
+    if (name.empty()) return;
+    (level == 1 ? title_ : path_[level - 2]) = std::move(name);
     for (std::size_t i = level - 1; i < path_.size(); ++i) path_[i].clear();
   }
 

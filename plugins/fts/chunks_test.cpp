@@ -69,5 +69,6 @@ TEST_CASE("headings are bounded, empty texts give no passage") {
   CHECK(chunks[0].title.size() == 200);
   CHECK(split_chunks("", "t", 100).empty());
   CHECK(split_chunks("# Title\n\n## Nothing\n \n", "t", 100).empty());
-  CHECK(split_chunks("##\n#\nx", "t", 100).size() == 1);
+  CHECK(split_chunks("##\n#\nx", "t", 100) ==
+        std::vector<chunk>{{"t", "t", "x", 3}});
 }

@@ -141,7 +141,7 @@ class prompt_template {
 }  // namespace prompts
 TINYPHI_NAMESPACE_END
 
-#include "plugins/prompt/template_compiler.h"
-#include "plugins/prompt/template_render.h"
+#include "plugins/prompt/template_compiler.ipp"
+#include "plugins/prompt/template_render.ipp"
 
 #endif  // TINYPHI_PLUGINS_PROMPT_TEMPLATE_H_

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Template text to nodes: one pass of recursive descent, bounded in depth.
-#ifndef TINYPHI_PLUGINS_PROMPT_TEMPLATE_COMPILER_H_
-#define TINYPHI_PLUGINS_PROMPT_TEMPLATE_COMPILER_H_
+#ifndef TINYPHI_PLUGINS_PROMPT_TEMPLATE_COMPILER_IPP_
+#define TINYPHI_PLUGINS_PROMPT_TEMPLATE_COMPILER_IPP_
 
 #include <algorithm>
 #include <array>
@@ -15,17 +15,17 @@
 #include <vector>
 
 #include "plugins/prompt/template.h"
+#include "plugins/prompt/template_scanner.h"
 #include "tinyphi/pipeline/diagnostic.h"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace prompts {
 
 // Used once, by prompt_template::compile. A fault travels up as false.
-class template_compiler {
+class template_compiler : detail::template_scanner {
  public:
-  explicit template_compiler(std::string_view text) : text_(text) {
-    if (text_.ends_with('\n')) text_.remove_suffix(1);
-  }
+  explicit template_compiler(std::string_view text)
+      : template_scanner(text.substr(0, text.size() - text.ends_with('\n'))) {}
 
   [[nodiscard]] std::variant<prompt_template, template_fault> run() && {
     if (text_.size() > prompt_template::max_bytes) {
@@ -54,12 +54,6 @@ class template_compiler {
   using node = detail::node;
   using operand = detail::operand;
   using condition = detail::condition;
-
-  bool fail(std::size_t offset, std::string message) {
-    fault_ = {offset, std::move(message)};
-    return false;
-  }
-  bool fail(std::string message) { return fail(at_, std::move(message)); }
 
   // Nodes up to an {% end... %}, {% elif %} or {% else %}, whose first word
   // becomes `end`, or up to the end of the text (`end` is empty).
@@ -339,64 +333,6 @@ class template_compiler {
     return accept(")") || fail("')' is missing");
   }
 
-  // The escapes are \\, \n, \t and the quotes.
-  bool quoted(std::string& out) {
-    const std::size_t begin = at_;
-    const char quote = begin < text_.size() ? text_[begin] : '\0';
-    if (quote != '\'' && quote != '"') return fail("a quoted text is missing");
-    for (++at_; at_ < text_.size(); ++at_) {
-      char c = text_[at_];
-      if (c == quote) return ++at_, true;
-      if (c == '\\' && at_ + 1 < text_.size()) {
-        c = text_[++at_];
-        c = c == 'n' ? '\n' : c == 't' ? '\t' : c;
-      }
-      out += c;
-    }
-    return fail(begin, "the quoted text has no end");
-  }
-
-  bool close(std::string_view mark) {
-    skip_space();
-    eat_space_ = text_.substr(at_).starts_with('-');
-    if (eat_space_) ++at_;
-    if (!text_.substr(at_).starts_with(mark)) {
-      return fail("'" + std::string(mark) + "' is missing");
-    }
-    at_ += mark.size();
-    return true;
-  }
-
-  void skip_space() {
-    at_ = std::min(text_.find_first_not_of(" \t\r\n", at_), text_.size());
-  }
-  bool accept(std::string_view mark) {
-    skip_space();
-    if (!text_.substr(at_).starts_with(mark)) return false;
-    at_ += mark.size();
-    return true;
-  }
-  bool accept_word(std::string_view word) {
-    const std::size_t before = at_;
-    if (name() == word) return true;
-    at_ = before;
-    return false;
-  }
-  // A name, or nothing.
-  std::string_view name() {
-    skip_space();
-    const std::size_t begin = at_;
-    const auto is_letter = [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-    };
-    while (at_ < text_.size() &&
-           (is_letter(text_[at_]) ||
-            (at_ > begin && text_[at_] >= '0' && text_[at_] <= '9'))) {
-      ++at_;
-    }
-    return text_.substr(begin, at_ - begin);
-  }
-
   [[nodiscard]] bool loops_contain(std::string_view item) const {
     return std::find(loops_.begin(), loops_.end(), item) != loops_.end();
   }
@@ -405,13 +341,9 @@ class template_compiler {
         .first->second;
   }
 
-  std::string_view text_;
-  std::size_t at_ = 0;
   std::size_t tag_at_ = 0;
-  bool eat_space_ = false;
   std::vector<std::string> loops_;  // item names, outermost first
   prompt_template out_;
-  template_fault fault_;
 };
 
 inline std::variant<prompt_template, template_fault> prompt_template::compile(
@@ -422,4 +354,4 @@ inline std::variant<prompt_template, template_fault> prompt_template::compile(
 }  // namespace prompts
 TINYPHI_NAMESPACE_END
 
-#endif  // TINYPHI_PLUGINS_PROMPT_TEMPLATE_COMPILER_H_
+#endif  // TINYPHI_PLUGINS_PROMPT_TEMPLATE_COMPILER_IPP_

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Runs the nodes of a template; bounded in steps and output.
-#ifndef TINYPHI_PLUGINS_PROMPT_TEMPLATE_RENDER_H_
-#define TINYPHI_PLUGINS_PROMPT_TEMPLATE_RENDER_H_
+#ifndef TINYPHI_PLUGINS_PROMPT_TEMPLATE_RENDER_IPP_
+#define TINYPHI_PLUGINS_PROMPT_TEMPLATE_RENDER_IPP_
 
 #include <utf8proc.h>
 
@@ -308,4 +308,4 @@ inline result<std::vector<prompt_segment>> prompt_template::render(
 }  // namespace prompts
 TINYPHI_NAMESPACE_END
 
-#endif  // TINYPHI_PLUGINS_PROMPT_TEMPLATE_RENDER_H_
+#endif  // TINYPHI_PLUGINS_PROMPT_TEMPLATE_RENDER_IPP_
