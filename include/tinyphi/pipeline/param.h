@@ -112,8 +112,8 @@ template <param_type T>
 }
 
 // A number without trailing zeros, readable as TOML.
-[[nodiscard]] std::string number_text(double x);
-[[nodiscard]] inline std::string number_text(std::int64_t x) {
+[[nodiscard]] std::string toml_number(double x);
+[[nodiscard]] inline std::string toml_number(std::int64_t x) {
   return std::to_string(x);
 }
 [[nodiscard]] std::string quoted(std::string_view text);
@@ -211,9 +211,9 @@ void param_reader::read(Config& config, const param_row<Config, T>& row) {
     if (row.is_ranged && !(out >= row.low && out <= row.high)) {
       report(fault::out_of_range, node.at,
              "with." + std::string(row.name) + " is " +
-                 detail::number_text(out) + ", allowed are " +
-                 detail::number_text(row.low) + " to " +
-                 detail::number_text(row.high));
+                 detail::toml_number(out) + ", allowed are " +
+                 detail::toml_number(row.low) + " to " +
+                 detail::toml_number(row.high));
     }
   }
 }
@@ -229,7 +229,7 @@ template <class Config, class T>
   if constexpr (is_number<T>) {
     if (row.is_ranged) {
       info.allowed =
-          detail::number_text(row.low) + " to " + detail::number_text(row.high);
+          detail::toml_number(row.low) + " to " + detail::toml_number(row.high);
     }
   }
   if (row.is_required) return info;
@@ -238,7 +238,7 @@ template <class Config, class T>
   if constexpr (std::same_as<T, bool>) {
     info.default_value = value ? "true" : "false";
   } else if constexpr (is_number<T>) {
-    info.default_value = detail::number_text(value);
+    info.default_value = detail::toml_number(value);
   } else if constexpr (std::same_as<T, std::string>) {
     info.default_value = detail::quoted(value);
   } else if constexpr (std::same_as<T, std::filesystem::path>) {

@@ -11,7 +11,7 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-TINYPHI_FUNC std::string number_text(double x) {
+TINYPHI_FUNC std::string toml_number(double x) {
   char buffer[32];
   const auto end = std::to_chars(buffer, buffer + sizeof buffer, x).ptr;
   std::string text(buffer, end);

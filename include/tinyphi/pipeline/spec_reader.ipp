@@ -307,8 +307,8 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
     }
     if (std::isnan(x) || breaks(x, limit)) {
       report(fault::out_of_range, at,
-             where + " is " + detail::number_text(x) + ", its " +
-                 std::string(key) + " is " + detail::number_text(limit));
+             where + " is " + detail::toml_number(x) + ", its " +
+                 std::string(key) + " is " + detail::toml_number(limit));
     }
   };
   bound("min", std::less<>());

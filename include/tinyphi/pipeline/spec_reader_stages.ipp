@@ -347,7 +347,7 @@ TINYPHI_FUNC void spec_reader::fill_in_text(config_node& node,
       } else if constexpr (std::same_as<T, bool>) {
         out += x ? "true" : "false";
       } else if constexpr (is_number<T>) {
-        out += detail::number_text(x);
+        out += detail::toml_number(x);
       }
       if constexpr (std::same_as<T, bool> || is_number<T>) {
         if (i == 0 && end + 1 == text.size()) node.data = x;
