@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks what the file tree promises and a compiler does not see.
+
+Usage: check_layers.py [ROOT]
+
+Include edges go down the layers only, each third-party library stays where it
+belongs, every header has a test of its name and stands in include/meson.build,
+and files have their SPDX line, their include guard and a readable length.
+Prints "file:line: what is wrong" and exits with 1 if there is anything.
+"""
+
+import pathlib
+import re
+import sys
+
+# What a layer may include besides itself.
+LAYERS = {
+    "base": set(),
+    "tensor": {"base"},
+    "kernels": {"base", "tensor"},
+    "files": {"base", "tensor"},
+    "text": {"base"},
+    "model": {"base", "tensor", "kernels", "files", "text"},
+    "generate": {"base", "tensor", "text", "model"},
+    "pipeline": {"base", "text", "generate"},
+    "plugins": {"base", "text", "generate", "pipeline"},
+}
+
+# Third-party headers and the only files that may include them.
+LIBRARIES = {
+    r"hwy/": r"include/tinyphi/kernels/",
+    r"(tbb|oneapi)/": r"include/tinyphi/base/parallel\.",
+    r"toml\+\+/": r"include/tinyphi/pipeline/spec\.ipp",
+    r"boost/": r"include/tinyphi/(base/json\.|pipeline/)|plugins/",
+    r"utf8proc\.h": r"include/tinyphi/text/|plugins/",
+    r"(sqlite3|re2)": r"plugins/",
+}
+
+# Headers without a test of their own, and what tests them.
+UNTESTED = {
+    "include/tinyphi/config.h": "tests/header_only",
+    "include/tinyphi/version.h": "the command line's --version",
+    "include/tinyphi/tinyphi.h": "tests/header_only",
+    "include/tinyphi/pipeline.h": "tests/header_only",
+    "include/tinyphi/base/cgroup.h": "memory, parallel",
+    "include/tinyphi/files/tensor_table.h": "gguf, safetensors",
+    "include/tinyphi/generate/request.h": "scheduler, engine",
+    "include/tinyphi/kernels/reference.h": "all tests of kernels",
+    "include/tinyphi/model/layers.h": "model",
+    "include/tinyphi/model/load_options.h": "model",
+    "include/tinyphi/model/weights.h": "model",
+    "include/tinyphi/pipeline/config_node.h": "registry, spec",
+    "include/tinyphi/pipeline/describe.h": "compile, tests/cli",
+    "include/tinyphi/pipeline/host.h": "registry, compile",
+    "include/tinyphi/pipeline/param.h": "registry",
+    "include/tinyphi/pipeline/pipeline.h": "executor",
+    "include/tinyphi/pipeline/spec_reader.h": "spec",
+    "include/tinyphi/pipeline/stage.h": "registry, executor",
+    "include/tinyphi/pipeline/value.h": "registry, executor",
+    "include/tinyphi/text/tokenizer_tables.h": "tokenizer",
+    "include/tinyphi/text/unicode.h": "tokenizer",
+    "include/tinyphi/text/vocabulary.h": "tokenizer",
+    "plugins/generate/generate.h": "tests/docs_qa",
+    "plugins/ingest/ingest.h": "tests/docs_qa",
+    "plugins/plugins.h": "tests/docs_qa",
+}
+
+# Most are far below; what comes near should be split.
+MAX_LINES = {".h": 430, ".ipp": 550, "-inl.h": 200}
+NON_ASCII = set("§▁")  # chapters of the design notes; SentencePiece's space
+INCLUDE = re.compile(r'\s*#\s*include\s*["<]([^">]+)[">]')
+
+
+def kind(path):
+    return "-inl.h" if path.name.endswith("-inl.h") else path.suffix
+
+
+def layer_of(relative):
+    parts = pathlib.PurePath(relative).parts
+    if parts[0] == "plugins":
+        return "plugins"
+    if parts[:2] == ("include", "tinyphi") and len(parts) > 3:
+        return parts[2]
+    return None
+
+
+def included_layer(name):
+    parts = pathlib.PurePath(name).parts
+    if parts[0] == "plugins":
+        return "plugins"
+    if parts[0] == "tinyphi" and len(parts) > 2:
+        return parts[1]
+    return None
+
+
+def check_includes(relative, lines):
+    layer = layer_of(relative)
+    for number, line in enumerate(lines, 1):
+        found = INCLUDE.match(line)
+        if not found:
+            continue
+        name = found[1]
+        for library, home in LIBRARIES.items():
+            if re.match(library, name) and not re.match(home, relative):
+                yield number, f"<{name}> may be included only in {home}"
+        other = included_layer(name)
+        if layer is None or other is None or other == layer:
+            continue
+        if other not in LAYERS[layer]:
+            allowed = ", ".join(sorted(LAYERS[layer])) or "no other layer"
+            yield number, f"{layer} includes {name}; it may include {allowed}"
+
+
+def check_form(path, relative, lines):
+    if not lines or "SPDX-License-Identifier: MIT" not in lines[0]:
+        yield 1, "the first line is not the SPDX line"
+    for number, line in enumerate(lines, 1):
+        if odd := {c for c in line if ord(c) > 126} - NON_ASCII:
+            yield number, f"not ASCII: {' '.join(sorted(odd))}"
+    limit = MAX_LINES.get(kind(path), 1000)
+    if len(lines) > limit:
+        yield limit, f"{len(lines)} lines, at most {limit} are allowed"
+    if path.suffix == ".h" and kind(path) != "-inl.h":
+        stem = relative.removeprefix("include/")
+        guard = re.sub(r"[^A-Za-z0-9]", "_", stem).upper() + "_"
+        if guard.startswith("PLUGINS_"):
+            guard = "TINYPHI_" + guard
+        if f"#ifndef {guard}" not in lines:
+            yield 1, f"the include guard is not {guard}"
+
+
+def check_listed(root, relative, path, listed):
+    """Headers are installed, tested alone and tested by name."""
+    if relative.startswith("include/"):
+        if f"'{relative.removeprefix('include/')}'" not in listed:
+            yield 1, "not listed in include/meson.build"
+    if path.suffix != ".h" or kind(path) == "-inl.h" or relative in UNTESTED:
+        return
+    if relative.startswith("plugins/"):
+        if not any(path.parent.glob("*_test.cpp")):
+            yield 1, "no test in this folder"
+        return
+    test = root / "tests" / relative.removeprefix("include/tinyphi/")
+    test = test.with_name(path.stem + "_test.cpp")
+    if not test.exists():
+        yield 1, f"has no test {test.relative_to(root)}"
+
+
+def main():
+    here = pathlib.Path(__file__).resolve().parent.parent
+    root = pathlib.Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else here
+    listed = (root / "include/meson.build").read_text(encoding="utf-8")
+    faults = 0
+    for folder in ("include", "plugins"):
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix not in (".h", ".ipp", ".cpp"):
+                continue
+            relative = path.relative_to(root).as_posix()
+            lines = path.read_text(encoding="utf-8").splitlines()
+            found = [*check_includes(relative, lines),
+                     *check_form(path, relative, lines)]
+            if not path.name.endswith("_test.cpp"):
+                found += check_listed(root, relative, path, listed)
+            for number, what in found:
+                print(f"{relative}:{number}: {what}")
+            faults += len(found)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
