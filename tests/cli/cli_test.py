@@ -430,6 +430,138 @@ def test_doctor_names_cpu_and_limits():
     assert out["cpu"] and out["simd"] and "GB/s" in out["memory read"], out
 
 
+# ---- Pipelines
+
+DOCS_QA = ROOT / "pipelines/docs-qa/docs-qa.toml"
+
+
+def run_docs_qa(folder, question, *args, **environment):
+    return tinyphi("run", DOCS_QA, "--input", f"question={question}", *args,
+                   env={**os.environ, "INDEX": f"{folder}/index.db",
+                        **environment})
+
+
+def test_docs_qa_answers_with_file_and_heading():
+    with temporary() as folder:
+        for _ in range(2):  # with a new index, and with the one that is there
+            out = expect(run_docs_qa(folder, "How do I stop the pump?"), DONE)
+            assert "red button" in out and "overview.md" in out, out
+            assert "Stopping by hand" in out, out
+
+
+def test_docs_qa_as_json():
+    with temporary() as folder:
+        out = json.loads(expect(run_docs_qa(
+            folder, "How do I stop the pump?", "--json"), DONE))
+    (citation,) = out["outputs"]["citations"]
+    assert citation["source"] == "overview.md" and citation["number"] == 1
+    assert out["outputs"]["grounded"] is True, out
+    assert {s["outcome"] for s in out["stages"]} == {"done"}, out
+
+
+def test_docs_qa_does_not_invent():
+    with temporary() as folder:
+        out = expect(run_docs_qa(folder, "Who was Napoleon?"), DONE)
+    assert out.startswith("I don't know"), out
+
+
+def test_docs_qa_with_documents_that_are_none():
+    with temporary() as folder:
+        docs = pathlib.Path(folder) / "docs"
+        docs.mkdir()
+        (docs / "good.md").write_text("# Fan\n\nThe colour of the fan is green.\n")
+        (docs / "binary.md").write_bytes(bytes(range(256)) * 16)
+        (docs / "link.md").symlink_to("/etc/passwd")
+        out = expect(run_docs_qa(folder, "What is the colour of the fan?",
+                                 DOCS=str(docs)), DONE)
+    for part in ("green", "good.md", "binary.md: left out", "link.md: a link"):
+        assert part in out, out
+
+
+def test_an_index_that_cannot_be_written():
+    with temporary() as folder:
+        done = run_docs_qa(folder, "x", INDEX="/proc/no/index.db")
+    assert done.returncode not in (DONE, 70), done
+    assert b"/proc/no/index.db" in done.stderr, done
+
+
+def test_streaming_gives_pieces_and_then_the_whole():
+    out = expect(tinyphi("run", ROOT / "pipelines/smallest.toml", "--input",
+                         "question=Hello!", "--stream", "--json"), DONE)
+    *pieces, last = map(json.loads, out.splitlines())
+    joined = "".join(p["piece"] for p in pieces)
+    assert joined == last["outputs"]["answer"] != "", out
+
+
+def test_run_names_inputs_that_are_missing_unknown_or_twice():
+    file = ROOT / "pipelines/smallest.toml"
+    for inputs, part in [([], "question"), (["x=1"], "x"),
+                         (["question"], "NAME=TEXT"),
+                         (["question=a", "question=b"], "twice")]:
+        args = [a for i in inputs for a in ("--input", i)]
+        expect(tinyphi("run", file, *args), USAGE, part)
+
+
+def test_pipeline_files_that_are_not_there():
+    for command in ("run", "check", "graph", "plan"):
+        expect(tinyphi(command, "/no/such.toml"), NO_INPUT, "/no/such.toml")
+
+
+def test_check_of_good_files():
+    for file in (DOCS_QA, ROOT / "pipelines/smallest.toml"):
+        assert expect(tinyphi("check", file), DONE) == f"{file}: ok\n"
+
+
+def test_faults_have_file_line_column_and_a_suggestion():
+    good = (ROOT / "pipelines/smallest.toml").read_text()
+    with temporary() as folder:
+        file = pathlib.Path(folder) / "bad.toml"
+        for old, new, part in [
+                ("with.user", "with.usr", "'user'"),
+                ('use = "generate"', 'use = "genrate"', "'generate'"),
+                ("generate.text", "generat.text", "'generate.text'"),
+                ('"text"', '"txt"', "'text'")]:
+            assert old in good, old
+            bad = good.replace(old, new)
+            file.write_text(bad)
+            line = next(i for i, text in enumerate(bad.splitlines(), 1)
+                        if new in text)
+            for command in ("check", "run", "graph", "plan"):
+                done = tinyphi(command, file)
+                err = done.stderr.decode()
+                assert done.returncode == CONFIG and not done.stdout, done
+                assert f"{file}:{line}:" in err and part in err, err
+            faults = json.loads(tinyphi("check", "--json", file).stdout)
+            assert faults[0]["line"] == line, faults
+
+
+def test_graph_in_every_format():
+    for form, part in [("text", "stage find"), ("dot", "digraph"),
+                       ("mermaid", "flowchart")]:
+        out = expect(tinyphi("graph", DOCS_QA, "--format", form), DONE)
+        assert part in out, out
+    fails(USAGE, ["graph", DOCS_QA, "--format", "png"], "png")
+
+
+def test_plan_of_a_pipeline_bounds_its_tokens():
+    stages = json.loads(expect(tinyphi("plan", "--json", DOCS_QA), DONE))
+    by_id = {s["id"]: s for s in stages}
+    prompt = by_id["prompt"]
+    assert 0 < prompt["prompt_tokens"] + prompt["reserve"] <= prompt["context"]
+    assert by_id["generate"]["answer_tokens"] <= prompt["reserve"], stages
+
+
+def test_plugins_are_listed_and_described():
+    names = [line.split("@")[0] for line in
+             expect(tinyphi("list"), DONE).splitlines()]
+    assert {"ingest", "retrieve.fts", "prompt", "generate",
+            "cite.verify"} <= set(names), names
+    for name in names:
+        assert "effects" in expect(tinyphi("inspect", name), DONE)
+        plugin = json.loads(expect(tinyphi("inspect", name, "--json"), DONE))
+        assert plugin["id"] == name and plugin["out"], plugin
+
+
 def main():
     part = sys.argv[3] if len(sys.argv) > 3 else ""
     tests = [(name, f) for name, f in globals().items()

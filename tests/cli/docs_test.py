@@ -5,8 +5,9 @@
 Usage: docs_test.py BUILD_ROOT SOURCE_ROOT
 
 Every ```sh block runs in a copy of the tree whose build/ is BUILD_ROOT; the
-C++ program of the README is compiled as shown, outside the tree, against an
-installation, and talks. The last line is "N passed, M failed".
+README's pipeline passes `tinyphi check`; its C++ program is compiled as shown,
+outside the tree, against an installation, and talks. The last line is
+"N passed, M failed".
 """
 
 import os
@@ -104,12 +105,15 @@ def main():
     tree = copy_tree()
     config = install()
     (WORK / "ask.cpp").write_text(blocks("README.md", "cpp")[0])
+    (WORK / "x.toml").write_text(blocks("README.md", "toml")[0])
 
     cases = []
     for name in ("README.md", "CONTRIBUTING.md"):
         for i, block in enumerate(blocks(name, "sh"), 1):
             cases.append((f"{name}, sh block {i}", lambda b=block: run(
                 ["bash", "-euo", "pipefail", "-c", b], tree)))
+    cases.append(("README.md's pipeline", lambda: run(
+        [BUILD / "tools/tinyphi", "check", "x.toml"], WORK)))
     for package in ("tinyphi", "tinyphi-compiled"):
         cases.append((f"README.md's program with {package}",
                       lambda p=package: check_example(config, p)))

@@ -23,6 +23,7 @@ json::value json_of(const tinyphi::documents& docs) {
                    {"source", d.source},
                    {"title", d.title},
                    {"locator", d.locator},
+                   {"line", d.line},
                    {"text", d.text},
                    {"score", d.score}});
   }
@@ -38,6 +39,7 @@ json::value json_of(const tinyphi::citations& citations) {
                    {"source", c.source},
                    {"title", c.title},
                    {"locator", c.locator},
+                   {"line", c.line},
                    {"quote", c.quote},
                    {"overlap", c.overlap}});
   }
@@ -61,10 +63,19 @@ std::string text_of(bool b) { return b ? "true" : "false"; }
 std::string text_of(std::int64_t n) { return std::to_string(n); }
 std::string text_of(double x) { return json::serialize(json::value(x)); }
 
+// "manual.md:12, Cleaning"
+template <class T>
+std::string place_of(const T& passage) {
+  std::string place = passage.source;
+  if (passage.line > 0) place += ":" + std::to_string(passage.line);
+  if (!passage.locator.empty()) place += ", " + passage.locator;
+  return place;
+}
+
 std::string text_of(const tinyphi::documents& docs) {
   std::string out;
   for (const tinyphi::document& d : docs) {
-    out += d.source + ", " + d.locator + ":\n  " + d.text + "\n";
+    out += place_of(d) + ":\n  " + d.text + "\n";
   }
   return out;
 }
@@ -75,8 +86,8 @@ std::string text_of(const tinyphi::citations& citations) {
     if (c.number == 0) {
       out += "[?] no passage says: " + c.sentence + "\n";
     } else {
-      out += "[" + std::to_string(c.number) + "] " + c.source + ", " +
-             c.locator + ": \"" + c.quote + "\"\n";
+      out += "[" + std::to_string(c.number) + "] " + place_of(c) + ": \"" +
+             c.quote + "\"\n";
     }
   }
   return out;

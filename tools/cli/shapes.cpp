@@ -25,7 +25,7 @@ constexpr shape shapes[] = {
     {"phi-3-small", 100352, 4096, 14336, 32, 32, 8, 128, 8192, 0, 1e6f, true},
     {"phi-4", 100352, 5120, 17920, 40, 40, 10, 128, 16384, 0, 2.5e5f, false},
     {"phi-4-mini", 200064, 3072, 8192, 32, 24, 8, 96, 4096, 0, 1e4f, true},
-    {"demo", 2053, 256, 768, 8, 4, 2, 64, 4096, 0, 1e4f, false},
+    {"demo", 2048, 256, 768, 8, 4, 2, 64, 4096, 0, 1e4f, false},
 };
 
 model_config to_config(const shape& s) {
