@@ -117,6 +117,10 @@ def test_missing_model_is_named():
           "/no/such.gguf")
 
 
+def test_messages_cannot_steer_the_terminal():
+    fails(NO_INPUT, ["inspect", "no\x1b[2Jsuch"], "no.[2Jsuch")
+
+
 def test_a_folder_that_is_no_model():
     with temporary() as folder:
         for command in (["generate", "-p", "x"], ["inspect"], ["plan"]):

@@ -99,7 +99,7 @@ void print_model(const tinyphi::model_file& file, std::string_view name,
     std::size_t width = 0;
     for (const auto& m : metadata) width = std::max(width, m.first.size());
     for (const auto& [key, value] : metadata) {
-      print_line("  " + padded(key, width) + "  " + value);
+      print_line(printable("  " + padded(key, width) + "  " + value));
     }
   }
   print_line("tensors   " + std::to_string(file.tensors().size()) + ", " +
@@ -107,7 +107,7 @@ void print_model(const tinyphi::model_file& file, std::string_view name,
   std::size_t width = 0;
   for (const auto& t : file.tensors()) width = std::max(width, t.name.size());
   for (const auto& t : file.tensors()) {
-    print_line("  " + padded(t.name, width) + "  " +
+    print_line("  " + padded(printable(t.name), width) + "  " +
                padded(to_string(t.type), 5) + " " +
                padded(tinyphi::to_string(t.shape), 14) + " " +
                human_bytes(t.bytes.size()));

@@ -49,8 +49,7 @@ int fail_usage(std::string message) {
 }
 
 void note(std::string_view message) {
-  std::string line = "tinyphi: ";
-  line.append(message).push_back('\n');
+  const std::string line = "tinyphi: " + printable(message) + "\n";
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
@@ -145,6 +144,15 @@ void progress_bar::show(double share) {
   const std::string bar =
       std::string(full, '#') + std::string(width - full, '.');
   std::fprintf(stderr, "\r%s [%s] %3d %%", what_.c_str(), bar.c_str(), percent);
+}
+
+std::string printable(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    const bool control = (c >= 0 && c < 0x20) || c == 0x7F;
+    if (control && c != '\n') c = '.';
+  }
+  return out;
 }
 
 std::string padded(std::string_view text, std::size_t width) {

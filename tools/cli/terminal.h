@@ -69,6 +69,9 @@ class progress_bar {
   int shown_percent_ = -1;
 };
 
+// `text` with control characters, which a terminal would obey, as dots; line
+// ends stay.
+[[nodiscard]] std::string printable(std::string_view text);
 // At least `width` characters, with blanks behind.
 [[nodiscard]] std::string padded(std::string_view text, std::size_t width);
 // "7.7 MiB", "512 bytes".
