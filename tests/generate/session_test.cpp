@@ -19,9 +19,10 @@ golden_file golden(const std::string& name) {
 }  // namespace
 
 TEST_CASE("a session gives Hugging Face's logits, cut anywhere") {
+  const bool exact = GENERATE(true, false);  // all one to float weights
   for (const std::string& name : tinyphi_test::tiny_models) {
-    INFO(name);
-    const model m = tiny_model(name);
+    INFO(name << (exact ? ", exact" : ""));
+    const model m = tiny_model(name, exact);
     const golden_file g = golden(name);
     const std::vector<token_id> ids = g.ids("ids.1");
     const std::vector<float> expected = g.floats("logits.1");

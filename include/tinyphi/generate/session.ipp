@@ -14,9 +14,9 @@ struct session::state {
       : m(std::move(model_to_run)),
         length_limit(longest),
         threads(n_threads),
-        pool(m.config(), m.kv_type(),
+        pool(m.config(), dtype::f32,
              (longest + page_tokens) *
-                 kv_bytes_per_token(m.config(), m.kv_type())),
+                 kv_bytes_per_token(m.config(), dtype::f32)),
         kv(pool, m.config()) {}
 
   model m;
