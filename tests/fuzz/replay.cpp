@@ -32,8 +32,8 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
     std::ifstream file(path, std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-    LLVMFuzzerTestOneInput(
-        reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+    LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                           bytes.size());
   }
   std::printf("%zu passed, 0 failed\n", inputs.size());
 }
