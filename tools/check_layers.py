@@ -49,7 +49,6 @@ UNTESTED = {
     "include/tinyphi/kernels/reference.h": "all tests of kernels",
     "include/tinyphi/model/layers.h": "model",
     "include/tinyphi/model/load_options.h": "model",
-    "include/tinyphi/model/weights.h": "model",
     "include/tinyphi/pipeline/config_node.h": "registry, spec",
     "include/tinyphi/pipeline/describe.h": "compile, tests/cli",
     "include/tinyphi/pipeline/host.h": "registry, compile",

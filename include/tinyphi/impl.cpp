@@ -25,6 +25,7 @@
 #include "tinyphi/model/model_config_hf.ipp"
 #include "tinyphi/model/phi3.ipp"
 #include "tinyphi/model/phi3_small.ipp"
+#include "tinyphi/model/random_weights.ipp"
 #include "tinyphi/model/vocabulary.ipp"
 #include "tinyphi/model/weights.ipp"
 #include "tinyphi/tensor/packed.ipp"

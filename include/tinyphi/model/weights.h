@@ -84,6 +84,7 @@ struct model_weights {
 TINYPHI_NAMESPACE_END
 
 #if TINYPHI_HEADER_ONLY
+#include "tinyphi/model/random_weights.ipp"
 #include "tinyphi/model/weights.ipp"
 #endif
 
