@@ -67,7 +67,7 @@ UNTESTED = {
 
 # Most are far below; what comes near should be split.
 MAX_LINES = {".h": 430, ".ipp": 550, "-inl.h": 200}
-NON_ASCII = set("§▁")  # chapters of the design notes; SentencePiece's space
+NON_ASCII = set("▁")  # SentencePiece's space
 INCLUDE = re.compile(r'\s*#\s*include\s*["<]([^">]+)[">]')
 
 

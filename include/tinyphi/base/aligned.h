@@ -29,7 +29,7 @@ inline constexpr std::size_t huge_page = std::size_t{2} << 20;
 
 // Owns n zeroed elements of a trivial type at a 64-byte boundary. From 1 MiB
 // on it starts at a 2 MiB boundary and asks for huge pages: +8 to +13 % decode
-// speed (design/kernels.md §4.2). Move-only; elements stay where they are.
+// speed (measured on Emerald Rapids). Move-only; elements stay where they are.
 template <class T>
 class aligned_array {
   static_assert(std::is_trivially_copyable_v<T>);

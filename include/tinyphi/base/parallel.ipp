@@ -70,8 +70,8 @@ TINYPHI_FUNC void team::run(
     for (std::size_t r = 0; r < n_ranges; ++r) run_range(r);
     return;
   }
-  // Measured best of TBB's partitioners for short jobs: kernels.md §5. A range
-  // per task keeps the tail stealable when a thread is preempted.
+  // Measured best of TBB's partitioners for short jobs. A range per task
+  // keeps the tail stealable when a thread is preempted.
   arena_->tbb.execute([&] {
     oneapi::tbb::parallel_for(
         oneapi::tbb::blocked_range<std::size_t>(0, n_ranges, 1),

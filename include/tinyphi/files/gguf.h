@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reads GGUF version 2 and 3: typed metadata and tensors, all checked against
-// the file's size when it is opened (engine.md §3A). The format is described in
-// ggml's docs/gguf.md. Knows nothing of models.
+// the file's size when it is opened. The format is described in ggml's
+// docs/gguf.md. Knows nothing of models.
 #ifndef TINYPHI_FILES_GGUF_H_
 #define TINYPHI_FILES_GGUF_H_
 

@@ -267,7 +267,7 @@ TINYPHI_FUNC void scheduler::plan() {
   bool prefilling = false;
   for (const auto& s : running_) {
     // As Hugging Face does: once the text is longer than the original context,
-    // all of it is computed with the long factors (engine.md 5.3).
+    // all of it is computed with the long factors.
     if (!s->long_factors && model_.needs_long_factors(s->tokens.size())) {
       s->kv->clear();
       s->long_factors = true;

@@ -88,7 +88,7 @@ HWY_INLINE hn::Vec<D> load_f32(D d, const hwy::bfloat16_t* from) {
 }
 
 // Four int8 in every lane; from memory, because copies between registers
-// compete with VNNI for a port (design/kernels.md §7.6).
+// compete with VNNI for a port on Intel.
 HWY_INLINE i8_vec broadcast4(const std::int8_t* from) {
   std::int32_t four;
   std::memcpy(&four, from, 4);
@@ -98,7 +98,7 @@ HWY_INLINE i8_vec broadcast4(const std::int8_t* from) {
 // ---- acc[i] plus the sum of four products, exact for x in -127..127
 
 #if TINYPHI_VNNI
-// Not the intrinsic: GCC 12 spills its accumulators (§7.1).
+// Not the intrinsic: GCC 12 spills its accumulators.
 HWY_INLINE i32_vec dot_u8(i32_vec acc, u8_vec w, i8_vec x) {
   asm("vpdpbusd %2, %1, %0" : "+v"(acc.raw) : "v"(w.raw), "v"(x.raw));
   return acc;

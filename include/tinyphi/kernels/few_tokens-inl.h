@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // matmul_q8 for up to eight tokens (four without AVX-512): weights are decoded
 // in registers, from several strips at once, because a core reads faster from
-// four streams than from one (design/kernels.md §4.2).
+// four streams than from one.
 #if defined(TINYPHI_KERNELS_FEW_TOKENS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TINYPHI_KERNELS_FEW_TOKENS_INL_H_
 #undef TINYPHI_KERNELS_FEW_TOKENS_INL_H_
@@ -23,7 +23,7 @@ HWY_INLINE void few_tokens(const std::byte* HWY_RESTRICT strip,
                            float* HWY_RESTRICT sums) {
   using layout = strip_layout<Type>;
   constexpr std::size_t vectors = R * parts;
-  constexpr std::size_t ahead = 4 * 576;  // bytes; best there, §4.2
+  constexpr std::size_t ahead = 4 * 576;  // bytes: four blocks of Q4_0
   f32_vec sum[vectors][M];
   TINYPHI_UNROLL for (std::size_t v = 0; v < vectors; ++v) {
     TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {

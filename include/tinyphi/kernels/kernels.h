@@ -21,8 +21,8 @@ TINYPHI_NAMESPACE_BEGIN
 
 // ---- Activations of the integer path
 
-// Tokens per tile. 2 x 12 accumulators of 16 lanes fill AVX-512's registers
-// (kernels.md §4.3); narrower targets walk a tile in parts.
+// Tokens per tile. 2 x 12 accumulators of 16 lanes fill AVX-512's registers;
+// narrower targets walk a tile in parts.
 inline constexpr std::size_t tile_tokens = 12;
 inline constexpr std::size_t group_size = 32;  // columns per scale
 
@@ -71,9 +71,9 @@ void layer_norm(const float* x, const float* weight, const float* bias,
 void rope(float* x, const float* cos, const float* sin, std::size_t half);
 // out[i] = up[i] * gate[i] / (1 + exp(-gate[i]))
 void swiglu(const float* gate, const float* up, std::size_t n, float* out);
-// Phi-3-small (engine.md §5.9). x holds 2 n values: even ones a, odd ones b;
-// a clipped from above to limit, b to [-limit, limit], infinities pass;
-// out[i] = a / (1 + exp(-1.702 a)) * (b + 1). out must not overlap x.
+// Phi-3-small (its modeling_phi3_small.py). x holds 2 n values: even ones a,
+// odd ones b; a clipped from above to limit, b to [-limit, limit], infinities
+// pass; out[i] = a / (1 + exp(-1.702 a)) * (b + 1). out must not overlap x.
 void gegelu(const float* x, float limit, std::size_t n, float* out);
 // x += y
 void add(float* x, const float* y, std::size_t n);

@@ -88,7 +88,7 @@ HWY_INLINE void q8_tile(const std::uint8_t* HWY_RESTRICT w,
     }
   }
   // A loop of its own: with it inside, GCC 12 spills every sum in every step
-  // of the loop above (design/kernels.md §7.1).
+  // of the loop above.
   const auto scale0 = hn::Load(df, w_scale);
   const auto scale1 = hn::Load(df, w_scale + lanes);
   for (std::size_t t = 0; t < M; ++t) {

@@ -82,7 +82,7 @@ class model {
   // The chat format, or why there is none.
   [[nodiscard]] const result<tinyphi::chat_format>& chat_format() const;
   // Tokens that end an answer: the file's own set and, for a known chat
-  // format, its end-of-turn markers (engine.md §5.7).
+  // format, its end-of-turn markers.
   [[nodiscard]] const std::vector<token_id>& stop_ids() const;
 
   // True if a sequence of `length` tokens needs longrope's long factors.

@@ -15,8 +15,8 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-// Markers that end an answer in each chat format (engine.md §5.7), besides the
-// ids that the file itself names: many files name only <|endoftext|>.
+// Markers that end an answer in each chat format, besides the ids that the file
+// itself names: many files name only <|endoftext|>.
 inline std::vector<std::string_view> end_of_turn_markers(chat_format format) {
   switch (format) {
     case chat_format::phi3_april:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The dimensions and switches of one model, checked once against limits; all
-// differences inside the family are data here (engine.md §5.1).
+// differences inside the family are data here.
 #ifndef TINYPHI_MODEL_MODEL_CONFIG_H_
 #define TINYPHI_MODEL_MODEL_CONFIG_H_
 
@@ -31,7 +31,7 @@ struct rope_config {
   [[nodiscard]] bool is_longrope() const { return !long_factors.empty(); }
 };
 
-// Phi-3-small's block-sparse attention (engine.md §5.9).
+// Phi-3-small's block-sparse attention (its modeling_phi3_small.py).
 struct block_sparse_config {
   std::uint32_t block = 64;
   std::uint32_t local_blocks = 16;

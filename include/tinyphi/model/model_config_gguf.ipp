@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The configuration in a GGUF file's metadata (engine.md §5.2).
+// The configuration in a GGUF file's metadata.
 #ifndef TINYPHI_MODEL_MODEL_CONFIG_GGUF_IPP_
 #define TINYPHI_MODEL_MODEL_CONFIG_GGUF_IPP_
 
@@ -91,8 +91,7 @@ inline result<rope_config> read_gguf_rope(const gguf_file& file,
   return r;
 }
 
-// Most files name one id that ends an answer; the others are known by their
-// text (engine.md §5.7).
+// Most files name one id that ends an answer; the others are known by text.
 inline result<void> read_gguf_ids(const gguf_file& file, model_config& c) {
   constexpr std::string_view prefix = "tokenizer.ggml.";
   const std::int64_t max_id = std::int64_t{c.vocab_size} - 1;

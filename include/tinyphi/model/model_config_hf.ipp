@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The configuration in a Hugging Face folder: phi3 as published (rope_scaling
 // beside rope_theta) and as transformers 5 writes it (all in rope_parameters),
-// and phi3small (engine.md §5.9).
+// and phi3small.
 #ifndef TINYPHI_MODEL_MODEL_CONFIG_HF_IPP_
 #define TINYPHI_MODEL_MODEL_CONFIG_HF_IPP_
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The forward pass of Phi-3-small: LayerNorm, biases, gegelu, muP scales, and
-// block-sparse attention in every other layer (engine.md §5.9; the published
+// block-sparse attention in every other layer (the published
 // modeling_phi3_small.py and triton_flash_blocksparse_attn.py).
 #ifndef TINYPHI_MODEL_PHI3_SMALL_IPP_
 #define TINYPHI_MODEL_PHI3_SMALL_IPP_

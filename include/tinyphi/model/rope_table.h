@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Rotation angles of positions, for plain rope and both of longrope's factor
-// sets (engine.md §5.3; transformers: modeling_rope_utils.py).
+// sets (transformers: modeling_rope_utils.py).
 #ifndef TINYPHI_MODEL_ROPE_TABLE_H_
 #define TINYPHI_MODEL_ROPE_TABLE_H_
 

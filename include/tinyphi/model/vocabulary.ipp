@@ -29,7 +29,7 @@ enum gguf_token_type : std::int64_t {
 };
 
 // GGUF does not say which tokens eat the white space beside them. In the
-// published tokenizers of the family (engine.md §5.5) it is a matter of the
+// published tokenizers of the family it is a matter of the
 // control tokens that they have: with <|end|> (Phi-3, Phi-4-mini) all but a few
 // eat what follows, with <|im_sep|> (Phi-4) all eat both sides.
 inline void set_strip_rules(std::vector<added_token>& added) {

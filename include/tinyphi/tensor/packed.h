@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Weights as kernels want them: 16 rows interleaved ("strips"), so that a
 // vector's lanes are rows and no sum ever crosses lanes. Loss-free: every
-// layout is a permutation of the stored values (design/kernels.md §3.1).
+// layout is a permutation of the stored values.
 #ifndef TINYPHI_TENSOR_PACKED_H_
 #define TINYPHI_TENSOR_PACKED_H_
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Chat turns to prompt segments, in C++ by family and revision; there is no
-// Jinja engine (CVE-2024-34359). Sources: engine.md §5.6, published templates.
+// Jinja engine (CVE-2024-34359). Source: the published templates.
 #ifndef TINYPHI_TEXT_CHAT_TEMPLATE_H_
 #define TINYPHI_TEXT_CHAT_TEMPLATE_H_
 
