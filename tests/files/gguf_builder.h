@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Builds GGUF files in memory, right or broken on purpose, and puts bytes into
-// files that go away with the test.
+// Builds GGUF files in memory, right or broken on purpose.
 #ifndef TESTS_FILES_GGUF_BUILDER_H_
 #define TESTS_FILES_GGUF_BUILDER_H_
 
-#include <unistd.h>
-
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -137,32 +132,6 @@ class gguf_builder {
   std::string data_;
   std::uint64_t n_values_ = 0;
   std::uint64_t n_tensors_ = 0;
-};
-
-// A folder under the system's temporary one that goes away with the object.
-class temporary_folder {
- public:
-  temporary_folder() {
-    std::string name =
-        (std::filesystem::temp_directory_path() / "tinyphi-XXXXXX").string();
-    if (::mkdtemp(name.data()) != nullptr) path_ = name;
-  }
-  temporary_folder(const temporary_folder&) = delete;
-  temporary_folder& operator=(const temporary_folder&) = delete;
-  ~temporary_folder() {
-    std::error_code ec;
-    std::filesystem::remove_all(path_, ec);
-  }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
-  std::filesystem::path write(std::string_view name,
-                              std::string_view bytes) const {
-    std::ofstream(path_ / name, std::ios::binary) << bytes;
-    return path_ / name;
-  }
-
- private:
-  std::filesystem::path path_;
 };
 
 }  // namespace tinyphi_test

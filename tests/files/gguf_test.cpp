@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "files/gguf_builder.h"
+#include "support/temp_folder.h"
 #include "support/test.h"
 #include "tinyphi/base/bytes.h"
 
@@ -280,7 +281,7 @@ TEST_CASE("GGUF: one part of a split file is refused") {
 }
 
 TEST_CASE("GGUF: files are mapped; folders and missing files are refused") {
-  const temporary_folder folder;
+  const temp_folder folder;
   gguf_builder b;
   b.floats("w", {3, 2}, {0, 1, 2, 3, 4, 5});
   const auto path = folder.write("m.gguf", b.bytes());

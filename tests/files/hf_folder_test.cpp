@@ -2,6 +2,7 @@
 #include "tinyphi/files/hf_folder.h"
 
 #include "files/gguf_builder.h"
+#include "support/temp_folder.h"
 #include "support/test.h"
 
 using namespace tinyphi;
@@ -10,7 +11,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-void write_shard(const temporary_folder& folder, std::string_view file,
+void write_shard(const temp_folder& folder, std::string_view file,
                  std::string name) {
   const std::vector<float> one{1.0f};
   const std::vector<safetensors_output> out{{std::move(name), {1}, one}};
@@ -39,7 +40,7 @@ TEST_CASE("hf_folder: a tokenizer without weights opens") {
   CHECK(f->tensors().empty());
   CHECK(f->file("tokenizer.json").has_value());
   CHECK(!f->file("config.json").has_value());
-  const temporary_folder tiktoken;
+  const temp_folder tiktoken;
   tiktoken.write("b.tiktoken", "");
   tiktoken.write("a.tiktoken", "");
   const auto t = hf_folder::open(tiktoken.path());
@@ -48,7 +49,7 @@ TEST_CASE("hf_folder: a tokenizer without weights opens") {
 }
 
 TEST_CASE("hf_folder: other folders are refused") {
-  const temporary_folder folder;
+  const temp_folder folder;
   folder.write("pytorch_model.bin", "");
   CHECK_THAT(message_of(hf_folder::open(folder.path())),
              Contains("no config.json in this folder, nor a tokenizer"));
@@ -56,7 +57,7 @@ TEST_CASE("hf_folder: other folders are refused") {
 }
 
 TEST_CASE("hf_folder: an index names files of the folder and what they hold") {
-  const temporary_folder folder;
+  const temp_folder folder;
   folder.write("config.json", "{}");
   write_shard(folder, "a.safetensors", "x");
   const auto refusal = [&](std::string_view index) {

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "files/gguf_builder.h"
+#include "support/temp_folder.h"
 #include "support/test.h"
 #include "tinyphi/base/bytes.h"
 
@@ -108,7 +109,7 @@ TEST_CASE("safetensors: type, shape and place of a tensor are checked") {
 }
 
 TEST_CASE("safetensors: what is written is read again") {
-  const temporary_folder folder;
+  const temp_folder folder;
   const std::vector<float> logits{1.5f, -2, 3, 4, 5, 6};
   const std::vector<std::int64_t> ids{7, -8};
   const std::vector<safetensors_output> out{{"logits", {2, 3}, logits},
@@ -126,7 +127,7 @@ TEST_CASE("safetensors: what is written is read again") {
 }
 
 TEST_CASE("safetensors: a write that fails leaves what was there") {
-  const temporary_folder folder;
+  const temp_folder folder;
   const std::vector<float> big(100000);
   const auto path = folder.write("x.safetensors", "old");
   const std::vector<safetensors_output> wrong{{"t", {5}, big}};
@@ -152,7 +153,7 @@ TEST_CASE("safetensors: a write that fails leaves what was there") {
 }
 
 TEST_CASE("safetensors: a device is not replaced by a file") {
-  const temporary_folder folder;
+  const temp_folder folder;
   const auto pipe = folder.path() / "pipe";
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
   const std::vector<float> one(1);

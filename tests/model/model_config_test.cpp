@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "files/gguf_builder.h"
+#include "support/temp_folder.h"
 #include "support/test.h"
 
 using namespace tinyphi;
@@ -21,7 +22,7 @@ result<model_config> read(const std::filesystem::path& path) {
 
 result<model_config> read_json(std::string_view config,
                                std::string_view generation = {}) {
-  const temporary_folder folder;
+  const temp_folder folder;
   folder.write("config.json", config);
   if (!generation.empty()) folder.write("generation_config.json", generation);
   return read(folder.path());
@@ -76,7 +77,7 @@ gguf_builder& with_embedding(gguf_builder& b) {
                   std::vector<float>(std::size_t{64} * 100));
 }
 result<model_config> read_gguf(const gguf_builder& b) {
-  const temporary_folder folder;
+  const temp_folder folder;
   return read(folder.write("m.gguf", b.bytes()));
 }
 

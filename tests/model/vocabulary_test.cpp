@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "files/gguf_builder.h"
+#include "support/temp_folder.h"
 #include "support/test.h"
 #include "support/tokenizers.h"
 
@@ -24,14 +25,14 @@ tokenizer load(const std::filesystem::path& path) {
 }
 
 std::string refusal(const gguf_builder& b) {
-  const temporary_folder folder;
+  const temp_folder folder;
   const auto file = model_file::open(folder.write("m.gguf", b.bytes()));
   REQUIRE_OK(file);
   return message_of(load_tokenizer(*file));
 }
 
 // The published vocabulary, under another name.
-std::filesystem::path renamed_vocabulary(const temporary_folder& folder) {
+std::filesystem::path renamed_vocabulary(const temp_folder& folder) {
   std::string bytes = read_data("tokenizer/phi-3-vocab.gguf");
   const std::size_t key = bytes.find("general.name");
   const std::size_t name = bytes.find("Phi3", key);
@@ -118,7 +119,7 @@ struct sentencepiece {
 }  // namespace
 
 TEST_CASE("load_tokenizer: 46 base cases from GGUF, renamed GGUF and folder") {
-  const temporary_folder temporary;
+  const temp_folder temporary;
   const auto data = data_dir() / "tokenizer";
   const std::string texts = read_data("tokenizer/phi-3-vocab.inp");
   constexpr std::string_view border = "\n__ggml_vocab_test__\n";
@@ -141,7 +142,7 @@ TEST_CASE("load_tokenizer: 46 base cases from GGUF, renamed GGUF and folder") {
 }
 
 TEST_CASE("load_tokenizer: 413 cases from GGUF, renamed GGUF and folder") {
-  const temporary_folder temporary;
+  const temp_folder temporary;
   const auto data = data_dir() / "tokenizer";
   const auto cases = read_jsonl("tokenizer/phi-3/cases.jsonl");
   REQUIRE(cases.size() == 413);
@@ -176,7 +177,7 @@ TEST_CASE("load_tokenizer: flags, named ids and template come from the file") {
 
 TEST_CASE("load_tokenizer: byte-level BPE from GGUF") {
   byte_level v;
-  const temporary_folder folder;
+  const temp_folder folder;
   const tokenizer t = load(folder.write("m.gguf", v.file().bytes()));
   CHECK(t.vocab().kind == bpe_kind::byte_level);
   CHECK(t.vocab().pre == pre_tokenizer::o200k);
@@ -201,7 +202,7 @@ TEST_CASE("load_tokenizer: byte-level BPE from GGUF") {
 }
 
 TEST_CASE("load_tokenizer: sentencepiece from GGUF without Phi's tokens") {
-  const temporary_folder folder;
+  const temp_folder folder;
   auto file = sentencepiece().file();
   file.flag("tokenizer.ggml.add_space_prefix", false);
   const tokenizer t = load(folder.write("m.gguf", file.bytes()));
@@ -264,7 +265,7 @@ TEST_CASE("load_tokenizer: a folder with a tiktoken file") {
   CHECK(t.vocab().pre == pre_tokenizer::cl100k);
   const std::string text = "Hello, world 12!";
   CHECK(t.decode(t.encode(text)) == text);
-  const temporary_folder folder;
+  const temp_folder folder;
   folder.write("cl100k_base.tiktoken", "IQ== x\n");
   const auto file = model_file::open(folder.path());
   REQUIRE_OK(file);

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "files/gguf_builder.h"
+#include "support/temp_folder.h"
 #include "support/test.h"
 #include "tinyphi/model/model.h"
 
@@ -74,7 +75,7 @@ result<model> load(const std::function<void(std::vector<matrix>&)>& change,
       b.floats(m.name, {m.cols, m.rows}, m.values);
     }
   }
-  const temporary_folder folder;
+  const temp_folder folder;
   return model::load(folder.write("m.gguf", b.bytes()), options);
 }
 

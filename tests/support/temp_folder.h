@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "support/test.h"
+
 namespace tinyphi_test {
 
 class temp_folder {
@@ -17,7 +19,8 @@ class temp_folder {
   temp_folder() {
     std::string name =
         (std::filesystem::temp_directory_path() / "tinyphi-XXXXXX").string();
-    if (::mkdtemp(name.data()) != nullptr) path_ = name;
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
   }
   ~temp_folder() {
     std::error_code ignored;
