@@ -43,7 +43,7 @@ double best_seconds(std::size_t threads,
 }
 
 struct yardsticks {
-  double bytes, dots, fmas;  // per second
+  double bytes = 0, dots = 0, fmas = 0;  // per second
 };
 
 yardsticks measure_machine(std::size_t threads,
@@ -51,11 +51,14 @@ yardsticks measure_machine(std::size_t threads,
   std::vector<std::uint64_t> work(threads * 8);  // a cache line each
   yardsticks result;
   const std::size_t share = memory.size() / threads;
-  result.bytes = static_cast<double>(memory.size()) /
-                 best_seconds(threads, [&](std::size_t t) {
-                   work[t * 8] +=
-                       tinyphi::probe_read(memory.data() + t * share, share);
-                 });
+  for (const bool prefetch : {false, true}) {
+    const double time = best_seconds(threads, [&](std::size_t t) {
+      work[t * 8] +=
+          tinyphi::probe_read(memory.data() + t * share, share, prefetch);
+    });
+    result.bytes =
+        std::max(result.bytes, static_cast<double>(memory.size()) / time);
+  }
   constexpr std::size_t rounds = 3'000'000;
   const double dot_time = best_seconds(threads, [&](std::size_t t) {
     std::int32_t sink = 1;

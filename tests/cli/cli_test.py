@@ -419,15 +419,42 @@ def test_plan_grows_with_the_context():
     fails(USAGE, ["plan", "--context", 5000], "5000", "4096")
 
 
+def bench(*args):
+    return json.loads(expect(tinyphi("bench", "-r", 1, "--json", *args), DONE))
+
+
 def test_bench_measures_a_shape():
-    out = json.loads(expect(tinyphi("bench", "--shape", "demo", "-p", 8, "-n",
-                                    2, "-r", 1, "--json"), DONE))
-    assert out["decode"]["median"] > 0 and out["prefill"]["median"] > 0
-    # May be above 1: so small a model is read from the caches.
-    assert out["decode"]["share_of_limit"] > 0, out
+    out = bench("--shape", "demo", "-p", 8, "-n", 2)
+    prefill, decode = out["results"]
+    assert prefill["case"] == "prefill" and decode["case"] == "decode", out
+    for row in (prefill, decode):
+        assert 0 < row["min"] <= row["median"] <= row["max"], row
+        # May be above 1: so small a model is read from the caches.
+        assert row["share_of_limit"] > 0, row
+    assert out["machine"][0]["read_bytes_per_second"] > 0, out
+    assert out["resident_bytes"] > 1 << 20, out
     fails(USAGE, ["bench", "--shape", "gpt-5"], "gpt-5", "phi-3-mini")
-    fails(USAGE, ["bench", "--shape", "demo", "--type", "q9"], "q9", "q4_0")
+    fails(USAGE, ["bench", "--shape", "demo", "--type", "q9"], "q9", "Q4_0")
     fails(USAGE, ["bench", "--shape", "demo", "-p", 5000], "4096")
+    fails(USAGE, ["bench", "--shape", "demo", "-p", 0, "-n", 0], "-p", "-n")
+    fails(USAGE, ["bench", "--shape", "demo", "-m", "x.gguf"], "--shape")
+
+
+def test_bench_goes_through_threads_types_and_depths():
+    out = bench("--shape", "demo", "-p", 0, "-n", 2, "-t", "1,2", "-d",
+                "256,0", "--type", "q8_0,q4_0", "--sequences", 3)
+    found = [(r["model"][:9], r["threads"], r["depth"], r["sequences"])
+             for r in out["results"]]
+    threads = [m["threads"] for m in out["machine"][:2]]
+    assert found == [(f"demo {kind}", t, d, 3) for kind in ("q8_0", "q4_0")
+                     for t in threads for d in (0, 256)], found
+
+
+def test_bench_runs_on_a_target_by_name():
+    best = bench("--shape", "demo", "-p", 1, "-n", 0)["simd"]
+    out = bench("--shape", "demo", "-p", 1, "-n", 0, "--target", best)
+    assert out["simd"] == best, out
+    fails(USAGE, ["bench", "--shape", "demo", "--target", "Z80"], "Z80", best)
 
 
 def test_doctor_names_cpu_and_limits():

@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <fstream>
 #include <string_view>
+#include <utility>
 
-#include "tinyphi/base/aligned.h"
 #include "tinyphi/base/memory.h"
-#include "tinyphi/base/parallel.h"
 #include "tinyphi/kernels/kernels.h"
 
 namespace cli {
@@ -36,18 +36,15 @@ std::string value_of(const char* path, std::string_view key) {
   return {};
 }
 
-// Best amount per second of several tries; `work` returns the amount it did.
+// What `work` did per second, by the amounts that it returns.
 template <class Work>
-double best_rate(const Work& work) {
-  double best = 0;
-  for (int i = 0; i < 5; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    const double amount = work();
-    const std::chrono::duration<double> time =
-        std::chrono::steady_clock::now() - start;
-    best = std::max(best, amount / time.count());
-  }
-  return best;
+double rate(int repeats, const Work& work) {
+  double amount = 0;
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < repeats; ++i) amount += work();
+  const std::chrono::duration<double> time =
+      std::chrono::steady_clock::now() - start;
+  return amount / time.count();
 }
 
 // The sum of what `probe(rounds, &sink)` returns on all threads of `threads`.
@@ -64,20 +61,27 @@ double run_probe(tinyphi::team& threads, const Probe& probe) {
   return static_cast<double>(macs);
 }
 
-double read_bandwidth(tinyphi::team& threads) {
-  // More than caches hold, if there is room.
-  const std::size_t size =
-      std::min(std::size_t{1} << 30, tinyphi::available_memory() / 4);
-  const auto buffer = tinyphi::aligned_array<std::byte>::create(size);
-  if (!buffer) return 0;
+double read_all(tinyphi::team& threads,
+                const tinyphi::aligned_array<std::byte>& memory,
+                bool prefetch) {
   std::atomic<std::uint64_t> sink{0};
-  return best_rate([&] {
-    threads.run(
-        size, std::size_t{8} << 20, [&](std::size_t begin, std::size_t end) {
-          sink += tinyphi::probe_read(buffer->data() + begin, end - begin);
-        });
-    return static_cast<double>(size);
-  });
+  threads.run(memory.size(), std::size_t{8} << 20,
+              [&](std::size_t begin, std::size_t end) {
+                sink += tinyphi::probe_read(memory.data() + begin, end - begin,
+                                            prefetch);
+              });
+  return static_cast<double>(memory.size());
+}
+
+double median_of(const std::vector<machine_limits>& samples,
+                 double machine_limits::*what) {
+  std::vector<double> values;
+  for (const machine_limits& s : samples) values.push_back(s.*what);
+  if (values.empty()) return 0;
+  const auto middle =
+      values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
 }
 
 }  // namespace
@@ -96,16 +100,50 @@ std::string huge_pages() {
   return line.substr(open + 1, close - open - 1);
 }
 
-machine_limits measure_limits(int n_threads) {
-  tinyphi::team threads(n_threads);
-  machine_limits limits;
-  limits.read_bytes_per_second = read_bandwidth(threads);
-  limits.int8_macs_per_second = best_rate([&] {
-    return run_probe<std::int32_t>(threads, tinyphi::probe_dot_product);
+machine_probe::machine_probe(int n_threads) : team_(n_threads) {
+  auto memory = tinyphi::aligned_array<std::byte>::create(
+      std::min(std::size_t{512} << 20, tinyphi::available_memory() / 8));
+  if (memory) memory_ = *std::move(memory);
+}
+
+void machine_probe::sample() {
+  machine_limits s;
+  for (const bool prefetch : {false, true}) {
+    s.read_bytes_per_second =
+        std::max(s.read_bytes_per_second,
+                 rate(8, [&] { return read_all(team_, memory_, prefetch); }));
+  }
+  s.int8_macs_per_second = rate(4, [&] {
+    return run_probe<std::int32_t>(team_, tinyphi::probe_dot_product);
   });
-  limits.f32_macs_per_second =
-      best_rate([&] { return run_probe<float>(threads, tinyphi::probe_fma); });
-  return limits;
+  s.f32_macs_per_second =
+      rate(2, [&] { return run_probe<float>(team_, tinyphi::probe_fma); });
+  samples_.push_back(s);
+}
+
+machine_limits machine_probe::limits() const {
+  return {median_of(samples_, &machine_limits::read_bytes_per_second),
+          median_of(samples_, &machine_limits::int8_macs_per_second),
+          median_of(samples_, &machine_limits::f32_macs_per_second)};
+}
+
+machine_limits measure_limits(int n_threads) {
+  machine_probe probe(n_threads);
+  for (int i = 0; i < 3; ++i) probe.sample();
+  return probe.limits();
+}
+
+tinyphi::json::object to_json(int n_threads, const machine_limits& limits) {
+  return {{"threads", n_threads},
+          {"read_bytes_per_second", limits.read_bytes_per_second},
+          {"int8_macs_per_second", limits.int8_macs_per_second},
+          {"f32_macs_per_second", limits.f32_macs_per_second}};
+}
+
+std::size_t resident_memory() {
+  // "VmRSS:      1234 kB"
+  const std::string text = value_of("/proc/self/status", "VmRSS");
+  return text.empty() ? 0 : std::stoull(text) * 1024;
 }
 
 }  // namespace cli

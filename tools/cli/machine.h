@@ -5,19 +5,47 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
+
+#include "tinyphi/base/aligned.h"
+#include "tinyphi/base/json.h"
+#include "tinyphi/base/parallel.h"
 
 namespace cli {
 
 [[nodiscard]] std::string cpu_name();
 // "always", "madvise", "never" or "unknown".
 [[nodiscard]] std::string huge_pages();
-// Best of a few tries of a few tenths of a second, on `n_threads` threads.
+
+// Per second, on some number of threads.
 struct machine_limits {
   double read_bytes_per_second = 0;  // memory, sequential
   double int8_macs_per_second = 0;   // multiply-adds of 8-bit dot products
   double f32_macs_per_second = 0;
 };
+
+// Measures the limits. Neighbours on a shared machine take from them in some
+// seconds and not in others, so whatever is compared with them is measured
+// between samples.
+class machine_probe {
+ public:
+  explicit machine_probe(int n_threads);
+  // Some tenths of a second.
+  void sample();
+  // The medians of the samples.
+  [[nodiscard]] machine_limits limits() const;
+
+ private:
+  tinyphi::team team_;
+  tinyphi::aligned_array<std::byte> memory_;  // more than caches hold
+  std::vector<machine_limits> samples_;
+};
 [[nodiscard]] machine_limits measure_limits(int n_threads);
+
+[[nodiscard]] tinyphi::json::object to_json(int n_threads,
+                                            const machine_limits& limits);
+// Bytes of this process that are in memory now; 0 if the system does not say.
+[[nodiscard]] std::size_t resident_memory();
 
 }  // namespace cli
 

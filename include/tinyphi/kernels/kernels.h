@@ -110,9 +110,11 @@ void attend(const kv_view& kv, const key_range* ranges, std::size_t n_ranges,
 
 // ---- What the machine can do at best (bench/, `tinyphi bench`)
 
-// Reads n bytes in four streams, which is faster than one; returns a value that
-// depends on them. Time it for the read bandwidth of a core.
-[[nodiscard]] std::uint64_t probe_read(const std::byte* data, std::size_t n);
+// Reads n bytes in four streams, which is faster than one, with or without
+// prefetch instructions: which is faster depends on the CPU. Returns a value
+// that depends on the bytes. Time it for the read bandwidth of a core.
+[[nodiscard]] std::uint64_t probe_read(const std::byte* data, std::size_t n,
+                                       bool prefetch);
 // `rounds` independent integer dot products, or fused multiply-adds, in
 // registers; returns how many multiply-accumulates that were. *sink goes in
 // and comes out changed, so that nothing can be left out.

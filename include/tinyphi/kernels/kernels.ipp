@@ -116,9 +116,10 @@ TINYPHI_FUNC void attend(const kv_view& kv, const key_range* ranges,
   (kv, ranges, n_ranges, scale, q, q_stride, n_rows, out, out_stride);
 }
 
-TINYPHI_FUNC std::uint64_t probe_read(const std::byte* data, std::size_t n) {
+TINYPHI_FUNC std::uint64_t probe_read(const std::byte* data, std::size_t n,
+                                      bool prefetch) {
   HWY_EXPORT(probe_read);
-  return HWY_DYNAMIC_DISPATCH(probe_read)(data, n);
+  return HWY_DYNAMIC_DISPATCH(probe_read)(data, n, prefetch);
 }
 
 TINYPHI_FUNC std::uint64_t probe_dot_product(std::size_t rounds,

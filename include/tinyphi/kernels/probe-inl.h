@@ -16,7 +16,7 @@ namespace HWY_NAMESPACE {
 #if TINYPHI_SIMD
 
 inline HWY_NOINLINE std::uint64_t probe_read(const std::byte* data,
-                                             std::size_t n) {
+                                             std::size_t n, bool prefetch) {
   constexpr u8_tag d;
   constexpr hn::Repartition<std::uint64_t, u8_tag> d64;
   const auto* p = reinterpret_cast<const std::uint8_t*>(data);
@@ -25,7 +25,7 @@ inline HWY_NOINLINE std::uint64_t probe_read(const std::byte* data,
   for (std::size_t i = 0; i < quarter; i += 64) {
     TINYPHI_UNROLL for (std::size_t s = 0; s < 4; ++s) {
       const std::uint8_t* from = p + s * quarter + i;
-      hwy::Prefetch(from + 1024);
+      if (prefetch) hwy::Prefetch(from + 1024);
       TINYPHI_UNROLL for (std::size_t b = 0; b < 64; b += lanes * 4) {
         sum[s] = hn::Xor(sum[s], hn::LoadU(d, from + b));
       }
@@ -82,7 +82,7 @@ inline HWY_NOINLINE std::uint64_t probe_fma(std::size_t rounds, float* sink) {
 
 #else  // one at a time, like the reference kernels
 
-inline std::uint64_t probe_read(const std::byte* data, std::size_t n) {
+inline std::uint64_t probe_read(const std::byte* data, std::size_t n, bool) {
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < n / 8; ++i) {
     sum ^= reference::load<std::uint64_t>(data, i);

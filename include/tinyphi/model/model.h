@@ -76,6 +76,9 @@ class model {
   }
   [[nodiscard]] const std::filesystem::path& path() const;
   [[nodiscard]] std::size_t weight_bytes() const;
+  // Of these, what one decode step reads: all but the embedding, of which it
+  // takes a row.
+  [[nodiscard]] std::size_t step_bytes() const;
 
   // Null if the files hold none (random shapes, weights-only folders).
   [[nodiscard]] const tinyphi::tokenizer* tokenizer() const;

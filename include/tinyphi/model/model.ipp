@@ -130,6 +130,9 @@ TINYPHI_FUNC const std::filesystem::path& model::path() const {
   return w_->path;
 }
 TINYPHI_FUNC std::size_t model::weight_bytes() const { return w_->bytes(); }
+TINYPHI_FUNC std::size_t model::step_bytes() const {
+  return w_->bytes() - w_->embedding.bytes.size();
+}
 TINYPHI_FUNC const tinyphi::tokenizer* model::tokenizer() const {
   return w_->tokenizer ? &*w_->tokenizer : nullptr;
 }
