@@ -83,7 +83,7 @@ tinyphi::packed_matrix make_matrix(dtype type) {
     std::fprintf(stderr, "%s\n", w.error().message.c_str());
     std::exit(1);
   }
-  std::memset(w->data.data(), 0x3A, w->data.size());
+  std::memset(w->storage.data(), 0x3A, w->storage.size());
   return *std::move(w);
 }
 

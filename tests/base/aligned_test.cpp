@@ -32,6 +32,19 @@ TEST_CASE("a large aligned_array starts on a huge page") {
   CHECK(reinterpret_cast<std::uintptr_t>(a->data()) % huge_page == 0);
 }
 
+TEST_CASE("an aligned_array may be moved, replaced and used to its end") {
+  auto a = aligned_array<char>::create(3 * huge_page + 5);
+  auto b = aligned_array<char>::create(100);
+  REQUIRE_OK(a);
+  REQUIRE_OK(b);
+  char* const first = a->data();
+  (*a)[a->size() - 1] = 1;
+  *b = *std::move(a);
+  CHECK(b->data() == first);
+  CHECK((*b)[3 * huge_page + 4] == 1);
+  CHECK((*b)[3 * huge_page + 3] == 0);
+}
+
 TEST_CASE("an aligned_array of nothing is empty") {
   const auto a = aligned_array<float>::create(0);
   REQUIRE_OK(a);

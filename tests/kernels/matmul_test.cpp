@@ -110,15 +110,15 @@ TEST_CASE("integer sums are exact for all weights and activations") {
       const std::size_t header = type == dtype::q8_0 ? 32 : 64;
       for (std::size_t s = 0; s < w.n_strips(); ++s) {
         for (std::size_t r = 0; r < 16; ++r) {
-          w.strip(s)[2 * r] = std::byte{0};
-          w.strip(s)[2 * r + 1] = std::byte{0x3C};  // 1.0
+          w.own_strip(s)[2 * r] = std::byte{0};
+          w.own_strip(s)[2 * r + 1] = std::byte{0x3C};  // 1.0
         }
         // Strip 1 all ones, strip 2 all zeros: the largest magnitudes.
         for (std::size_t i = header; i < header + (header == 32 ? 512 : 256);
              ++i) {
-          w.strip(s)[i] = s == 0   ? static_cast<std::byte>(random())
-                          : s == 1 ? std::byte{0xFF}
-                                   : std::byte{0};
+          w.own_strip(s)[i] = s == 0   ? static_cast<std::byte>(random())
+                              : s == 1 ? std::byte{0xFF}
+                                       : std::byte{0};
         }
       }
       q8_buffers x(m, 32);

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "tinyphi/base/aligned.h"
 #include "tinyphi/base/error.h"
@@ -34,7 +35,10 @@ struct packed_matrix {
   dtype type = dtype::f32;
   std::size_t rows = 0;
   std::size_t cols = 0;
-  aligned_array<std::byte> data;
+  // The strips, from a cache line on: all of `storage`, or memory of somebody
+  // who outlives the matrix (then `storage` is empty).
+  std::span<const std::byte> data;
+  aligned_array<std::byte> storage = {};
 
   [[nodiscard]] std::size_t n_strips() const {
     return (rows + strip_rows - 1) / strip_rows;
@@ -43,22 +47,32 @@ struct packed_matrix {
   [[nodiscard]] const std::byte* strip(std::size_t s) const {
     return data.data() + s * strip_bytes();
   }
-  [[nodiscard]] std::byte* strip(std::size_t s) {
-    return data.data() + s * strip_bytes();
+  // To write to; only of a matrix with storage of its own.
+  [[nodiscard]] std::byte* own_strip(std::size_t s) {
+    TINYPHI_ASSERT(s < n_strips() && storage.size() == data.size());
+    return storage.data() + s * strip_bytes();
   }
 };
 
 // Bytes of one strip of `cols` columns.
 [[nodiscard]] std::size_t packed_strip_bytes(dtype type, std::size_t cols);
 
-// An all-zero matrix. Errors: out of memory; cols not a multiple of 32 for a
-// quantized type.
+// Bytes of all strips. Errors: more than memory can be; cols not a multiple of
+// the type's blocks.
+[[nodiscard]] result<std::size_t> packed_bytes(dtype type, std::size_t rows,
+                                               std::size_t cols);
+
+// An all-zero matrix that owns its strips. Errors: those of packed_bytes(); out
+// of memory.
 [[nodiscard]] result<packed_matrix> make_packed(dtype type, std::size_t rows,
                                                 std::size_t cols);
 
-// Copies up to 16 stored rows into strip s of `to`; rows beyond n_rows stay
-// zero. rows[i] points to row_bytes(type, cols) bytes. Thread-safe for
-// different strips.
+// Copies up to 16 stored rows into `strip`, which is packed_strip_bytes(type,
+// cols) zeros at a cache line; rows beyond n_rows stay zero. rows[i] points to
+// row_bytes(type, cols) bytes.
+void pack_strip(dtype type, std::size_t cols, const std::byte* const* rows,
+                std::size_t n_rows, std::byte* strip);
+// The same for strip s of a matrix with storage of its own.
 void pack_strip(packed_matrix& to, std::size_t s, const std::byte* const* rows,
                 std::size_t n_rows);
 

@@ -68,8 +68,8 @@ TINYPHI_FUNC std::size_t packed_matrix::strip_bytes() const {
   return packed_strip_bytes(type, cols);
 }
 
-TINYPHI_FUNC result<packed_matrix> make_packed(dtype type, std::size_t rows,
-                                               std::size_t cols) {
+TINYPHI_FUNC result<std::size_t> packed_bytes(dtype type, std::size_t rows,
+                                              std::size_t cols) {
   if (cols % info(type).block_size != 0) {
     return error{error_code::invalid_argument,
                  std::string(to_string(type)) +
@@ -77,7 +77,6 @@ TINYPHI_FUNC result<packed_matrix> make_packed(dtype type, std::size_t rows,
                      std::to_string(info(type).block_size) +
                      " columns, found " + std::to_string(cols)};
   }
-  packed_matrix m{type, rows, cols, {}};
   // No type needs more than four bytes per element (and a padding block).
   if (!((checked_size(rows) + strip_rows) * (checked_size(cols) + 32) * 4)
            .at_most(std::uint64_t{1} << 62)) {
@@ -85,22 +84,33 @@ TINYPHI_FUNC result<packed_matrix> make_packed(dtype type, std::size_t rows,
                                         std::to_string(rows) + " x " +
                                         std::to_string(cols) + " elements"};
   }
-  TINYPHI_TRY(m.data,
-              aligned_array<std::byte>::create(m.n_strips() * m.strip_bytes()));
-  return m;
+  return (rows + strip_rows - 1) / strip_rows * packed_strip_bytes(type, cols);
+}
+
+TINYPHI_FUNC result<packed_matrix> make_packed(dtype type, std::size_t rows,
+                                               std::size_t cols) {
+  TINYPHI_TRY(const std::size_t n, packed_bytes(type, rows, cols));
+  TINYPHI_TRY(auto storage, aligned_array<std::byte>::create(n));
+  const std::span<const std::byte> data = storage.span();
+  return packed_matrix{type, rows, cols, data, std::move(storage)};
+}
+
+TINYPHI_FUNC void pack_strip(dtype type, std::size_t cols,
+                             const std::byte* const* rows, std::size_t n_rows,
+                             std::byte* strip) {
+  TINYPHI_ASSERT(n_rows <= strip_rows);
+  for (std::size_t r = 0; r < n_rows; ++r) {
+    detail::for_each_unit(
+        type, cols, r,
+        [&](std::size_t packed, std::size_t stored, std::size_t bytes) {
+          detail::copy_unit(type, strip + packed, rows[r] + stored, bytes);
+        });
+  }
 }
 
 TINYPHI_FUNC void pack_strip(packed_matrix& to, std::size_t s,
                              const std::byte* const* rows, std::size_t n_rows) {
-  TINYPHI_ASSERT(n_rows <= strip_rows && s < to.n_strips());
-  std::byte* strip = to.strip(s);
-  for (std::size_t r = 0; r < n_rows; ++r) {
-    detail::for_each_unit(
-        to.type, to.cols, r,
-        [&](std::size_t packed, std::size_t stored, std::size_t bytes) {
-          detail::copy_unit(to.type, strip + packed, rows[r] + stored, bytes);
-        });
-  }
+  pack_strip(to.type, to.cols, rows, n_rows, to.own_strip(s));
 }
 
 TINYPHI_FUNC void unpack_row(const packed_matrix& from, std::size_t row,
