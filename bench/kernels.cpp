@@ -59,7 +59,7 @@ yardsticks measure_machine(std::size_t threads,
     result.bytes =
         std::max(result.bytes, static_cast<double>(memory.size()) / time);
   }
-  constexpr std::size_t rounds = 3'000'000;
+  constexpr std::size_t rounds = 1'000'000;
   const double dot_time = best_seconds(threads, [&](std::size_t t) {
     std::int32_t sink = 1;
     work[t * 8] = tinyphi::probe_dot_product(rounds, &sink);
@@ -89,16 +89,20 @@ tinyphi::packed_matrix make_matrix(dtype type) {
 
 struct activations {
   explicit activations(std::size_t m)
-      : x(m * cols), q(m * cols), scale(m * cols / 32), sum(m * cols / 32) {
+      : x(m * cols),
+        q(m * cols),
+        scale(m * cols / 32),
+        sum(m * cols / 32),
+        half_sum(m * cols / 32) {
     std::mt19937 random(1);
     for (float& v : x) v = static_cast<float>(random() % 255) - 127;
-    rounded = {m, cols, q.data(), scale.data(), sum.data()};
+    rounded = {m, cols, q.data(), scale.data(), sum.data(), half_sum.data()};
     tinyphi::quantize_q8(x.data(), cols, 0, m, rounded);
   }
   std::vector<float> x;
   std::vector<std::int8_t> q;
   std::vector<float> scale;
-  std::vector<std::int32_t> sum;
+  std::vector<std::int32_t> sum, half_sum;
   tinyphi::q8_activations rounded;
 };
 

@@ -107,18 +107,25 @@ TEST_CASE("integer sums are exact for all weights and activations") {
       const std::size_t rows = 48;
       auto w = random_matrix(type, rows, 32, 5);
       std::mt19937 random(11);
-      const std::size_t header = type == dtype::q8_0 ? 32 : 64;
       for (std::size_t s = 0; s < w.n_strips(); ++s) {
         for (std::size_t r = 0; r < 16; ++r) {
           w.own_strip(s)[2 * r] = std::byte{0};
           w.own_strip(s)[2 * r + 1] = std::byte{0x3C};  // 1.0
         }
         // Strip 1 all ones, strip 2 all zeros: the largest magnitudes.
+<<<<<<< HEAD
         for (std::size_t i = header; i < header + (header == 32 ? 512 : 256);
              ++i) {
           w.own_strip(s)[i] = s == 0   ? static_cast<std::byte>(random())
                               : s == 1 ? std::byte{0xFF}
                                        : std::byte{0};
+=======
+        const std::size_t bytes = type == dtype::q8_0 ? 512 : 256;
+        for (std::size_t i = 64; i < 64 + bytes; ++i) {
+          w.strip(s)[i] = s == 0   ? static_cast<std::byte>(random())
+                          : s == 1 ? std::byte{0xFF}
+                                   : std::byte{0};
+>>>>>>> f82325e (Integer products: one inner loop and one decoder per format)
         }
       }
       q8_buffers x(m, 32);
@@ -132,6 +139,7 @@ TEST_CASE("integer sums are exact for all weights and activations") {
           x.q[at.begin * 32 + (k / 4 * at.tokens + at.lane) * 4 + k % 4] =
               static_cast<std::int8_t>(q);
           x.sum[at.begin + at.lane] += q;
+          if (k < 16) x.half_sum[at.begin + at.lane] += q;
         }
       }
       on_every_target([&] {

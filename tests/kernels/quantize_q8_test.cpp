@@ -21,6 +21,7 @@ void check_like_reference(const std::vector<float>& x, std::size_t m,
     quantize_q8(x.data(), cols, 0, m, found.view);
     CHECK(found.q == expected.q);
     CHECK(found.sum == expected.sum);
+    CHECK(found.half_sum == expected.half_sum);
     for (std::size_t i = 0; i < found.scale.size(); ++i) {
       const float a = found.scale[i], b = expected.scale[i];
       CHECK((a == b || (std::isnan(a) && std::isnan(b))));
@@ -77,6 +78,7 @@ TEST_CASE("tokens may be rounded in any split, from strided rows") {
   }
   CHECK(split.q == whole.q);
   CHECK(split.sum == whole.sum);
+  CHECK(split.half_sum == whole.half_sum);
   CHECK(same_bits(split.scale, whole.scale));
 }
 

@@ -164,13 +164,13 @@ TEST_CASE("loading reports progress to the end and can be stopped") {
   CHECK(stopped.error().code == error_code::cancelled);
 }
 
-TEST_CASE("weights quantized while loading take a quarter of the memory") {
+TEST_CASE("weights quantized while loading take less memory") {
   const auto plain = load([](auto&) {});
   const auto quantized =
       load([](auto&) {}, {.exact = true, .quantize = dtype::q8_0});
   REQUIRE_OK(plain);
   REQUIRE_OK(quantized);
-  CHECK(quantized->weight_bytes() < plain->weight_bytes() / 2);
+  CHECK(quantized->weight_bytes() < plain->weight_bytes() * 2 / 3);
   const auto a = logits(*plain), b = logits(*quantized);
   for (std::size_t i = 0; i < a.size(); ++i) {
     CHECK(std::abs(a[i] - b[i]) < 0.02f);

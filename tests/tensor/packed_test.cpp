@@ -68,9 +68,10 @@ TEST_CASE("unquantized rows may have any length") {
 TEST_CASE("strips have the sizes and places that packed.h draws") {
   CHECK(packed_strip_bytes(dtype::f32, 64) == 64 * 64);
   CHECK(packed_strip_bytes(dtype::bf16, 64) == 64 * 32);
-  CHECK(packed_strip_bytes(dtype::q8_0, 64) == 2 * 544);
+  CHECK(packed_strip_bytes(dtype::q8_0, 64) == 1088);
+  CHECK(packed_strip_bytes(dtype::q8_0, 32) == 1088);  // paired with zeros
   CHECK(packed_strip_bytes(dtype::q4_0, 64) == 576);
-  CHECK(packed_strip_bytes(dtype::q4_0, 32) == 576);  // paired with zeros
+  CHECK(packed_strip_bytes(dtype::q4_0, 32) == 576);
 
   std::vector<std::byte> row(36);  // two Q4_0 blocks
   for (std::size_t i = 0; i < 36; ++i) row[i] = static_cast<std::byte>(i + 1);
@@ -83,7 +84,7 @@ TEST_CASE("strips have the sizes and places that packed.h draws") {
   CHECK(strip[64 + 256 + 4] == row[18 + 2]);  // block 1, unit 0
 
   std::vector<std::byte> q8(34, std::byte{0x01});
-  CHECK(packed(dtype::q8_0, {q8}, 32).strip(0)[32] == std::byte{0x81});
+  CHECK(packed(dtype::q8_0, {q8}, 32).strip(0)[64] == std::byte{0x81});
 }
 
 TEST_CASE("a matrix that cannot be is an error, not a crash") {

@@ -31,13 +31,15 @@ inline constexpr std::size_t group_size = 32;  // columns per scale
 //   q     per tile [cols/4][n][4] int8
 //   scale per tile [cols/32][n]   f32: x = scale * q, scale = max|x| / 127
 //   sum   per tile [cols/32][n]   int32: sum of the group's q
-// Tile i starts at token offset 12 i times cols (q) or cols/32 (scale, sum).
+//   half_sum likewise             int32: sum of the group's first 16 q
+// Tile i starts at token offset 12 i times cols (q) or cols/32 (the others).
 struct q8_activations {
   std::size_t m = 0;
-  std::size_t cols = 0;         // multiple of 32
-  std::int8_t* q = nullptr;     // m * cols
-  float* scale = nullptr;       // m * cols / 32
-  std::int32_t* sum = nullptr;  // m * cols / 32
+  std::size_t cols = 0;              // multiple of 32
+  std::int8_t* q = nullptr;          // m * cols
+  float* scale = nullptr;            // m * cols / 32
+  std::int32_t* sum = nullptr;       // m * cols / 32
+  std::int32_t* half_sum = nullptr;  // m * cols / 32
 };
 
 // Rounds tokens [begin, end) of x [m][cols] (row stride x_stride) into `out`.

@@ -8,7 +8,7 @@
 #define TINYPHI_KERNELS_MATMUL_F32_INL_H_
 #endif
 
-#include "tinyphi/kernels/strips-inl.h"
+#include "tinyphi/kernels/panel-inl.h"
 
 #if TINYPHI_SIMD
 HWY_BEFORE_NAMESPACE();
@@ -73,51 +73,73 @@ HWY_INLINE void f32_tiles(const float* const* w, std::size_t cols,
   }
 }
 
-// Columns [k, k + cols) of one strip as f32 [cols][16]; for quantized types k
-// and cols are whole groups.
-HWY_INLINE void decode_f32(const packed_matrix& w, const std::byte* strip,
-                           std::size_t k, std::size_t cols, float* to) {
+// A panel's groups as f32 [cols][16].
+template <class Rows>
+HWY_NOINLINE void panel_to_f32(const Rows& rows, std::size_t groups,
+                               float* to) {
   constexpr f32_tag d;
-  const std::byte* from = strip + k * strip_rows * 2;
-  if (w.type == dtype::f16) {
-    const auto* p = reinterpret_cast<const hwy::float16_t*>(from);
-    for (std::size_t i = 0; i < cols * strip_rows; i += lanes) {
-      hn::StoreU(load_f32(d, p + i), d, to + i);
-    }
-    return;
-  }
-  if (w.type == dtype::bf16) {
-    const auto* p = reinterpret_cast<const hwy::bfloat16_t*>(from);
-    for (std::size_t i = 0; i < cols * strip_rows; i += lanes) {
-      hn::StoreU(load_f32(d, p + i), d, to + i);
-    }
-    return;
-  }
-  const bool q8 = w.type == dtype::q8_0;
   constexpr i32_tag di;
-  const auto mask = hn::Set(di, q8 ? 255 : 15);
-  const auto zero = hn::Set(di, q8 ? 128 : 8);
-  const int bits = q8 ? 8 : 4;
-  for (std::size_t g = k / group_size; g < (k + cols) / group_size; ++g) {
-    const std::byte* scales =
-        q8 ? strip + g * 544 : strip + g / 2 * 576 + g % 2 * 32;
-    const std::byte* units =
-        q8 ? scales + 32 : strip + g / 2 * 576 + 64 + g % 2 * 256;
-    for (std::size_t i = 0; i < strip_rows; i += lanes) {
-      const auto scale = load_scales(scales, i);
-      for (std::size_t c = 0; c < group_size; ++c) {
-        // Column c: a byte of unit c / 4, or a nibble of unit c % 16 / 4.
-        const std::size_t unit = q8 ? c / 4 : c % 16 / 4;
-        const int shift = static_cast<int>(c % 4) * 8 + (c >= 16 && !q8) * bits;
-        const auto word =
-            hn::LoadU(di, reinterpret_cast<const std::int32_t*>(units) +
-                              unit * strip_rows + i);
-        const auto q = hn::And(hn::ShiftRightSame(word, shift), mask);
-        hn::StoreU(hn::Mul(scale, hn::ConvertTo(d, hn::Sub(q, zero))), d,
-                   to + c * strip_rows + i);
+  constexpr std::size_t units = Rows::scale_cols / 4;
+  const auto zero = hn::Set(di, rows.zero_point);
+  for (std::size_t u = 0; u < groups * 8; ++u) {
+    const std::size_t g = u / 8, j = u % 8;
+    for (std::size_t v = 0; v < parts; ++v) {
+      const auto four = hn::BitCast(di, rows.unit(v, g, j));
+      const auto scale = rows.scale(v, g, j / units);
+      for (std::size_t b = 0; b < 4; ++b) {
+        // Byte b to the top, and down again with or without its sign.
+        const auto top = hn::ShiftLeftSame(four, static_cast<int>(24 - 8 * b));
+        const hn::RebindToUnsigned<i32_tag> du;
+        const auto byte =
+            Rows::run == 0
+                ? hn::ShiftRight<24>(top)
+                : hn::BitCast(di, hn::ShiftRight<24>(hn::BitCast(du, top)));
+        auto x = hn::Mul(scale, hn::ConvertTo(d, hn::Sub(byte, zero)));
+        if constexpr (Rows::has_min) {
+          x = hn::Sub(x, rows.min(v, g, j / units));
+        }
+        hn::StoreU(x, d, to + (u * 4 + b) * strip_rows + v * lanes);
       }
     }
-    to += group_size * strip_rows;
+  }
+}
+
+// Columns [k, k + cols) of one strip as f32 [cols][16]; for quantized types k
+// and cols are whole groups.
+template <dtype Type>
+HWY_NOINLINE void decode_quantized(const packed_matrix& w,
+                                   const std::byte* strip, std::size_t k,
+                                   std::size_t cols, float* to) {
+  panel_memory memory;
+  decode_panel<Type>(strip, w.strip_bytes(), k / group_size, cols / group_size,
+                     memory);
+  panel_to_f32(panel_of<Type>{memory, format<Type>::zero_point},
+               cols / group_size, to);
+}
+
+template <class T>
+HWY_INLINE void decode_floats(const std::byte* strip, std::size_t k,
+                              std::size_t cols, float* to) {
+  const T* from = reinterpret_cast<const T*>(strip) + k * strip_rows;
+  for (std::size_t i = 0; i < cols * strip_rows; i += lanes) {
+    hn::StoreU(load_f32(f32_tag(), from + i), f32_tag(), to + i);
+  }
+}
+
+HWY_INLINE void decode_f32(const packed_matrix& w, const std::byte* strip,
+                           std::size_t k, std::size_t cols, float* to) {
+  switch (w.type) {
+    case dtype::f32:
+      return decode_floats<float>(strip, k, cols, to);
+    case dtype::f16:
+      return decode_floats<hwy::float16_t>(strip, k, cols, to);
+    case dtype::bf16:
+      return decode_floats<hwy::bfloat16_t>(strip, k, cols, to);
+#define TINYPHI_CASE(TYPE) \
+  case dtype::TYPE:        \
+    return decode_quantized<dtype::TYPE>(w, strip, k, cols, to);
+      TINYPHI_FORMATS(TINYPHI_CASE)
+#undef TINYPHI_CASE
   }
 }
 
@@ -128,7 +150,6 @@ inline HWY_NOINLINE void matmul_f32(const packed_matrix& w,
                                     float* out, std::size_t out_stride) {
   alignas(64) float decoded[2][f32_block * strip_rows];
   alignas(64) float sums[f32_tokens * 2 * strip_rows];
-  const std::size_t rows_end = HWY_MIN(w.rows, strip_end * strip_rows);
   const std::size_t block = w.type == dtype::f32 ? w.cols : f32_block;
   for (std::size_t s = strip_begin; s < strip_end; s += 2) {
     // A single last strip stands in for its missing neighbour.
@@ -150,7 +171,8 @@ inline HWY_NOINLINE void matmul_f32(const packed_matrix& w,
         }
         f32_tiles(from, cols, x + t * x_stride + k, x_stride, n, sums);
       }
-      write_rows<2>(sums, n, s, rows_end, out + t * out_stride, out_stride);
+      write_rows<2>(sums, n, HWY_MIN(w.rows, strip_end * strip_rows), s,
+                    out + t * out_stride, out_stride);
     }
   }
 }

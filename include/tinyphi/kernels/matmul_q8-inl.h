@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Integer matrix products. Both ways of doing it share one expression per
-// group of 32 columns (add_group), so they agree in every bit:
-//   sum = weight scale * token scale * exact integer sum + sum
+// Integer matrix products: for few tokens weights are decoded in registers,
+// for many into a panel. Both run dot_rows, so they agree in every bit.
 #if defined(TINYPHI_KERNELS_MATMUL_Q8_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TINYPHI_KERNELS_MATMUL_Q8_INL_H_
 #undef TINYPHI_KERNELS_MATMUL_Q8_INL_H_
@@ -9,40 +8,46 @@
 #define TINYPHI_KERNELS_MATMUL_Q8_INL_H_
 #endif
 
-#include "tinyphi/kernels/few_tokens-inl.h"
-#include "tinyphi/kernels/many_tokens-inl.h"
+#include "tinyphi/kernels/panel-inl.h"
 
 #if TINYPHI_SIMD
 HWY_BEFORE_NAMESPACE();
 TINYPHI_NAMESPACE_BEGIN
 namespace HWY_NAMESPACE {
 
+// R strips at once, because a core reads faster from four streams than from
+// one; M tokens at a time.
+template <dtype Type, std::size_t R, std::size_t M>
+HWY_NOINLINE void few_tokens(const packed_matrix& w, std::size_t begin,
+                             std::size_t end, const q8_activations& x,
+                             float* out, std::size_t out_stride) {
+  const std::size_t bytes = w.strip_bytes(), groups = x.cols / group_size;
+  alignas(64) float sums[tile_tokens * R * strip_rows];
+  std::size_t s = begin;
+  for (; s + R <= end; s += R) {
+    std::memset(sums, 0, x.m * R * strip_rows * sizeof(float));
+    const packed_rows<Type, R> rows{w.strip(s), bytes};
+    dot_tile<M>(rows, groups, tile_at(x, 0, 0), x.m, sums);
+    write_rows<R>(sums, x.m, w.rows, s, out, out_stride);
+  }
+  many_tokens<Type>(w, s, end, x, out, out_stride);
+}
+
 template <dtype Type>
 HWY_INLINE void matmul_q8_of(const packed_matrix& w, std::size_t begin,
                              std::size_t end, const q8_activations& x,
                              float* out, std::size_t stride) {
-  switch (x.m) {
-    case 1:
-      return few_tokens_rows<Type, 4, 1>(w, begin, end, x, out, stride);
-    case 2:
-      return few_tokens_rows<Type, 4, 2>(w, begin, end, x, out, stride);
-    case 3:
-      return few_tokens_rows<Type, 2, 3>(w, begin, end, x, out, stride);
-    case 4:
-      return few_tokens_rows<Type, 2, 4>(w, begin, end, x, out, stride);
-#if HWY_MAX_BYTES == 64  // fewer registers would spill
-    case 5:
-      return few_tokens_rows<Type, 2, 5>(w, begin, end, x, out, stride);
-    case 6:
-      return few_tokens_rows<Type, 2, 6>(w, begin, end, x, out, stride);
-    case 7:
-      return few_tokens_rows<Type, 2, 7>(w, begin, end, x, out, stride);
-    case 8:
-      return few_tokens_rows<Type, 2, 8>(w, begin, end, x, out, stride);
+  if (x.m == 1) return few_tokens<Type, 4, 1>(w, begin, end, x, out, stride);
+  if constexpr (format<Type>::quick) {
+    // R and M so that all sums stay in registers, or nearly.
+#if TINYPHI_VNNI
+    if (x.m <= 4) return few_tokens<Type, 4, 4>(w, begin, end, x, out, stride);
+    if (x.m <= 8) return few_tokens<Type, 2, 8>(w, begin, end, x, out, stride);
+#else
+    if (x.m == 2) return few_tokens<Type, 2, 2>(w, begin, end, x, out, stride);
 #endif
-    default:
-      return many_tokens<Type>(w, begin, end, x, out, stride);
   }
+  many_tokens<Type>(w, begin, end, x, out, stride);
 }
 
 inline HWY_NOINLINE void matmul_q8(const packed_matrix& w,
@@ -50,12 +55,18 @@ inline HWY_NOINLINE void matmul_q8(const packed_matrix& w,
                                    std::size_t strip_end,
                                    const q8_activations& x, float* out,
                                    std::size_t out_stride) {
-  if (w.type == dtype::q4_0) {
-    matmul_q8_of<dtype::q4_0>(w, strip_begin, strip_end, x, out, out_stride);
-  } else {
-    matmul_q8_of<dtype::q8_0>(w, strip_begin, strip_end, x, out, out_stride);
+  switch (w.type) {
+#define TINYPHI_CASE(TYPE)                                              \
+  case dtype::TYPE:                                                     \
+    return matmul_q8_of<dtype::TYPE>(w, strip_begin, strip_end, x, out, \
+                                     out_stride);
+    TINYPHI_FORMATS(TINYPHI_CASE)
+#undef TINYPHI_CASE
+    default:
+      return;  // plain floats have no integer path
   }
 }
+
 }  // namespace HWY_NAMESPACE
 TINYPHI_NAMESPACE_END
 HWY_AFTER_NAMESPACE();

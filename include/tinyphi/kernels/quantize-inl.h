@@ -44,12 +44,13 @@ inline HWY_NOINLINE void quantize_q8(const float* x, std::size_t x_stride,
       const float inverse = zero ? 0 : 127 / max;
 
       alignas(64) std::int8_t q[group_size] = {};
-      auto sum = hn::Zero(di);
+      auto sum = hn::Zero(di), half_sum = hn::Zero(di);
       for (std::size_t i = 0; i < group_size && !zero; i += lanes) {
         const auto v = hn::NearestInt(
             hn::Mul(hn::LoadU(d, from + i), hn::Set(d, inverse)));
         hn::StoreU(hn::DemoteTo(di8, v), di8, q + i);
         sum = hn::Add(sum, v);
+        if (i + lanes <= group_size / 2) half_sum = sum;
       }
       std::int8_t* to =
           out.q + first * out.cols + (g * group_size / 4 * n + lane) * 4;
@@ -59,6 +60,7 @@ inline HWY_NOINLINE void quantize_q8(const float* x, std::size_t x_stride,
       const std::size_t at = first * groups + g * n + lane;
       out.scale[at] = scale;
       out.sum[at] = hn::GetLane(hn::SumOfLanes(di, sum));
+      out.half_sum[at] = hn::GetLane(hn::SumOfLanes(di, half_sum));
     }
   }
 }

@@ -36,7 +36,7 @@ template <class T>
   const std::byte* strip = w.strip(r / strip_rows);
   const std::byte* scales = w.type == dtype::q4_0
                                 ? strip + g / 2 * 576 + g % 2 * 32
-                                : strip + g * 544;
+                                : strip + g / 2 * 1088 + g % 2 * 32;
   return to_float(load<f16>(scales, r % strip_rows));
 }
 
@@ -48,7 +48,8 @@ template <class T>
   const std::size_t lane = r % strip_rows;
   if (w.type == dtype::q8_0) {
     const std::size_t at = (i / 4 * strip_rows + lane) * 4 + i % 4;
-    return std::to_integer<int>(strip[g * 544 + 32 + at]) - 128;
+    return std::to_integer<int>(strip[g / 2 * 1088 + 64 + g % 2 * 512 + at]) -
+           128;
   }
   const std::size_t j = i % 16;
   const std::size_t at = (j / 4 * strip_rows + lane) * 4 + j % 4;
@@ -105,19 +106,21 @@ inline void quantize_q8(const float* x, std::size_t x_stride, std::size_t begin,
       }
       const bool zero = !finite || max < 1e-30f;
       const float inverse = zero ? 0 : 127 / max;
-      std::int32_t sum = 0;
+      std::int32_t sum = 0, half_sum = 0;
       for (std::size_t i = 0; i < group_size; ++i) {
         const std::size_t k = g * group_size + i;
         const float q = zero ? 0 : std::nearbyint(from[i] * inverse);
         out.q[at.begin * out.cols + (k / 4 * at.tokens + at.lane) * 4 + k % 4] =
             static_cast<std::int8_t>(q);
         sum += static_cast<std::int32_t>(q);
+        if (i < group_size / 2) half_sum = sum;
       }
       const std::size_t i = at.begin * groups + g * at.tokens + at.lane;
       out.scale[i] = !finite ? std::numeric_limits<float>::quiet_NaN()
                      : zero  ? 0
                              : max / 127;
       out.sum[i] = sum;
+      out.half_sum[i] = half_sum;
     }
   }
 }

@@ -60,7 +60,7 @@ struct forward_buffers {
   matrix_buffer logits;    // [logit rows][vocab_size]
   aligned_array<std::int8_t> q;
   aligned_array<float> q_scale;
-  aligned_array<std::int32_t> q_sum;
+  aligned_array<std::int32_t> q_sum, q_half_sum;
 };
 
 // Key positions that query head `head` at `position` sees, appended to

@@ -137,8 +137,13 @@ TINYPHI_FUNC result<void> forward_context::matmul(const linear& l,
   TINYPHI_CHECK_OK(detail::grow(b_.q, m * cols));
   TINYPHI_CHECK_OK(detail::grow(b_.q_scale, n_groups));
   TINYPHI_CHECK_OK(detail::grow(b_.q_sum, n_groups));
-  const q8_activations q8{m, cols, b_.q.data(), b_.q_scale.data(),
-                          b_.q_sum.data()};
+  TINYPHI_CHECK_OK(detail::grow(b_.q_half_sum, n_groups));
+  const q8_activations q8{m,
+                          cols,
+                          b_.q.data(),
+                          b_.q_scale.data(),
+                          b_.q_sum.data(),
+                          b_.q_half_sum.data()};
   const std::size_t tokens_per_task =
       round_up(std::max<std::size_t>(1, detail::min_task_work / (4 * cols)),
                tile_tokens);

@@ -23,14 +23,15 @@ inline constexpr std::size_t strip_rows = 16;
 //
 //   F32   cols x 64 B:            column k of rows 0..15 as f32
 //   F16   cols x 32 B:            column k of rows 0..15 as f16; BF16 likewise
-//   Q8_0  cols/32 x 544 B:        f16 d[16]; 8 units of 64 B: unit j, lane r =
-//                                 4 bytes q[4j..4j+3] of row r, each ^ 0x80
-//   Q4_0  cols/64 x 576 B:        f16 d[16] of block 0; f16 d[16] of block 1;
-//                                 4 units of block 0, 4 units of block 1: unit
-//                                 j, lane r = bytes qs[4j..4j+3] of row r (low
-//                                 nibbles k = 4j.., high nibbles k = 16+4j..)
+//   Q8_0  cols/64 x 1088 B:       f16 d[16] of block 0; f16 d[16] of block 1;
+//                                 8 units (64 B) of block 0, 8 units of block
+//                                 1: unit j, lane r = 4 bytes q[4j..4j+3] of
+//                                 row r, each ^ 0x80
+//   Q4_0  cols/64 x 576 B:        likewise, 4 units per block: unit j, lane r =
+//                                 bytes qs[4j..4j+3] of row r (low nibbles
+//                                 k = 4j.., high nibbles k = 16+4j..)
 //
-// With an odd number of Q4_0 blocks the last one is paired with a zero block.
+// With an odd number of blocks the last one is paired with a zero block.
 struct packed_matrix {
   dtype type = dtype::f32;
   std::size_t rows = 0;

@@ -27,13 +27,12 @@ inline void for_each_unit(dtype type, std::size_t cols, std::size_t r,
     }
     return;
   }
-  const bool paired = type == dtype::q4_0;
   const std::size_t units = (block_bytes - 2) / 4;
   for (std::size_t b = 0; b < cols / info(type).block_size; ++b) {
-    // A pair of Q4_0 blocks holds both scale lines before its units.
-    const std::size_t scales = paired ? b / 2 * 576 + b % 2 * 32 : b * 544;
-    const std::size_t data =
-        paired ? b / 2 * 576 + 64 + b % 2 * 256 : b * 544 + 32;
+    // A pair of blocks holds both scale lines before its units.
+    const std::size_t pair = b / 2 * 2 * strip_rows * block_bytes;
+    const std::size_t scales = pair + b % 2 * 32;
+    const std::size_t data = pair + 64 + b % 2 * units * 64;
     copy(scales + 2 * r, b * block_bytes, 2);
     for (std::size_t j = 0; j < units; ++j) {
       copy(data + (j * strip_rows + r) * 4, b * block_bytes + 2 + 4 * j, 4);
@@ -56,7 +55,7 @@ inline void copy_unit(dtype type, std::byte* to, const std::byte* from,
 TINYPHI_FUNC std::size_t packed_strip_bytes(dtype type, std::size_t cols) {
   switch (type) {
     case dtype::q8_0:
-      return cols / 32 * 544;
+      return (cols / 32 + 1) / 2 * 1088;
     case dtype::q4_0:
       return (cols / 32 + 1) / 2 * 576;
     default:

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// A strip's columns, decoded once for many tokens. Tiles of tokens then run
+// over bytes in L1, whatever the stored type was.
+#if defined(TINYPHI_KERNELS_PANEL_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TINYPHI_KERNELS_PANEL_INL_H_
+#undef TINYPHI_KERNELS_PANEL_INL_H_
+#else
+#define TINYPHI_KERNELS_PANEL_INL_H_
+#endif
+
+#include "tinyphi/kernels/dot_rows-inl.h"
+
+#if TINYPHI_SIMD
+HWY_BEFORE_NAMESPACE();
+TINYPHI_NAMESPACE_BEGIN
+namespace HWY_NAMESPACE {
+
+inline constexpr std::size_t panel_groups = 16;  // 512 columns: 8 KiB of bytes
+
+struct panel_memory {
+  alignas(64) std::uint8_t bytes[panel_groups * group_size * strip_rows];
+  alignas(64) float scales[panel_groups * 2 * strip_rows];
+  alignas(64) float mins[panel_groups * 2 * strip_rows];
+};
+
+// The memory as rows for dot_rows; the traits are those of the stored type.
+template <std::size_t ScaleCols, bool HasMin, std::size_t Run>
+struct panel_rows {
+  static constexpr std::size_t vectors = parts;
+  static constexpr std::size_t scale_cols = ScaleCols;
+  static constexpr bool has_min = HasMin;
+  static constexpr bool paired = false;
+  static constexpr std::size_t run = Run;
+  static constexpr std::size_t halves = group_size / ScaleCols;
+
+  const panel_memory& memory;
+  int zero_point;
+
+  HWY_INLINE u8_vec unit(std::size_t v, std::size_t g, std::size_t j) const {
+    return hn::Load(u8_tag(), memory.bytes + (g * 8 + j) * 64 + v * lanes * 4);
+  }
+  HWY_INLINE f32_vec scale(std::size_t v, std::size_t g,
+                           std::size_t half) const {
+    return hn::Load(f32_tag(), memory.scales + place(v, g, half));
+  }
+  HWY_INLINE f32_vec min(std::size_t v, std::size_t g, std::size_t half) const {
+    return hn::Load(f32_tag(), memory.mins + place(v, g, half));
+  }
+  HWY_INLINE void prefetch(std::size_t, std::size_t, std::size_t) const {}
+
+  static HWY_INLINE std::size_t place(std::size_t v, std::size_t g,
+                                      std::size_t half) {
+    return (g * halves + half) * strip_rows + v * lanes;
+  }
+};
+
+// Only targets that add in 16 bits tell runs apart.
+template <dtype Type>
+using panel_of = panel_rows<format<Type>::scale_cols, format<Type>::has_min,
+                            TINYPHI_MADDUBS ? format<Type>::run : 1>;
+
+// Groups [g, g + n) of a strip.
+template <dtype Type>
+HWY_INLINE void decode_panel(const std::byte* strip, std::size_t strip_bytes,
+                             std::size_t g, std::size_t n, panel_memory& to) {
+  using panel = panel_of<Type>;
+  const packed_rows<Type, 1> from{strip, strip_bytes};
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t v = 0; v < parts; ++v) {
+      TINYPHI_UNROLL for (std::size_t j = 0; j < 8; ++j) {
+        from.prefetch(v, g + i, j);
+        hn::Store(from.unit(v, g + i, j), u8_tag(),
+                  to.bytes + (i * 8 + j) * 64 + v * lanes * 4);
+      }
+      for (std::size_t half = 0; half < panel::halves; ++half) {
+        const std::size_t at = panel::place(v, i, half);
+        hn::Store(from.scale(v, g + i, half), f32_tag(), to.scales + at);
+        if constexpr (panel::has_min) {
+          hn::Store(from.min(v, g + i, half), f32_tag(), to.mins + at);
+        }
+      }
+    }
+  }
+}
+
+// Sums in registers: 12 and their accumulators fit AVX-512's 32 registers.
+inline constexpr std::size_t most_tokens =
+    TINYPHI_VNNI ? tile_tokens : HWY_MAX(8 / parts, 2);
+
+// M tokens at a time, from the widest that the registers hold down to one.
+template <std::size_t M, class Rows>
+HWY_INLINE void dot_tile(const Rows& rows, std::size_t groups, tile_view x,
+                         std::size_t tokens, float* sums) {
+  for (; tokens >= M; tokens -= M) {
+    dot_rows<M>(rows, groups, x, sums);
+    x = {x.q + M * 4, x.sum + M, x.half_sum + M, x.scale + M, x.n};
+    sums += M * Rows::vectors * lanes;
+  }
+  if constexpr (M > 1) {
+    dot_tile<M == 12 ? 4 : M / 2>(rows, groups, x, tokens, sums);
+  }
+}
+
+// Of the same kind for all types of the same traits, so compiled once.
+template <class Rows>
+HWY_NOINLINE void dot_panel(const Rows& rows, std::size_t groups,
+                            const q8_activations& x, std::size_t g,
+                            std::size_t begin, std::size_t end, float* sums) {
+  for (std::size_t t = begin; t < end; t += tile_tokens) {
+    dot_tile<most_tokens>(rows, groups, tile_at(x, t, g),
+                          HWY_MIN(tile_tokens, end - t),
+                          sums + (t - begin) * strip_rows);
+  }
+}
+
+inline constexpr std::size_t block_tokens = 16 * tile_tokens;
+
+template <dtype Type>
+HWY_INLINE void many_tokens(const packed_matrix& w, std::size_t begin,
+                            std::size_t end, const q8_activations& x,
+                            float* out, std::size_t out_stride) {
+  panel_memory memory;
+  alignas(64) float sums[block_tokens * strip_rows];
+  const panel_of<Type> panel{memory, format<Type>::zero_point};
+  const std::size_t bytes = w.strip_bytes(), all = x.cols / group_size;
+  // A block's activations stay in L2 while the strips pass.
+  for (std::size_t t = 0; t < x.m; t += block_tokens) {
+    const std::size_t t_end = HWY_MIN(x.m, t + block_tokens);
+    for (std::size_t s = begin; s < end; ++s) {
+      std::memset(sums, 0, (t_end - t) * strip_rows * sizeof(float));
+      for (std::size_t g = 0; g < all; g += panel_groups) {
+        const std::size_t groups = HWY_MIN(panel_groups, all - g);
+        decode_panel<Type>(w.strip(s), bytes, g, groups, memory);
+        dot_panel(panel, groups, x, g, t, t_end, sums);
+      }
+      write_rows<1>(sums, t_end - t, w.rows, s, out + t * out_stride,
+                    out_stride);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+TINYPHI_NAMESPACE_END
+HWY_AFTER_NAMESPACE();
+#endif  // TINYPHI_SIMD
+
+#endif  // per-target include guard
