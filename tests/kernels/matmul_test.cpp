@@ -113,19 +113,11 @@ TEST_CASE("integer sums are exact for all weights and activations") {
           w.own_strip(s)[2 * r + 1] = std::byte{0x3C};  // 1.0
         }
         // Strip 1 all ones, strip 2 all zeros: the largest magnitudes.
-<<<<<<< HEAD
-        for (std::size_t i = header; i < header + (header == 32 ? 512 : 256);
-             ++i) {
+        const std::size_t bytes = type == dtype::q8_0 ? 512 : 256;
+        for (std::size_t i = 64; i < 64 + bytes; ++i) {
           w.own_strip(s)[i] = s == 0   ? static_cast<std::byte>(random())
                               : s == 1 ? std::byte{0xFF}
                                        : std::byte{0};
-=======
-        const std::size_t bytes = type == dtype::q8_0 ? 512 : 256;
-        for (std::size_t i = 64; i < 64 + bytes; ++i) {
-          w.strip(s)[i] = s == 0   ? static_cast<std::byte>(random())
-                          : s == 1 ? std::byte{0xFF}
-                                   : std::byte{0};
->>>>>>> f82325e (Integer products: one inner loop and one decoder per format)
         }
       }
       q8_buffers x(m, 32);
