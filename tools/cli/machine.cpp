@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <string_view>
 #include <utility>
@@ -103,7 +104,13 @@ std::string huge_pages() {
 machine_probe::machine_probe(int n_threads) : team_(n_threads) {
   auto memory = tinyphi::aligned_array<std::byte>::create(
       std::min(std::size_t{512} << 20, tinyphi::available_memory() / 8));
-  if (memory) memory_ = *std::move(memory);
+  if (!memory) return;
+  memory_ = *std::move(memory);
+  // Pages that were never written to are all one page of zeros, in the cache.
+  team_.run(memory_.size(), std::size_t{8} << 20,
+            [&](std::size_t begin, std::size_t end) {
+              std::memset(memory_.data() + begin, 1, end - begin);
+            });
 }
 
 void machine_probe::sample() {
