@@ -61,22 +61,27 @@ def parse_json(text, command):
 
 
 class Tinyphi:
-    """The program of this repository; `arguments` go to its bench command."""
+    """The program of this repository; `arguments` go to its bench command.
+    `under` is a command that runs the engine, like taskset."""
 
     name = "tinyphi"
 
-    def __init__(self, program, arguments=()):
+    def __init__(self, program, arguments=(), under=()):
         self.program = program
         self.arguments = list(arguments)
+        self.under = list(under)
+        self.seen = []  # the results behind all samples so far
 
     def report(self, *arguments):
-        command = [self.program, "bench", "--json", *arguments,
+        command = [*self.under, self.program, "bench", "--json", *arguments,
                    *self.arguments]
         return parse_json(run(command), "tinyphi bench")
 
     def samples(self, case, repeats):
         """Tokens per second, one number per repeat."""
-        return [row["max"] for row in self.rows(case, repeats)]
+        rows = self.rows(case, repeats)
+        self.seen += rows
+        return [speed for row in rows for speed in row["samples"]]
 
     def rows(self, case, repeats, *arguments):
         """tinyphi's own results of one case."""
@@ -89,7 +94,7 @@ class LlamaBench:
     """A program with llama-bench's options and JSON. Spec: "[NAME=]PATH
     [OPTIONS]"; options that make it faster and that it knows are added."""
 
-    def __init__(self, spec):
+    def __init__(self, spec, under=()):
         words = shlex.split(spec)
         if not words:
             raise Failed("--peer names no program")
@@ -98,6 +103,7 @@ class LlamaBench:
         if words[0].endswith(".py"):
             self.command.insert(0, sys.executable)
         self.options = words[1:]
+        self.under = list(under)
         # Prints its options and, in some versions, fails.
         try:
             self.help = subprocess.run([*self.command, "-h"], check=False,
@@ -130,7 +136,7 @@ class LlamaBench:
             arguments += ["-p", 0, "-n", case.decode, "-d", case.depth]
         if self.knows("--no-warmup") and case.prompt + case.depth > 1024:
             arguments.append("--no-warmup")  # it would be a whole prompt
-        text = run([*self.command, *arguments, *self.options])
+        text = run([*self.under, *self.command, *arguments, *self.options])
         (result, *_) = parse_json(text, self.name) or [{}]
         samples = result.get("samples_ts") or [result.get("avg_ts")]
         if not all(isinstance(s, (int, float)) and s > 0 for s in samples):
@@ -155,7 +161,7 @@ def alternate(engines, case, rounds, say=lambda text: None):
     return found
 
 
-def install_llama_cpp(folder):
+def install_llama_cpp(folder, under=()):
     """PyPI's llama-cpp-python, compiled for this machine into a virtual
     environment in `folder` (once); returns it as a peer."""
     python = folder / "bin/python"
@@ -171,7 +177,7 @@ def install_llama_cpp(folder):
                          f"PyPI, cmake and a compiler, and takes minutes: {e}"
                          ) from e
         marker.touch()
-    peer = LlamaBench(str(ROOT / "bench/llama_cpp_bench.py"))
+    peer = LlamaBench(str(ROOT / "bench/llama_cpp_bench.py"), under)
     peer.command[0] = str(python)
     peer.name = "llama-cpp-python"
     return peer

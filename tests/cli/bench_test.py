@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from xml.etree import ElementTree
 
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 ROOT = pathlib.Path(sys.argv[2])
@@ -29,6 +30,19 @@ with open("{log}", "a") as log:
     log.write(json.dumps(sys.argv[1:]) + "\\n")
 print("loading")
 {answer}
+"""
+# tinyphi as tools/bench calls it: 8 sequences are five times as fast as one.
+FAKE_TINYPHI = """#!/usr/bin/env python3
+import json, sys
+if sys.argv[1] == "generate":
+    print("--prompt")
+elif sys.argv[1] == "plan":
+    print(json.dumps({"kv_bytes": 1000}))
+else:
+    together = "--sequences" in sys.argv
+    samples = [40.0, 50.0] if together else [8.0, 10.0]
+    print(json.dumps({"resident_bytes": 1000 + 105, "results": [
+        {"samples": samples, "share_of_limit": 0.84, "limit": "memory"}]}))
 """
 SPEEDS = "print(json.dumps([{'samples_ts': [2.0, 4.0]}]))"
 
@@ -103,7 +117,7 @@ def test_compare_divides_the_best_of_both(folder):
     for row in report["rows"]:
         assert row["samples"]["other"] == [2.0, 4.0] * 2, row
         ours = row["samples"]["tinyphi"]
-        assert len(ours) == 2, row
+        assert len(ours) == 4, row
         assert row["ratio"]["other"] == max(ours) / 4.0, row
     assert "other 4.00" in done.stdout, done.stdout
 
@@ -149,6 +163,80 @@ def test_compare_says_when_llama_cpp_cannot_be_had(folder):
     assert done.returncode == 1, done.stdout
     assert "could not be installed" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
+
+
+# ---- tools/bench
+
+def figures(folder, *args):
+    """tools/bench with a tinyphi that answers at once, on files of 100 bytes;
+    what it printed and its figures by name."""
+    program = folder / "tinyphi"
+    program.write_text(FAKE_TINYPHI)
+    program.chmod(0o755)
+    for kind in ("q4_0", "q4_k_m", "q8_0"):
+        (folder / f"phi-3-mini-{kind}.gguf").write_bytes(bytes(100))
+    done = run("tools/bench", "--tinyphi", program, "--models", folder,
+               "--rounds", 1, "--json", folder / "figures.json", *args)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((folder / "figures.json").read_text())
+    return done.stdout, {f["name"]: f for f in report["figures"]}
+
+
+def line(text, name):
+    (found,) = [row for row in text.splitlines() if row.startswith(f"| {name}")]
+    return found
+
+
+def test_figures_are_judged_by_share_and_peers(folder):
+    slow = fake_peer(folder, name="slow")  # best of 4
+    fast = fake_peer(folder, "-rtr", "print('[{\"samples_ts\": [9.0]}]')",
+                     name="fast")
+    text, found = figures(folder, "--peer", f"llama.cpp={slow}", "--peer", fast,
+                          "--only", "decode Q4_0, 1", "--only", "8 sequences",
+                          "--only", "resident")
+    decode = found["decode Q4_0, 1 thread"]
+    assert decode["samples"] == [8.0, 10.0] and decode["share"] == 0.84, decode
+    assert decode["peers"] == {"llama.cpp": 4.0, "ik_llama.cpp": 9.0}, decode
+    # 84 % is enough, 1.11 times the faster peer is not.
+    assert "2.50× llama.cpp, 1.11× ik_llama.cpp" in text, text
+    assert "**no**" in line(text, "decode Q4_0, 1"), text
+    together = found["8 sequences decoded together"]
+    assert together["share"] == 50 / 10 / 8, together
+    assert "**no**" in line(text, "8 sequences"), text
+    assert abs(found["resident memory Q4_0, without KV"]["share"] - 0.05
+               ) < 1e-9, found
+    assert ": yes" in line(text, "resident"), text
+
+
+def test_figures_that_cannot_be_had_say_why(folder):
+    text, found = figures(folder, "--only", "cache file")
+    why = found["warm load to first token, cache file"]["skipped"]
+    assert "--cache-repacked" in why and why in text, text
+    done = run("tools/bench", "--tinyphi", PROGRAM, "--models", "/proc/none",
+               "--only", "decode Q8_0, 1")
+    assert done.returncode == 0, done.stderr
+    assert "not here" in done.stdout, done.stdout
+    done = run("tools/bench", "--tinyphi", folder / "absent")
+    assert done.returncode == 1 and "tools/build" in done.stderr, done.stderr
+
+
+def test_figures_of_an_earlier_run_stay(folder):
+    figures(folder, "--only", "resident")
+    text, found = figures(folder, "--only", "decode Q8_0")
+    assert {"resident memory Q4_0, without KV", "decode Q8_0, 1 thread"
+            } <= set(found), found
+    assert "resident" in text, text
+
+
+def test_figures_of_the_real_program_are_drawn(folder):
+    picture = folder / "figures.svg"
+    done = run("tools/bench", "--tinyphi", PROGRAM, "--only", "demo",
+               "--rounds", 1, "--svg", picture)
+    assert done.returncode == 0, done.stderr
+    assert "tokens/s" in line(done.stdout, "demo model"), done.stdout
+    texts = [e.text for e in ElementTree.parse(picture).iter()
+             if e.tag.endswith("text")]
+    assert "demo model decode, 1 thread" in texts, texts
 
 
 def main():

@@ -2,6 +2,7 @@
 #include "cli/bench_table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "cli/terminal.h"
 
@@ -13,7 +14,7 @@ namespace json = tinyphi::json;
 
 spread spread_of(std::vector<double> values) {
   std::sort(values.begin(), values.end());
-  return {values.front(), values[values.size() / 2], values.back()};
+  return {std::move(values)};
 }
 
 // One of the two halves of a case: its work, its tokens, its speeds.
@@ -54,7 +55,7 @@ std::vector<bench_row> bench_rows(const tinyphi::model& m,
       if (c.*p.n_tokens == 0) continue;
       const work all = p.work_of(m, c);
       const auto seconds = [&](const spread& s) {
-        return static_cast<double>(c.*p.n_counted) / s.median;
+        return static_cast<double>(c.*p.n_counted) / s.median();
       };
       bench_row r{p.name, c.*p.n_tokens, c.n_sequences, c.depth,
                   spread_of(measured[k].*p.measured)};
@@ -91,7 +92,8 @@ void print_table(const bench_table& t) {
     }
     std::string line =
         "  " + padded(name, 18) + right(std::to_string(r.depth), 6);
-    for (const double speed : {r.speed.median, r.speed.min, r.speed.max}) {
+    for (const double speed :
+         {r.speed.median(), r.speed.min(), r.speed.max()}) {
       line += right(fixed(speed, 2), 10);
     }
     line += right(percent(r.share), 9) + " of what " +
@@ -111,9 +113,11 @@ json::array to_json(const bench_table& t) {
                    {"tokens", r.n_tokens},
                    {"sequences", r.n_sequences},
                    {"depth", r.depth},
-                   {"min", r.speed.min},
-                   {"median", r.speed.median},
-                   {"max", r.speed.max},
+                   {"min", r.speed.min()},
+                   {"median", r.speed.median()},
+                   {"max", r.speed.max()},
+                   {"samples", json::array(r.speed.samples.begin(),
+                                           r.speed.samples.end())},
                    {"limit", r.memory_bound ? "memory" : "arithmetic"},
                    {"share_of_limit", r.share},
                    {"attention_share", r.attention}});

@@ -15,14 +15,19 @@
 
 namespace cli {
 
+// Tokens per second of the repeats, ascending.
 struct spread {
-  double min = 0, median = 0, max = 0;
+  std::vector<double> samples;
+
+  [[nodiscard]] double min() const { return samples.front(); }
+  [[nodiscard]] double median() const { return samples[samples.size() / 2]; }
+  [[nodiscard]] double max() const { return samples.back(); }
 };
 
 struct bench_row {
   const char* what = "";  // "prefill" or "decode"
   std::size_t n_tokens = 0, n_sequences = 1, depth = 0;
-  spread speed;              // tokens per second
+  spread speed;
   double share = 0;          // of the speed that the machine allows
   double attention = 0;      // the same for attention alone; 0: not measured
   bool memory_bound = true;  // what sets the limit, or else arithmetic
