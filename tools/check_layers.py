@@ -49,6 +49,7 @@ UNTESTED = {
     "include/tinyphi/kernels/reference.h": "all tests of kernels",
     "include/tinyphi/model/layers.h": "model",
     "include/tinyphi/model/load_options.h": "model",
+    "include/tinyphi/model/weight_plan.h": "weights",
     "include/tinyphi/pipeline/config_node.h": "registry, spec",
     "include/tinyphi/pipeline/describe.h": "compile, tests/cli",
     "include/tinyphi/pipeline/host.h": "registry, compile",

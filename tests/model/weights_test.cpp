@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tinyphi/model/weights.h"
 
+#include <filesystem>
+#include <fstream>
 #include <functional>
 
 #include "files/gguf_builder.h"
@@ -51,8 +53,7 @@ std::vector<matrix> one_layer_model() {
 }
 
 // The model as a GGUF file, after `change`.
-result<model> load(const std::function<void(std::vector<matrix>&)>& change,
-                   const load_options& options = {.exact = true}) {
+std::string gguf(const std::function<void(std::vector<matrix>&)>& change) {
   gguf_builder b;
   b.string("general.architecture", "phi3");
   const std::pair<const char*, std::uint32_t> keys[] = {
@@ -75,8 +76,13 @@ result<model> load(const std::function<void(std::vector<matrix>&)>& change,
       b.floats(m.name, {m.cols, m.rows}, m.values);
     }
   }
+  return b.bytes();
+}
+
+result<model> load(const std::function<void(std::vector<matrix>&)>& change,
+                   const load_options& options = {.exact = true}) {
   const temp_folder folder;
-  return model::load(folder.write("m.gguf", b.bytes()), options);
+  return model::load(folder.write("m.gguf", gguf(change)), options);
 }
 
 std::vector<float> logits(const model& m) {
@@ -89,6 +95,45 @@ std::vector<float> logits(const model& m) {
   const auto out = m.forward({&run, 1}, threads, scratch);
   REQUIRE_OK(out);
   return {out->begin(), out->end()};
+}
+
+model_weights weights(const std::filesystem::path& path,
+                      const load_options& options) {
+  model_weights w;
+  w.path = path;
+  auto file = model_file::open(path);
+  REQUIRE_OK(file);
+  w.file.emplace(*std::move(file));
+  auto config = read_model_config(*w.file);
+  REQUIRE_OK(config);
+  w.config = *std::move(config);
+  const auto loaded = load_weights(w, options);
+  REQUIRE_OK(loaded);
+  return w;
+}
+
+// Of the packed matrices.
+std::vector<std::string> strips(const model_weights& w) {
+  std::vector<std::string> all;
+  for (const layer_weights& l : w.layers) {
+    for (const linear* m :
+         {&l.qkv, &l.attention_out, &l.gate_up, &l.ffn_down}) {
+      all.emplace_back(as_text(m->w.data));
+    }
+  }
+  all.emplace_back(as_text(w.lm_head.w.data));
+  return all;
+}
+
+// Kilobytes, of /proc/self/status; 0 where there is no such file.
+std::size_t memory(const std::string& what) {
+  std::ifstream file("/proc/self/status");
+  std::string word;
+  std::size_t n = 0;
+  while (file >> word) {
+    if (word == what + ":" && file >> n) return n;
+  }
+  return 0;
 }
 
 matrix& named(std::vector<matrix>& all, const std::string& name) {
@@ -176,3 +221,134 @@ TEST_CASE("weights quantized while loading take less memory") {
     CHECK(std::abs(a[i] - b[i]) < 0.02f);
   }
 }
+
+TEST_CASE("packed weights that were kept load as they were packed") {
+  const temp_folder folder;
+  const auto path = folder.write("m.gguf", gguf([](auto&) {}));
+  const load_options keep{.cache_repacked = true};
+  const auto packed = strips(weights(path, {}));
+  const auto first = weights(path, keep);
+  CHECK(!first.repacked);
+  CHECK(strips(first) == packed);
+  const auto second = weights(path, keep);
+  CHECK(second.repacked);
+  CHECK(strips(second) == packed);
+  CHECK(!weights(path, {}).repacked);  // only when asked for
+
+  // Quantized ones are others, and have a file of their own.
+  load_options quantize = keep;
+  quantize.quantize = dtype::q8_0;
+  const auto smaller = strips(weights(path, quantize));
+  CHECK(smaller != packed);
+  const auto kept = weights(path, quantize);
+  CHECK(kept.repacked);
+  CHECK(strips(kept) == smaller);
+  CHECK(weights(path, keep).repacked);
+}
+
+TEST_CASE("kept weights of another model are packed again") {
+  const temp_folder folder;
+  const auto path = folder.write("m.gguf", gguf([](auto&) {}));
+  const auto kept_path = folder.path() / "m.gguf.r16";
+  const load_options keep{.cache_repacked = true};
+  const auto packed = strips(weights(path, keep));
+  const auto time = std::filesystem::last_write_time(path);
+
+  // The same size and time: only the values tell.
+  folder.write("m.gguf", gguf([](std::vector<matrix>& all) {
+                 named(all, "blk.0.ffn_up.weight").values[7] += 1;
+               }));
+  std::filesystem::last_write_time(path, time);
+  const auto changed = weights(path, keep);
+  CHECK(!changed.repacked);
+  CHECK(strips(changed) != packed);
+  CHECK(weights(path, keep).repacked);
+
+  // A damaged file, its time put back.
+  std::string bytes = *read_file(kept_path, 1 << 20);
+  bytes[4096] = static_cast<char>(~bytes[4096]);
+  folder.write("m.gguf.r16", bytes);
+  std::filesystem::last_write_time(kept_path, time);
+  const auto mended = weights(path, keep);
+  CHECK(!mended.repacked);
+  CHECK(strips(mended) == strips(changed));
+  CHECK(weights(path, keep).repacked);
+}
+
+TEST_CASE("weights that cannot be kept are loaded all the same") {
+  const temp_folder folder;
+  const auto path = folder.write("m.gguf", gguf([](auto&) {}));
+  std::filesystem::create_directory(folder.path() / "m.gguf.r16");
+  std::string warning;
+  double share = 0;
+  load_options options{.cache_repacked = true};
+  options.warn = [&](const error& e) { warning = e.message; };
+  options.progress = [&](double x) { share = x; };
+  CHECK(strips(weights(path, options)) == strips(weights(path, {})));
+  CHECK_THAT(warning, Contains("m.gguf.r16: not a regular file"));
+  CHECK(share == 1);
+}
+
+TEST_CASE("a Hugging Face folder keeps its packed weights inside") {
+  const temp_folder folder;
+  const auto path = folder.path() / "m";
+  std::filesystem::copy(data_dir() / "tiny" / "small-8k", path);
+  const load_options keep{.cache_repacked = true};
+  const auto packed = strips(weights(path, keep));
+  CHECK(std::filesystem::exists(path / "tinyphi.r16"));
+  const auto kept = weights(path, keep);
+  CHECK(kept.repacked);
+  CHECK(strips(kept) == packed);
+}
+
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
+TEST_CASE("loading takes the file's size and one tensor at most") {
+  constexpr std::size_t n = 256, wide = 1024, n_layers = 10;
+  gguf_builder b;
+  b.string("general.architecture", "phi3");
+  const std::pair<const char*, std::size_t> keys[] = {
+      {"context_length", 64},
+      {"rope.scaling.original_context_length", 64},
+      {"embedding_length", n},
+      {"feed_forward_length", wide},
+      {"block_count", n_layers},
+      {"attention.head_count", 4},
+      {"attention.head_count_kv", 4},
+      {"rope.dimension_count", 64},
+      {"attention.sliding_window", 0}};
+  for (const auto& [key, value] : keys) {
+    b.u32("phi3." + std::string(key), static_cast<std::uint32_t>(value));
+  }
+  const auto add = [&](const std::string& name, std::size_t cols,
+                       std::size_t rows) {
+    const std::vector<float> values(rows * cols, 0.01f);
+    rows == 1 ? b.floats(name + ".weight", {cols}, values)
+              : b.floats(name + ".weight", {cols, rows}, values);
+  };
+  add("token_embd", n, vocab);
+  for (std::size_t i = 0; i < n_layers; ++i) {
+    const std::string layer = "blk." + std::to_string(i) + ".";
+    add(layer + "attn_norm", n, 1);
+    add(layer + "attn_qkv", n, 3 * n);
+    add(layer + "attn_output", n, n);
+    add(layer + "ffn_norm", n, 1);
+    add(layer + "ffn_up", n, 2 * wide);
+    add(layer + "ffn_down", wide, n);
+  }
+  add("output_norm", n, 1);
+  add("output", n, vocab);
+  const temp_folder folder;
+  const auto path = folder.write("m.gguf", b.bytes());
+  const std::size_t file_kb = std::filesystem::file_size(path) / 1024;
+  constexpr std::size_t tensor_kb = 2 * wide * n * 4 / 1024, slack_kb = 4096;
+
+  // Sets the peak back to what is in use.
+  std::ofstream("/proc/self/clear_refs") << "5";
+  const std::size_t before = memory("VmHWM");
+  if (before > memory("VmRSS") + slack_kb) return;  // may not be set
+  const auto loaded = model::load(path, {.n_threads = 1});
+  REQUIRE_OK(loaded);
+  CHECK(memory("VmHWM") - before < file_kb + tensor_kb + slack_kb);
+  CHECK(memory("VmHWM") - before > file_kb / 2);  // it was measured
+}
+#endif

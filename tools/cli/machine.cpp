@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string_view>
@@ -98,7 +99,21 @@ std::string huge_pages() {
   const auto open = line.find('[');
   const auto close = line.find(']');
   if (open == std::string::npos || close == std::string::npos) return "unknown";
-  return line.substr(open + 1, close - open - 1);
+  const std::string setting = line.substr(open + 1, close - open - 1);
+
+  // What the system grants is another matter: its memory may be in pieces.
+  constexpr std::size_t asked = std::size_t{64} << 20;
+  const auto in_use = [] {
+    return std::strtoull(
+        value_of("/proc/self/smaps_rollup", "AnonHugePages").c_str(), nullptr,
+        10);  // KiB
+  };
+  auto memory = tinyphi::aligned_array<std::byte>::create(asked);
+  if (!memory) return setting;
+  const auto before = in_use();
+  for (std::size_t i = 0; i < asked; i += 4096) (*memory)[i] = std::byte{1};
+  return setting + ", " + std::to_string((in_use() - before) >> 10) + " of " +
+         std::to_string(asked >> 20) + " MiB granted";
 }
 
 machine_probe::machine_probe(int n_threads) : team_(n_threads) {

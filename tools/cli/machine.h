@@ -14,7 +14,8 @@
 namespace cli {
 
 [[nodiscard]] std::string cpu_name();
-// "always", "madvise", "never" or "unknown".
+// The system's setting, "always", "madvise", "never" or "unknown", and how much
+// of what was asked for came as huge pages.
 [[nodiscard]] std::string huge_pages();
 
 // Per second, on some number of threads.

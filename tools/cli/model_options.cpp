@@ -52,6 +52,10 @@ void add_model_options(CLI::App& command, model_options& options) {
   command.add_flag("--exact", options.exact,
                    "compute with f32 activations, the reference that equals "
                    "Hugging Face's");
+  command.add_flag("--cache-repacked", options.cache_repacked,
+                   "keep the weights as they are computed with in a file "
+                   "beside the model (MODEL.r16, about its size), and load "
+                   "that from then on");
   command
       .add_option("--lora", options.lora,
                   "adapter; not supported by this version")
@@ -86,6 +90,9 @@ tinyphi::result<tinyphi::model> load_model(const model_options& options,
   tinyphi::load_options load;
   load.exact = options.exact;
   load.n_threads = options.n_threads;
+  // The built-in model has no folder, and needs none.
+  load.cache_repacked = options.cache_repacked && !options.path.empty();
+  load.warn = [](const tinyphi::error& e) { note(e.message); };
   load.stop.token = token;
   load.progress = [&bar](double share) { bar.show(share); };
   return tinyphi::model::load(path, load);

@@ -19,12 +19,13 @@ struct model_options {
   std::string path;   // empty: the built-in demo model
   int n_threads = 0;  // 0: as many as the machine gives
   bool exact = false;
+  bool cache_repacked = false;
   std::vector<std::string> lora;  // PATH or PATH=SCALE
 };
 
 // -m alone, for commands that do not run the model.
 void add_model_path(CLI::App& command, model_options& options);
-// -m, -t, --exact and --lora.
+// -m, -t, --exact, --cache-repacked and --lora.
 void add_model_options(CLI::App& command, model_options& options);
 
 // The file or folder to open. For the built-in model: a file in memory that

@@ -14,6 +14,13 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
+// What the system knows of a file besides its bytes.
+struct file_stamp {
+  std::int64_t modified = 0;  // nanoseconds since 1970
+  std::uint32_t owner = 0;    // user id
+  std::uint32_t mode = 0;     // permission bits
+};
+
 // Owns a read-only private mapping of a regular file; move-only, any thread
 // may read. Devices, pipes and folders are refused (CVE-2024-39721 read
 // /dev/random forever).
@@ -26,13 +33,19 @@ class mapped_file {
   mapped_file& operator=(mapped_file&& other) noexcept {
     std::swap(bytes_, other.bytes_);
     std::swap(path_, other.path_);
+    std::swap(stamp_, other.stamp_);
     return *this;
   }
   ~mapped_file();
 
   [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  // As it was when the file was opened.
+  [[nodiscard]] const file_stamp& stamp() const { return stamp_; }
 
+  // Asks the system to read and map it in huge pages: for a file of which all
+  // is used again and again.
+  void want_huge_pages() const;
   // Tells the system that the pages wholly inside `range`, a part of bytes(),
   // are not needed soon. They stay readable.
   void release(std::span<const std::byte> range) const;
@@ -41,6 +54,7 @@ class mapped_file {
   mapped_file() = default;
   std::span<const std::byte> bytes_;
   std::filesystem::path path_;
+  file_stamp stamp_;
 };
 
 // The whole of a regular file of at most max_bytes.

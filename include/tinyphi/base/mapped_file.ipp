@@ -40,6 +40,7 @@ inline error file_error(const std::filesystem::path& path, int number) {
 struct open_file {
   int fd;
   std::uint64_t size;
+  file_stamp stamp;
 };
 
 // O_NONBLOCK: opening a FIFO must not wait for a writer.
@@ -59,7 +60,11 @@ inline result<open_file> open_regular(const std::filesystem::path& path) {
                                       ? ": a folder where a file is needed"
                                       : ": not a regular file")};
   }
-  return open_file{fd, static_cast<std::uint64_t>(status.st_size)};
+  return open_file{
+      fd, static_cast<std::uint64_t>(status.st_size),
+      file_stamp{std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 +
+                     status.st_mtim.tv_nsec,
+                 status.st_uid, status.st_mode & 07777}};
 }
 
 }  // namespace detail
@@ -70,6 +75,7 @@ TINYPHI_FUNC result<mapped_file> mapped_file::open(
   const detail::unique_fd fd(file.fd);
   mapped_file mapped;
   mapped.path_ = path;
+  mapped.stamp_ = file.stamp;
   if (file.size == 0) return mapped;
   void* p = ::mmap(nullptr, file.size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (p == MAP_FAILED) return detail::file_error(path, errno);
@@ -82,6 +88,13 @@ TINYPHI_FUNC mapped_file::~mapped_file() {
   if (!bytes_.empty()) {
     ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
   }
+}
+
+TINYPHI_FUNC void mapped_file::want_huge_pages() const {
+#if defined(MADV_HUGEPAGE)
+  ::madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(),
+            MADV_HUGEPAGE);
+#endif
 }
 
 TINYPHI_FUNC void mapped_file::release(std::span<const std::byte> range) const {

@@ -97,6 +97,10 @@ class gguf_file {
   [[nodiscard]] const tensor_view* find(std::string_view name) const {
     return tensors_.find(name);
   }
+  // The opened file; null if the bytes were in memory.
+  [[nodiscard]] const mapped_file* mapping() const {
+    return mapping_ ? &*mapping_ : nullptr;
+  }
   // The tensor's pages are not needed any more.
   void release(const tensor_view& tensor) const {
     if (mapping_) mapping_->release(tensor.bytes);

@@ -44,6 +44,10 @@ class hf_folder {
   [[nodiscard]] const tensor_view* find(std::string_view name) const {
     return tensors_.find(name);
   }
+  // The files with weights.
+  [[nodiscard]] const std::vector<safetensors_file>& shards() const {
+    return shards_;
+  }
   // The tensor's pages are not needed any more.
   void release(const tensor_view& tensor) const {
     for (const safetensors_file& shard : shards_) shard.release(tensor.bytes);

@@ -43,6 +43,8 @@ class model_file {
   [[nodiscard]] const std::vector<tensor_view>& tensors() const;
   // The tensor of that name (as this kind of file names it), or null.
   [[nodiscard]] const tensor_view* find(std::string_view name) const;
+  // The opened files that tensors lie in; none if they were in memory.
+  [[nodiscard]] std::vector<const mapped_file*> mappings() const;
   // The tensor's pages are not needed any more (they were repacked).
   void release(const tensor_view& tensor) const;
 

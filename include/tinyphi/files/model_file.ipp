@@ -34,6 +34,19 @@ TINYPHI_FUNC const tensor_view* model_file::find(std::string_view name) const {
   return gguf() != nullptr ? gguf()->find(name) : hf()->find(name);
 }
 
+TINYPHI_FUNC std::vector<const mapped_file*> model_file::mappings() const {
+  std::vector<const mapped_file*> all;
+  if (gguf() != nullptr) {
+    all.push_back(gguf()->mapping());
+  } else {
+    for (const safetensors_file& shard : hf()->shards()) {
+      all.push_back(shard.mapping());
+    }
+  }
+  std::erase(all, nullptr);
+  return all;
+}
+
 TINYPHI_FUNC void model_file::release(const tensor_view& tensor) const {
   if (gguf() != nullptr) {
     gguf()->release(tensor);

@@ -50,6 +50,10 @@ class safetensors_file {
   // not empty; an error that names tensor and type otherwise.
   [[nodiscard]] result<tensor_view> view(const safetensors_entry& entry) const;
 
+  // The opened file; null if the bytes were in memory.
+  [[nodiscard]] const mapped_file* mapping() const {
+    return mapping_ ? &*mapping_ : nullptr;
+  }
   // The pages of `bytes`, if they are this file's, are not needed any more.
   void release(std::span<const std::byte> bytes) const;
 

@@ -2,19 +2,13 @@
 #ifndef TINYPHI_FILES_SAFETENSORS_IPP_
 #define TINYPHI_FILES_SAFETENSORS_IPP_
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <array>
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <utility>
 
 #include "tinyphi/base/bytes.h"
 #include "tinyphi/base/json.h"
-#include "tinyphi/base/mapped_file.ipp"
+#include "tinyphi/base/replacement_file.h"
 #include "tinyphi/files/safetensors.h"
 #include "tinyphi/files/tensor_table.h"
 
@@ -122,59 +116,6 @@ inline result<safetensors_entry> read_safetensors_entry(
   }
   return e;
 }
-
-// A file beside `target` that takes its place when it is whole, and otherwise
-// goes away.
-class replacement_file {
- public:
-  explicit replacement_file(std::filesystem::path target)
-      : target_(std::move(target)), temporary_(target_.string() + ".XXXXXX") {}
-  replacement_file(const replacement_file&) = delete;
-  replacement_file& operator=(const replacement_file&) = delete;
-  ~replacement_file() {
-    if (fd_ < 0) return;
-    ::close(fd_);
-    ::unlink(temporary_.c_str());
-  }
-
-  [[nodiscard]] result<void> create() {
-    std::error_code ignored;
-    const auto status = std::filesystem::status(target_, ignored);
-    if (exists(status) && !is_regular_file(status)) {
-      // The rename would put a file in the place of a device such as /dev/null.
-      return error{error_code::invalid_argument,
-                   target_.string() + ": not a regular file"};
-    }
-    fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
-    if (fd_ < 0) return file_error(target_, errno);
-    return {};
-  }
-  [[nodiscard]] result<void> write(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const ::ssize_t n = ::write(fd_, bytes.data(), bytes.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return file_error(target_, errno);
-      bytes = bytes.subspan(static_cast<std::size_t>(n));
-    }
-    return {};
-  }
-  [[nodiscard]] result<void> commit() {
-    // mkostemp made it private; a result is as public as other files.
-    const ::mode_t mask = ::umask(0);
-    ::umask(mask);
-    if (::fchmod(fd_, 0666 & ~mask) != 0 || ::fsync(fd_) != 0 ||
-        ::rename(temporary_.c_str(), target_.c_str()) != 0) {
-      return file_error(target_, errno);
-    }
-    ::close(std::exchange(fd_, -1));
-    return {};
-  }
-
- private:
-  std::filesystem::path target_;
-  std::string temporary_;
-  int fd_ = -1;
-};
 
 }  // namespace detail
 
@@ -289,7 +230,7 @@ TINYPHI_FUNC result<void> write_safetensors(
   text.append((8 - text.size() % 8) % 8, ' ');
   const std::uint64_t size = text.size();
 
-  detail::replacement_file out(path);
+  replacement_file out(path);
   TINYPHI_CHECK_OK(out.create());
   TINYPHI_CHECK_OK(out.write(std::as_bytes(std::span(&size, 1))));
   TINYPHI_CHECK_OK(out.write(as_bytes(text)));

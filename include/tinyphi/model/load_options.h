@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "tinyphi/base/cancel.h"
+#include "tinyphi/base/error.h"
 #include "tinyphi/tensor/dtype.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -17,10 +18,16 @@ struct load_options {
   bool exact = false;
   // Quantize float weights to q8_0 or q4_0 while loading; nothing: as stored.
   std::optional<dtype> quantize = {};
+  // Keep the packed weights in a file beside the model, and load from it when
+  // it is there and fits (repacked_file.h). If it cannot be written, loading
+  // goes on without.
+  bool cache_repacked = false;
   int n_threads = 0;  // for loading; 0: available_threads()
   stop_condition stop = {};
   // Called on the loading thread with the share done, 0 to 1.
   std::function<void(double)> progress = {};
+  // Called there with what failed but does not hinder the load.
+  std::function<void(const error&)> warn = {};
 };
 
 TINYPHI_NAMESPACE_END

@@ -16,6 +16,7 @@
 #include "tinyphi/files/model_file.h"
 #include "tinyphi/model/load_options.h"
 #include "tinyphi/model/model_config.h"
+#include "tinyphi/model/repacked_file.h"
 #include "tinyphi/model/rope_table.h"
 #include "tinyphi/tensor/packed.h"
 #include "tinyphi/text/chat_template.h"
@@ -54,6 +55,10 @@ struct model_weights {
   std::optional<model_file> file;              // keeps the embedding's mapping
   aligned_array<std::byte> embedding_storage;  // random weights: its bytes
   tensor_view embedding;  // [vocab_size][hidden], rows as stored
+  // All strips of a loaded model lie in one of these two; a random model's
+  // matrices own theirs.
+  aligned_array<std::byte> strips;
+  std::optional<repacked_file> repacked;
   std::vector<layer_weights> layers;
   norm_weights final_norm;
   linear lm_head;  // [vocab_size][hidden]
@@ -69,9 +74,10 @@ struct model_weights {
   [[nodiscard]] std::size_t bytes() const;
 };
 
-// Reads, checks and packs all tensors of w.file into `w`, whose config is set.
-// A missing tensor or one of another shape is an error that names it, what was
-// found and what the configuration asks for.
+// Reads, checks and packs all tensors of w.file into `w`, whose config is set,
+// or maps what an earlier load packed. A missing tensor or one of another shape
+// is an error that names it, what was found and what the configuration asks
+// for.
 [[nodiscard]] result<void> load_weights(model_weights& w,
                                         const load_options& options);
 

@@ -18,6 +18,9 @@ TINYPHI_NAMESPACE_BEGIN
 
 inline constexpr std::size_t strip_rows = 16;
 
+// Counts the changes of the layouts below: packed weights are kept in files.
+inline constexpr int packed_layout_version = 1;
+
 // A packed [rows][cols] matrix: strips of 16 rows one after the other, rows
 // padded with zeros to whole strips. Drawn for one strip:
 //

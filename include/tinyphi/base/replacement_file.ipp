@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_BASE_REPLACEMENT_FILE_IPP_
+#define TINYPHI_BASE_REPLACEMENT_FILE_IPP_
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <system_error>
+#include <utility>
+
+#include "tinyphi/base/mapped_file.ipp"
+#include "tinyphi/base/replacement_file.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+TINYPHI_FUNC replacement_file::replacement_file(std::filesystem::path target)
+    : target_(std::move(target)), temporary_(target_.string() + ".XXXXXX") {}
+
+TINYPHI_FUNC replacement_file::~replacement_file() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+TINYPHI_FUNC result<void> replacement_file::create() {
+  std::error_code ignored;
+  const auto status = std::filesystem::status(target_, ignored);
+  if (exists(status) && !is_regular_file(status)) {
+    // The rename would put a file in the place of a device such as /dev/null.
+    return error{error_code::invalid_argument,
+                 target_.string() + ": not a regular file"};
+  }
+  fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
+  if (fd_ < 0) return detail::file_error(target_, errno);
+  return {};
+}
+
+TINYPHI_FUNC result<void> replacement_file::reserve(std::size_t bytes) {
+  const int number = ::posix_fallocate(fd_, 0, static_cast<::off_t>(bytes));
+  if (number != 0) return detail::file_error(target_, number);
+  return {};
+}
+
+TINYPHI_FUNC result<void> replacement_file::write(
+    std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ::ssize_t n = ::write(fd_, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return detail::file_error(target_, errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+TINYPHI_FUNC result<void> replacement_file::commit() {
+  // mkostemp made it private.
+  const ::mode_t mask = ::umask(0);
+  ::umask(mask);
+  if (::fchmod(fd_, 0666 & ~mask) != 0) {
+    return detail::file_error(target_, errno);
+  }
+  return rename();
+}
+
+TINYPHI_FUNC result<void> replacement_file::commit_like(
+    const file_stamp& other) {
+  constexpr std::int64_t second = 1'000'000'000;
+  const ::timespec times[2] = {
+      {0, UTIME_NOW}, {other.modified / second, other.modified % second}};
+  if (::fchmod(fd_, other.mode & 0666) != 0 || ::futimens(fd_, times) != 0) {
+    return detail::file_error(target_, errno);
+  }
+  return rename();
+}
+
+TINYPHI_FUNC result<void> replacement_file::rename() {
+  if (::fsync(fd_) != 0 || ::rename(temporary_.c_str(), target_.c_str()) != 0) {
+    return detail::file_error(target_, errno);
+  }
+  ::close(std::exchange(fd_, -1));
+  return {};
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_BASE_REPLACEMENT_FILE_IPP_

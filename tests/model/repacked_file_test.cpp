@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#include "tinyphi/model/repacked_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+#include "support/temp_folder.h"
+#include "support/test.h"
+#include "tinyphi/base/bytes.h"
+
+using namespace tinyphi;
+using namespace tinyphi_test;
+using Catch::Matchers::Contains;
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string strips(1000, 'w');
+
+repacked_key key_in(const temp_folder& folder) {
+  repacked_key key;
+  key.path = folder.path() / "m.gguf.r16";
+  key.made_from = "the facts of a model";
+  key.strip_bytes = strips.size();
+  key.model = {1'700'000'000'000'000'001, ::geteuid(), 0644};
+  return key;
+}
+
+repacked_key written(const temp_folder& folder) {
+  repacked_key key = key_in(folder);
+  const auto done = write_repacked(key, as_bytes(strips));
+  REQUIRE_OK(done);
+  return key;
+}
+
+void set_time(const repacked_key& key) {
+  const ::timespec times[2] = {
+      {0, UTIME_NOW},
+      {key.model.modified / 1'000'000'000, key.model.modified % 1'000'000'000}};
+  REQUIRE(::utimensat(AT_FDCWD, key.path.c_str(), times, 0) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("strips that were kept come back, at a page's beginning") {
+  const temp_folder folder;
+  const auto opened = repacked_file::open(written(folder));
+  REQUIRE_OK(opened);
+  CHECK(as_text(opened->strips()) == strips);
+  CHECK(reinterpret_cast<std::uintptr_t>(opened->strips().data()) % 4096 == 0);
+}
+
+TEST_CASE("a kept file is refused if any byte of its head is another") {
+  const temp_folder folder;
+  const repacked_key key = written(folder);
+  const std::string right = *read_file(key.path, 1 << 20);
+  for (std::size_t i = 0; i < 4096; ++i) {
+    std::string wrong = right;
+    wrong[i] = static_cast<char>(wrong[i] ^ 0x20);
+    folder.write("m.gguf.r16", wrong);
+    set_time(key);
+    const auto opened = repacked_file::open(key);
+    REQUIRE(!opened);
+    REQUIRE_THAT(message_of(opened), Contains("not made from this model"));
+  }
+}
+
+TEST_CASE("a kept file is refused if it or the key is of another model") {
+  const temp_folder folder;
+  const repacked_key key = written(folder);
+  const std::string right = *read_file(key.path, 1 << 20);
+
+  repacked_key other = key;
+  other.made_from += " ";
+  CHECK_THAT(message_of(repacked_file::open(other)), Contains("this version"));
+  other = key;
+  other.strip_bytes += 1;
+  CHECK_THAT(message_of(repacked_file::open(other)), Contains("another size"));
+  other = key;
+  other.model.modified += 1;
+  CHECK_THAT(message_of(repacked_file::open(other)), Contains("written to"));
+  other.path += "x";
+  CHECK(repacked_file::open(other).error().code == error_code::not_found);
+
+  // Cut short or longer; written to, with the same bytes.
+  for (const auto& wrong :
+       {right.substr(0, right.size() - 1), right + "x", right.substr(0, 4096),
+        right.substr(0, 10), std::string()}) {
+    folder.write("m.gguf.r16", wrong);
+    set_time(key);
+    CHECK_THAT(message_of(repacked_file::open(key)), Contains("another size"));
+  }
+  folder.write("m.gguf.r16", right);
+  CHECK_THAT(message_of(repacked_file::open(key)), Contains("written to"));
+  set_time(key);
+  CHECK(repacked_file::open(key));
+}
+
+TEST_CASE("a kept file of a foreign user is not believed") {
+  if (::geteuid() != 0) return;  // only root can give files away
+  const temp_folder folder;
+  repacked_key key = written(folder);
+  REQUIRE(::chown(key.path.c_str(), 12345, 12345) == 0);
+  set_time(key);
+  CHECK_THAT(message_of(repacked_file::open(key)), Contains("belongs neither"));
+  key.model.owner = 12345;
+  CHECK(repacked_file::open(key));
+}
+
+TEST_CASE("what cannot be kept is an error that says what to do") {
+  const temp_folder folder;
+  repacked_key key = key_in(folder);
+  key.path = folder.path() / "no" / "m.r16";
+  const auto no_folder = write_repacked(key, as_bytes(strips));
+  CHECK_THAT(message_of(no_folder), Contains("No such file or directory"));
+
+  key = key_in(folder);
+  fs::create_directory(key.path);
+  CHECK_THAT(message_of(write_repacked(key, as_bytes(strips))),
+             Contains("not a regular file"));
+
+  key.path = folder.path() / "stopped.r16";
+  stop_condition stop;
+  stop.token.cancel();
+  CHECK(write_repacked(key, as_bytes(strips), stop).error().code ==
+        error_code::cancelled);
+  CHECK(!fs::exists(key.path));
+}
