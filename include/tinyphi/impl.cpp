@@ -3,6 +3,8 @@
 // impl_kernels.cpp, so that the two build in parallel.
 #undef TINYPHI_HEADER_ONLY
 #define TINYPHI_HEADER_ONLY 0
+#include "tinyphi/base/cgroup.ipp"
+#include "tinyphi/base/cpu_limits.ipp"
 #include "tinyphi/base/json.ipp"
 #include "tinyphi/base/mapped_file.ipp"
 #include "tinyphi/base/memory.ipp"

@@ -1,15 +1,61 @@
 // SPDX-License-Identifier: MIT
 #include "tinyphi/base/parallel.h"
 
+#include <signal.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <future>
+#include <limits>
+#include <memory>
+#include <thread>
 #include <vector>
 
+#include "support/temp_folder.h"
 #include "support/test.h"
 
 using namespace tinyphi;
+using namespace std::chrono_literals;
+using clock_type = std::chrono::steady_clock;
 
-TEST_CASE("a team covers a range once, in pieces that start at the grain") {
+namespace {
+
+// Whether a run over n items visits each of them once.
+bool covers(team& threads, std::size_t n, std::size_t grain) {
+  std::vector<int> visits(n, 0);
+  threads.run(n, grain, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) ++visits[i];
+  });
+  return std::ranges::all_of(visits, [](int v) { return v == 1; });
+}
+
+// Many runs of changing sizes, close together and apart; false if one of them
+// went wrong.
+bool keeps_covering(team& threads, clock_type::duration time) {
+  const auto end = clock_type::now() + time;
+  for (std::size_t i = 0; clock_type::now() < end; ++i) {
+    if (!covers(threads, 1 + i * 7919 % 300, 1 + i % 5)) return false;
+    if (i % 97 == 0) std::this_thread::sleep_for(300us);
+  }
+  return true;
+}
+
+std::chrono::microseconds cpu_time() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  return std::chrono::seconds(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+         std::chrono::microseconds(used.ru_utime.tv_usec +
+                                   used.ru_stime.tv_usec);
+}
+
+}  // namespace
+
+TEST_CASE("a team covers a range once, in pieces that start at the grain",
+          "[threads]") {
   for (const int n_threads : {1, 2, 5}) {
     team threads(n_threads);
     CHECK(threads.n_threads() == n_threads);
@@ -26,22 +72,162 @@ TEST_CASE("a team covers a range once, in pieces that start at the grain") {
   }
 }
 
-TEST_CASE("a grain of zero counts as one") {
+TEST_CASE("a grain of zero counts as one, a huge one as all", "[threads]") {
   team threads(2);
   std::atomic<std::size_t> calls{0};
-  threads.run(5, 0, [&](std::size_t, std::size_t) { ++calls; });
+  const auto count = [&](std::size_t, std::size_t) { ++calls; };
+  threads.run(5, 0, count);
   CHECK(calls == 5);
+  threads.run(5, std::numeric_limits<std::size_t>::max(), count);
+  CHECK(calls == 6);
 }
 
-TEST_CASE("a moved team goes on working") {
+TEST_CASE("a moved team goes on working, what is left of it works alone",
+          "[threads]") {
   team first(2);
+  CHECK(covers(first, 100, 1));
   team second = std::move(first);
-  std::atomic<std::size_t> sum{0};
-  second.run(100, 1, [&](std::size_t begin, std::size_t) { sum += begin; });
-  CHECK(sum == 4950);
+  CHECK(covers(second, 100, 1));
+  CHECK(first.n_threads() == 1);  // NOLINT: moved from
+  CHECK(covers(first, 100, 1));   // NOLINT: moved from
+  second = team(3);
+  CHECK(covers(second, 100, 1));
 }
 
-TEST_CASE("there is at least one thread, and zero means all of them") {
-  CHECK(available_threads() >= 1);
-  CHECK(team(0).n_threads() == available_threads());
+TEST_CASE("teams end while their helpers wait, work or have not come",
+          "[threads]") {
+  for (int i = 0; i < 200; ++i) {
+    team threads(2);
+    for (int runs = 0; runs < i % 4; ++runs) CHECK(covers(threads, 8, 1));
+    if (i % 20 == 0) std::this_thread::sleep_for(200us);
+  }
+}
+
+TEST_CASE("runs inside runs, and runs of two threads at once, are done alone",
+          "[threads]") {
+  team threads(2);
+  std::atomic<std::size_t> sum{0};
+  threads.run(4, 1, [&](std::size_t i, std::size_t) {
+    threads.run(5, 1, [&](std::size_t j, std::size_t) { sum += i * 10 + j; });
+  });
+  CHECK(sum == 340);
+  std::vector<std::future<bool>> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.push_back(std::async(
+        std::launch::async, [&] { return keeps_covering(threads, 50ms); }));
+  }
+  for (auto& c : callers) CHECK(c.get());
+}
+
+TEST_CASE("one thread after the other may run a team", "[threads]") {
+  team threads(2);
+  for (int i = 0; i < 20; ++i) {
+    bool ok = false;
+    std::thread([&] { ok = covers(threads, 50, 1); }).join();
+    CHECK(ok);
+  }
+}
+
+TEST_CASE("a run waits for ranges that are taken, not for threads",
+          "[threads]") {
+  // On two CPUs there is one helper for both teams; the first holds it.
+  team first(2), second(2);
+  std::promise<void> release;
+  const auto released = release.get_future().share();
+  std::thread holder([&] {
+    first.run(2, 1, [&](std::size_t, std::size_t) { released.wait(); });
+  });
+  std::this_thread::sleep_for(5ms);
+  for (int i = 0; i < 100; ++i) CHECK(covers(second, 20, 1));
+  release.set_value();
+  holder.join();
+}
+
+TEST_CASE("many teams share the machine", "[threads]") {
+  std::vector<std::future<bool>> teams;
+  for (int i = 0; i < 8; ++i) {
+    teams.push_back(std::async(std::launch::async, [] {
+      team threads(4);
+      return keeps_covering(threads, 300ms);
+    }));
+  }
+  for (auto& t : teams) CHECK(t.get());
+}
+
+TEST_CASE("an idle team takes no CPU time") {
+  team threads(2);
+  CHECK(covers(threads, 1000, 1));
+  // oneTBB first looks after what the tests before this left behind.
+  std::chrono::microseconds used = 1h;
+  for (int i = 0; i < 40 && used > 1ms; ++i) {
+    const auto before = cpu_time();
+    std::this_thread::sleep_for(50ms);
+    used = cpu_time() - before;
+  }
+  CHECK(used <= 1ms);
+}
+
+TEST_CASE("a team follows the machine's limits while it runs", "[threads]") {
+  const tinyphi_test::temp_folder machine;
+  machine.write("proc/self/mountinfo", "31 24 0:27 / /cg rw - cgroup2 c rw\n");
+  machine.write("proc/self/cgroup", "0::/\n");
+  machine.write("cg/cpu.max", "100000 100000\n");
+  team threads(0, machine.path().string());
+  const int fixed = team(2, machine.path().string()).n_threads();
+  CHECK(fixed == 2);
+  CHECK(threads.n_threads() == 1);
+  if (available_threads() == 1) return;
+  const auto follows = [&](int n) {
+    for (const auto end = clock_type::now() + 10s; clock_type::now() < end;) {
+      if (!covers(threads, 100, 1)) return false;
+      if (threads.n_threads() == n) return true;
+    }
+    return false;
+  };
+  machine.write("cg/cpu.max", "max 100000\n");
+  CHECK(follows(read_cpu_limits(machine.path().string()).threads()));
+  machine.write("cg/cpu.max", "50000 100000\n");
+  CHECK(follows(1));
+}
+
+TEST_CASE("denormals are zero in every range, and afterwards as before",
+          "[threads]") {
+  volatile float least = std::numeric_limits<float>::min();
+  for (const std::size_t n : {1, 100}) {
+    team threads(2);
+    std::atomic<int> denormals{0};
+    threads.run(n, 1, [&](std::size_t, std::size_t) {
+      std::this_thread::sleep_for(10us);
+      denormals += least / 4 != 0;
+    });
+#if defined(__x86_64__) || defined(__aarch64__)
+    CHECK(denormals == 0);
+#endif
+    CHECK(least / 4 != 0);
+  }
+}
+
+// What the next test stops and continues.
+TEST_CASE("runs for a while", "[.][child]") {
+  team threads(2);
+  CHECK(keeps_covering(threads, 1s));
+}
+
+TEST_CASE("a process that is stopped and continued again and again goes on",
+          "[threads]") {
+  char program[] = "/proc/self/exe", filter[] = "[child]";
+  char* arguments[] = {program, filter, nullptr};
+  pid_t child = 0;
+  REQUIRE(posix_spawn(&child, program, nullptr, nullptr, arguments, environ) ==
+          0);
+  int status = 0;
+  for (int i = 0; i < 400 && waitpid(child, &status, WNOHANG) == 0; ++i) {
+    kill(child, SIGSTOP);
+    std::this_thread::sleep_for(i % 3 * 1ms);
+    kill(child, SIGCONT);
+    std::this_thread::sleep_for(i % 5 * 500us);
+  }
+  if (!WIFEXITED(status)) waitpid(child, &status, 0);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
 }

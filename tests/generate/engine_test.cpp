@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tinyphi/generate/engine.h"
 
+#include <future>
 #include <sstream>
 
 #include "support/golden.h"
@@ -177,7 +178,6 @@ TEST_CASE("engine options are checked, zeros are replaced") {
             " bytes holds no page of " + std::to_string(page) +
             " bytes (16 tokens)");
   engine e = make_engine(m);
-  CHECK(e.options().n_threads == available_threads());
   CHECK(e.options().kv_bytes == 4 * page);
   CHECK(e.model().config().max_context == 64);
 }
@@ -234,6 +234,28 @@ TEST_CASE("the same request gives the same tokens whatever runs beside it") {
         CHECK(ids_of(again) == expected);
       }
     }
+  }
+}
+
+TEST_CASE("many engines share the machine", "[threads]") {
+  const model m = demo_model(false);
+  std::vector<engine> engines;
+  for (int i = 0; i < 8; ++i) {
+    engines.push_back(make_engine(m, {.n_threads = 1 + i % 4}));
+  }
+  const auto answer = [](engine& e, std::uint32_t i) {
+    generation g = e.complete(made_up_prompt(10 + i, i, 1900),
+                              {.max_tokens = 4, .ignore_stop_ids = true});
+    return ids_of(g);
+  };
+  std::vector<std::future<std::vector<token_id>>> answers;
+  for (std::uint32_t i = 0; i < 8; ++i) {
+    answers.push_back(std::async(std::launch::async,
+                                 [&, i] { return answer(engines[i], i); }));
+  }
+  engine alone = make_engine(m, {.n_threads = 1});
+  for (std::uint32_t i = 0; i < 8; ++i) {
+    CHECK(answers[i].get() == answer(alone, i));
   }
 }
 

@@ -251,16 +251,17 @@ TEST_CASE(
   CHECK(c->done);
 }
 
-TEST_CASE("threads that each wait for their own answer share the steps") {
+TEST_CASE("threads that each wait for their own answer share the steps",
+          "[threads]") {
   const model m = demo_model(false);
   constexpr std::size_t n = 8;
   const auto params = [](std::size_t i) {
-    return generation_params{.max_tokens = 10 + 3 * i,
+    return generation_params{.max_tokens = 8 + 2 * i,
                              .sampling = {.temperature = 1, .seed = i},
                              .ignore_stop_ids = true};
   };
   const auto prompt = [](std::size_t i) {
-    return made_up_prompt(5 + 9 * i, static_cast<std::uint32_t>(i), 1900);
+    return made_up_prompt(5 + 4 * i, static_cast<std::uint32_t>(i), 1900);
   };
   std::vector<std::vector<token_id>> expected;
   for (std::size_t i = 0; i < n; ++i) {

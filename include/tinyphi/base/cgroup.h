@@ -3,35 +3,25 @@
 #ifndef TINYPHI_BASE_CGROUP_H_
 #define TINYPHI_BASE_CGROUP_H_
 
-#include <fstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tinyphi/config.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
-namespace detail {
-
-// The folders of the process's cgroup (v2) and of all its ancestors: every
-// one's limits bind.
-inline std::vector<std::string> cgroup_folders() {
-  std::ifstream self("/proc/self/cgroup");
-  std::string line, path;
-  while (std::getline(self, line)) {
-    if (line.starts_with("0::")) path = line.substr(3);
-  }
-  std::vector<std::string> folders;
-  while (true) {
-    folders.push_back("/sys/fs/cgroup" + path);
-    const std::size_t slash = path.find_last_of('/');
-    if (slash == std::string::npos) return folders;
-    path.resize(slash);
-  }
-}
-
-}  // namespace detail
+// The folders of the process's cgroup for `controller` ("cpu", "memory") and
+// of all its visible ancestors, in version 2 and 1: every one's limits bind.
+// Files that are missing or make no sense give no folders. `root` is put
+// before every path, for tests on recorded trees (man 7 cgroups, man 5 proc).
+[[nodiscard]] std::vector<std::string> cgroup_folders(
+    std::string_view controller, const std::string& root = {});
 
 TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/base/cgroup.ipp"
+#endif
 
 #endif  // TINYPHI_BASE_CGROUP_H_

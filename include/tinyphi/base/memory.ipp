@@ -31,7 +31,7 @@ inline std::size_t named_number(const std::string& path,
 TINYPHI_FUNC std::size_t available_memory() {
   std::size_t least =
       detail::named_number("/proc/meminfo", "MemAvailable:") * 1024;
-  for (const std::string& folder : detail::cgroup_folders()) {
+  for (const std::string& folder : cgroup_folders("memory")) {
     std::size_t limit = 0, used = 0;
     if (!(std::ifstream(folder + "/memory.max") >> limit)) continue;  // "max"
     if (!(std::ifstream(folder + "/memory.current") >> used)) continue;

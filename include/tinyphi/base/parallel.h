@@ -4,42 +4,70 @@
 #ifndef TINYPHI_BASE_PARALLEL_H_
 #define TINYPHI_BASE_PARALLEL_H_
 
+#include <concepts>
 #include <cstddef>
-#include <functional>
 #include <memory>
+#include <string>
 
-#include "tinyphi/base/error.h"
+#include "tinyphi/base/cpu_limits.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
-// The threads this process may use: its affinity mask and, where the system
-// has one, its cgroup CPU quota (rounded down, at least 1).
-[[nodiscard]] int available_threads();
+// A reference to some f(begin, end), which must outlive it. Two words; costs
+// a call through a pointer. What f throws ends the program.
+class range_function {
+ public:
+  template <std::invocable<std::size_t, std::size_t> F>
+  requires(!std::same_as<F, range_function>) range_function(
+      const F& f)  // NOLINT: implicit, so that calls take lambdas
+      : f_(&f),
+        call_([](const void* g, std::size_t begin, std::size_t end) noexcept {
+          (*static_cast<const F*>(g))(begin, end);
+        }) {}
 
-// A set of at most `n_threads` threads (the caller is one of them), with its
-// own limit whatever else in the process uses oneTBB. One job at a time.
+  void operator()(std::size_t begin, std::size_t end) const noexcept {
+    call_(f_, begin, end);
+  }
+
+ private:
+  const void* f_;
+  void (*call_)(const void*, std::size_t, std::size_t) noexcept;
+};
+
+// Threads that work through ranges together: the caller of `run` and oneTBB
+// workers that help it. Helpers wait for the next run for a fraction of a
+// millisecond, so that runs in close succession start in well under a
+// microsecond; then they go back to oneTBB, which shares them with everything
+// else in the process or lets them sleep.
+//
+// A run needs no helper: whoever is there takes ranges, and the caller waits
+// only for ranges that somebody took. A helper that is preempted, late or
+// missing delays a run by the range it holds, at most.
 class team {
  public:
-  // n_threads 0: available_threads().
-  explicit team(int n_threads = 0);
+  // n_threads 0: as many as the machine gives, looked up again about once a
+  // second while the team runs (read_cpu_limits, with `root`). Otherwise up to
+  // that many, but no more at once than oneTBB has for the whole process.
+  explicit team(int n_threads = 0, std::string root = {});
   ~team();
   team(team&&) noexcept;
   team& operator=(team&&) noexcept;
 
-  [[nodiscard]] int n_threads() const { return n_threads_; }
+  // How many threads the next run shares its work among.
+  [[nodiscard]] int n_threads() const;
 
   // Calls f(begin, end) for disjoint ranges that cover [0, n) and are at most
   // `grain` long, on several threads; returns when all are done. Ranges start
-  // at multiples of `grain`. f must not throw. With one range or one thread it
-  // runs on the caller, without touching TBB. Which thread runs which range
-  // is not fixed, so results must not depend on it.
-  void run(std::size_t n, std::size_t grain,
-           const std::function<void(std::size_t, std::size_t)>& f);
+  // at multiples of `grain`. Every thread has a share of neighbouring ranges,
+  // from run to run the same, and when it has done them helps the others; so
+  // which thread runs which range is not fixed, and results must not depend on
+  // it. Denormal numbers are flushed to zero meanwhile. A run from within f,
+  // or while another thread runs the team, is done by its caller alone.
+  void run(std::size_t n, std::size_t grain, range_function f);
 
  private:
-  struct arena;
-  std::unique_ptr<arena> arena_;
-  int n_threads_ = 1;
+  struct crew;
+  std::unique_ptr<crew> crew_;
 };
 
 TINYPHI_NAMESPACE_END

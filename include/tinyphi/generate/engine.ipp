@@ -75,7 +75,6 @@ TINYPHI_FUNC result<engine> engine::create(tinyphi::model m,
   for (const auto& range : ranges) {
     if (!range.holds()) return range.fault();
   }
-  if (o.n_threads == 0) o.n_threads = available_threads();
   if (o.kv_bytes == 0) o.kv_bytes = detail::default_kv_bytes(m);
   const std::size_t page =
       kv_bytes_per_token(m.config(), m.kv_type()) * page_tokens;

@@ -15,7 +15,8 @@
 TINYPHI_NAMESPACE_BEGIN
 
 struct engine_options {
-  int n_threads = 0;         // [0, 1024]; 0: available_threads()
+  int n_threads = 0;         // [0, 1024]; 0: as many as the machine gives,
+                             // looked up again while it runs (team)
   std::size_t kv_bytes = 0;  // cache budget; 0: one full context, at most a
                              // quarter of available_memory()
   std::size_t max_sequences = 16;   // [1, 4096] running at once; more wait
