@@ -263,13 +263,13 @@ TEST_CASE("GGUF: tensors lie inside the file") {
 
 TEST_CASE("GGUF: element types that tinyphi cannot read are named") {
   CHECK_THAT(
-      refusal(with_tensor({256}, 12)),
-      Contains("tensor t: type Q4_K where tinyphi needs one of F32, F16, "
-               "BF16, Q8_0, Q4_0"));
+      refusal(with_tensor({256}, 16)),
+      Contains("tensor t: type IQ2_XXS where tinyphi needs one of F32, F16, "
+               "BF16, Q8_0, Q4_0, Q4_1, Q5_0"));
   CHECK_THAT(refusal(with_tensor({256}, 4)), Contains("type id 4 where"));
   CHECK_THAT(refusal(with_tensor({256}, 4000000000u)),
              Contains("type id 4000000000 where"));
-  const std::string bytes = with_tensor({256}, 12).bytes();
+  const std::string bytes = with_tensor({256}, 16).bytes();
   CHECK(gguf_file::parse(as_bytes(bytes), "m").error().code ==
         error_code::unsupported);
 }

@@ -3,6 +3,7 @@
 #ifndef TESTS_KERNELS_KERNEL_TEST_H_
 #define TESTS_KERNELS_KERNEL_TEST_H_
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -11,6 +12,7 @@
 
 #include "support/test.h"
 #include "tinyphi/kernels/kernels.h"
+#include "tinyphi/tensor/blocks.h"
 #include "tinyphi/tensor/quant.h"
 
 namespace tinyphi_test {
@@ -56,18 +58,13 @@ inline float max_difference(const std::vector<float>& a,
   return most;
 }
 
-inline tinyphi::packed_matrix random_matrix(tinyphi::dtype type,
-                                            std::size_t rows, std::size_t cols,
-                                            unsigned seed) {
+// Rows of `row_bytes` each, stored one after the other, as a packed matrix.
+inline tinyphi::packed_matrix packed_from(
+    tinyphi::dtype type, std::size_t rows, std::size_t cols,
+    const std::vector<std::byte>& stored) {
   auto m = tinyphi::make_packed(type, rows, cols);
   REQUIRE_OK(m);
-  const auto x = random_floats(rows * cols, seed);
-  std::vector<std::byte> stored(tinyphi::row_bytes(type, cols) * rows);
   const std::size_t bytes = tinyphi::row_bytes(type, cols);
-  for (std::size_t r = 0; r < rows; ++r) {
-    tinyphi::quantize_row(type, {x.data() + r * cols, cols},
-                          {stored.data() + r * bytes, bytes});
-  }
   for (std::size_t s = 0; s < m->n_strips(); ++s) {
     const std::byte* at[tinyphi::strip_rows];
     std::size_t n = 0;
@@ -78,6 +75,55 @@ inline tinyphi::packed_matrix random_matrix(tinyphi::dtype type,
     tinyphi::pack_strip(*m, s, at, n);
   }
   return *std::move(m);
+}
+
+// A row or rows of blocks with random bytes, after `change`.
+template <class Change>
+std::vector<std::byte> random_blocks(tinyphi::dtype type, std::size_t bytes,
+                                     unsigned seed, const Change& change) {
+  std::mt19937 random(seed);
+  std::vector<std::byte> all(bytes);
+  for (std::byte& b : all) b = static_cast<std::byte>(random());
+  tinyphi::with_block(type, [&](auto block) {
+    for (std::size_t i = 0; i < bytes; i += sizeof block) {
+      std::memcpy(&block, all.data() + i, sizeof block);
+      change(block);
+      std::memcpy(all.data() + i, &block, sizeof block);
+    }
+  });
+  return all;
+}
+
+// Weights of about 1.
+inline tinyphi::packed_matrix random_matrix(tinyphi::dtype type,
+                                            std::size_t rows, std::size_t cols,
+                                            unsigned seed) {
+  using namespace tinyphi;
+  const std::size_t bytes = row_bytes(type, cols);
+  if (!is_quantized(type)) {
+    const auto x = random_floats(rows * cols, seed);
+    std::vector<std::byte> stored(bytes * rows);
+    for (std::size_t r = 0; r < rows; ++r) {
+      quantize_row(type, {x.data() + r * cols, cols},
+                   {stored.data() + r * bytes, bytes});
+    }
+    return packed_from(type, rows, cols, stored);
+  }
+  const auto normalize = [](auto& b) {
+    b.d = to_f16(1);
+    float most = 1, most_min = 1;
+    if constexpr (requires { b.m; }) b.m = to_f16(-1);
+    if constexpr (requires { b.dmin; }) b.dmin = to_f16(1);
+    for (std::size_t k = 0; k < b.columns; ++k) {
+      most = std::max(most,
+                      std::fabs(scale(b, k) * static_cast<float>(level(b, k))));
+      most_min = std::max(most_min, min(b, k));
+    }
+    b.d = to_f16(2 / most);
+    if constexpr (requires { b.dmin; }) b.dmin = to_f16(1 / most_min);
+  };
+  return packed_from(type, rows, cols,
+                     random_blocks(type, bytes * rows, seed, normalize));
 }
 
 // Owns what q8_activations points to.

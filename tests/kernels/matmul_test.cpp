@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Matrix products against the reference, and the promise that one row or many,
 // one call or several give the same bits.
+#include <algorithm>
+#include <cstring>
+#include <iterator>
 #include <limits>
+#include <random>
 
 #include "kernels/kernel_test.h"
 #include "tinyphi/kernels/reference.h"
@@ -11,7 +15,9 @@ namespace {
 
 using tinyphi_test::max_difference;
 using tinyphi_test::on_every_target;
+using tinyphi_test::packed_from;
 using tinyphi_test::q8_buffers;
+using tinyphi_test::random_blocks;
 using tinyphi_test::random_floats;
 using tinyphi_test::random_matrix;
 using tinyphi_test::same_bits;
@@ -25,6 +31,22 @@ const shape shapes[] = {
     {4, 64, 64},  {5, 31, 96},  {7, 70, 320}, {11, 16, 288}, {12, 32, 64},
     {13, 40, 96}, {24, 15, 32}, {40, 70, 96}, {97, 33, 544}, {200, 48, 64},
 };
+
+// With whole blocks.
+std::vector<shape> shapes_of(dtype type) {
+  const std::size_t block = info(type).block_size;
+  std::vector<shape> all(std::begin(shapes), std::end(shapes));
+  for (shape& s : all) s.cols = (s.cols + block - 1) / block * block;
+  return all;
+}
+
+std::vector<dtype> quantized_types() {
+  std::vector<dtype> all;
+  for (const dtype_info& d : dtypes) {
+    if (is_quantized(d.type)) all.push_back(d.type);
+  }
+  return all;
+}
 
 std::vector<float> product_f32(const packed_matrix& w, std::size_t begin,
                                std::size_t end, const std::vector<float>& x,
@@ -49,7 +71,7 @@ float tolerance(std::size_t cols) { return 2e-6f * static_cast<float>(cols); }
 
 TEST_CASE("matmul_f32 computes what the reference does, for every type") {
   for (const dtype_info& type : dtypes) {
-    for (const shape& s : shapes) {
+    for (const shape& s : shapes_of(type.type)) {
       const auto w = random_matrix(type.type, s.rows, s.cols, 1);
       const auto x = random_floats(s.m * s.cols, 2);
       std::vector<float> expected(s.m * s.rows);
@@ -81,8 +103,8 @@ TEST_CASE("matmul_f32 takes rows of any length") {
 }
 
 TEST_CASE("matmul_q8 computes what the reference does") {
-  for (const dtype type : {dtype::q8_0, dtype::q4_0}) {
-    for (const shape& s : shapes) {
+  for (const dtype type : quantized_types()) {
+    for (const shape& s : shapes_of(type)) {
       const auto w = random_matrix(type, s.rows, s.cols, 1);
       const auto x = random_floats(s.m * s.cols, 2);
       std::vector<float> expected(s.m * s.rows);
@@ -100,52 +122,108 @@ TEST_CASE("matmul_q8 computes what the reference does") {
   }
 }
 
-// One group, scales 1: the result is the integer sum itself.
-TEST_CASE("integer sums are exact for all weights and activations") {
-  for (const dtype type : {dtype::q8_0, dtype::q4_0}) {
-    for (const std::size_t m : {1u, 4u, 13u}) {
-      const std::size_t rows = 48;
-      auto w = random_matrix(type, rows, 32, 5);
-      std::mt19937 random(11);
-      for (std::size_t s = 0; s < w.n_strips(); ++s) {
-        for (std::size_t r = 0; r < 16; ++r) {
-          w.own_strip(s)[2 * r] = std::byte{0};
-          w.own_strip(s)[2 * r + 1] = std::byte{0x3C};  // 1.0
-        }
-        // Strip 1 all ones, strip 2 all zeros: the largest magnitudes.
-        const std::size_t bytes = type == dtype::q8_0 ? 512 : 256;
-        for (std::size_t i = 64; i < 64 + bytes; ++i) {
-          w.own_strip(s)[i] = s == 0   ? static_cast<std::byte>(random())
-                              : s == 1 ? std::byte{0xFF}
-                                       : std::byte{0};
-        }
-      }
-      q8_buffers x(m, 32);
-      for (std::size_t t = 0; t < m; ++t) x.scale[t] = 1;
+// Scales and mins of 1.
+struct unit_scales {
+  template <class Block>
+  void operator()(Block& b) const {
+    b.d = to_f16(1);
+    if constexpr (requires { b.m; }) b.m = to_f16(1);
+    if constexpr (requires { b.dmin; }) b.dmin = to_f16(1);
+    if constexpr (requires { b.scales_l; }) {
+      std::fill_n(b.scales_l, 4, 0x11);
+      b.scales_h = 0xAAAA;
+    } else if constexpr (requires { b.hmask; }) {
+      std::fill_n(b.scales, 8, 0x11);
+      std::fill_n(b.scales + 8, 4, 0xAA);
+    } else if constexpr (requires { b.ql; }) {
+      std::fill_n(b.scales, 16, 1);
+    } else if constexpr (requires { b.scales; }) {
+      std::fill(std::begin(b.scales), std::end(b.scales), 0x11);
+      if constexpr (sizeof b.scales == 12) std::fill_n(b.scales, 8, 1);
+    }
+  }
+};
+
+// All arithmetic is then in integers below 2^24, so that equal sums are equal
+// results, bit for bit. Levels and activations are random or at their ends.
+TEST_CASE("integer sums are exact for random shapes") {
+  std::mt19937 random(11);
+  const auto up_to = [&](std::size_t n) { return 1 + random() % n; };
+  for (const dtype type : quantized_types()) {
+    for (std::size_t i = 0; i < 1000; ++i) {
+      const std::size_t cols = info(type).block_size == 256
+                                   ? 256 * (1 + i % 32 / 31)
+                                   : 32 * up_to(i % 16 == 0 ? 24 : 4);
+      const std::size_t m = i % 4 == 0 ? 1 : up_to(i % 16 == 1 ? 26 : 9);
+      const std::size_t rows = up_to(i % 8 == 0 ? 90 : 20);
+      const std::uint32_t ends = i % 3 == 0 ? 0u : i % 3 == 1 ? ~0u : 1u;
+      const auto w = packed_from(
+          type, rows, cols,
+          random_blocks(type, rows * row_bytes(type, cols),
+                        static_cast<unsigned>(i), [&](auto& b) {
+                          if (ends != 1) {
+                            std::memset(static_cast<void*>(&b),
+                                        static_cast<int>(ends & 255), sizeof b);
+                          }
+                          unit_scales()(b);
+                        }));
+      q8_buffers x(m, cols);
       for (std::size_t t = 0; t < m; ++t) {
         const auto at = reference::place_of(x.view, t);
-        for (std::size_t k = 0; k < 32; ++k) {
-          const int q = t % 3 == 0   ? static_cast<int>(random() % 255) - 127
-                        : t % 3 == 1 ? 127
-                                     : -127;
-          x.q[at.begin * 32 + (k / 4 * at.tokens + at.lane) * 4 + k % 4] =
+        for (std::size_t k = 0; k < cols; ++k) {
+          const int q = (t + i / 3) % 3 == 0
+                            ? static_cast<int>(random() % 255) - 127
+                        : (t + i) % 2 == 0 ? 127
+                                           : -127;
+          const std::size_t g =
+              at.begin * (cols / 32) + k / 32 * at.tokens + at.lane;
+          x.q[at.begin * cols + (k / 4 * at.tokens + at.lane) * 4 + k % 4] =
               static_cast<std::int8_t>(q);
-          x.sum[at.begin + at.lane] += q;
-          if (k < 16) x.half_sum[at.begin + at.lane] += q;
+          x.scale[g] = 1;
+          x.sum[g] += q;
+          if (k % 32 < 16) x.half_sum[g] += q;
         }
       }
+      std::vector<float> expected(m * rows);
+      reference::matmul_q8(w, 0, w.n_strips(), x.view, expected.data(), rows);
       on_every_target([&] {
-        INFO(to_string(type) << " m " << m);
+        INFO(to_string(type) << " " << m << " x " << rows << " x " << cols);
         std::vector<float> out(m * rows);
         matmul_q8(w, 0, w.n_strips(), x.view, out.data(), rows);
-        for (std::size_t t = 0; t < m; ++t) {
-          for (std::size_t r = 0; r < rows; ++r) {
-            const auto exact = reference::group_sum(w, r, x.view, t, 0);
-            REQUIRE(out[t * rows + r] == static_cast<float>(exact));
-          }
-        }
+        REQUIRE(same_bits(out, expected));
       });
     }
+  }
+}
+
+TEST_CASE("matmul_f32 multiplies dequantized weights, to the bit") {
+  std::vector<float> one(512);
+  for (const dtype type : quantized_types()) {
+    const std::size_t cols = info(type).block_size == 256 ? 512 : 96;
+    const std::size_t bytes = row_bytes(type, cols);
+    // Any bytes but infinities and NaN, which would reach all columns.
+    const auto stored = random_blocks(type, 20 * bytes, 3, [](auto& b) {
+      const auto finite = [](f16& h) {
+        if ((h.bits & 0x7C00) == 0x7C00) h.bits ^= 0x4000;
+      };
+      finite(b.d);
+      if constexpr (requires { b.m; }) finite(b.m);
+      if constexpr (requires { b.dmin; }) finite(b.dmin);
+    });
+    const auto w = packed_from(type, 20, cols, stored);
+    std::vector<float> row(cols);
+    on_every_target([&] {
+      INFO(to_string(type));
+      for (std::size_t k = 0; k < cols; k += 7) {
+        one.assign(cols, 0);
+        one[k] = 1;
+        const auto found = product_f32(w, 0, 2, one, 1);
+        for (std::size_t r = 0; r < 20; ++r) {
+          dequantize_row(type, {stored.data() + r * bytes, bytes}, row);
+          REQUIRE(found[r] == row[k]);
+        }
+      }
+    });
   }
 }
 
@@ -187,10 +265,10 @@ void check_same_bits(const packed_matrix& w, const Product& product) {
 
 TEST_CASE("a row has the same bits alone and among others, in any split") {
   for (const dtype_info& type : dtypes) {
-    check_same_bits(random_matrix(type.type, 103, 352, 8), product_f32);
-  }
-  for (const dtype type : {dtype::q8_0, dtype::q4_0}) {
-    check_same_bits(random_matrix(type, 103, 352, 8), product_q8);
+    const std::size_t cols = type.block_size == 256 ? 512 : 352;
+    const auto w = random_matrix(type.type, 103, cols, 8);
+    check_same_bits(w, product_f32);
+    if (is_quantized(type.type)) check_same_bits(w, product_q8);
   }
 }
 

@@ -23,4 +23,5 @@ TEST_CASE("rows of blocks have their blocks' bytes") {
   CHECK(row_bytes(dtype::bf16, 64) == 128);
   CHECK(row_bytes(dtype::q8_0, 64) == 68);
   CHECK(row_bytes(dtype::q4_0, 64) == 36);
+  CHECK(row_bytes(dtype::q6_k, 512) == 420);
 }

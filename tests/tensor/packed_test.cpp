@@ -2,8 +2,10 @@
 #include "tinyphi/tensor/packed.h"
 
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "support/test.h"
@@ -43,14 +45,15 @@ packed_matrix packed(dtype type,
 TEST_CASE("unpacking gives back every byte of every row") {
   for (const dtype_info& d : dtypes) {
     for (const std::size_t rows : {1u, 15u, 16u, 17u, 40u}) {
-      for (const std::size_t cols : {32u, 64u, 96u, 256u}) {
+      for (const std::size_t cols : {32u, 64u, 96u, 256u, 768u}) {
+        if (cols % d.block_size != 0) continue;
         INFO(d.name << " " << rows << " x " << cols);
         const auto stored = random_rows(d.type, rows, cols);
         const packed_matrix m = packed(d.type, stored, cols);
         std::vector<std::byte> row(row_bytes(d.type, cols));
         for (std::size_t r = 0; r < rows; ++r) {
           unpack_row(m, r, row.data());
-          CHECK(row == stored[r]);
+          REQUIRE(row == stored[r]);
         }
       }
     }
@@ -71,7 +74,16 @@ TEST_CASE("strips have the sizes and places that packed.h draws") {
   CHECK(packed_strip_bytes(dtype::q8_0, 64) == 1088);
   CHECK(packed_strip_bytes(dtype::q8_0, 32) == 1088);  // paired with zeros
   CHECK(packed_strip_bytes(dtype::q4_0, 64) == 576);
-  CHECK(packed_strip_bytes(dtype::q4_0, 32) == 576);
+  CHECK(packed_strip_bytes(dtype::q4_0, 32) == 576);  // paired with zeros
+  const std::pair<dtype, std::size_t> bytes_of_256[] = {
+      {dtype::iq4_nl, 4 * 576}, {dtype::q4_1, 4 * 640}, {dtype::q5_0, 4 * 704},
+      {dtype::q5_1, 4 * 768},   {dtype::q2_k, 1344},    {dtype::q3_k, 1792},
+      {dtype::q4_k, 2304},      {dtype::q5_k, 2816},    {dtype::q6_k, 3392},
+      {dtype::iq4_xs, 2176}};
+  for (const auto& [type, bytes] : bytes_of_256) {
+    INFO(to_string(type));
+    CHECK(packed_strip_bytes(type, 256) == bytes);
+  }
 
   std::vector<std::byte> row(36);  // two Q4_0 blocks
   for (std::size_t i = 0; i < 36; ++i) row[i] = static_cast<std::byte>(i + 1);

@@ -2,8 +2,11 @@
 // Block formats against PyPI's gguf (tools/make_quant_cases.py).
 #include "tinyphi/tensor/quant.h"
 
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -37,10 +40,13 @@ struct quant_case {
       std::vector<std::byte>(row_bytes(dtype::q4_0, case_cols));
 };
 
+std::vector<char> read_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 std::vector<quant_case> load_cases() {
-  std::ifstream file(tinyphi_test::data_dir() / "quant_cases.bin",
-                     std::ios::binary);
-  const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
+  const auto bytes = read_file(tinyphi_test::data_dir() / "quant_cases.bin");
   std::vector<quant_case> cases(bytes.size() / (1024 + 272 + 144));
   const char* p = bytes.data();
   const auto read = [&p](void* to, std::size_t n) {
@@ -65,24 +71,38 @@ TEST_CASE("quantized rows are bit-equal to gguf's") {
   }
 }
 
-TEST_CASE("blocks decode by their documented layout") {
-  std::vector<std::byte> q8(34), q4(18);
-  q8[0] = q4[0] = std::byte{0x00};
-  q8[1] = q4[1] = std::byte{0x38};  // d = 0.5
-  q8[2] = std::byte{0x80};          // -128
-  q8[33] = std::byte{127};
-  q4[2] = std::byte{0xF0};   // k = 0: 0 - 8, k = 16: 15 - 8
-  q4[17] = std::byte{0x1A};  // k = 15: 10 - 8, k = 31: 1 - 8
-  std::vector<float> x(32);
-  dequantize_row(dtype::q8_0, q8, x);
-  CHECK(x[0] == -64.f);
-  CHECK(x[1] == 0.f);
-  CHECK(x[31] == 63.5f);
-  dequantize_row(dtype::q4_0, q4, x);
-  CHECK(x[0] == -4.f);
-  CHECK(x[16] == 3.5f);
-  CHECK(x[15] == 1.f);
-  CHECK(x[31] == -3.5f);
+// As make_quant_cases.py hashes rows.
+std::uint64_t hash_of(const std::vector<float>& row) {
+  std::uint64_t hash = 0xCBF29CE484222325;
+  for (const float x : row) {
+    auto bits = std::bit_cast<std::uint32_t>(x);
+    if (std::isnan(x)) bits = 0x7FC00000;
+    for (int i = 0; i < 32; i += 8) {
+      hash = (hash ^ (bits >> i & 255)) * 0x100000001B3;
+    }
+  }
+  return hash;
+}
+
+TEST_CASE("dequantized rows are bit-equal to gguf's") {
+  const auto bytes = read_file(tinyphi_test::data_dir() / "dequant_cases.bin");
+  const char* p = bytes.data();
+  for (const dtype_info& d : dtypes) {
+    if (!is_quantized(d.type)) continue;
+    for (int i = 0; i < 16; ++i) {
+      INFO(d.name << " row " << i);
+      std::vector<std::byte> row(row_bytes(d.type, case_cols));
+      std::uint64_t hash = 0;
+      std::vector<float> x(case_cols);
+      REQUIRE(p + row.size() + sizeof hash <= bytes.data() + bytes.size());
+      std::memcpy(row.data(), p, row.size());
+      std::memcpy(&hash, p + row.size(), sizeof hash);
+      p += row.size() + sizeof hash;
+      dequantize_row(d.type, row, x);
+      CHECK(hash_of(x) == hash);
+    }
+  }
+  CHECK(p == bytes.data() + bytes.size());
 }
 
 TEST_CASE("unquantized types round to nearest, ties to even") {
@@ -120,7 +140,10 @@ TEST_CASE("NaN and infinity neither trap nor turn into numbers") {
 }
 
 TEST_CASE("an empty row is valid") {
-  for (const dtype_info& d : dtypes) CHECK(quantized(d.type, {}).empty());
+  for (const dtype_info& d : dtypes) {
+    if (can_quantize(d.type)) CHECK(quantized(d.type, {}).empty());
+    dequantize_row(d.type, {}, {});
+  }
 }
 
 }  // namespace

@@ -195,7 +195,7 @@ inline result<dtype> read_gguf_dtype(gguf_cursor& in, std::string_view name) {
   }
   return in.fault("tensor " + std::string(name) + ": type " +
                       ggml_type_name(id) + " where tinyphi needs one of " +
-                      allowed + "; quantize the model to Q8_0 or Q4_0",
+                      allowed + "; convert the model to one of them",
                   error_code::unsupported);
 }
 

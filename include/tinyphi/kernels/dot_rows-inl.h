@@ -11,7 +11,7 @@
 #define TINYPHI_KERNELS_DOT_ROWS_INL_H_
 #endif
 
-#include "tinyphi/kernels/formats-inl.h"
+#include "tinyphi/kernels/k_formats-inl.h"
 
 #if TINYPHI_SIMD
 HWY_BEFORE_NAMESPACE();

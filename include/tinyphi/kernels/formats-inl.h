@@ -16,9 +16,22 @@ HWY_BEFORE_NAMESPACE();
 TINYPHI_NAMESPACE_BEGIN
 namespace HWY_NAMESPACE {
 
-HWY_INLINE u8_vec load_bytes(const std::byte* from) {
-  return hn::LoadU(u8_tag(), reinterpret_cast<const std::uint8_t*>(from));
+using u32_tag = hn::RebindToUnsigned<i32_tag>;
+
+// Four bytes of each of rows [r, r + lanes).
+HWY_INLINE u8_vec load_bytes(const unit& from, std::size_t r) {
+  return hn::BitCast(u8_tag(), hn::LoadU(u32_tag(), from + r));
 }
+// Numbers of rows [r, r + lanes).
+HWY_INLINE f32_vec load_halves(const lanes_of<f16>& from, std::size_t r) {
+  return load_f32(f32_tag(), reinterpret_cast<const hwy::float16_t*>(from) + r);
+}
+template <class T>
+HWY_INLINE i32_vec load_integers(const lanes_of<T>& from, std::size_t r) {
+  return hn::PromoteTo(i32_tag(),
+                       hn::LoadU(hn::Rebind<T, i32_tag>(), from + r));
+}
+
 HWY_INLINE u8_vec low_nibbles(u8_vec v) {
   return hn::And(v, hn::Set(u8_tag(), 15));
 }
@@ -27,9 +40,21 @@ HWY_INLINE u8_vec high_nibbles(u8_vec v) {
   return low_nibbles(
       hn::BitCast(u8_tag(), hn::ShiftRight<4>(hn::BitCast(d16, v))));
 }
-// The f16 numbers of rows [r, r + lanes).
-HWY_INLINE f32_vec load_halves(const std::byte* from, std::size_t r) {
-  return load_f32(f32_tag(), reinterpret_cast<const hwy::float16_t*>(from) + r);
+// Bits [at, at + n) of each lane.
+HWY_INLINE i32_vec bits(i32_vec v, std::size_t at, int n) {
+  return hn::And(hn::ShiftRightSame(v, static_cast<int>(at)),
+                 hn::Set(i32_tag(), (1 << n) - 1));
+}
+// Bit pair i of each byte.
+HWY_INLINE u8_vec bit_pairs(u8_vec v, std::size_t i) {
+  const auto down =
+      hn::ShiftRightSame(hn::BitCast(i32_tag(), v), static_cast<int>(2 * i));
+  return hn::And(hn::BitCast(u8_tag(), down), hn::Set(u8_tag(), 3));
+}
+// `value` in each byte whose bit i is set.
+HWY_INLINE u8_vec where_bit(u8_vec v, std::size_t i, std::uint8_t value) {
+  const auto bit = hn::Set(u8_tag(), static_cast<std::uint8_t>(1u << i));
+  return hn::IfThenElseZero(hn::TestBit(v, bit), hn::Set(u8_tag(), value));
 }
 
 // sums [n][R][16] of strips s, s + 1, ... to out, no row beyond n_rows.
@@ -62,52 +87,113 @@ HWY_INLINE void write_rows(const float* sums, std::size_t n, std::size_t n_rows,
 template <dtype Type>
 struct format;
 
-// All types that have one, for switches.
-#undef TINYPHI_FORMATS
-#define TINYPHI_FORMATS(X) X(q8_0) X(q4_0)
-
-struct plain_scales {
-  static constexpr std::size_t scale_cols = 32;
+template <class Block>
+struct block_format {
+  using packed = packed_block<Block>;
+  static constexpr std::size_t block_bytes = packed::bytes;
+  static constexpr std::size_t block_groups =
+      packed::blocks * Block::columns / group_size;
+  static constexpr std::size_t scale_cols = Block::per_scale;
   static constexpr bool has_min = false;
+  static constexpr int zero_point = 0;
   static constexpr bool paired = false;
-  static f32_vec min(const std::byte*, std::size_t, std::size_t, std::size_t) {
+  static constexpr bool quick = false;
+
+  static HWY_INLINE const packed& at(const std::byte* block) {
+    return *reinterpret_cast<const packed*>(block);
+  }
+  static HWY_INLINE f32_vec min(const std::byte*, std::size_t, std::size_t,
+                                std::size_t) {
     return hn::Zero(f32_tag());
+  }
+};
+
+// ---- Types of 32 columns
+
+template <class Block>
+struct small_format : block_format<Block> {
+  using block_format<Block>::at;
+  static HWY_INLINE f32_vec scale(const std::byte* block, std::size_t g,
+                                  std::size_t, std::size_t r) {
+    return load_halves(at(block).d[g], r);
   }
 };
 
 // Without an unsigned dot product of bytes, Q8_0 stays signed.
 template <>
-struct format<dtype::q8_0> : plain_scales {
-  static constexpr std::size_t block_bytes = 1088, block_groups = 2;
+struct format<dtype::q8_0> : small_format<block_q8_0> {
   static constexpr int zero_point = TINYPHI_MADDUBS ? 0 : 128;
   static constexpr std::size_t run = 0;
   static constexpr bool quick = true;
   static HWY_INLINE u8_vec unit(const std::byte* block, std::size_t g,
                                 std::size_t j, std::size_t r) {
-    const u8_vec v = load_bytes(block + 64 + g * 512 + j * 64 + r * 4);
+    const u8_vec v = load_bytes(at(block).q[g][j], r);
     return TINYPHI_MADDUBS ? hn::Xor(v, hn::Set(u8_tag(), 0x80)) : v;
   }
-  static HWY_INLINE f32_vec scale(const std::byte* block, std::size_t g,
-                                  std::size_t, std::size_t r) {
-    return load_halves(block + g * 32, r);
+};
+
+template <class Block>
+struct nibble_format : small_format<Block> {
+  using small_format<Block>::at;
+  static constexpr bool paired = true;
+  static constexpr std::size_t run = 8;
+  static HWY_INLINE u8_vec unit(const std::byte* block, std::size_t g,
+                                std::size_t j, std::size_t r) {
+    const u8_vec v = load_bytes(at(block).qs[g][j % 4], r);
+    return j < 4 ? low_nibbles(v) : high_nibbles(v);
+  }
+};
+
+template <class Block>
+struct five_bit_format : nibble_format<Block> {
+  using nibble_format<Block>::at;
+  static constexpr std::size_t run = 4;
+  static HWY_INLINE u8_vec unit(const std::byte* block, std::size_t g,
+                                std::size_t j, std::size_t r) {
+    return hn::Or(nibble_format<Block>::unit(block, g, j, r),
+                  where_bit(load_bytes(at(block).qh[g], r), j, 16));
+  }
+};
+
+template <class Base>
+struct with_min : Base {
+  static constexpr bool has_min = true;
+  static HWY_INLINE f32_vec min(const std::byte* block, std::size_t g,
+                                std::size_t, std::size_t r) {
+    return hn::Neg(load_halves(Base::at(block).m[g], r));
   }
 };
 
 template <>
-struct format<dtype::q4_0> : plain_scales {
-  static constexpr std::size_t block_bytes = 576, block_groups = 2;
+struct format<dtype::q4_0> : nibble_format<block_q4_0> {
   static constexpr int zero_point = 8;
-  static constexpr bool paired = true;
-  static constexpr std::size_t run = 8;
   static constexpr bool quick = true;
+};
+template <>
+struct format<dtype::q4_1> : with_min<nibble_format<block_q4_1>> {};
+template <>
+struct format<dtype::q5_0> : five_bit_format<block_q5_0> {
+  static constexpr int zero_point = 16;
+};
+template <>
+struct format<dtype::q5_1> : with_min<five_bit_format<block_q5_1>> {};
+
+// iq4_levels of nibbles, as Q8_0's bytes.
+HWY_INLINE u8_vec iq4_bytes(u8_vec nibbles) {
+  alignas(16) static constexpr std::uint8_t table[16] = {
+      1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
+  const u8_vec v =
+      hn::TableLookupBytes(hn::LoadDup128(u8_tag(), table), nibbles);
+  return TINYPHI_MADDUBS ? hn::Xor(v, hn::Set(u8_tag(), 0x80)) : v;
+}
+
+template <>
+struct format<dtype::iq4_nl> : nibble_format<block_iq4_nl> {
+  static constexpr int zero_point = TINYPHI_MADDUBS ? 0 : 128;
+  static constexpr std::size_t run = 0;
   static HWY_INLINE u8_vec unit(const std::byte* block, std::size_t g,
                                 std::size_t j, std::size_t r) {
-    const u8_vec v = load_bytes(block + 64 + g * 256 + j % 4 * 64 + r * 4);
-    return j < 4 ? low_nibbles(v) : high_nibbles(v);
-  }
-  static HWY_INLINE f32_vec scale(const std::byte* block, std::size_t g,
-                                  std::size_t, std::size_t r) {
-    return load_halves(block + g * 32, r);
+    return iq4_bytes(nibble_format::unit(block, g, j, r));
   }
 };
 

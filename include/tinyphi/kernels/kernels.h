@@ -54,8 +54,9 @@ void matmul_f32(const packed_matrix& w, std::size_t strip_begin,
                 std::size_t strip_end, const float* x, std::size_t x_stride,
                 std::size_t m, float* out, std::size_t out_stride);
 
-// The same with integer dot products, exact inside each group of 32 columns;
-// group sums are scaled and added in f32 in order of k. w: Q8_0 or Q4_0.
+// The same with integer dot products, exact inside each group of columns that
+// share a scale; group sums are scaled and added in f32 in order of k. w: any
+// quantized type.
 void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
                std::size_t strip_end, const q8_activations& x, float* out,
                std::size_t out_stride);

@@ -16,6 +16,7 @@
 #include <limits>
 
 #include "tinyphi/base/half.h"
+#include "tinyphi/tensor/block_map.h"
 #include "tinyphi/tensor/packed.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -28,52 +29,40 @@ template <class T>
   return value;
 }
 
-// ---- Single weights of a packed matrix (layouts: packed.h)
+// ---- Weights of a packed matrix (blocks.h: what a weight is)
 
-// The scale of row r's group g, Q8_0 and Q4_0.
-[[nodiscard]] inline float weight_scale(const packed_matrix& w, std::size_t r,
-                                        std::size_t g) {
-  const std::byte* strip = w.strip(r / strip_rows);
-  const std::byte* scales = w.type == dtype::q4_0
-                                ? strip + g / 2 * 576 + g % 2 * 32
-                                : strip + g / 2 * 1088 + g % 2 * 32;
-  return to_float(load<f16>(scales, r % strip_rows));
+// Block b of row r.
+template <class Block>
+[[nodiscard]] inline Block block_at(const packed_matrix& w, std::size_t r,
+                                    std::size_t b) {
+  using packed = packed_block<Block>;
+  const auto* all = reinterpret_cast<const packed*>(w.strip(r / strip_rows));
+  return unpack_block(all[b / packed::blocks], b % packed::blocks,
+                      r % strip_rows);
 }
 
-// The integer weight of row r and column k, Q8_0: -128..127, Q4_0: -8..7.
-[[nodiscard]] inline int weight_int(const packed_matrix& w, std::size_t r,
-                                    std::size_t k) {
+// Columns [k, k + 32) of row r as f32, fewer at the end of unquantized rows;
+// returns how many.
+inline std::size_t weights(const packed_matrix& w, std::size_t r, std::size_t k,
+                           float* out) {
+  const std::size_t n = std::min(group_size, w.cols - k);
   const std::byte* strip = w.strip(r / strip_rows);
-  const std::size_t g = k / group_size, i = k % group_size;
-  const std::size_t lane = r % strip_rows;
-  if (w.type == dtype::q8_0) {
-    const std::size_t at = (i / 4 * strip_rows + lane) * 4 + i % 4;
-    return std::to_integer<int>(strip[g / 2 * 1088 + 64 + g % 2 * 512 + at]) -
-           128;
+  for (std::size_t i = 0; i < n && !is_quantized(w.type); ++i) {
+    const std::size_t at = (k + i) * strip_rows + r % strip_rows;
+    out[i] = w.type == dtype::f32   ? load<float>(strip, at)
+             : w.type == dtype::f16 ? to_float(load<f16>(strip, at))
+                                    : to_float(load<bf16>(strip, at));
   }
-  const std::size_t j = i % 16;
-  const std::size_t at = (j / 4 * strip_rows + lane) * 4 + j % 4;
-  const int byte =
-      std::to_integer<int>(strip[g / 2 * 576 + 64 + g % 2 * 256 + at]);
-  return (i < 16 ? byte & 15 : byte >> 4) - 8;
-}
-
-// Row r, column k of any type; exact in f32.
-[[nodiscard]] inline float weight(const packed_matrix& w, std::size_t r,
-                                  std::size_t k) {
-  const std::byte* strip = w.strip(r / strip_rows);
-  const std::size_t at = k * strip_rows + r % strip_rows;
-  switch (w.type) {
-    case dtype::f32:
-      return load<float>(strip, at);
-    case dtype::f16:
-      return to_float(load<f16>(strip, at));
-    case dtype::bf16:
-      return to_float(load<bf16>(strip, at));
-    default:
-      return weight_scale(w, r, k / group_size) *
-             static_cast<float>(weight_int(w, r, k));
+  if (is_quantized(w.type)) {
+    with_block(w.type, [&](auto type) {
+      const auto b = block_at<decltype(type)>(w, r, k / type.columns);
+      for (std::size_t i = 0; i < n; ++i) {
+        const std::size_t at = (k + i) % type.columns;
+        out[i] = scale(b, at) * static_cast<float>(level(b, at)) - min(b, at);
+      }
+    });
   }
+  return n;
 }
 
 // ---- Activations of the integer path
@@ -132,29 +121,26 @@ inline void matmul_f32(const packed_matrix& w, std::size_t strip_begin,
                        std::size_t x_stride, std::size_t m, float* out,
                        std::size_t out_stride) {
   const std::size_t end = std::min(w.rows, strip_end * strip_rows);
-  for (std::size_t t = 0; t < m; ++t) {
-    for (std::size_t r = strip_begin * strip_rows; r < end; ++r) {
-      float sum = 0;
-      for (std::size_t k = 0; k < w.cols; ++k) {
-        sum += weight(w, r, k) * x[t * x_stride + k];
+  for (std::size_t r = strip_begin * strip_rows; r < end; ++r) {
+    for (std::size_t t = 0; t < m; ++t) out[t * out_stride + r] = 0;
+    float row[group_size];
+    for (std::size_t k = 0; k < w.cols; k += group_size) {
+      const std::size_t n = weights(w, r, k, row);
+      for (std::size_t t = 0; t < m; ++t) {
+        float& sum = out[t * out_stride + r];
+        for (std::size_t i = 0; i < n; ++i) {
+          sum += row[i] * x[t * x_stride + k + i];
+        }
       }
-      out[t * out_stride + r] = sum;
     }
   }
 }
 
-// The exact sum over group g of row r and token t.
-[[nodiscard]] inline std::int32_t group_sum(const packed_matrix& w,
-                                            std::size_t r,
-                                            const q8_activations& x,
-                                            std::size_t t, std::size_t g) {
+// Activation k of token t.
+[[nodiscard]] inline int activation(const q8_activations& x, std::size_t t,
+                                    std::size_t k) {
   const tile_place at = place_of(x, t);
-  std::int32_t sum = 0;
-  for (std::size_t k = g * group_size; k < (g + 1) * group_size; ++k) {
-    sum += weight_int(w, r, k) *
-           x.q[at.begin * x.cols + (k / 4 * at.tokens + at.lane) * 4 + k % 4];
-  }
-  return sum;
+  return x.q[at.begin * x.cols + (k / 4 * at.tokens + at.lane) * 4 + k % 4];
 }
 
 inline void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
@@ -162,18 +148,31 @@ inline void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
                       float* out, std::size_t out_stride) {
   const std::size_t groups = w.cols / group_size;
   const std::size_t end = std::min(w.rows, strip_end * strip_rows);
-  for (std::size_t t = 0; t < x.m; ++t) {
-    const tile_place at = place_of(x, t);
-    for (std::size_t r = strip_begin * strip_rows; r < end; ++r) {
-      float sum = 0;
-      for (std::size_t g = 0; g < groups; ++g) {
-        const float scale =
-            weight_scale(w, r, g) *
-            x.scale[at.begin * groups + g * at.tokens + at.lane];
-        sum += scale * static_cast<float>(group_sum(w, r, x, t, g));
+  for (std::size_t r = strip_begin * strip_rows; r < end; ++r) {
+    for (std::size_t t = 0; t < x.m; ++t) out[t * out_stride + r] = 0;
+    if (!is_quantized(w.type)) continue;  // floats have no integer path
+    with_block(w.type, [&](auto block) {
+      for (std::size_t k = 0; k < w.cols; k += block.per_scale) {
+        const std::size_t in_block = k % block.columns;
+        if (in_block == 0) {
+          block = block_at<decltype(block)>(w, r, k / block.columns);
+        }
+        for (std::size_t t = 0; t < x.m; ++t) {
+          std::int32_t sum = 0, x_sum = 0;
+          for (std::size_t i = 0; i < block.per_scale; ++i) {
+            const int q = activation(x, t, k + i);
+            sum += level(block, in_block + i) * q;
+            x_sum += q;
+          }
+          const tile_place at = place_of(x, t);
+          const float x_scale =
+              x.scale[at.begin * groups + k / group_size * at.tokens + at.lane];
+          out[t * out_stride + r] +=
+              scale(block, in_block) * x_scale * static_cast<float>(sum) -
+              min(block, in_block) * (x_scale * static_cast<float>(x_sum));
+        }
       }
-      out[t * out_stride + r] = sum;
-    }
+    });
   }
 }
 

@@ -10,11 +10,37 @@
 
 #include "tinyphi/base/half.h"
 #include "tinyphi/model/weights.h"
+#include "tinyphi/tensor/blocks.h"
 #include "tinyphi/tensor/quant.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
+
+// Gives a block of random levels and sub-scales mean 0 and about deviation
+// `unit`.
+template <class Block>
+inline void set_scales(Block& b, float unit) {
+  b.d = to_f16(1);
+  if constexpr (requires { b.m; }) b.m = to_f16(0);
+  if constexpr (requires { b.dmin; }) b.dmin = to_f16(0);
+  float sum = 0, squares = 0, mins = 0;
+  for (std::size_t k = 0; k < b.columns; ++k) {
+    const float x = scale(b, k) * static_cast<float>(level(b, k));
+    sum += x;
+    squares += x * x;
+  }
+  const float n = static_cast<float>(b.columns);
+  const float mean = sum / n, deviation = std::sqrt(squares / n - mean * mean);
+  const float d = unit / std::max(deviation, 1e-3f);
+  b.d = to_f16(d);
+  if constexpr (requires { b.m; }) b.m = to_f16(-mean * d);
+  if constexpr (requires { b.dmin; }) {
+    b.dmin = to_f16(1);
+    for (std::size_t k = 0; k < b.columns; ++k) mins += min(b, k);
+    b.dmin = to_f16(mean * d / std::max(mins / n, 1e-3f));
+  }
+}
 
 // Random rows of `type` whose products with unit-variance inputs have about
 // unit variance. xorshift64*, one stream per row, so that any thread may make
@@ -33,11 +59,13 @@ inline void random_row(dtype type, std::size_t cols, std::uint64_t seed,
   }
   const float unit = 1.0f / std::sqrt(static_cast<float>(cols));
   if (is_quantized(type)) {
-    // Uniform levels: nibbles deviate by 4.6, bytes by 74.
-    const f16 scale = to_f16(unit / (type == dtype::q4_0 ? 4.6f : 74.0f));
-    for (std::size_t b = 0; b < out.size(); b += info(type).block_bytes) {
-      std::memcpy(out.data() + b, &scale, sizeof scale);
-    }
+    with_block(type, [&](auto block) {
+      for (std::size_t b = 0; b < out.size(); b += sizeof block) {
+        std::memcpy(&block, out.data() + b, sizeof block);
+        set_scales(block, unit);
+        std::memcpy(out.data() + b, &block, sizeof block);
+      }
+    });
     return;
   }
   std::vector<float> values(cols);

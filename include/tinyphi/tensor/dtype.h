@@ -13,7 +13,23 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-enum class dtype : std::uint8_t { f32, f16, bf16, q8_0, q4_0 };
+enum class dtype : std::uint8_t {
+  f32,
+  f16,
+  bf16,
+  q8_0,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  iq4_nl,
+  iq4_xs,
+};
 
 struct dtype_info {
   dtype type;
@@ -23,12 +39,22 @@ struct dtype_info {
   std::uint32_t block_bytes;
 };
 
-inline constexpr std::array<dtype_info, 5> dtypes{{
+inline constexpr std::array<dtype_info, 15> dtypes{{
     {dtype::f32, "F32", 0, 1, 4},
     {dtype::f16, "F16", 1, 1, 2},
     {dtype::bf16, "BF16", 30, 1, 2},
     {dtype::q8_0, "Q8_0", 8, 32, 34},
     {dtype::q4_0, "Q4_0", 2, 32, 18},
+    {dtype::q4_1, "Q4_1", 3, 32, 20},
+    {dtype::q5_0, "Q5_0", 6, 32, 22},
+    {dtype::q5_1, "Q5_1", 7, 32, 24},
+    {dtype::q2_k, "Q2_K", 10, 256, 84},
+    {dtype::q3_k, "Q3_K", 11, 256, 110},
+    {dtype::q4_k, "Q4_K", 12, 256, 144},
+    {dtype::q5_k, "Q5_K", 13, 256, 176},
+    {dtype::q6_k, "Q6_K", 14, 256, 210},
+    {dtype::iq4_nl, "IQ4_NL", 20, 32, 18},
+    {dtype::iq4_xs, "IQ4_XS", 23, 256, 136},
 }};
 
 [[nodiscard]] constexpr const dtype_info& info(dtype type) {

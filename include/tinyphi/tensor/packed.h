@@ -12,29 +12,21 @@
 #include "tinyphi/base/aligned.h"
 #include "tinyphi/base/error.h"
 #include "tinyphi/tensor/dtype.h"
+#include "tinyphi/tensor/packed_blocks.h"
 #include "tinyphi/tensor/tensor.h"
 
 TINYPHI_NAMESPACE_BEGIN
-
-inline constexpr std::size_t strip_rows = 16;
 
 // Counts the changes of the layouts below: packed weights are kept in files.
 inline constexpr int packed_layout_version = 1;
 
 // A packed [rows][cols] matrix: strips of 16 rows one after the other, rows
-// padded with zeros to whole strips. Drawn for one strip:
+// padded with zeros to whole strips. One strip:
 //
-//   F32   cols x 64 B:            column k of rows 0..15 as f32
-//   F16   cols x 32 B:            column k of rows 0..15 as f16; BF16 likewise
-//   Q8_0  cols/64 x 1088 B:       f16 d[16] of block 0; f16 d[16] of block 1;
-//                                 8 units (64 B) of block 0, 8 units of block
-//                                 1: unit j, lane r = 4 bytes q[4j..4j+3] of
-//                                 row r, each ^ 0x80
-//   Q4_0  cols/64 x 576 B:        likewise, 4 units per block: unit j, lane r =
-//                                 bytes qs[4j..4j+3] of row r (low nibbles
-//                                 k = 4j.., high nibbles k = 16+4j..)
-//
-// With an odd number of blocks the last one is paired with a zero block.
+//   F32          cols x 64 B: column k of rows 0..15
+//   F16, BF16    cols x 32 B, likewise
+//   other types  packed blocks one after the other (packed_blocks.h), the last
+//                one filled up with a zero block where it packs two
 struct packed_matrix {
   dtype type = dtype::f32;
   std::size_t rows = 0;

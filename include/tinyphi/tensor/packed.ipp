@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: MIT
-// Packing is one permutation per type: a stored row is cut into units (an
-// element, or four bytes of a block) and unit u of row r becomes lane r of the
-// strip's unit u. Both directions walk the same map.
 #ifndef TINYPHI_TENSOR_PACKED_IPP_
 #define TINYPHI_TENSOR_PACKED_IPP_
 
@@ -10,57 +7,42 @@
 #include <utility>
 
 #include "tinyphi/base/bytes.h"
+#include "tinyphi/tensor/block_map.h"
 #include "tinyphi/tensor/packed.h"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace detail {
 
-// Calls copy(offset in the strip, offset in the stored row, bytes) for every
-// unit of the row in lane r.
-template <class Copy>
-inline void for_each_unit(dtype type, std::size_t cols, std::size_t r,
-                          const Copy& copy) {
-  const std::size_t block_bytes = info(type).block_bytes;
-  if (!is_quantized(type)) {
-    for (std::size_t k = 0; k < cols; ++k) {
-      copy((k * strip_rows + r) * block_bytes, k * block_bytes, block_bytes);
-    }
-    return;
-  }
-  const std::size_t units = (block_bytes - 2) / 4;
-  for (std::size_t b = 0; b < cols / info(type).block_size; ++b) {
-    // A pair of blocks holds both scale lines before its units.
-    const std::size_t pair = b / 2 * 2 * strip_rows * block_bytes;
-    const std::size_t scales = pair + b % 2 * 32;
-    const std::size_t data = pair + 64 + b % 2 * units * 64;
-    copy(scales + 2 * r, b * block_bytes, 2);
-    for (std::size_t j = 0; j < units; ++j) {
-      copy(data + (j * strip_rows + r) * 4, b * block_bytes + 2 + 4 * j, 4);
+// Unquantized types: column k of row r is element k * 16 + r.
+template <class T>
+inline void pack_columns(const std::byte* const* rows, std::size_t n_rows,
+                         std::size_t cols, std::byte* strip) {
+  for (std::size_t k = 0; k < cols; ++k) {
+    for (std::size_t r = 0; r < n_rows; ++r) {
+      std::memcpy(strip + (k * strip_rows + r) * sizeof(T),
+                  rows[r] + k * sizeof(T), sizeof(T));
     }
   }
 }
 
-// Copies a unit; four bytes of Q8_0 change between int8 and int8 + 128, which
-// is the unsigned operand of dot-product instructions.
-inline void copy_unit(dtype type, std::byte* to, const std::byte* from,
-                      std::size_t bytes) {
-  std::memcpy(to, from, bytes);
-  if (type == dtype::q8_0 && bytes == 4) {
-    for (std::size_t i = 0; i < 4; ++i) to[i] ^= std::byte{0x80};
+template <class T>
+inline void unpack_columns(const std::byte* strip, std::size_t r,
+                           std::size_t cols, std::byte* row) {
+  for (std::size_t k = 0; k < cols; ++k) {
+    std::memcpy(row + k * sizeof(T), strip + (k * strip_rows + r) * sizeof(T),
+                sizeof(T));
   }
 }
 
 }  // namespace detail
 
 TINYPHI_FUNC std::size_t packed_strip_bytes(dtype type, std::size_t cols) {
-  switch (type) {
-    case dtype::q8_0:
-      return (cols / 32 + 1) / 2 * 1088;
-    case dtype::q4_0:
-      return (cols / 32 + 1) / 2 * 576;
-    default:
-      return cols * strip_rows * info(type).block_bytes;
-  }
+  if (!is_quantized(type)) return cols * strip_rows * info(type).block_bytes;
+  return with_block(type, [cols](auto block) {
+    using packed = packed_block<decltype(block)>;
+    const std::size_t n = cols / block.columns;
+    return (n + packed::blocks - 1) / packed::blocks * sizeof(packed);
+  });
 }
 
 TINYPHI_FUNC std::size_t packed_matrix::strip_bytes() const {
@@ -98,13 +80,25 @@ TINYPHI_FUNC void pack_strip(dtype type, std::size_t cols,
                              const std::byte* const* rows, std::size_t n_rows,
                              std::byte* strip) {
   TINYPHI_ASSERT(n_rows <= strip_rows);
-  for (std::size_t r = 0; r < n_rows; ++r) {
-    detail::for_each_unit(
-        type, cols, r,
-        [&](std::size_t packed, std::size_t stored, std::size_t bytes) {
-          detail::copy_unit(type, strip + packed, rows[r] + stored, bytes);
-        });
+  if (type == dtype::f32) {
+    return detail::pack_columns<float>(rows, n_rows, cols, strip);
   }
+  if (!is_quantized(type)) {
+    return detail::pack_columns<f16>(rows, n_rows, cols, strip);
+  }
+  with_block(type, [&](auto block) {
+    using block_type = decltype(block);
+    using packed = packed_block<block_type>;
+    static_assert(sizeof(packed) == packed::bytes);
+    auto* const to = reinterpret_cast<packed*>(strip);
+    block_type from[strip_rows] = {};
+    for (std::size_t b = 0; b < cols / block.columns; ++b) {
+      for (std::size_t r = 0; r < n_rows; ++r) {
+        std::memcpy(&from[r], rows[r] + b * sizeof block, sizeof block);
+      }
+      pack_block(from, b % packed::blocks, to[b / packed::blocks]);
+    }
+  });
 }
 
 TINYPHI_FUNC void pack_strip(packed_matrix& to, std::size_t s,
@@ -116,11 +110,21 @@ TINYPHI_FUNC void unpack_row(const packed_matrix& from, std::size_t row,
                              std::byte* to) {
   TINYPHI_ASSERT(row < from.rows);
   const std::byte* strip = from.strip(row / strip_rows);
-  detail::for_each_unit(
-      from.type, from.cols, row % strip_rows,
-      [&](std::size_t packed, std::size_t stored, std::size_t bytes) {
-        detail::copy_unit(from.type, to + stored, strip + packed, bytes);
-      });
+  const std::size_t r = row % strip_rows;
+  if (from.type == dtype::f32) {
+    return detail::unpack_columns<float>(strip, r, from.cols, to);
+  }
+  if (!is_quantized(from.type)) {
+    return detail::unpack_columns<f16>(strip, r, from.cols, to);
+  }
+  with_block(from.type, [&](auto block) {
+    using packed = packed_block<decltype(block)>;
+    const auto* const all = reinterpret_cast<const packed*>(strip);
+    for (std::size_t b = 0; b < from.cols / block.columns; ++b) {
+      block = unpack_block(all[b / packed::blocks], b % packed::blocks, r);
+      std::memcpy(to + b * sizeof block, &block, sizeof block);
+    }
+  });
 }
 
 TINYPHI_NAMESPACE_END

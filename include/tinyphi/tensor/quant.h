@@ -12,15 +12,18 @@
 TINYPHI_NAMESPACE_BEGIN
 
 // One row of any type as f32; `row` holds row_bytes(type, out.size()) bytes.
-//
-//   Q8_0, 34 B per 32: f16 d; int8 q[32].            x[k] = d * q[k]
-//   Q4_0, 18 B per 32: f16 d; u8 qs[16].             x[k] = d * (nibble - 8),
-//         low nibbles k = 0..15, high nibbles k = 16..31
+// Blocks are drawn in blocks.h. Bit-equal to PyPI's gguf 0.19 but for the sign
+// and payload of NaN.
 void dequantize_row(dtype type, std::span<const std::byte> row,
                     std::span<float> out);
 
+[[nodiscard]] constexpr bool can_quantize(dtype type) {
+  return !is_quantized(type) || type == dtype::q8_0 || type == dtype::q4_0;
+}
+
 // The nearest row of `type`, as llama.cpp's reference quantizers round it
 // (bit-equal to PyPI's gguf 0.19); out holds row_bytes(type, x.size()) bytes.
+// can_quantize(type) must hold.
 void quantize_row(dtype type, std::span<const float> x,
                   std::span<std::byte> out);
 

@@ -10,6 +10,7 @@
 
 #include "tinyphi/base/error.h"
 #include "tinyphi/base/half.h"
+#include "tinyphi/tensor/blocks.h"
 #include "tinyphi/tensor/quant.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -71,6 +72,18 @@ inline void quantize_q4_0_block(const float* x, std::byte* to) {
   }
 }
 
+template <class Block>
+inline void dequantize_block(const Block& b, float* out) {
+  static_assert(sizeof b == info(Block::type).block_bytes);
+  static_assert(b.columns == info(Block::type).block_size);
+  for (std::size_t k = 0; k < b.columns; k += b.per_scale) {
+    const float scale_k = scale(b, k), min_k = min(b, k);
+    for (std::size_t i = k; i < k + b.per_scale; ++i) {
+      out[i] = scale_k * static_cast<float>(level(b, i)) - min_k;
+    }
+  }
+}
+
 [[nodiscard]] inline bf16 to_bf16(float x) {
   std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
   if (std::isnan(x)) return {static_cast<std::uint16_t>((bits >> 16) | 0x40)};
@@ -98,25 +111,13 @@ TINYPHI_FUNC void dequantize_row(dtype type, std::span<const std::byte> row,
         out[i] = to_float(load_at<bf16>(p, i));
       }
       return;
-    case dtype::q8_0:
-      for (std::size_t k = 0; k < n; k += detail::quant_block, p += 34) {
-        const float d = to_float(load_at<f16>(p, 0));
-        for (std::size_t i = 0; i < detail::quant_block; ++i) {
-          out[k + i] = d * static_cast<float>(load_at<std::int8_t>(p + 2, i));
+    default:
+      with_block(type, [&](auto block) {
+        for (std::size_t k = 0; k < n; k += block.columns, p += sizeof block) {
+          std::memcpy(&block, p, sizeof block);
+          detail::dequantize_block(block, out.data() + k);
         }
-      }
-      return;
-    case dtype::q4_0:
-      for (std::size_t k = 0; k < n; k += detail::quant_block, p += 18) {
-        const float d = to_float(load_at<f16>(p, 0));
-        for (std::size_t i = 0; i < detail::quant_block / 2; ++i) {
-          const int q = std::to_integer<int>(p[2 + i]);
-          out[k + i] = d * static_cast<float>((q & 15) - 8);
-          out[k + i + detail::quant_block / 2] =
-              d * static_cast<float>((q >> 4) - 8);
-        }
-      }
-      return;
+      });
   }
 }
 
@@ -146,6 +147,8 @@ TINYPHI_FUNC void quantize_row(dtype type, std::span<const float> x,
         detail::quantize_q4_0_block(x.data() + k, p);
       }
       return;
+    default:
+      TINYPHI_ASSERT(can_quantize(type));
   }
 }
 
