@@ -6,6 +6,7 @@
 
 #include "tinyphi/files/gguf.h"
 #include "tinyphi/model/model_config.h"
+#include "tinyphi/tensor/quant.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
                                       std::size_t size) {
@@ -30,6 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
         last.data() + last.size() != t.bytes.data() + t.bytes.size()) {
       std::abort();
     }
+    std::vector<float> row(t.cols());
+    dequantize_row(t.type, first, row);
   }
   (void)read_model_config(*file);
   return 0;

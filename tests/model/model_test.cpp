@@ -3,6 +3,7 @@
 // batch and split through the cache at every point.
 #include "tinyphi/model/model.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "support/golden.h"
@@ -44,6 +45,25 @@ struct runner {
   forward_scratch scratch;
 };
 
+// KL divergence of softmax(b) from softmax(a), mean over rows of n.
+double mean_kl(std::span<const float> a, std::span<const float> b,
+               std::size_t n) {
+  const auto log_sum = [n](std::span<const float> row) {
+    double sum = 0;
+    for (const float x : row.first(n)) sum += std::exp(double{x});
+    return std::log(sum);
+  };
+  double kl = 0;
+  for (std::size_t i = 0; i < a.size(); i += n) {
+    const double shift = log_sum(b.subspan(i)) - log_sum(a.subspan(i));
+    for (std::size_t k = i; k < i + n; ++k) {
+      const double p = std::exp(a[k] - log_sum(a.subspan(i)));
+      kl += p * (double{a[k]} - b[k] + shift);
+    }
+  }
+  return kl / static_cast<double>(a.size() / n);
+}
+
 std::vector<token_id> longest_prompt(const golden_file& golden) {
   std::vector<token_id> longest;
   for (int k = 0; golden.has("ids." + std::to_string(k)); ++k) {
@@ -73,6 +93,33 @@ TEST_CASE("exact logits equal Hugging Face's over all positions and prompts") {
               arg_max(std::span(expected).subspan(i * vocab, vocab)));
       }
     }
+  }
+}
+
+// Files of llama.cpp's llama-quantize; expected is what numpy finds with the
+// weights as PyPI's gguf dequantizes them (tools/make_mixed_cases.py).
+TEST_CASE("files that mix types, from a foreign tool, give the same logits") {
+  for (const std::string name : {"q4_k_m", "q2_k", "iq4_xs"}) {
+    INFO(name);
+    const auto path = data_dir() / "mixed" / (name + ".gguf");
+    auto bytes = read_file(data_dir() / "mixed" / (name + ".bin"), 1 << 20);
+    REQUIRE_OK(bytes);
+    std::uint32_t n = 0;
+    std::memcpy(&n, bytes->data(), sizeof n);
+    std::vector<token_id> ids(n);
+    std::memcpy(ids.data(), bytes->data() + 4, 4 * n);
+    std::vector<float> expected((bytes->size() - 4) / 4 - n);
+    std::memcpy(expected.data(), bytes->data() + 4 + 4 * n,
+                expected.size() * 4);
+
+    const model exact = load_exact(path);
+    CHECK(max_difference(runner(exact).run(ids, false), expected) <= bound);
+    auto integer = model::load(path);
+    REQUIRE_OK(integer);
+    const auto found = runner(*integer).run(ids, false);
+    const double kl = mean_kl(expected, found, expected.size() / n);
+    INFO("KL " << kl);
+    CHECK(kl <= 1e-3);
   }
 }
 
