@@ -178,25 +178,6 @@ struct format<dtype::q5_0> : five_bit_format<block_q5_0> {
 template <>
 struct format<dtype::q5_1> : with_min<five_bit_format<block_q5_1>> {};
 
-// iq4_levels of nibbles, as Q8_0's bytes.
-HWY_INLINE u8_vec iq4_bytes(u8_vec nibbles) {
-  alignas(16) static constexpr std::uint8_t table[16] = {
-      1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
-  const u8_vec v =
-      hn::TableLookupBytes(hn::LoadDup128(u8_tag(), table), nibbles);
-  return TINYPHI_MADDUBS ? hn::Xor(v, hn::Set(u8_tag(), 0x80)) : v;
-}
-
-template <>
-struct format<dtype::iq4_nl> : nibble_format<block_iq4_nl> {
-  static constexpr int zero_point = TINYPHI_MADDUBS ? 0 : 128;
-  static constexpr std::size_t run = 0;
-  static HWY_INLINE u8_vec unit(const std::byte* block, std::size_t g,
-                                std::size_t j, std::size_t r) {
-    return iq4_bytes(nibble_format::unit(block, g, j, r));
-  }
-};
-
 }  // namespace HWY_NAMESPACE
 TINYPHI_NAMESPACE_END
 HWY_AFTER_NAMESPACE();

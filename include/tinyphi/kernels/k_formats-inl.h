@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How the types of 256 columns are decoded (formats-inl.h says what a format
-// is), and the list of all formats.
+// How the types of 256 columns and IQ4_NL are decoded (formats-inl.h says what
+// a format is), and the list of all formats.
 #if defined(TINYPHI_KERNELS_K_FORMATS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TINYPHI_KERNELS_K_FORMATS_INL_H_
 #undef TINYPHI_KERNELS_K_FORMATS_INL_H_
@@ -137,6 +137,25 @@ struct format<dtype::q6_k> : block_format<block_q6_k> {
                                   std::size_t half, std::size_t r) {
     const auto& b = at(block);
     return times(b.d, load_integers(b.scales[2 * g + half], r), r);
+  }
+};
+
+// iq4_levels of nibbles, as Q8_0's bytes.
+HWY_INLINE u8_vec iq4_bytes(u8_vec nibbles) {
+  alignas(16) static constexpr std::uint8_t table[16] = {
+      1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
+  const u8_vec v =
+      hn::TableLookupBytes(hn::LoadDup128(u8_tag(), table), nibbles);
+  return TINYPHI_MADDUBS ? hn::Xor(v, hn::Set(u8_tag(), 0x80)) : v;
+}
+
+template <>
+struct format<dtype::iq4_nl> : nibble_format<block_iq4_nl> {
+  static constexpr int zero_point = TINYPHI_MADDUBS ? 0 : 128;
+  static constexpr std::size_t run = 0;
+  static HWY_INLINE u8_vec unit(const std::byte* block, std::size_t g,
+                                std::size_t j, std::size_t r) {
+    return iq4_bytes(nibble_format::unit(block, g, j, r));
   }
 };
 
