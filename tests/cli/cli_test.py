@@ -12,6 +12,7 @@ import array
 import json
 import os
 import pathlib
+import shutil
 import signal
 import struct
 import subprocess
@@ -172,6 +173,25 @@ def test_a_given_model_is_used_in_silence():
     done = tinyphi("generate", "-m", DEMO, "-p", "Hello!", "-n", 8)
     assert expect(done, DONE).strip()
     assert done.stderr == b"", done
+
+
+def test_kept_weights_give_the_same_answer():
+    with temporary() as folder:
+        model = pathlib.Path(folder) / "m.gguf"
+        shutil.copy(DEMO, model)
+        args = ["generate", "-m", model, "-p", "Hello!", "-n", 8]
+        plain = expect(tinyphi(*args), DONE)
+        kept = pathlib.Path(f"{model}.r16")
+        assert not kept.exists()
+        first = tinyphi(*args, "--cache-repacked")
+        assert expect(first, DONE) == plain and first.stderr == b"", first
+        written = kept.stat()
+        assert expect(tinyphi(*args, "--cache-repacked"), DONE) == plain
+        assert kept.stat().st_ino == written.st_ino, "written again"
+        kept.unlink()
+        kept.mkdir()  # where nothing can be kept
+        assert expect(tinyphi(*args, "--cache-repacked"), DONE, str(kept),
+                      "not a regular file") == plain
 
 
 def test_prompt_from_file_stdin_and_option_are_the_same():
@@ -460,6 +480,7 @@ def test_bench_runs_on_a_target_by_name():
 def test_doctor_names_cpu_and_limits():
     out = json.loads(expect(tinyphi("doctor", "--json"), DONE))
     assert out["cpu"] and out["simd"] and "GB/s" in out["memory read"], out
+    assert "huge pages" in out, out
 
 
 # ---- Pipelines

@@ -26,7 +26,7 @@ struct load_options {
   stop_condition stop = {};
   // Called on the loading thread with the share done, 0 to 1.
   std::function<void(double)> progress = {};
-  // Called there with what failed but does not hinder the load.
+  // Called on the loading thread with what failed without ending the load.
   std::function<void(const error&)> warn = {};
 };
 
