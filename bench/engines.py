@@ -147,6 +147,8 @@ class LlamaBench:
 def alternate(engines, case, rounds, say=lambda text: None):
     """Samples of each engine by its name, or the Failed of it; the engines take
     turns, so that what disturbs the machine disturbs all."""
+    # The first of two may meet cold memory; long ones hardly notice.
+    repeats = 2 if case.prompt + case.depth <= 1024 else 1
     found = {engine.name: [] for engine in engines}
     for i in range(rounds):
         for engine in engines:
@@ -154,8 +156,7 @@ def alternate(engines, case, rounds, say=lambda text: None):
                 continue
             say(f"{case}: {engine.name}, round {i + 1} of {rounds}")
             try:
-                # The first of two may meet cold memory.
-                found[engine.name] += engine.samples(case, 2)
+                found[engine.name] += engine.samples(case, repeats)
             except Failed as e:
                 found[engine.name] = e
     return found
