@@ -47,6 +47,7 @@ UNTESTED = {
     "include/tinyphi/files/tensor_table.h": "gguf, safetensors",
     "include/tinyphi/generate/request.h": "scheduler, engine",
     "include/tinyphi/kernels/reference.h": "all tests of kernels",
+    "include/tinyphi/kernels/reference_attention.h": "attention",
     "include/tinyphi/model/layers.h": "model",
     "include/tinyphi/model/load_options.h": "model",
     "include/tinyphi/model/weight_plan.h": "weights",

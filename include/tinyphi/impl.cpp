@@ -20,6 +20,7 @@
 #include "tinyphi/generate/sampling_params.ipp"
 #include "tinyphi/generate/scheduler.ipp"
 #include "tinyphi/generate/session.ipp"
+#include "tinyphi/model/attention.ipp"
 #include "tinyphi/model/kv_cache.ipp"
 #include "tinyphi/model/layers.ipp"
 #include "tinyphi/model/model.ipp"

@@ -436,6 +436,16 @@ def test_plan_grows_with_the_context():
         return json.loads(expect(tinyphi("plan", "--json", "--context", n),
                                  DONE))["kv_bytes"]
     assert total(2000) == 2 * total(1000) > 0
+
+    def per_token(kv_type):
+        out = json.loads(expect(tinyphi("plan", "--json", "--kv-type", kv_type),
+                                DONE))
+        assert kv_type in ("auto", out["kv_type"]), out
+        return out["kv_bytes_per_token"]
+    assert per_token("f32") == 2 * per_token("f16")
+    assert per_token("f16") / 2 < per_token("int8") < per_token("f16")
+    assert per_token("auto") in (per_token("f16"), per_token("int8"))
+    fails(USAGE, ["plan", "--kv-type", "int3"], "--kv-type", "int3", "int8")
     fails(USAGE, ["plan", "--context", 5000], "5000", "4096")
 
 

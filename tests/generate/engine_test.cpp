@@ -172,13 +172,13 @@ TEST_CASE("engine options are checked, zeros are replaced") {
   CHECK(message_of(engine::create(m, {.prefill_chunk = 65537})) ==
         "prefill_chunk is 65537, allowed are numbers in [1, 65536]");
   const std::size_t page =
-      kv_bytes_per_token(m.config(), m.kv_type()) * page_tokens;
+      kv_bytes_per_token(m.config(), m.default_kv_type()) * page_tokens;
   CHECK(message_of(engine::create(m, {.kv_bytes = page - 1})) ==
         "a cache budget (kv_bytes) of " + std::to_string(page - 1) +
             " bytes holds no page of " + std::to_string(page) +
-            " bytes (16 tokens)");
+            " bytes (64 tokens)");
   engine e = make_engine(m);
-  CHECK(e.options().kv_bytes == 4 * page);
+  CHECK(e.options().kv_bytes == page);
   CHECK(e.model().config().max_context == 64);
 }
 

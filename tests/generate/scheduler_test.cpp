@@ -16,7 +16,7 @@ using tinyphi_test::tiny_model;
 namespace {
 
 std::size_t page_bytes(const model& m) {
-  return kv_bytes_per_token(m.config(), m.kv_type()) * page_tokens;
+  return kv_bytes_per_token(m.config(), m.default_kv_type()) * page_tokens;
 }
 
 // A scheduler whose cache holds `pages` pages.
@@ -51,26 +51,26 @@ std::vector<token_id> long_prompt() { return made_up_prompt(3900, 3, 1900); }
 TEST_CASE("a request that never fits the cache is refused with the numbers") {
   const model m = tiny_model("medium-128k");  // no window
   scheduler s = make_scheduler(m, 3);
-  const auto q = s.submit(made_up_prompt(30, 1, 300), {.max_tokens = 19});
+  const auto q = s.submit(made_up_prompt(120, 1, 300), {.max_tokens = 73});
   CHECK(q->done);
   CHECK(q->seen().finish == finish_reason::error);
   REQUIRE(q->seen().error);
   CHECK(q->seen().error->code == error_code::limit);
   CHECK(q->seen().error->message ==
-        "30 prompt tokens and up to 19 new ones need " +
+        "120 prompt tokens and up to 73 new ones need " +
             std::to_string(4 * page_bytes(m)) +
             " bytes of cache, the engine's budget is " +
             std::to_string(3 * page_bytes(m)) +
             "; give it more (kv_bytes) or ask for fewer tokens (max_tokens)");
 
   // One that just fits, and one that takes what there is.
-  for (const std::size_t max_tokens : {18, 0}) {
+  for (const std::size_t max_tokens : {72, 0}) {
     const auto fits =
-        s.submit(made_up_prompt(30, 1, 300),
+        s.submit(made_up_prompt(120, 1, 300),
                  {.max_tokens = max_tokens, .ignore_stop_ids = true});
     run_to_end(s, *fits);
     CHECK(!fits->seen().error);
-    CHECK(ids_of(*fits).size() == 18);
+    CHECK(ids_of(*fits).size() == 72);
   }
   CHECK(s.pool().pages_in_use() == 0);
 }
@@ -81,7 +81,7 @@ TEST_CASE("requests that fit only one after another wait in order") {
   const generation_params params{.max_tokens = 8, .ignore_stop_ids = true};
   std::vector<std::shared_ptr<sequence>> all;
   for (std::uint32_t i = 0; i < 4; ++i) {
-    all.push_back(s.submit(made_up_prompt(24, i, 300), params));
+    all.push_back(s.submit(made_up_prompt(96, i, 300), params));
   }
   run_to_end(s, *all[2]);
   CHECK(all[0]->done);
@@ -113,7 +113,7 @@ TEST_CASE("a window needs few pages, and the promise holds") {
   const model m = tiny_model("mini-4k");  // window 7, context 64
   for (const std::size_t chunk : {1, 4, 16, 23}) {
     INFO("chunk " << chunk);
-    const std::size_t pages = (7 + chunk + 15) / 16 + 1;
+    const std::size_t pages = (7 + chunk + 63) / 64 + 1;
     scheduler s = make_scheduler(m, pages, {.prefill_chunk = chunk});
     const auto q = s.submit(made_up_prompt(50, 1, 300),
                             {.max_tokens = 0, .ignore_stop_ids = true});
@@ -156,11 +156,11 @@ TEST_CASE("abandoning gives the pages back and leaves others as they are") {
   const model m = demo_model(false);
   scheduler s = make_scheduler(m, 100);
   const generation_params params{.max_tokens = 40, .ignore_stop_ids = true};
-  const auto reference = s.submit(made_up_prompt(20, 1, 1900), params);
+  const auto reference = s.submit(made_up_prompt(80, 1, 1900), params);
   run_to_end(s, *reference);
 
-  const auto a = s.submit(made_up_prompt(20, 1, 1900), params);
-  const auto b = s.submit(made_up_prompt(50, 2, 1900), params);
+  const auto a = s.submit(made_up_prompt(80, 1, 1900), params);
+  const auto b = s.submit(made_up_prompt(200, 2, 1900), params);
   while (b->answer.empty()) CHECK(s.next_text(*a));
   CHECK(s.pool().pages_in_use() == 2 + 4);
   s.abandon(*b);

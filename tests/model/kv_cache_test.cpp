@@ -22,42 +22,45 @@ model_config small_config(std::uint32_t window) {
 }  // namespace
 
 TEST_CASE("kv_bytes_per_token counts keys and values of all layers") {
-  CHECK(kv_bytes_per_token(small_config(0), dtype::f32) == 2 * 2 * 3 * 32 * 4);
-  CHECK(kv_bytes_per_token(small_config(0), dtype::f16) == 2 * 2 * 3 * 32 * 2);
+  const model_config c = small_config(0);
+  CHECK(kv_bytes_per_token(c, kv_type::f32) == 2 * 2 * 3 * 32 * 4);
+  CHECK(kv_bytes_per_token(c, kv_type::f16) == 2 * 2 * 3 * 32 * 2);
+  // And a scale each.
+  CHECK(kv_bytes_per_token(c, kv_type::int8) == 2 * 2 * 3 * (32 + 4));
 }
 
 TEST_CASE("a sequence takes pages as it grows and gives them back") {
   const model_config c = small_config(0);
-  kv_pool pool(c, dtype::f32, std::size_t{1} << 20);
+  kv_pool pool(c, kv_type::f32, std::size_t{1} << 20);
   {
     kv_sequence s(pool, c);
     REQUIRE_OK(s.reserve(1));
     CHECK(pool.pages_in_use() == 1);
-    REQUIRE_OK(s.reserve(16));
+    REQUIRE_OK(s.reserve(64));
     CHECK(pool.pages_in_use() == 1);
-    REQUIRE_OK(s.reserve(17));
+    REQUIRE_OK(s.reserve(65));
     CHECK(pool.pages_in_use() == 2);
-    s.advance(17);
-    CHECK(s.length() == 17);
+    s.advance(65);
+    CHECK(s.length() == 65);
     kv_sequence moved = std::move(s);
-    CHECK(moved.length() == 17);
+    CHECK(moved.length() == 65);
     CHECK(pool.pages_in_use() == 2);
   }
   CHECK(pool.pages_in_use() == 0);
 }
 
 TEST_CASE("pages behind the window go back to the pool and are null") {
-  const model_config c = small_config(20);
-  kv_pool pool(c, dtype::f16, std::size_t{1} << 20);
+  const model_config c = small_config(80);
+  kv_pool pool(c, kv_type::f16, std::size_t{1} << 20);
   kv_sequence s(pool, c);
-  for (std::size_t n = 1; n <= 200; ++n) {
+  for (std::size_t n = 1; n <= 800; ++n) {
     REQUIRE_OK(s.reserve(n));
     s.advance(n);
-    // The next query, at n, sees keys n - 19 .. n.
-    const std::size_t first_seen = n < 20 ? 0 : n - 19;
+    // The next query, at n, sees keys n - 79 .. n.
+    const std::size_t first_seen = n < 80 ? 0 : n - 79;
     const kv_view v = s.view(1, 2);
-    for (std::size_t page = 0; page * 16 < n; ++page) {
-      const bool needed = (page + 1) * 16 > first_seen;
+    for (std::size_t page = 0; page * 64 < n; ++page) {
+      const bool needed = (page + 1) * 64 > first_seen;
       CHECK((v.pages[page] != nullptr) == needed);
     }
     CHECK(pool.pages_in_use() <= 3);
@@ -66,31 +69,31 @@ TEST_CASE("pages behind the window go back to the pool and are null") {
 
 TEST_CASE("a spent budget is an error that leaves the sequence as it was") {
   const model_config c = small_config(0);
-  kv_pool probe(c, dtype::f32, 0);
-  kv_pool pool(c, dtype::f32, 3 * probe.page_bytes());
+  kv_pool probe(c, kv_type::f32, 0);
+  kv_pool pool(c, kv_type::f32, 3 * probe.page_bytes());
   CHECK(pool.max_pages() == 3);
   kv_sequence a(pool, c), b(pool, c);
-  REQUIRE_OK(a.reserve(32));
-  const auto refused = b.reserve(32);
+  REQUIRE_OK(a.reserve(128));
+  const auto refused = b.reserve(128);
   REQUIRE(!refused);
   CHECK(refused.error().code == error_code::limit);
-  CHECK(message_of(refused).find("48 tokens) is spent") != std::string::npos);
+  CHECK(message_of(refused).find("192 tokens) is spent") != std::string::npos);
   CHECK(pool.pages_in_use() == 2);
   a.clear();
-  REQUIRE_OK(b.reserve(32));
+  REQUIRE_OK(b.reserve(128));
 }
 
 TEST_CASE("views of heads and layers do not overlap") {
   const model_config c = small_config(0);
-  kv_pool pool(c, dtype::f32, std::size_t{1} << 20);
+  kv_pool pool(c, kv_type::f32, std::size_t{1} << 20);
   kv_sequence s(pool, c);
-  REQUIRE_OK(s.reserve(20));
+  REQUIRE_OK(s.reserve(80));
   const std::vector<float> zero(c.head_dim);
   std::vector<float> k(c.head_dim), v(c.head_dim);
   float next = 1;
   for (std::size_t layer = 0; layer < c.n_layers; ++layer) {
     for (std::size_t head = 0; head < c.n_kv_heads; ++head) {
-      for (std::size_t position : {0u, 15u, 16u, 19u}) {
+      for (std::size_t position : {0u, 63u, 64u, 79u}) {
         k.assign(c.head_dim, next);
         v.assign(c.head_dim, -next);
         store_kv(s.view(layer, head), position, k.data(), v.data());
@@ -101,12 +104,12 @@ TEST_CASE("views of heads and layers do not overlap") {
   next = 1;
   for (std::size_t layer = 0; layer < c.n_layers; ++layer) {
     for (std::size_t head = 0; head < c.n_kv_heads; ++head) {
-      for (std::size_t position : {0u, 15u, 16u, 19u}) {
+      for (std::size_t position : {0u, 63u, 64u, 79u}) {
         const key_range only{static_cast<std::uint32_t>(position),
                              static_cast<std::uint32_t>(position + 1)};
         std::vector<float> out(c.head_dim);
-        attend(s.view(layer, head), &only, 1, 1.0f, zero.data(), c.head_dim, 1,
-               out.data(), c.head_dim);
+        const attention_row row{zero.data(), out.data(), &only, 1};
+        attend(s.view(layer, head), 1.0f, &row, 1);
         CHECK(out[0] == -next);
         CHECK(out[c.head_dim - 1] == -next);
         next += 1;

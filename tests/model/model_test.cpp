@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "support/golden.h"
 #include "support/test.h"
@@ -24,9 +25,11 @@ model load_exact(const std::filesystem::path& path) {
 
 // One sequence of `m` and what runs it.
 struct runner {
-  explicit runner(const model& model_to_run, int n_threads = 1)
+  explicit runner(const model& model_to_run, int n_threads = 1,
+                  std::optional<kv_type> type = {})
       : m(model_to_run),
-        pool(m.config(), m.kv_type(), std::size_t{1} << 28),
+        pool(m.config(), type.value_or(m.default_kv_type()),
+             std::size_t{1} << 28),
         kv(pool, m.config()),
         threads(n_threads) {}
 
@@ -189,6 +192,51 @@ TEST_CASE("a prompt split through the cache at any point gives the same bits") {
   }
 }
 
+TEST_CASE("threads and splits leave every bit of a long context as it is") {
+  // One key/value head: fewer than threads, so that spans are attended apart.
+  model_config c;
+  c.vocab_size = c.hidden = 64;
+  c.intermediate = 96;
+  c.n_layers = 2;
+  c.n_heads = 3;
+  c.n_kv_heads = 1;
+  c.head_dim = 20;
+  c.max_context = 1200;
+  c.attention_scale = 0.3f;
+  c.rope.rotary_dim = 20;
+  c.rope.original_context = 1200;
+  std::vector<token_id> ids(1100);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    ids[i] = static_cast<token_id>(i * i % 61);
+  }
+  for (const std::uint32_t window : {0u, 700u}) {
+    c.window = window;
+    const auto m = model::random(c, dtype::f32, 1);
+    REQUIRE_OK(m);
+    for (const kv_type type : {kv_type::f32, kv_type::f16, kv_type::int8}) {
+      const auto logits_of_end = [&](int n_threads, std::size_t prefill) {
+        runner r(*m, n_threads, type);
+        (void)r.run(std::span(ids).first(prefill), false);
+        std::vector<float> last;
+        for (std::size_t i = prefill; i < ids.size();) {
+          const std::size_t n = i < 1090 ? 1090 - i : 1;
+          last = r.run(std::span(ids).subspan(i, n), false);
+          i += n;
+        }
+        return last;
+      };
+      const std::vector<float> expected = logits_of_end(1, 1090);
+      for (const int n_threads : {1, 2, 3}) {
+        for (const std::size_t prefill : {37u, 1090u, 1099u}) {
+          INFO(to_string(type) << ", window " << window << ", threads "
+                               << n_threads << ", prefill " << prefill);
+          CHECK(logits_of_end(n_threads, prefill) == expected);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("several sequences in one batch give what each gives alone") {
   const auto folder = data_dir() / "tiny" / "mini-4k";
   const golden_file golden(folder / "golden.safetensors");
@@ -199,7 +247,7 @@ TEST_CASE("several sequences in one batch give what each gives alone") {
     for (int k = 0; golden.has("ids." + std::to_string(k)); ++k) {
       prompts.push_back(golden.ids("ids." + std::to_string(k)));
     }
-    kv_pool pool(m->config(), m->kv_type(), std::size_t{1} << 28);
+    kv_pool pool(m->config(), m->default_kv_type(), std::size_t{1} << 28);
     std::vector<kv_sequence> sequences;
     for (std::size_t k = 0; k < prompts.size(); ++k) {
       sequences.emplace_back(pool, m->config());

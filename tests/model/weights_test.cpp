@@ -86,7 +86,7 @@ result<model> load(const std::function<void(std::vector<matrix>&)>& change,
 }
 
 std::vector<float> logits(const model& m) {
-  kv_pool pool(m.config(), m.kv_type(), std::size_t{1} << 24);
+  kv_pool pool(m.config(), m.default_kv_type(), std::size_t{1} << 24);
   kv_sequence kv(pool, m.config());
   team threads(1);
   forward_scratch scratch;

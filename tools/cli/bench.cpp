@@ -86,14 +86,16 @@ result<void> check_length(const bench_options& o, const tinyphi::model& m) {
 // Repeats go round the cases, so that no disturbance hits one of them alone.
 result<bench_table> measure(const bench_options& o, const tinyphi::model& m,
                             int n_threads, const tinyphi::cancel_token& token) {
-  bench_runner runner(m, n_threads, token);
+  const auto kv_type =
+      tinyphi::parse_kv_type(o.model.kv_type).value_or(m.default_kv_type());
+  bench_runner runner(m, n_threads, kv_type, token);
   bench_table t;
   t.weight_bytes = m.weight_bytes();
   t.n_threads = runner.n_threads();
   machine_probe probe(t.n_threads);
   std::vector<bench_case> cases;
   for (const std::size_t depth : o.depths) {
-    cases.push_back({depth, o.n_prompt, o.n_decode, o.n_sequences});
+    cases.push_back({depth, o.n_prompt, o.n_decode, o.n_sequences, kv_type});
   }
   std::vector<speeds> measured(cases.size());
   {
@@ -169,6 +171,7 @@ void add_bench(CLI::App& app, action& run) {
   auto o = std::make_shared<bench_options>();
   add_model_path(*command, o->model);
   command->add_flag("--exact", o->model.exact, "compute with f32 activations");
+  add_kv_type(*command, o->model.kv_type);
   std::string names;
   for (const std::string& name : shape_names()) names += " " + name;
   command->add_option(

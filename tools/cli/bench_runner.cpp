@@ -49,10 +49,11 @@ double attention_macs(const tinyphi::model_config& c, double keys) {
 }  // namespace
 
 bench_runner::bench_runner(const model& m, int n_threads,
+                           tinyphi::kv_type kv_type,
                            const tinyphi::cancel_token& token)
     : model_(m),
       team_(n_threads),
-      pool_(m.config(), m.kv_type(), tinyphi::available_memory()) {
+      pool_(m.config(), kv_type, tinyphi::available_memory()) {
   stop_.token = token;
 }
 
@@ -141,7 +142,7 @@ work decode_work(const model& m, const bench_case& c) {
   return {static_cast<double>(m.step_bytes()) +
               n * keys *
                   static_cast<double>(
-                      tinyphi::kv_bytes_per_token(config, m.kv_type())),
+                      tinyphi::kv_bytes_per_token(config, c.kv_type)),
           n * (layer_macs(config) + head + attention_macs(config, keys))};
 }
 

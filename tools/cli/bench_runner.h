@@ -19,6 +19,7 @@ struct bench_case {
   std::size_t n_prompt = 0;     // then, in one sequence, chunk by chunk
   std::size_t n_decode = 0;     // then one by one, all sequences together
   std::size_t n_sequences = 1;  // at least 1
+  tinyphi::kv_type kv_type = tinyphi::kv_type::f16;
 };
 
 // Tokens per second of each repeat; decode counts those of all sequences.
@@ -27,12 +28,12 @@ struct speeds {
   std::vector<double> decode;
 };
 
-// Runs cases on threads of its own, with one cache that stays warm. The model
-// must outlive it.
+// Runs cases on threads of its own, with one cache that stays warm, so of one
+// type. The model must outlive it.
 class bench_runner {
  public:
   bench_runner(const tinyphi::model& model, int n_threads,
-               const tinyphi::cancel_token& token);
+               tinyphi::kv_type kv_type, const tinyphi::cancel_token& token);
   [[nodiscard]] int n_threads() const { return team_.n_threads(); }
   // Once; adds the speeds of what the case has.
   [[nodiscard]] tinyphi::result<void> run(const bench_case& c, speeds& out);

@@ -27,9 +27,14 @@ struct logits_options {
 // f32 [ids][vocab]: the first n_prefill ids in one batch, then one by one.
 tinyphi::result<std::vector<float>> run_ids(
     tinyphi::model model, std::span<const tinyphi::token_id> ids,
-    std::size_t n_prefill, int n_threads, const tinyphi::cancel_token& token) {
-  TINYPHI_TRY(auto session, tinyphi::session::create(std::move(model),
-                                                     ids.size(), n_threads));
+    std::size_t n_prefill, const model_options& o,
+    const tinyphi::cancel_token& token) {
+  // Not the mode's own type, so that float weights give exact logits.
+  const auto kv_type =
+      tinyphi::parse_kv_type(o.kv_type).value_or(tinyphi::kv_type::f32);
+  TINYPHI_TRY(auto session,
+              tinyphi::session::create(std::move(model), ids.size(),
+                                       o.n_threads, kv_type));
   tinyphi::stop_condition stop;
   stop.token = token;
   std::vector<float> logits;
@@ -54,7 +59,7 @@ int logits(const logits_options& o) {
   auto model = load_model(o.model, interrupt.token());
   if (!model) return fail(model.error());
   const auto values =
-      run_ids(*model, o.ids, n_prefill, o.model.n_threads, interrupt.token());
+      run_ids(*model, o.ids, n_prefill, o.model, interrupt.token());
   if (!values) return fail(values.error());
   const tinyphi::safetensors_output tensor{
       .name = "logits",
@@ -75,6 +80,8 @@ void add_logits(CLI::App& app, action& run) {
       "--out logits.safetensors");
   auto o = std::make_shared<logits_options>();
   add_model_options(*command, o->model);
+  command->get_option("--kv-type")
+      ->description("how the cache stores keys and values; auto: f32");
   command->add_option("--ids", o->ids, "token ids, separated by commas")
       ->required()
       ->delimiter(',');

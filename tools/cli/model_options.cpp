@@ -56,10 +56,21 @@ void add_model_options(CLI::App& command, model_options& options) {
                    "keep the weights as they are computed with in a file "
                    "beside the model (MODEL.r16, about its size), and load "
                    "that from then on");
+  add_kv_type(command, options.kv_type);
   command
       .add_option("--lora", options.lora,
                   "adapter; not supported by this version")
       ->type_name("PATH[=SCALE]");
+}
+
+void add_kv_type(CLI::App& command, std::string& value) {
+  command
+      .add_option("--kv-type", value,
+                  "how the cache stores keys and values; auto: f32 with "
+                  "--exact, else " +
+                      std::string(to_string(tinyphi::default_kv_type(false))))
+      ->check(CLI::IsMember({"auto", "f32", "f16", "int8"}))
+      ->capture_default_str();
 }
 
 tinyphi::result<std::filesystem::path> model_path(const std::string& given) {
@@ -103,6 +114,7 @@ tinyphi::result<tinyphi::engine> load_engine(
   TINYPHI_TRY(auto loaded, load_model(options, token));
   tinyphi::engine_options engine;
   engine.n_threads = options.n_threads;
+  engine.cache_type = tinyphi::parse_kv_type(options.kv_type);
   return tinyphi::engine::create(std::move(loaded), engine);
 }
 

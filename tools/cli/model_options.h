@@ -20,13 +20,16 @@ struct model_options {
   int n_threads = 0;  // 0: as many as the machine gives
   bool exact = false;
   bool cache_repacked = false;
+  std::string kv_type = "auto";
   std::vector<std::string> lora;  // PATH or PATH=SCALE
 };
 
 // -m alone, for commands that do not run the model.
 void add_model_path(CLI::App& command, model_options& options);
-// -m, -t, --exact, --cache-repacked and --lora.
+// -m, -t, --exact, --cache-repacked, --kv-type and --lora.
 void add_model_options(CLI::App& command, model_options& options);
+// --kv-type alone; its value is a kv_type's name or "auto".
+void add_kv_type(CLI::App& command, std::string& value);
 
 // The file or folder to open. For the built-in model: a file in memory that
 // lasts as long as the process; says once, on stderr, that it is used.

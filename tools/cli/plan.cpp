@@ -24,6 +24,7 @@ struct plan_options {
   std::string what;         // empty: the built-in model
   std::size_t context = 0;  // 0: the model's
   bool exact = false;
+  std::string kv_type = "auto";
   bool as_json = false;
 };
 
@@ -43,7 +44,8 @@ int plan_model(const plan_options& o) {
 
   std::size_t weights = 0;
   for (const auto& t : file->tensors()) weights += t.bytes.size();
-  const auto type = o.exact ? tinyphi::dtype::f32 : tinyphi::dtype::f16;
+  const auto type = tinyphi::parse_kv_type(o.kv_type).value_or(
+      tinyphi::default_kv_type(o.exact));
   const std::size_t per_token = tinyphi::kv_bytes_per_token(*config, type);
   const std::size_t kept = config->window > 0
                                ? std::min<std::size_t>(config->window, context)
@@ -54,6 +56,7 @@ int plan_model(const plan_options& o) {
   if (o.as_json) {
     print_line(json::serialize(json::object{{"context", context},
                                             {"weights_bytes", weights},
+                                            {"kv_type", to_string(type).data()},
                                             {"kv_bytes_per_token", per_token},
                                             {"kv_bytes", cache},
                                             {"total_bytes", weights + cache},
@@ -65,7 +68,8 @@ int plan_model(const plan_options& o) {
   print_line("weights     " + human_bytes(weights));
   print_line("cache       " + human_bytes(cache) + " for one sequence of " +
              std::to_string(context) + " tokens (" + human_bytes(per_token) +
-             " per token, " + std::to_string(kept) + " kept)");
+             " per token in " + std::string(to_string(type)) + ", " +
+             std::to_string(kept) + " kept)");
   print_line("together    " + human_bytes(weights + cache));
   print_line("available   " + human_bytes(available) +
              (fits ? "" : ": not enough; see --context"));
@@ -91,6 +95,7 @@ void add_plan(CLI::App& app, action& run) {
   command->add_option("--context", o->context,
                       "tokens of one sequence; 0: the model's context");
   command->add_flag("--exact", o->exact, "as --exact runs it, cache in f32");
+  add_kv_type(*command, o->kv_type);
   command->add_flag("--json", o->as_json, "as one JSON object");
   command->final_callback([o, &run] { run = [o] { return plan(*o); }; });
 }

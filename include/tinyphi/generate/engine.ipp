@@ -16,8 +16,8 @@ TINYPHI_NAMESPACE_BEGIN
 namespace detail {
 
 // One full context, at most a quarter of the memory there is.
-inline std::size_t default_kv_bytes(const model& m) {
-  const std::size_t per_token = kv_bytes_per_token(m.config(), m.kv_type());
+inline std::size_t default_kv_bytes(const model& m, kv_type type) {
+  const std::size_t per_token = kv_bytes_per_token(m.config(), type);
   const std::size_t pages =
       (m.config().max_context + page_tokens - 1) / page_tokens;
   const std::size_t context = pages * page_tokens * per_token;
@@ -75,9 +75,10 @@ TINYPHI_FUNC result<engine> engine::create(tinyphi::model m,
   for (const auto& range : ranges) {
     if (!range.holds()) return range.fault();
   }
-  if (o.kv_bytes == 0) o.kv_bytes = detail::default_kv_bytes(m);
+  if (!o.cache_type) o.cache_type = m.default_kv_type();
+  if (o.kv_bytes == 0) o.kv_bytes = detail::default_kv_bytes(m, *o.cache_type);
   const std::size_t page =
-      kv_bytes_per_token(m.config(), m.kv_type()) * page_tokens;
+      kv_bytes_per_token(m.config(), *o.cache_type) * page_tokens;
   if (o.kv_bytes < page) {
     return error{error_code::limit,
                  "a cache budget (kv_bytes) of " + std::to_string(o.kv_bytes) +

@@ -5,12 +5,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/generate/sampling_params.h"
+#include "tinyphi/model/kv_cache.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -19,6 +21,8 @@ struct engine_options {
                              // looked up again while it runs (team)
   std::size_t kv_bytes = 0;  // cache budget; 0: one full context, at most a
                              // quarter of available_memory()
+  // How the cache stores keys and values; nothing: as the model's mode asks.
+  std::optional<kv_type> cache_type = {};
   std::size_t max_sequences = 16;   // [1, 4096] running at once; more wait
   std::size_t prefill_chunk = 256;  // [1, 65536] prompt tokens per step, so
                                     // that others' decoding goes on meanwhile

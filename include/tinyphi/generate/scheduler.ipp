@@ -81,7 +81,9 @@ TINYPHI_FUNC scheduler::scheduler(tinyphi::model m,
     : model_(std::move(m)),
       options_(options),
       team_(options.n_threads),
-      pool_(model_.config(), model_.kv_type(), options.kv_bytes) {}
+      pool_(model_.config(),
+            options.cache_type.value_or(model_.default_kv_type()),
+            options.kv_bytes) {}
 
 // The most pages that a sequence of `length` tokens ever holds: with a window,
 // those behind it go back after every step.

@@ -19,9 +19,11 @@ TINYPHI_NAMESPACE_BEGIN
 class session {
  public:
   // length_limit: the longest the sequence will get; it fixes longrope's
-  // factor set and bounds the cache. From 1 to the model's context.
-  [[nodiscard]] static result<session> create(model m, std::size_t length_limit,
-                                              int n_threads = 0);
+  // factor set and bounds the cache. From 1 to the model's context. The cache
+  // is f32 by default, so that float weights give exact logits in every mode.
+  [[nodiscard]] static result<session> create(
+      model m, std::size_t length_limit, int n_threads = 0,
+      kv_type cache_type = kv_type::f32);
 
   // Runs tokens behind what is already there; returns logits [n][vocab_size]
   // after each of them, valid until the next call. After an error (limit for a

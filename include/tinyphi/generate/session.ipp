@@ -10,13 +10,12 @@
 TINYPHI_NAMESPACE_BEGIN
 
 struct session::state {
-  state(model model_to_run, std::size_t longest, int n_threads)
+  state(model model_to_run, std::size_t longest, int n_threads, kv_type type)
       : m(std::move(model_to_run)),
         length_limit(longest),
         threads(n_threads),
-        pool(m.config(), dtype::f32,
-             (longest + page_tokens) *
-                 kv_bytes_per_token(m.config(), dtype::f32)),
+        pool(m.config(), type,
+             (longest + page_tokens) * kv_bytes_per_token(m.config(), type)),
         kv(pool, m.config()) {}
 
   model m;
@@ -28,7 +27,8 @@ struct session::state {
 };
 
 TINYPHI_FUNC result<session> session::create(model m, std::size_t length_limit,
-                                             int n_threads) {
+                                             int n_threads,
+                                             kv_type cache_type) {
   const std::size_t context = m.config().max_context;
   if (length_limit == 0 || length_limit > context) {
     return error{error_code::limit,
@@ -36,8 +36,8 @@ TINYPHI_FUNC result<session> session::create(model m, std::size_t length_limit,
                      " tokens, the model's context allows 1 to " +
                      std::to_string(context)};
   }
-  return session(
-      std::make_shared<state>(std::move(m), length_limit, n_threads));
+  return session(std::make_shared<state>(std::move(m), length_limit, n_threads,
+                                         cache_type));
 }
 
 TINYPHI_FUNC result<std::span<const float>> session::run(

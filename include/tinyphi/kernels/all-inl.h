@@ -7,6 +7,7 @@
 #include "tinyphi/kernels/matmul_q8-inl.h"
 #include "tinyphi/kernels/probe-inl.h"
 #include "tinyphi/kernels/quantize-inl.h"
+#include "tinyphi/kernels/store_kv-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 TINYPHI_NAMESPACE_BEGIN
@@ -21,6 +22,7 @@ using reference::gegelu;
 using reference::layer_norm;
 using reference::matmul_f32;
 using reference::matmul_q8;
+using reference::merge_attention;
 using reference::quantize_q8;
 using reference::rms_norm;
 using reference::rope;

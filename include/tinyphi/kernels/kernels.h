@@ -12,8 +12,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <optional>
+#include <string_view>
 #include <vector>
 
+#include "tinyphi/base/aligned.h"
 #include "tinyphi/config.h"
 #include "tinyphi/tensor/packed.h"
 
@@ -83,33 +87,92 @@ void add(float* x, const float* y, std::size_t n);
 
 // ---- Attention over paged keys and values
 
-inline constexpr std::size_t page_tokens = 16;
+inline constexpr std::size_t page_tokens = 64;
+inline constexpr std::size_t max_head_dim = 1024;
 
-struct key_range {
-  std::uint32_t begin = 0, end = 0;  // positions [begin, end)
-};
+// How cached keys and values are stored. int8: one f32 scale per position and
+// head, of the key's and of the value's largest magnitude.
+enum class kv_type : std::uint8_t { f32, f16, int8 };
 
-// One key/value head's part of every page: position p is slot p % 16 of page
-// p / 16. K at pages[i] + k_offset: [head_dim][16]; V at pages[i] + v_offset:
-// [16][head_dim]. Type f32 or f16. Pages outside the ranges may be null.
+[[nodiscard]] constexpr std::string_view to_string(kv_type type) {
+  constexpr std::string_view names[] = {"f32", "f16", "int8"};
+  return names[static_cast<std::size_t>(type)];
+}
+[[nodiscard]] constexpr std::optional<kv_type> parse_kv_type(
+    std::string_view name) {
+  for (const kv_type type : {kv_type::f32, kv_type::f16, kv_type::int8}) {
+    if (to_string(type) == name) return type;
+  }
+  return std::nullopt;
+}
+
+// Rows of values end on a multiple of 16 elements.
+[[nodiscard]] constexpr std::size_t kv_padded(std::size_t head_dim) {
+  return round_up(head_dim, 16);
+}
+
+// Bytes that one head's keys and values take in a page; a multiple of 64.
+//   f32, f16: K [head_dim][64], V [64][padded]
+//   int8:     K [padded / 4][64][4], f32 scales of K [64] and V [64],
+//             V [16][padded][4], four positions side by side; bytes hold the
+//             value + 128
+[[nodiscard]] constexpr std::size_t kv_head_bytes(kv_type type,
+                                                  std::size_t head_dim) {
+  const std::size_t padded = kv_padded(head_dim);
+  if (type == kv_type::int8) return page_tokens * (2 * padded + 8);
+  return page_tokens * (head_dim + padded) * (type == kv_type::f32 ? 4 : 2);
+}
+
+// One key/value head's part of every page: position p is slot p % 64 of page
+// p / 64, whose part starts at pages[p / 64] + offset, on a cache line. Slots
+// that nobody stored may hold anything.
 struct kv_view {
   std::byte* const* pages = nullptr;
-  std::size_t k_offset = 0, v_offset = 0;  // bytes
-  std::size_t head_dim = 0;
-  dtype type = dtype::f32;
+  std::size_t offset = 0;    // bytes
+  std::size_t head_dim = 0;  // up to max_head_dim
+  kv_type type = kv_type::f32;
 };
 
 // Stores one position's key and value ([head_dim] each).
 void store_kv(const kv_view& kv, std::size_t position, const float* k,
               const float* v);
 
-// out[r] = softmax_p(scale * q[r] . K[p]) V over the positions in `ranges`
-// (ascending, disjoint, at least one position in all), for n_rows query rows
-// that share the ranges; strides are between rows. Online softmax in f32, page
-// by page.
-void attend(const kv_view& kv, const key_range* ranges, std::size_t n_ranges,
-            float scale, const float* q, std::size_t q_stride,
-            std::size_t n_rows, float* out, std::size_t out_stride);
+struct key_range {
+  std::uint32_t begin = 0, end = 0;  // positions [begin, end)
+};
+
+// One query and the positions that it sees: ascending, disjoint ranges.
+struct attention_row {
+  const float* q = nullptr;  // [head_dim]
+  float* out = nullptr;      // [head_dim]
+  const key_range* ranges = nullptr;
+  std::size_t n_ranges = 0;
+};
+
+// What the softmax of a row has come to: out is sum_p e^(score[p] - max) V[p],
+// to be divided by total; total 0 if the row saw nothing.
+struct softmax_sums {
+  float max = -std::numeric_limits<float>::infinity(), total = 0;
+};
+
+// The softmax runs online in f32 over spans of this many positions at its
+// multiples; the spans' results are merged in order.
+inline constexpr std::size_t span_tokens = 512;
+
+// out = softmax_p(scale * q . K[p]) V over the positions that each row sees, at
+// least one; neighbouring rows that see the same share loads. Pages that no row
+// sees may be null. int8: queries are rounded to int8, and the softmax's
+// weights to 7 bits of the largest in their page.
+//
+// With `sums`, rows see positions of one span only, perhaps none, and out and
+// sums are what merge_attention takes.
+void attend(const kv_view& kv, float scale, const attention_row* rows,
+            std::size_t n_rows, softmax_sums* sums = nullptr);
+
+// out = what attend would make of all spans of one row. parts: [n][head_dim] of
+// ascending spans.
+void merge_attention(const float* parts, const softmax_sums* sums,
+                     std::size_t n, std::size_t head_dim, float* out);
 
 // ---- What the machine can do at best (bench/, `tinyphi bench`)
 

@@ -107,13 +107,18 @@ TINYPHI_FUNC void store_kv(const kv_view& kv, std::size_t position,
   HWY_DYNAMIC_DISPATCH(store_kv)(kv, position, k, v);
 }
 
-TINYPHI_FUNC void attend(const kv_view& kv, const key_range* ranges,
-                         std::size_t n_ranges, float scale, const float* q,
-                         std::size_t q_stride, std::size_t n_rows, float* out,
-                         std::size_t out_stride) {
+TINYPHI_FUNC void attend(const kv_view& kv, float scale,
+                         const attention_row* rows, std::size_t n_rows,
+                         softmax_sums* sums) {
   HWY_EXPORT(attend);
-  HWY_DYNAMIC_DISPATCH(attend)
-  (kv, ranges, n_ranges, scale, q, q_stride, n_rows, out, out_stride);
+  HWY_DYNAMIC_DISPATCH(attend)(kv, scale, rows, n_rows, sums);
+}
+
+TINYPHI_FUNC void merge_attention(const float* parts, const softmax_sums* sums,
+                                  std::size_t n, std::size_t head_dim,
+                                  float* out) {
+  HWY_EXPORT(merge_attention);
+  HWY_DYNAMIC_DISPATCH(merge_attention)(parts, sums, n, head_dim, out);
 }
 
 TINYPHI_FUNC std::uint64_t probe_read(const std::byte* data, std::size_t n,

@@ -228,75 +228,9 @@ inline void add(float* x, const float* y, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) x[i] += y[i];
 }
 
-// ---- Attention
-
-// Element i of a page's K or V part.
-[[nodiscard]] inline float kv_element(const kv_view& kv, std::size_t position,
-                                      std::size_t offset, std::size_t i) {
-  const std::byte* part = kv.pages[position / page_tokens] + offset;
-  return kv.type == dtype::f16 ? to_float(load<f16>(part, i))
-                               : load<float>(part, i);
-}
-[[nodiscard]] inline float key(const kv_view& kv, std::size_t position,
-                               std::size_t d) {
-  return kv_element(kv, position, kv.k_offset,
-                    d * page_tokens + position % page_tokens);
-}
-[[nodiscard]] inline float value(const kv_view& kv, std::size_t position,
-                                 std::size_t d) {
-  return kv_element(kv, position, kv.v_offset,
-                    position % page_tokens * kv.head_dim + d);
-}
-
-inline void store_kv(const kv_view& kv, std::size_t position, const float* k,
-                     const float* v) {
-  std::byte* page = kv.pages[position / page_tokens];
-  const std::size_t slot = position % page_tokens;
-  const auto put = [&](std::byte* part, std::size_t i, float x) {
-    const f16 half = to_f16(x);
-    if (kv.type == dtype::f16) {
-      std::memcpy(part + i * sizeof(half), &half, sizeof(half));
-    } else {
-      std::memcpy(part + i * sizeof(x), &x, sizeof(x));
-    }
-  };
-  for (std::size_t d = 0; d < kv.head_dim; ++d) {
-    put(page + kv.k_offset, d * page_tokens + slot, k[d]);
-    put(page + kv.v_offset, slot * kv.head_dim + d, v[d]);
-  }
-}
-
-inline void attend(const kv_view& kv, const key_range* ranges,
-                   std::size_t n_ranges, float scale, const float* q,
-                   std::size_t q_stride, std::size_t n_rows, float* out,
-                   std::size_t out_stride) {
-  for (std::size_t r = 0; r < n_rows; ++r) {
-    const float* q_row = q + r * q_stride;
-    float* out_row = out + r * out_stride;
-    float max = -std::numeric_limits<float>::infinity(), total = 0;
-    std::fill_n(out_row, kv.head_dim, 0.f);
-    for (std::size_t i = 0; i < n_ranges; ++i) {
-      for (std::size_t p = ranges[i].begin; p < ranges[i].end; ++p) {
-        float score = 0;
-        for (std::size_t d = 0; d < kv.head_dim; ++d) {
-          score += q_row[d] * key(kv, p, d);
-        }
-        score *= scale;
-        // What was summed before shrinks by e^(old max - new max).
-        const float shrink = score > max ? std::exp(max - score) : 1.f;
-        max = std::max(max, score);
-        const float e = std::exp(score - max);
-        total = total * shrink + e;
-        for (std::size_t d = 0; d < kv.head_dim; ++d) {
-          out_row[d] = out_row[d] * shrink + e * value(kv, p, d);
-        }
-      }
-    }
-    for (std::size_t d = 0; d < kv.head_dim; ++d) out_row[d] /= total;
-  }
-}
-
 }  // namespace reference
 TINYPHI_NAMESPACE_END
+
+#include "tinyphi/kernels/reference_attention.h"
 
 #endif  // TINYPHI_KERNELS_REFERENCE_H_

@@ -11,12 +11,12 @@
 TINYPHI_NAMESPACE_BEGIN
 
 TINYPHI_FUNC std::size_t kv_bytes_per_token(const model_config& config,
-                                            dtype type) {
-  return std::size_t{2} * config.n_layers * config.n_kv_heads *
-         row_bytes(type, config.head_dim);
+                                            kv_type type) {
+  return std::size_t{config.n_layers} * config.n_kv_heads *
+         (kv_head_bytes(type, config.head_dim) / page_tokens);
 }
 
-TINYPHI_FUNC kv_pool::kv_pool(const model_config& config, dtype type,
+TINYPHI_FUNC kv_pool::kv_pool(const model_config& config, kv_type type,
                               std::size_t max_bytes)
     : type_(type),
       page_bytes_(kv_bytes_per_token(config, type) * page_tokens),
@@ -110,9 +110,9 @@ TINYPHI_FUNC void kv_sequence::advance(std::size_t length) {
 
 TINYPHI_FUNC kv_view kv_sequence::view(std::size_t layer,
                                        std::size_t kv_head) const {
-  const std::size_t half = page_tokens * row_bytes(pool_->type(), head_dim_);
-  const std::size_t offset = (layer * n_kv_heads_ + kv_head) * 2 * half;
-  return {pages_.data(), offset, offset + half, head_dim_, pool_->type()};
+  const std::size_t index = layer * n_kv_heads_ + kv_head;
+  return {pages_.data(), index * kv_head_bytes(pool_->type(), head_dim_),
+          head_dim_, pool_->type()};
 }
 
 TINYPHI_NAMESPACE_END

@@ -47,17 +47,26 @@ struct batch_token {
   bool long_factors;
 };
 
+// Tokens [begin, end) of the batch, neighbours of one sequence.
+struct token_tile {
+  std::size_t begin, end;
+  [[nodiscard]] std::size_t size() const { return end - begin; }
+};
+
 struct forward_buffers {
   std::vector<batch_token> tokens;
-  matrix_buffer x;         // [tokens][hidden]: the residual stream
+  std::vector<token_tile> tiles;  // all tokens, as attention takes them
+  matrix_buffer x;                // [tokens][hidden]: the residual stream
   matrix_buffer h;         // [tokens][hidden]: normed, or a branch's result
   matrix_buffer qkv;       // [tokens][(n_heads + 2 n_kv_heads) head_dim]
   matrix_buffer heads;     // [tokens][n_heads head_dim]
   matrix_buffer gate_up;   // [tokens][2 intermediate]
   matrix_buffer act;       // [tokens][intermediate]
   matrix_buffer cos, sin;  // [tokens][rotary_dim / 2]
-  matrix_buffer last;      // [logit rows][hidden]
-  matrix_buffer logits;    // [logit rows][vocab_size]
+  matrix_buffer parts;     // [tokens n_heads spans][head_dim], see attend
+  std::vector<softmax_sums> sums;  // of each part
+  matrix_buffer last;              // [logit rows][hidden]
+  matrix_buffer logits;            // [logit rows][vocab_size]
   aligned_array<std::int8_t> q;
   aligned_array<float> q_scale;
   aligned_array<std::int32_t> q_sum, q_half_sum;
@@ -67,6 +76,12 @@ struct forward_buffers {
 // `ranges` in ascending order.
 using visible_keys = std::function<void(std::size_t head, std::size_t position,
                                         std::vector<key_range>& ranges)>;
+
+namespace detail {
+// A task should cost at least this many multiply-adds (about 5 us of f32 work
+// on one core), or waking a thread for it costs more than it brings.
+inline constexpr std::size_t min_task_work = std::size_t{1} << 17;
+}  // namespace detail
 
 // What one forward pass works with. Methods follow the order of the paper.
 // Once `stop` says so, tasks that have not begun are left out, and the next
@@ -92,7 +107,8 @@ class forward_context {
   void rope_and_store(std::size_t layer);
   // heads = attention of qkv's queries over the cache. With per_head the
   // visible keys differ between heads, otherwise head 0's serve all.
-  void attend(std::size_t layer, const visible_keys& visible, bool per_head);
+  [[nodiscard]] result<void> attend(std::size_t layer,
+                                    const visible_keys& visible, bool per_head);
   // act from gate_up, by the architecture's own gate.
   void activate();
   // x += h
@@ -108,6 +124,15 @@ class forward_context {
   // f(first, last) over tokens, in parallel when each costs enough.
   void for_tokens(std::size_t cost_per_token,
                   const std::function<void(std::size_t, std::size_t)>& f) const;
+  struct attention_step;
+  struct attention_queries;
+  void make_tiles();
+  void attend_task(const attention_step& step, std::size_t task,
+                   attention_queries& queries);
+  [[nodiscard]] std::size_t part_of(std::size_t t, std::size_t head,
+                                    std::size_t span,
+                                    std::size_t n_spans) const;
+
   const model_weights& w_;
   const model_config& c_;
   forward_buffers& b_;
@@ -127,6 +152,7 @@ using layer_trace =
 TINYPHI_NAMESPACE_END
 
 #if TINYPHI_HEADER_ONLY
+#include "tinyphi/model/attention.ipp"
 #include "tinyphi/model/layers.ipp"
 #include "tinyphi/model/phi3.ipp"
 #include "tinyphi/model/phi3_small.ipp"

@@ -14,10 +14,6 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-// A task should cost at least this many multiply-adds (about 5 us of f32 work
-// on one core), or waking a thread for it costs more than it brings.
-inline constexpr std::size_t min_task_work = std::size_t{1} << 17;
-
 template <class T>
 result<void> grow(aligned_array<T>& a, std::size_t n) {
   if (a.size() >= n) return {};
@@ -48,6 +44,7 @@ TINYPHI_FUNC result<void> forward_context::prepare(std::size_t n_logits) {
   const std::size_t n = b_.tokens.size();
   const std::size_t q_cols = std::size_t{c_.n_heads} * c_.head_dim;
   const std::size_t kv_cols = std::size_t{c_.n_kv_heads} * c_.head_dim;
+  make_tiles();
   TINYPHI_CHECK_OK(b_.x.resize(n, c_.hidden));
   TINYPHI_CHECK_OK(b_.h.resize(n, c_.hidden));
   TINYPHI_CHECK_OK(b_.qkv.resize(n, q_cols + 2 * kv_cols));
@@ -156,60 +153,6 @@ TINYPHI_FUNC result<void> forward_context::matmul(const linear& l,
     add_bias(begin, end);
   });
   return stop_.check();
-}
-
-TINYPHI_FUNC void forward_context::rope_and_store(std::size_t layer) {
-  const std::size_t head_dim = c_.head_dim, half = c_.rope.rotary_dim / 2;
-  for_tokens(b_.qkv.cols() * 2, [&](std::size_t first, std::size_t last) {
-    for (std::size_t t = first; t < last; ++t) {
-      const batch_token& token = b_.tokens[t];
-      float* qkv = b_.qkv.row(t);
-      for (std::size_t head = 0; head < c_.n_heads + c_.n_kv_heads; ++head) {
-        rope(qkv + head * head_dim, b_.cos.row(t), b_.sin.row(t), half);
-      }
-      const float* k = qkv + c_.n_heads * head_dim;
-      const float* v = k + c_.n_kv_heads * head_dim;
-      for (std::size_t head = 0; head < c_.n_kv_heads; ++head) {
-        store_kv(token.kv->view(layer, head), token.position,
-                 k + head * head_dim, v + head * head_dim);
-      }
-    }
-  });
-}
-
-TINYPHI_FUNC void forward_context::attend(std::size_t layer,
-                                          const visible_keys& visible,
-                                          bool per_head) {
-  const std::size_t head_dim = c_.head_dim, n_kv = c_.n_kv_heads;
-  std::size_t longest = 0;
-  for (const batch_token& t : b_.tokens)
-    longest = std::max(longest, t.position);
-  if (c_.window != 0) longest = std::min<std::size_t>(longest, c_.window);
-  const std::size_t work = 2 * (longest + 1) * head_dim * c_.n_groups();
-  // Tasks are (token, key/value head) pairs, so that one token's heads also
-  // spread over threads.
-  threads_.run(
-      b_.tokens.size() * n_kv,
-      std::max<std::size_t>(1, detail::min_task_work / work),
-      [&](std::size_t begin, std::size_t end) {
-        if (stop_.reason()) return;
-        std::vector<key_range> ranges;
-        for (std::size_t task = begin; task < end; ++task) {
-          const std::size_t t = task / n_kv, kv_head = task % n_kv;
-          const batch_token& token = b_.tokens[t];
-          const kv_view kv = token.kv->view(layer, kv_head);
-          const std::size_t rows_at_once = per_head ? 1 : c_.n_groups();
-          for (std::size_t i = 0; i < c_.n_groups(); i += rows_at_once) {
-            const std::size_t head = kv_head * c_.n_groups() + i;
-            ranges.clear();
-            visible(head, token.position, ranges);
-            tinyphi::attend(kv, ranges.data(), ranges.size(),
-                            c_.attention_scale, b_.qkv.row(t) + head * head_dim,
-                            head_dim, rows_at_once,
-                            b_.heads.row(t) + head * head_dim, head_dim);
-          }
-        }
-      });
 }
 
 TINYPHI_FUNC void forward_context::activate() {

@@ -13,8 +13,8 @@
 TINYPHI_NAMESPACE_BEGIN
 
 struct load_options {
-  // Compute with f32 activations and an f32 cache instead of int8 blocks and
-  // f16: the reference that is compared with Hugging Face.
+  // Compute with f32 activations and an f32 cache instead of int8 for both: the
+  // reference that is compared with Hugging Face.
   bool exact = false;
   // Quantize float weights to q8_0 or q4_0 while loading; nothing: as stored.
   std::optional<dtype> quantize = {};

@@ -70,9 +70,8 @@ class model {
 
   [[nodiscard]] const model_config& config() const;
   [[nodiscard]] bool exact() const;
-  // The cache's element type that goes with the mode: f32 exact, else f16.
-  [[nodiscard]] dtype kv_type() const {
-    return exact() ? dtype::f32 : dtype::f16;
+  [[nodiscard]] kv_type default_kv_type() const {
+    return tinyphi::default_kv_type(exact());
   }
   [[nodiscard]] const std::filesystem::path& path() const;
   [[nodiscard]] std::size_t weight_bytes() const;

@@ -31,7 +31,7 @@ TINYPHI_FUNC result<void> forward_phi3(forward_context& f,
     f.norm(layer.attention_norm, b.x, b.h);
     TINYPHI_CHECK_OK(f.matmul(layer.qkv, b.h, b.qkv));
     f.rope_and_store(i);
-    f.attend(i, visible, false);
+    TINYPHI_CHECK_OK(f.attend(i, visible, false));
     TINYPHI_CHECK_OK(f.matmul(layer.attention_out, b.heads, b.h));
     f.add_residual();
 

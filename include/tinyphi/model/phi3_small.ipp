@@ -61,9 +61,9 @@ TINYPHI_FUNC result<void> forward_phi3_small(forward_context& f,
     TINYPHI_CHECK_OK(f.matmul(layer.qkv, b.h, b.qkv));
     f.rope_and_store(i);
     if (is_dense) {
-      f.attend(i, dense, false);
+      TINYPHI_CHECK_OK(f.attend(i, dense, false));
     } else {
-      f.attend(i, sparse, true);
+      TINYPHI_CHECK_OK(f.attend(i, sparse, true));
     }
     TINYPHI_CHECK_OK(f.matmul(layer.attention_out, b.heads, b.h));
     f.add_residual();

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+// Attention over keys and values in int8, by integer dot products only: four
+// dimensions of a key, or four positions of a value, at a time.
+#if defined(TINYPHI_KERNELS_ATTENTION_INT8_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TINYPHI_KERNELS_ATTENTION_INT8_INL_H_
+#undef TINYPHI_KERNELS_ATTENTION_INT8_INL_H_
+#else
+#define TINYPHI_KERNELS_ATTENTION_INT8_INL_H_
+#endif
+
+#include "tinyphi/kernels/attention_tile-inl.h"
+
+#if TINYPHI_SIMD
+HWY_BEFORE_NAMESPACE();
+TINYPHI_NAMESPACE_BEGIN
+namespace HWY_NAMESPACE {
+
+struct int8_cache {
+  // Products of cached bytes, [n][4] of each column at `bytes` with `pitch`
+  // between units, and Rows rows of n units of int8 that add up to x_sum.
+  // `next` is fetched in step with `bytes`.
+  template <std::size_t Rows, std::size_t Columns>
+  static HWY_INLINE void multiply(const std::byte* bytes, std::size_t pitch,
+                                  const std::byte* next, std::size_t n,
+                                  const std::int8_t* x, std::size_t x_pitch,
+                                  const std::int32_t* x_sum,
+                                  dot_sum<0> (&sum)[Rows][Columns]) {
+    constexpr u8_tag du8;
+    TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
+      const auto zero =
+          hn::Set(i32_tag(), TINYPHI_MADDUBS ? 0 : -128 * x_sum[r]);
+      TINYPHI_UNROLL for (std::size_t v = 0; v < Columns; ++v) {
+        sum[r][v].start(zero);
+      }
+    }
+    for (std::size_t j = 0; j < n; ++j) {
+      fetch(next + j * pitch, Columns * lanes * 4);
+      const auto* unit =
+          reinterpret_cast<const std::uint8_t*>(bytes) + j * pitch;
+      u8_vec w[Columns];
+      TINYPHI_UNROLL for (std::size_t v = 0; v < Columns; ++v) {
+        w[v] = hn::LoadU(du8, unit + v * lanes * 4);
+        if (TINYPHI_MADDUBS) w[v] = hn::Xor(w[v], hn::Set(du8, 0x80));
+      }
+      TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
+        TINYPHI_UNROLL for (std::size_t v = 0; v < Columns; ++v) {
+          sum[r][v].add(j, w[v], x + r * x_pitch + j * 4);
+        }
+      }
+    }
+  }
+
+  static HWY_INLINE void begin(const kv_view& kv, const attention_row* rows,
+                               std::size_t n, attention_tile& t) {
+    const std::size_t padded = kv_padded(kv.head_dim);
+    for (std::size_t r = 0; r < n; ++r) {
+      t.q_scale[r] =
+          quantize_vector(rows[r].q, kv.head_dim, t.q + r * padded, t.q_sum[r]);
+    }
+  }
+
+  template <std::size_t Rows>
+  static HWY_INLINE void score(const kv_view& kv, const std::byte* part,
+                               const std::byte* next, float scale,
+                               const attention_row*, std::size_t row,
+                               attention_tile& t) {
+    constexpr f32_tag d;
+    const std::size_t padded = kv_padded(kv.head_dim);
+    const auto* scales =
+        reinterpret_cast<const float*>(part + page_tokens * padded);
+    for (std::size_t i = 0; i < page_tokens; i += 4 * lanes) {
+      dot_sum<0> sum[Rows][4];
+      multiply(part + i * 4, page_tokens * 4, next + i * 4,
+               (kv.head_dim + 3) / 4, t.q + row * padded, padded, t.q_sum + row,
+               sum);
+      TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
+        const auto unit = hn::Set(d, t.q_scale[row + r] * scale);
+        TINYPHI_UNROLL for (std::size_t v = 0; v < 4; ++v) {
+          const auto key_scale = hn::Load(d, scales + i + v * lanes);
+          hn::Store(hn::Mul(hn::ConvertTo(d, sum[r][v].total()),
+                            hn::Mul(unit, key_scale)),
+                    d, t.scores[row + r] + i + v * lanes);
+        }
+      }
+    }
+  }
+
+  // Folds the values' scales into a row's weights and rounds them to 0..127.
+  static HWY_INLINE void round_weights(const kv_view& kv, const std::byte* part,
+                                       std::size_t row, attention_tile& t) {
+    constexpr f32_tag d;
+    constexpr i32_tag di;
+    constexpr hn::Rebind<std::int8_t, f32_tag> di8;
+    const auto* scales = reinterpret_cast<const float*>(
+        part + page_tokens * (kv_padded(kv.head_dim) + 4));
+    float* w = t.scores[row];
+    const slot_mask seen = t.seen[row];
+    auto most = hn::Zero(d);
+    for (std::size_t i = 0; i < page_tokens; i += lanes) {
+      auto product = hn::Mul(hn::Load(d, w + i), hn::Load(d, scales + i));
+      if (~seen != 0) {
+        product = hn::IfThenElseZero(seen_lanes(seen, i), product);
+      }
+      hn::Store(product, d, w + i);
+      most = hn::Max(most, product);
+    }
+    const float max = hn::GetLane(hn::MaxOfLanes(d, most));
+    t.weight_step[row] = max / 127;
+    const auto inverse = hn::Set(d, max > 0 ? 127 / max : 0);
+    auto sum = hn::Zero(di);
+    for (std::size_t i = 0; i < page_tokens; i += lanes) {
+      const auto rounded = hn::NearestInt(hn::Mul(hn::Load(d, w + i), inverse));
+      hn::StoreU(hn::DemoteTo(di8, rounded), di8, t.weights8[row] + i);
+      sum = hn::Add(sum, rounded);
+    }
+    t.weight_sum[row] = hn::GetLane(hn::SumOfLanes(di, sum));
+  }
+
+  // out = out * shrink + weights . V for `Columns` vectors of columns from c.
+  template <std::size_t Rows, std::size_t Columns>
+  static HWY_INLINE void add_columns(std::size_t padded, const std::byte* v,
+                                     const std::byte* next, std::size_t c,
+                                     std::size_t row, attention_tile& t) {
+    constexpr f32_tag d;
+    dot_sum<0> sum[Rows][Columns];
+    multiply(v + c * 4, padded * 4, next + c * 4, page_tokens / 4,
+             t.weights8[row], page_tokens, t.weight_sum + row, sum);
+    float* out = t.out + row * padded + c;
+    TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
+      const auto shrink = hn::Set(d, t.shrink[row + r]);
+      const auto step = hn::Set(d, t.weight_step[row + r]);
+      TINYPHI_UNROLL for (std::size_t i = 0; i < Columns; ++i) {
+        float* to = out + r * padded + i * lanes;
+        hn::Store(hn::MulAdd(step, hn::ConvertTo(d, sum[r][i].total()),
+                             hn::Mul(hn::Load(d, to), shrink)),
+                  d, to);
+      }
+    }
+  }
+
+  template <std::size_t Rows>
+  static HWY_INLINE void add_values(const kv_view& kv, const std::byte* part,
+                                    const std::byte* next, std::size_t row,
+                                    attention_tile& t) {
+    const std::size_t padded = kv_padded(kv.head_dim);
+    const std::byte* v = part + page_tokens * (padded + 8);
+    std::size_t c = 0;
+    for (; c + 4 * lanes <= padded; c += 4 * lanes) {
+      add_columns<Rows, 4>(padded, v, next, c, row, t);
+    }
+    if (c + 2 * lanes <= padded) {
+      add_columns<Rows, 2>(padded, v, next, c, row, t);
+      c += 2 * lanes;
+    }
+    if (c < padded) add_columns<Rows, 1>(padded, v, next, c, row, t);
+  }
+};
+
+}  // namespace HWY_NAMESPACE
+TINYPHI_NAMESPACE_END
+HWY_AFTER_NAMESPACE();
+#endif  // TINYPHI_SIMD
+
+#endif  // per-target include guard

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// Attention's tile: a few query rows against one page at a time. Its state,
+// the online softmax, and what float and int8 caches share.
+#if defined(TINYPHI_KERNELS_ATTENTION_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TINYPHI_KERNELS_ATTENTION_TILE_INL_H_
+#undef TINYPHI_KERNELS_ATTENTION_TILE_INL_H_
+#else
+#define TINYPHI_KERNELS_ATTENTION_TILE_INL_H_
+#endif
+
+#include "tinyphi/kernels/compat-inl.h"
+
+#if TINYPHI_SIMD
+HWY_BEFORE_NAMESPACE();
+TINYPHI_NAMESPACE_BEGIN
+namespace HWY_NAMESPACE {
+
+// Rows that share loads: 4 x 4 vectors of sums fit 32 registers, 2 x 4 fit 16.
+inline constexpr std::size_t group_rows =
+    HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3 ? 2 : 4;
+inline constexpr std::size_t tile_rows = 32;
+inline constexpr std::size_t tile_floats = tile_rows * 128;
+
+// Bit i: slot i of the page is seen.
+using slot_mask = std::uint64_t;
+static_assert(page_tokens == 64);
+
+// The rows of one call (up to tile_rows, and tile_floats of padded outputs) on
+// their way through the pages of one span.
+struct attention_tile {
+  alignas(64) float scores[tile_rows][page_tokens];  // and then weights
+  alignas(64) float out[tile_floats];                // [rows][padded]
+  alignas(64) float totals[tile_rows][16];           // by lane
+  float max[tile_rows];
+  float shrink[tile_rows];  // of what was summed before this page
+  slot_mask seen[tile_rows];
+  // int8 only
+  alignas(64) std::int8_t q[tile_floats];  // [rows][padded]
+  float q_scale[tile_rows];
+  std::int32_t q_sum[tile_rows];
+  alignas(64) std::int8_t weights8[tile_rows][page_tokens];
+  std::int32_t weight_sum[tile_rows];
+  float weight_step[tile_rows];  // weight = step * weights8
+};
+
+// Asks for lines that are needed a page later. Into the second level: the first
+// would halve the speed, its few fill buffers being what the page in use needs.
+HWY_INLINE void fetch(const std::byte* from, std::size_t bytes) {
+  for (std::size_t i = 0; i < bytes; i += 64) {
+    __builtin_prefetch(from + i, 0, 2);
+  }
+}
+
+// The lanes of vector i / lanes of a page whose slots are seen.
+HWY_INLINE hn::Mask<f32_tag> seen_lanes(slot_mask seen, std::size_t i) {
+  const slot_mask bits = seen >> i;
+  return hn::LoadMaskBits(f32_tag(),
+                          reinterpret_cast<const std::uint8_t*>(&bits));
+}
+
+// Scores of one row become e^(score - max); max, totals and shrink follow.
+HWY_INLINE void soften(attention_tile& t, std::size_t row) {
+  constexpr f32_tag d;
+  float* s = t.scores[row];
+  const slot_mask seen = t.seen[row];
+  if (~seen != 0) {
+    for (std::size_t i = 0; i < page_tokens; i += lanes) {
+      hn::Store(hn::IfThenElse(seen_lanes(seen, i), hn::Load(d, s + i),
+                               hn::Neg(hn::Inf(d))),
+                d, s + i);
+    }
+  }
+  auto max = hn::Set(d, t.max[row]);
+  auto most = max;
+  for (std::size_t i = 0; i < page_tokens; i += lanes) {
+    most = hn::Max(most, hn::Load(d, s + i));
+  }
+  auto shrink = hn::Set(d, 1.f);
+  if (!hn::AllTrue(d, hn::Eq(most, max))) {  // seldom, after the first pages
+    const auto old = max;
+    max = hn::MaxOfLanes(d, most);
+    shrink = exp(d, hn::Sub(old, max));
+    t.max[row] = hn::GetLane(max);
+  }
+  t.shrink[row] = hn::GetLane(shrink);
+  auto total = hn::Mul(hn::Load(d, t.totals[row]), shrink);
+  for (std::size_t i = 0; i < page_tokens; i += lanes) {
+    const auto e = exp(d, hn::Sub(hn::Load(d, s + i), max));
+    hn::Store(e, d, s + i);
+    total = hn::Add(total, e);
+  }
+  hn::Store(total, d, t.totals[row]);
+}
+
+// Adds another span's softmax of a row. Not inlined, so that the compiler
+// cannot round it in two ways.
+inline HWY_NOINLINE void add_part(const float* part, softmax_sums sums,
+                                  std::size_t head_dim, softmax_sums& all,
+                                  float* out) {
+  constexpr f32_tag d;
+  constexpr hn::CappedTag<float, 1> d1;
+  if (sums.total == 0) return;
+  const auto max = hn::Set(d1, HWY_MAX(all.max, sums.max));
+  const float kept = hn::GetLane(exp(d1, hn::Sub(hn::Set(d1, all.max), max)));
+  const float share = hn::GetLane(exp(d1, hn::Sub(hn::Set(d1, sums.max), max)));
+  all = {hn::GetLane(max), all.total * kept + sums.total * share};
+  std::size_t c = 0;
+  for (; c + lanes <= head_dim; c += lanes) {
+    hn::StoreU(hn::MulAdd(hn::LoadU(d, part + c), hn::Set(d, share),
+                          hn::Mul(hn::LoadU(d, out + c), hn::Set(d, kept))),
+               d, out + c);
+  }
+  for (; c < head_dim; ++c) out[c] = out[c] * kept + part[c] * share;
+}
+
+// Rounds n values to int8, followed by zeros up to a multiple of 16, adds
+// them up in `sum`, and returns their scale: x = scale * q; NaN if one is not
+// finite, 0 if all are too small to have an inverse scale.
+HWY_INLINE float quantize_vector(const float* x, std::size_t n, std::int8_t* q,
+                                 std::int32_t& sum) {
+  constexpr f32_tag d;
+  constexpr i32_tag di;
+  constexpr hn::Rebind<std::int8_t, f32_tag> di8;
+  alignas(64) float padded[max_head_dim];
+  const std::size_t end = kv_padded(n);
+  std::memset(padded + end - 16, 0, 16 * sizeof(float));
+  std::memcpy(padded, x, n * sizeof(float));
+  // Magnitudes compare as integers, where NaN is the largest of all.
+  auto most = hn::Zero(di);
+  for (std::size_t i = 0; i < end; i += lanes) {
+    most = hn::Max(most, hn::BitCast(di, hn::Abs(hn::Load(d, padded + i))));
+  }
+  const std::int32_t max_bits = hn::GetLane(hn::MaxOfLanes(di, most));
+  float max;
+  std::memcpy(&max, &max_bits, 4);
+  const bool finite = max_bits < 0x7F800000;
+  const bool zero = !finite || max < 1e-30f;
+  const auto inverse = hn::Set(d, zero ? 0 : 127 / max);
+  auto all = hn::Zero(di);
+  for (std::size_t i = 0; i < end; i += lanes) {
+    const auto v = hn::NearestInt(hn::Mul(hn::Load(d, padded + i), inverse));
+    const auto kept = zero ? hn::Zero(di) : v;
+    hn::StoreU(hn::DemoteTo(di8, kept), di8, q + i);
+    all = hn::Add(all, kept);
+  }
+  sum = hn::GetLane(hn::SumOfLanes(di, all));
+  return !finite ? hn::GetLane(hn::NaN(d)) : zero ? 0 : max / 127;
+}
+
+}  // namespace HWY_NAMESPACE
+TINYPHI_NAMESPACE_END
+HWY_AFTER_NAMESPACE();
+#endif  // TINYPHI_SIMD
+
+#endif  // per-target include guard

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// The steps of a forward pass around the cache: tiles of tokens, rotation and
+// storing, attention spread over threads.
+#ifndef TINYPHI_MODEL_ATTENTION_IPP_
+#define TINYPHI_MODEL_ATTENTION_IPP_
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "tinyphi/kernels/kernels.h"
+#include "tinyphi/model/layers.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+// Queries of one key/value head that an attention task takes at once: enough
+// for arithmetic, not memory, to be what reading the cache waits for.
+inline constexpr std::size_t queries_per_task = 32;
+
+// How many pieces of so much work a task takes.
+inline std::size_t pieces_per_task(std::size_t work) {
+  return std::max<std::size_t>(1,
+                               min_task_work / std::max<std::size_t>(1, work));
+}
+
+}  // namespace detail
+
+// One attention step: which keys are seen, and into how many spans each row's
+// positions are split (1: not at all, results go to `heads`).
+struct forward_context::attention_step {
+  std::size_t layer;
+  const visible_keys& visible;
+  bool per_head;
+  std::size_t n_spans;
+};
+
+// A task's buffers, kept from task to task.
+struct forward_context::attention_queries {
+  std::vector<key_range> ranges;
+  std::vector<std::size_t> ends;  // in `ranges`: of each list, the first at 1
+  std::vector<attention_row> rows;
+  std::vector<softmax_sums> sums;
+};
+
+TINYPHI_FUNC void forward_context::make_tiles() {
+  b_.tiles.clear();
+  const std::size_t most =
+      std::max<std::size_t>(1, detail::queries_per_task / c_.n_groups());
+  for (std::size_t t = 0; t < b_.tokens.size(); ++t) {
+    if (t == 0 || b_.tokens[t].kv != b_.tokens[t - 1].kv ||
+        t - b_.tiles.back().begin == most) {
+      b_.tiles.push_back({t, t});
+    }
+    b_.tiles.back().end = t + 1;
+  }
+}
+
+TINYPHI_FUNC void forward_context::rope_and_store(std::size_t layer) {
+  const std::size_t head_dim = c_.head_dim, half = c_.rope.rotary_dim / 2;
+  const std::size_t n_kv = c_.n_kv_heads, groups = c_.n_groups();
+  const std::size_t work = 16 * b_.tokens.size() * (groups + 2) * head_dim /
+                           std::max<std::size_t>(1, b_.tiles.size());
+  // A tile's tokens one after another, head by head: their keys share lines.
+  threads_.run(
+      b_.tiles.size() * n_kv, detail::pieces_per_task(work),
+      [&](std::size_t begin, std::size_t end) {
+        for (std::size_t task = begin; task < end; ++task) {
+          const token_tile tile = b_.tiles[task / n_kv];
+          const std::size_t kv_head = task % n_kv;
+          const kv_view kv = b_.tokens[tile.begin].kv->view(layer, kv_head);
+          for (std::size_t t = tile.begin; t < tile.end; ++t) {
+            const float *cos = b_.cos.row(t), *sin = b_.sin.row(t);
+            float* q = b_.qkv.row(t) + kv_head * groups * head_dim;
+            float* k = b_.qkv.row(t) + (c_.n_heads + kv_head) * head_dim;
+            for (std::size_t i = 0; i < groups; ++i) {
+              rope(q + i * head_dim, cos, sin, half);
+            }
+            rope(k, cos, sin, half);
+            store_kv(kv, b_.tokens[t].position, k, k + n_kv * head_dim);
+          }
+        }
+      });
+}
+
+// The part of head `head` of token t in span `span`.
+TINYPHI_FUNC std::size_t forward_context::part_of(std::size_t t,
+                                                  std::size_t head,
+                                                  std::size_t span,
+                                                  std::size_t n_spans) const {
+  return (t * c_.n_heads + head) * n_spans + span;
+}
+
+TINYPHI_FUNC void forward_context::attend_task(const attention_step& step,
+                                               std::size_t task,
+                                               attention_queries& q) {
+  const bool split = step.n_spans > 1;
+  const std::size_t groups = c_.n_groups(), head_dim = c_.head_dim;
+  const std::size_t span = task % step.n_spans;
+  const std::size_t kv_head = task / step.n_spans % c_.n_kv_heads;
+  const token_tile tile = b_.tiles[task / step.n_spans / c_.n_kv_heads];
+  const auto begin = static_cast<std::uint32_t>(span * span_tokens);
+  const std::uint32_t end = split ? begin + std::uint32_t{span_tokens}
+                                  : std::numeric_limits<std::uint32_t>::max();
+
+  // What each token sees, for each head where they differ.
+  q.ranges.clear();
+  q.ends.assign(1, 0);
+  for (std::size_t i = 0; i < (step.per_head ? groups : 1); ++i) {
+    for (std::size_t t = tile.begin; t < tile.end; ++t) {
+      step.visible(kv_head * groups + i, b_.tokens[t].position, q.ranges);
+      for (std::size_t r = q.ends.back(); r < q.ranges.size(); ++r) {
+        q.ranges[r] = {std::clamp(q.ranges[r].begin, begin, end),
+                       std::clamp(q.ranges[r].end, begin, end)};
+      }
+      q.ends.push_back(q.ranges.size());
+    }
+  }
+  // Head after head, since in block-sparse layers the tokens of one head
+  // mostly see the same.
+  q.rows.clear();
+  for (std::size_t i = 0; i < groups; ++i) {
+    for (std::size_t t = tile.begin; t < tile.end; ++t) {
+      const std::size_t head = kv_head * groups + i;
+      const std::size_t list =
+          (step.per_head ? i * tile.size() : 0) + t - tile.begin;
+      q.rows.push_back(
+          {b_.qkv.row(t) + head * head_dim,
+           split ? b_.parts.row(part_of(t, head, span, step.n_spans))
+                 : b_.heads.row(t) + head * head_dim,
+           q.ranges.data() + q.ends[list], q.ends[list + 1] - q.ends[list]});
+    }
+  }
+  q.sums.resize(q.rows.size());
+  tinyphi::attend(b_.tokens[tile.begin].kv->view(step.layer, kv_head),
+                  c_.attention_scale, q.rows.data(), q.rows.size(),
+                  split ? q.sums.data() : nullptr);
+  for (std::size_t row = 0; split && row < q.rows.size(); ++row) {
+    const std::size_t t = tile.begin + row % tile.size();
+    const std::size_t head = kv_head * groups + row / tile.size();
+    b_.sums[part_of(t, head, span, step.n_spans)] = q.sums[row];
+  }
+}
+
+TINYPHI_FUNC result<void> forward_context::attend(std::size_t layer,
+                                                  const visible_keys& visible,
+                                                  bool per_head) {
+  std::size_t last = 0;
+  for (const batch_token& t : b_.tokens) last = std::max(last, t.position);
+  attention_step step{layer, visible, per_head, 1};
+  // Where there are fewer key/value heads than threads, each task takes one
+  // span of the positions only.
+  std::size_t n_tasks = b_.tiles.size() * c_.n_kv_heads;
+  if (n_tasks < static_cast<std::size_t>(threads_.n_threads())) {
+    step.n_spans = last / span_tokens + 1;
+    n_tasks *= step.n_spans;
+  }
+  const std::size_t n_rows = b_.tokens.size() * c_.n_heads;
+  if (step.n_spans > 1) {
+    TINYPHI_CHECK_OK(b_.parts.resize(n_rows * step.n_spans, c_.head_dim));
+    b_.sums.resize(n_rows * step.n_spans);
+  }
+  const std::size_t keys =
+      c_.window == 0 ? last + 1 : std::min<std::size_t>(last + 1, c_.window);
+  const std::size_t work = 2 * keys * c_.head_dim * n_rows / (n_tasks + 1);
+  threads_.run(n_tasks, detail::pieces_per_task(work),
+               [&](std::size_t begin, std::size_t end) {
+                 attention_queries queries;
+                 for (std::size_t task = begin; task < end; ++task) {
+                   if (stop_.reason()) return;
+                   attend_task(step, task, queries);
+                 }
+               });
+  if (step.n_spans == 1) return {};
+  for (std::size_t i = 0; i < n_rows; ++i) {
+    merge_attention(
+        b_.parts.row(i * step.n_spans), b_.sums.data() + i * step.n_spans,
+        step.n_spans, c_.head_dim,
+        b_.heads.row(i / c_.n_heads) + i % c_.n_heads * c_.head_dim);
+  }
+  return {};
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_MODEL_ATTENTION_IPP_
