@@ -35,8 +35,9 @@ T value(result<T> r) {
   return *std::move(r);
 }
 
-std::vector<float> logits_of(const model& m, const std::vector<token_id>& ids) {
-  session s = value(session::create(m, ids.size()));
+std::vector<float> logits_of(const model& m, const std::vector<token_id>& ids,
+                             kv_type cache = kv_type::f32) {
+  session s = value(session::create(m, ids.size(), 0, cache));
   const auto logits = value(s.run(ids));
   return {logits.begin(), logits.end()};
 }
@@ -103,6 +104,15 @@ logits_report compare(const model& exact, const model& other,
   return r;
 }
 
+std::vector<fs::path> folders_in(const fs::path& tiny) {
+  std::vector<fs::path> folders;
+  for (const auto& entry : fs::directory_iterator(tiny)) {
+    folders.push_back(entry.path());
+  }
+  std::sort(folders.begin(), folders.end());
+  return folders;
+}
+
 void report_logits(const fs::path& tiny) {
   std::printf(
       "Logits against Hugging Face's (fp32) in exact mode, and what the "
@@ -110,12 +120,7 @@ void report_logits(const fs::path& tiny) {
       "path adds: KL of int8 weights and activations against f32 ones\n\n"
       "  %-12s %14s %16s %16s\n",
       "model", "max |d logit|", "same arg-max", "mean KL / token");
-  std::vector<fs::path> folders;
-  for (const auto& entry : fs::directory_iterator(tiny)) {
-    folders.push_back(entry.path());
-  }
-  std::sort(folders.begin(), folders.end());
-  for (const fs::path& folder : folders) {
+  for (const fs::path& folder : folders_in(tiny)) {
     const auto golden =
         value(safetensors_file::open(folder / "golden.safetensors"));
     const model exact = value(model::load(folder, {.exact = true}));
@@ -124,6 +129,31 @@ void report_logits(const fs::path& tiny) {
     std::printf("  %-12s %14.2e %9zu / %-4zu %16.2e\n",
                 folder.filename().c_str(), r.worst, r.same_best, r.positions,
                 r.kl);
+  }
+}
+
+// What an int8 cache costs beside what int4 weights cost.
+void report_cache(const fs::path& tiny) {
+  std::printf(
+      "\nMean KL / token of an int8 cache against one in f16, and of Q4_0 "
+      "weights\nagainst f32 ones\n\n"
+      "  %-12s %14s %14s %8s\n",
+      "model", "int8 cache", "Q4_0 weights", "share");
+  for (const fs::path& folder : folders_in(tiny)) {
+    const auto golden =
+        value(safetensors_file::open(folder / "golden.safetensors"));
+    const model exact = value(model::load(folder, {.exact = true}));
+    const model int4 = value(model::load(folder, {.quantize = dtype::q4_0}));
+    const auto wide = values_of<std::int64_t>(golden, "ids.0");
+    const std::vector<token_id> ids(wide.begin(), wide.end());
+    const std::size_t vocab = exact.config().vocab_size;
+    const double cache =
+        kl_per_token(logits_of(exact, ids, kv_type::f16),
+                     logits_of(exact, ids, kv_type::int8), vocab);
+    const double weights =
+        kl_per_token(logits_of(exact, ids), logits_of(int4, ids), vocab);
+    std::printf("  %-12s %14.2e %14.2e %6.2f %%\n", folder.filename().c_str(),
+                cache, weights, 100 * cache / weights);
   }
 }
 
@@ -219,6 +249,7 @@ void report_answers(const fs::path& root) {
 int main(int argc, char** argv) {
   const fs::path root = argc > 1 ? argv[1] : TINYPHI_ROOT;
   report_logits(root / "tests/data/tiny");
+  report_cache(root / "tests/data/tiny");
   report_tokenizer(root / "tests/data/tokenizer");
   report_answers(root);
 }
