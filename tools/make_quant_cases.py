@@ -3,7 +3,8 @@
 """Writes what PyPI's gguf makes of rows of 256 columns to tests/data. Needs
 `pip install gguf==0.19.0 numpy`. Little-endian:
 
-quant_cases.bin, per case: f32 x[256], Q8_0 bytes [272], Q4_0 bytes [144].
+quant_cases.bin, per case: f32 x[256], then its bytes as each of
+QUANTIZED.
 
 dequant_cases.bin, per type of DEQUANTIZED and per row: the row's bytes, u64
 FNV-1a hash of the bytes of its 256 f32 values, every NaN as 0x7FC00000.
@@ -16,6 +17,7 @@ import numpy as np
 
 COLS = 256
 DATA = pathlib.Path(__file__).parent.parent / "tests/data"
+QUANTIZED = "Q8_0 Q4_0 Q4_1 Q5_0 Q5_1".split()
 DEQUANTIZED = ("Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL "
                "IQ4_XS").split()
 ROWS = 16
@@ -79,7 +81,7 @@ def write_quantized(f, rng):
     for x in cases(rng):
         x = x.astype("<f4")
         f.write(x.tobytes())
-        for kind in ("Q8_0", "Q4_0"):
+        for kind in QUANTIZED:
             kind = gguf.GGMLQuantizationType[kind]
             f.write(gguf.quants.quantize(x, kind).tobytes())
 

@@ -222,6 +222,21 @@ TEST_CASE("weights quantized while loading take less memory") {
   }
 }
 
+TEST_CASE("types of 256 columns fall back for shorter rows, or are refused") {
+  const auto size = [](dtype type) {
+    const auto m = load([](auto&) {}, {.exact = true, .quantize = type});
+    REQUIRE_OK(m);
+    return m->weight_bytes();
+  };
+  CHECK(size(dtype::q4_k) == size(dtype::q5_0));
+  CHECK(size(dtype::q5_k) == size(dtype::q5_1));
+  CHECK(size(dtype::q6_k) == size(dtype::q8_0));
+  const auto refused = load([](auto&) {}, {.quantize = dtype::q2_k});
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(refused.error().message,
+             Contains("cannot be quantized to Q2_K") && Contains("Q4_K"));
+}
+
 TEST_CASE("packed weights that were kept load as they were packed") {
   const temp_folder folder;
   const auto path = folder.write("m.gguf", gguf([](auto&) {}));

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <random>
+#include <utility>
 #include <vector>
 
 #include "support/test.h"
@@ -32,42 +34,55 @@ std::vector<float> round_trip(dtype type, const std::vector<float>& x) {
   return out;
 }
 
-struct quant_case {
-  std::vector<float> x = std::vector<float>(case_cols);
-  std::vector<std::byte> q8_0 =
-      std::vector<std::byte>(row_bytes(dtype::q8_0, case_cols));
-  std::vector<std::byte> q4_0 =
-      std::vector<std::byte>(row_bytes(dtype::q4_0, case_cols));
-};
+// As tools/make_quant_cases.py lists them.
+constexpr dtype quantized_types[] = {dtype::q8_0, dtype::q4_0, dtype::q4_1,
+                                     dtype::q5_0, dtype::q5_1};
 
 std::vector<char> read_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-std::vector<quant_case> load_cases() {
+TEST_CASE("quantized rows are bit-equal to gguf's") {
   const auto bytes = read_file(tinyphi_test::data_dir() / "quant_cases.bin");
-  std::vector<quant_case> cases(bytes.size() / (1024 + 272 + 144));
   const char* p = bytes.data();
-  const auto read = [&p](void* to, std::size_t n) {
-    std::memcpy(to, p, n);
-    p += n;
-  };
-  for (quant_case& c : cases) {
-    read(c.x.data(), 1024);
-    read(c.q8_0.data(), c.q8_0.size());
-    read(c.q4_0.data(), c.q4_0.size());
+  for (int i = 0; i < 40; ++i) {
+    std::vector<float> x(case_cols);
+    REQUIRE(p + 1024 <= bytes.data() + bytes.size());
+    std::memcpy(x.data(), p, 1024);
+    p += 1024;
+    for (const dtype type : quantized_types) {
+      INFO("case " << i << " " << to_string(type));
+      std::vector<std::byte> row(row_bytes(type, case_cols));
+      REQUIRE(p + row.size() <= bytes.data() + bytes.size());
+      std::memcpy(row.data(), p, row.size());
+      p += row.size();
+      CHECK(quantized(type, x) == row);
+    }
   }
-  return cases;
+  CHECK(p == bytes.data() + bytes.size());
 }
 
-TEST_CASE("quantized rows are bit-equal to gguf's") {
-  const auto cases = load_cases();
-  REQUIRE(cases.size() == 40);
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    INFO("case " << i);
-    CHECK(quantized(dtype::q8_0, cases[i].x) == cases[i].q8_0);
-    CHECK(quantized(dtype::q4_0, cases[i].x) == cases[i].q4_0);
+// The root mean square error of normal values; bounds 5 % above what was found.
+TEST_CASE("searching quantizers come close") {
+  std::mt19937 random(17);
+  std::normal_distribution<float> normal;
+  std::vector<float> x(256 * 64);
+  for (float& v : x) v = normal(random);
+  const std::pair<dtype, double> most[] = {
+      {dtype::q4_k, 0.075}, {dtype::q5_k, 0.0376}, {dtype::q6_k, 0.0182}};
+  for (const auto& [type, bound] : most) {
+    const auto y = round_trip(type, x);
+    double error = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      error += (y[i] - x[i]) * (y[i] - x[i]);
+    }
+    INFO(to_string(type));
+    CHECK(std::sqrt(error / static_cast<double>(x.size())) < bound);
+    // Constants and zeros have no error beyond the scales' f16.
+    CHECK(round_trip(type, std::vector<float>(256)) == std::vector<float>(256));
+    CHECK(round_trip(type, std::vector<float>(256, -2.f))[7] ==
+          Approx(-2).epsilon(0.01));
   }
 }
 
@@ -132,7 +147,7 @@ TEST_CASE("NaN and infinity neither trap nor turn into numbers") {
       const float y = round_trip(type, x)[3];
       CHECK((y == bad || (std::isnan(bad) && std::isnan(y))));
     }
-    for (const dtype type : {dtype::q8_0, dtype::q4_0}) {
+    for (const dtype type : quantized_types) {
       const float y = round_trip(type, x)[3];
       CHECK((std::isnan(bad) || !std::isfinite(y)));
     }

@@ -52,6 +52,14 @@ void add_model_options(CLI::App& command, model_options& options) {
   command.add_flag("--exact", options.exact,
                    "compute with f32 activations, the reference that equals "
                    "Hugging Face's");
+  command
+      .add_option("--quantize", options.quantize,
+                  "turn matrices of F32, F16 or BF16 into TYPE while loading: "
+                  "q8_0, q6_k, q5_k, q4_k, q5_1, q5_0, q4_1 or q4_0 (less "
+                  "memory, faster, less exact); matrices that are quantized "
+                  "already stay as they are. Where rows are no multiple of "
+                  "256, q4_k becomes q5_0, q5_k q5_1, q6_k q8_0")
+      ->type_name("TYPE");
   command.add_flag("--cache-repacked", options.cache_repacked,
                    "keep the weights as they are computed with in a file "
                    "beside the model (MODEL.r16, about its size), and load "
@@ -96,9 +104,18 @@ tinyphi::result<tinyphi::model> load_model(const model_options& options,
                               ": adapters are not supported yet; merge it into "
                               "the model's weights"};
   }
+  tinyphi::load_options load;
+  if (!options.quantize.empty()) {
+    load.quantize = tinyphi::parse_dtype(options.quantize);
+    if (!load.quantize) {
+      return tinyphi::error{tinyphi::error_code::invalid_argument,
+                            "--quantize " + options.quantize +
+                                ": no such type; q8_0, q6_k, q5_k, q4_k, q5_1, "
+                                "q5_0, q4_1 and q4_0 can be made"};
+    }
+  }
   TINYPHI_TRY(const auto path, model_path(options.path));
   progress_bar bar("loading " + model_name(options.path));
-  tinyphi::load_options load;
   load.exact = options.exact;
   load.n_threads = options.n_threads;
   // The built-in model has no folder, and needs none.

@@ -21,12 +21,13 @@ struct model_options {
   bool exact = false;
   bool cache_repacked = false;
   std::string kv_type = "auto";
+  std::string quantize;  // empty: as stored
   std::vector<std::string> lora;  // PATH or PATH=SCALE
 };
 
 // -m alone, for commands that do not run the model.
 void add_model_path(CLI::App& command, model_options& options);
-// -m, -t, --exact, --cache-repacked, --kv-type and --lora.
+// -m, -t, --exact, --quantize, --cache-repacked, --kv-type and --lora.
 void add_model_options(CLI::App& command, model_options& options);
 // --kv-type alone; its value is a kv_type's name or "auto".
 void add_kv_type(CLI::App& command, std::string& value);

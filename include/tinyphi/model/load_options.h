@@ -16,7 +16,9 @@ struct load_options {
   // Compute with f32 activations and an f32 cache instead of int8 for both: the
   // reference that is compared with Hugging Face.
   bool exact = false;
-  // Quantize float weights to q8_0 or q4_0 while loading; nothing: as stored.
+  // Turn float matrices into this type while loading; nothing: as stored.
+  // Where rows are no multiple of 256 columns, Q4_K becomes Q5_0, Q5_K Q5_1 and
+  // Q6_K Q8_0. Embeddings and norms stay as they are.
   std::optional<dtype> quantize = {};
   // Keep the packed weights in a file beside the model, and load from it when
   // it is there and fits (repacked_file.h). If it cannot be written, loading

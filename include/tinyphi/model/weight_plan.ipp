@@ -132,14 +132,24 @@ class weight_planner {
   weight_plan plan_;
 };
 
+// What rows of `cols` floats become: `wanted`, or in its place the type of 32
+// columns that llama.cpp falls back to, or what they are.
+[[nodiscard]] inline dtype quantized_type(dtype wanted, dtype stored,
+                                          std::size_t cols) {
+  if (cols % info(wanted).block_size == 0) return wanted;
+  if (cols % 32 != 0) return stored;
+  return wanted == dtype::q4_k   ? dtype::q5_0
+         : wanted == dtype::q5_k ? dtype::q5_1
+                                 : dtype::q8_0;
+}
+
 inline result<void> weight_planner::add(linear& to, matrix_plan plan,
                                         std::string_view pattern,
                                         std::size_t layer, std::size_t rows,
                                         std::size_t cols) {
   const dtype stored = plan.stored_type();
-  const dtype type = options_.quantize && !is_quantized(stored) &&
-                             cols % info(*options_.quantize).block_size == 0
-                         ? *options_.quantize
+  const dtype type = options_.quantize && !is_quantized(stored)
+                         ? quantized_type(*options_.quantize, stored, cols)
                          : stored;
   to.w.type = type;
   to.w.rows = rows;
@@ -220,6 +230,16 @@ TINYPHI_FUNC result<weight_plan> plan_weights(model_weights& w,
   if (w.file->tensors().empty()) {
     return error{error_code::bad_data,
                  w.path.string() + ": holds no weights, only a tokenizer"};
+  }
+  if (options.quantize && !can_quantize(*options.quantize)) {
+    std::string known;
+    for (const dtype_info& d : dtypes) {
+      if (can_quantize(d.type)) known += " " + std::string(d.name);
+    }
+    return error{error_code::invalid_argument,
+                 "weights cannot be quantized to " +
+                     std::string(to_string(*options.quantize)) +
+                     " while loading, only to" + known};
   }
   detail::weight_planner in(w, options);
   const detail::tensor_names& names = in.names();

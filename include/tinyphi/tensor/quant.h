@@ -17,13 +17,16 @@ TINYPHI_NAMESPACE_BEGIN
 void dequantize_row(dtype type, std::span<const std::byte> row,
                     std::span<float> out);
 
+// Whether quantize_row makes `type`.
 [[nodiscard]] constexpr bool can_quantize(dtype type) {
-  return !is_quantized(type) || type == dtype::q8_0 || type == dtype::q4_0;
+  return type != dtype::q2_k && type != dtype::q3_k && type != dtype::iq4_nl &&
+         type != dtype::iq4_xs;
 }
 
-// The nearest row of `type`, as llama.cpp's reference quantizers round it
-// (bit-equal to PyPI's gguf 0.19); out holds row_bytes(type, x.size()) bytes.
-// can_quantize(type) must hold.
+// A row of `type` close to x; out holds row_bytes(type, x.size()) bytes and
+// can_quantize(type). Types of 32 columns round as llama.cpp's reference does,
+// bit-equal to PyPI's gguf 0.19. Q4_K, Q5_K and Q6_K search for the scales of
+// least squared error, all columns weighing the same.
 void quantize_row(dtype type, std::span<const float> x,
                   std::span<std::byte> out);
 

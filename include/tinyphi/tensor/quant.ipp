@@ -12,6 +12,7 @@
 #include "tinyphi/base/half.h"
 #include "tinyphi/tensor/blocks.h"
 #include "tinyphi/tensor/quant.h"
+#include "tinyphi/tensor/quant_k.ipp"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace detail {
@@ -37,39 +38,89 @@ inline void store_at(std::byte* to, std::size_t i, T value) {
   return static_cast<std::int8_t>(std::round(std::clamp(x, -128.f, 127.f)));
 }
 
-inline void quantize_q8_0_block(const float* x, std::byte* to) {
+inline void quantize_block(const float* x, block_q8_0& b) {
   float max = 0;
   for (std::size_t i = 0; i < quant_block; ++i) {
     max = std::max(max, std::fabs(x[i]));
   }
   const float d = max / 127;
   const float inverse = d == 0 ? 0 : 1 / d;
-  store_at(to, 0, to_f16(d));
+  b.d = to_f16(d);
   for (std::size_t i = 0; i < quant_block; ++i) {
-    store_at(to + 2, i, round_to_i8(x[i] * inverse));
+    b.q[i] = round_to_i8(x[i] * inverse);
   }
 }
 
-// The value of largest magnitude (the first of equals) becomes -8.
-inline void quantize_q4_0_block(const float* x, std::byte* to) {
+// Where levels are x * inverse + zero. Through f64, where the product is exact,
+// so that no compiler fuses multiplication and addition into one rounding.
+[[nodiscard]] inline unsigned level_at(float x, float inverse, float zero,
+                                       unsigned most) {
+  const float q =
+      static_cast<float>(static_cast<double>(x) * inverse) + (zero + 0.5f);
+  if (std::isnan(q)) return static_cast<unsigned>(zero);
+  return static_cast<unsigned>(std::clamp(q, 0.f, static_cast<float>(most)));
+}
+
+// Levels of 32 columns: nibbles, and fifth bits where there are any.
+template <class Block>
+inline void set_levels(Block& b, const unsigned (&levels)[quant_block]) {
+  for (std::size_t i = 0; i < quant_block / 2; ++i) {
+    b.qs[i] = static_cast<std::uint8_t>(
+        (levels[i] & 15) | (levels[i + quant_block / 2] & 15) << 4);
+  }
+  if constexpr (requires { b.qh; }) {
+    for (std::size_t i = 0; i < quant_block; ++i) {
+      b.qh[i / 8] =
+          static_cast<std::uint8_t>(b.qh[i / 8] | levels[i] >> 4 << i % 8);
+    }
+  }
+}
+
+// Symmetric: the value of largest magnitude (the first of equals) becomes the
+// lowest level.
+template <class Block>
+inline void quantize_symmetric(const float* x, int zero, Block& b) {
   float max = x[0];
   for (std::size_t i = 1; i < quant_block; ++i) {
     if (std::fabs(x[i]) > std::fabs(max)) max = x[i];
   }
-  const float d = max / -8;
+  const float d = max / static_cast<float>(-zero);
   const float inverse = d == 0 ? 0 : 1 / d;
-  const auto nibble = [&](std::size_t i) {
-    // Through f64, where the product is exact, so that no compiler fuses the
-    // multiplication and the addition into one rounding.
-    const double product = static_cast<double>(x[i]) * inverse;
-    const float q = static_cast<float>(product) + 8.5f;
-    return std::isnan(q) ? 8u : static_cast<unsigned>(std::clamp(q, 0.f, 15.f));
-  };
-  store_at(to, 0, to_f16(d));
-  for (std::size_t i = 0; i < quant_block / 2; ++i) {
-    to[2 + i] =
-        static_cast<std::byte>(nibble(i) | nibble(i + quant_block / 2) << 4);
+  unsigned levels[quant_block];
+  for (std::size_t i = 0; i < quant_block; ++i) {
+    levels[i] = level_at(x[i], inverse, static_cast<float>(zero),
+                         static_cast<unsigned>(2 * zero - 1));
   }
+  b.d = to_f16(d);
+  set_levels(b, levels);
+}
+
+// From the lowest value, which is level 0, to the highest.
+template <class Block>
+inline void quantize_affine(const float* x, unsigned most, Block& b) {
+  const auto [low, high] = std::minmax_element(x, x + quant_block);
+  const float d = (*high - *low) / static_cast<float>(most);
+  const float inverse = d == 0 ? 0 : 1 / d;
+  unsigned levels[quant_block];
+  for (std::size_t i = 0; i < quant_block; ++i) {
+    levels[i] = level_at(x[i] - *low, inverse, 0, most);
+  }
+  b.d = to_f16(d);
+  b.m = to_f16(*low);
+  set_levels(b, levels);
+}
+
+inline void quantize_block(const float* x, block_q4_0& b) {
+  quantize_symmetric(x, 8, b);
+}
+inline void quantize_block(const float* x, block_q5_0& b) {
+  quantize_symmetric(x, 16, b);
+}
+inline void quantize_block(const float* x, block_q4_1& b) {
+  quantize_affine(x, 15, b);
+}
+inline void quantize_block(const float* x, block_q5_1& b) {
+  quantize_affine(x, 31, b);
 }
 
 template <class Block>
@@ -137,18 +188,19 @@ TINYPHI_FUNC void quantize_row(dtype type, std::span<const float> x,
     case dtype::bf16:
       for (std::size_t i = 0; i < n; ++i) store_at(p, i, detail::to_bf16(x[i]));
       return;
-    case dtype::q8_0:
-      for (std::size_t k = 0; k < n; k += detail::quant_block, p += 34) {
-        detail::quantize_q8_0_block(x.data() + k, p);
-      }
-      return;
-    case dtype::q4_0:
-      for (std::size_t k = 0; k < n; k += detail::quant_block, p += 18) {
-        detail::quantize_q4_0_block(x.data() + k, p);
-      }
-      return;
     default:
       TINYPHI_ASSERT(can_quantize(type));
+      with_block(type, [&](auto block) {
+        using block_type = decltype(block);
+        if constexpr (can_quantize(block_type::type)) {
+          for (std::size_t k = 0; k < n; k += block.columns) {
+            block = block_type{};
+            detail::quantize_block(x.data() + k, block);
+            std::memcpy(p + k / block.columns * sizeof block, &block,
+                        sizeof block);
+          }
+        }
+      });
   }
 }
 
