@@ -128,6 +128,7 @@ int bench(const bench_options& o) {
   }
   const interrupt_guard interrupt;
   json::array rows, machine;
+  std::size_t resident = 0;
   for (const std::string& type : o.types) {
     const auto model = open(o, type, interrupt.token());
     if (!model) return fail(model.error());
@@ -137,6 +138,7 @@ int bench(const bench_options& o) {
     for (const int n_threads : o.threads) {
       auto t = measure(o, *model, n_threads, interrupt.token());
       if (!t) return fail(t.error());
+      resident = std::max(resident, resident_memory());
       t->model = o.shape.empty() ? model_name(o.model.path)
                                  : o.shape + " " + type + ", random weights";
       if (!o.as_json && rows.empty()) {
@@ -153,7 +155,7 @@ int bench(const bench_options& o) {
         json::object{{"cpu", cpu_name()},
                      {"simd", tinyphi::kernel_target()},
                      {"mode", o.model.exact ? "exact" : "default"},
-                     {"resident_bytes", resident_memory()},
+                     {"resident_bytes", resident},
                      {"machine", std::move(machine)},
                      {"results", std::move(rows)}}));
   }
