@@ -42,6 +42,11 @@
 #define TINYPHI_MADDUBS \
   (HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SSSE3)
 
+// Dot products of signed bytes: there types with weights beyond 127 are decoded
+// to signed bytes, elsewhere to unsigned ones.
+#undef TINYPHI_SIGNED
+#define TINYPHI_SIGNED (TINYPHI_MADDUBS || HWY_ARCH_ARM_A64)
+
 // Targets without byte vectors run reference.h.
 #undef TINYPHI_SIMD
 #define TINYPHI_SIMD (HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128)
@@ -124,12 +129,21 @@ HWY_INLINE i32_vec add_neighbours(i16_vec v) {
   return i32_vec{_mm_madd_epi16(v.raw, _mm_set1_epi16(1))};
 #endif
 }
-#elif !TINYPHI_VNNI && TINYPHI_HWY >= 10006
-HWY_INLINE i32_vec dot_u8(i32_vec acc, u8_vec w, i8_vec x) {
-  return hn::SumOfMulQuadAccumulate(i32_tag(), w, x, acc);
+#elif HWY_ARCH_ARM_A64
+HWY_INLINE i32_vec dot_i8(i32_vec acc, i8_vec w, i8_vec x) {
+#if defined(__ARM_FEATURE_DOTPROD)
+  return i32_vec{vdotq_s32(acc.raw, w.raw, x.raw)};
+#else
+  const int16x8_t low = vmull_s8(vget_low_s8(w.raw), vget_low_s8(x.raw));
+  const int16x8_t high = vmull_high_s8(w.raw, x.raw);
+  return hn::Add(acc, i32_vec{vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high))});
+#endif
 }
 #elif !TINYPHI_VNNI
 HWY_INLINE i32_vec dot_u8(i32_vec acc, u8_vec w, i8_vec x) {
+#if TINYPHI_HWY >= 10006
+  return hn::SumOfMulQuadAccumulate(i32_tag(), w, x, acc);
+#else
   const hn::Repartition<std::int16_t, i32_tag> i16;
   const hn::Repartition<std::uint16_t, i32_tag> u16;
   const auto w_even = hn::And(hn::BitCast(i16, w), hn::Set(i16, 0xFF));
@@ -140,6 +154,7 @@ HWY_INLINE i32_vec dot_u8(i32_vec acc, u8_vec w, i8_vec x) {
   acc = hn::ReorderWidenMulAccumulate(i32_tag(), w_even, x_even, acc, more);
   acc = hn::ReorderWidenMulAccumulate(i32_tag(), w_odd, x_odd, acc, more);
   return hn::Add(acc, more);
+#endif
 }
 #endif
 
@@ -148,6 +163,8 @@ HWY_INLINE i32_vec dot_u8(i32_vec acc, u8_vec w, i8_vec x) {
 template <std::size_t Run>
 class dot_sum {
  public:
+  // Not the implicit one: it would not be compiled for this target.
+  HWY_INLINE dot_sum() {}
   HWY_INLINE void start(i32_vec value) { total_ = value; }
   // Adds w times the four int8 at x. j counts the calls since start().
   HWY_INLINE void add([[maybe_unused]] std::size_t j, u8_vec w,
@@ -173,6 +190,8 @@ class dot_sum {
         total_ = hn::Add(total_, add_neighbours(pairs_));
       }
     }
+#elif HWY_ARCH_ARM_A64
+    total_ = dot_i8(total_, hn::BitCast(i8_tag(), w), broadcast4(x));
 #else
     total_ = dot_u8(total_, w, broadcast4(x));
 #endif
@@ -191,6 +210,7 @@ template <class D>
 HWY_INLINE hn::Vec<D> exp(D d, hn::Vec<D> x) {
   const hn::Rebind<std::int32_t, D> di;
   // Max and Min return their second operand if one is NaN (x86).
+  [[maybe_unused]] const auto given = x;
   x = hn::Min(hn::Set(d, 89.f), hn::Max(hn::Set(d, -105.f), x));
   const auto n = hn::NearestInt(hn::Mul(x, hn::Set(d, 1.44269504f)));
   const auto nf = hn::ConvertTo(d, n);
@@ -212,7 +232,12 @@ HWY_INLINE hn::Vec<D> exp(D d, hn::Vec<D> x) {
   const auto two_half = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(half, bias)));
   const auto two_rest =
       hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::Sub(n, half), bias)));
-  return hn::Mul(hn::Mul(p, two_half), two_rest);
+  const auto result = hn::Mul(hn::Mul(p, two_half), two_rest);
+#if HWY_ARCH_ARM  // whose Min and Max drop NaN
+  return hn::IfThenElse(hn::Eq(given, given), result, given);
+#else
+  return result;
+#endif
 }
 
 #endif  // TINYPHI_SIMD

@@ -69,14 +69,15 @@ struct packed_rows {
     return layout::min(block(v, g), g % layout::block_groups, half,
                        v % parts * lanes);
   }
-  // The i-th line of group g's share of what lies 1 KiB ahead (of 0.75 to
-  // 4.5 KiB the best on Zen 4); past a strip's end come the strips after these.
+  // The i-th line of group g's share of what lies 1 KiB ahead, to L2: on Zen 4
+  // 98 % of the read bandwidth, against 94 % without and 86 % to L1. Past a
+  // strip's end come the strips after these R.
   HWY_INLINE void prefetch(std::size_t v, std::size_t g, std::size_t i) const {
     constexpr std::size_t share = layout::block_bytes / layout::block_groups;
     if (v % parts != 0 || i * 64 >= share) return;
     std::size_t at = g * share + 1024;
     if (at >= strip_bytes) at += (R - 1) * strip_bytes;
-    hwy::Prefetch(strip + at + i * 64 + v / parts * strip_bytes);
+    __builtin_prefetch(strip + at + i * 64 + v / parts * strip_bytes, 0, 2);
   }
 };
 

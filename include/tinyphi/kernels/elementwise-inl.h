@@ -134,15 +134,16 @@ inline HWY_NOINLINE void swiglu(const float* gate, const float* up,
   for (; i < n; ++i) swiglu_at(one_tag(), gate + i, up + i, out + i);
 }
 
-// From split branches; min and max clip NaN to NaN and spare infinities.
+// From split branches. Infinities and NaN pass.
 template <class D>
 HWY_INLINE void gegelu_at(D d, hn::Vec<D> a, hn::Vec<D> b, float limit,
                           float* out) {
   const auto top = hn::Set(d, limit), bottom = hn::Set(d, -limit);
   const auto inf = hn::Inf(d);
-  const auto a_clipped = hn::IfThenElse(hn::Eq(a, inf), a, hn::Min(top, a));
-  const auto b_clipped = hn::IfThenElse(hn::Eq(hn::Abs(b), inf), b,
-                                        hn::Min(top, hn::Max(bottom, b)));
+  const auto a_clipped =
+      hn::IfThenElse(hn::Lt(hn::Abs(a), inf), hn::Min(top, a), a);
+  const auto b_clipped = hn::IfThenElse(hn::Lt(hn::Abs(b), inf),
+                                        hn::Min(top, hn::Max(bottom, b)), b);
   const auto linear = hn::Add(b_clipped, hn::Set(d, 1.f));
   hn::StoreU(hn::Mul(gated(d, a_clipped, 1.702f), linear), d, out);
 }

@@ -57,7 +57,9 @@ struct panel_rows {
 // Only targets that add in 16 bits tell runs apart.
 template <dtype Type>
 using panel_of = panel_rows<format<Type>::scale_cols, format<Type>::has_min,
-                            TINYPHI_MADDUBS ? format<Type>::run : 1>;
+                            TINYPHI_MADDUBS ? format<Type>::run
+                            : TINYPHI_SIGNED && format<Type>::run == 0 ? 0
+                                                                       : 1>;
 
 // Groups [g, g + n) of a strip.
 template <dtype Type>
