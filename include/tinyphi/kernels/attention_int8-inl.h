@@ -9,6 +9,7 @@
 #endif
 
 #include "tinyphi/kernels/attention_tile-inl.h"
+#include "tinyphi/kernels/dot_sum-inl.h"
 
 #if TINYPHI_SIMD
 HWY_BEFORE_NAMESPACE();

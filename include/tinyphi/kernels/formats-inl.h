@@ -9,7 +9,7 @@
 #define TINYPHI_KERNELS_FORMATS_INL_H_
 #endif
 
-#include "tinyphi/kernels/compat-inl.h"
+#include "tinyphi/kernels/dot_sum-inl.h"
 
 #if TINYPHI_SIMD
 HWY_BEFORE_NAMESPACE();

@@ -7,7 +7,7 @@
 #define TINYPHI_KERNELS_PROBE_INL_H_
 #endif
 
-#include "tinyphi/kernels/compat-inl.h"
+#include "tinyphi/kernels/dot_sum-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 TINYPHI_NAMESPACE_BEGIN
