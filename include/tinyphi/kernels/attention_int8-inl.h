@@ -29,7 +29,7 @@ struct int8_cache {
     constexpr u8_tag du8;
     TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
       const auto zero =
-          hn::Set(i32_tag(), TINYPHI_MADDUBS ? 0 : -128 * x_sum[r]);
+          hn::Set(i32_tag(), TINYPHI_SIGNED ? 0 : -128 * x_sum[r]);
       TINYPHI_UNROLL for (std::size_t v = 0; v < Columns; ++v) {
         sum[r][v].start(zero);
       }
@@ -41,7 +41,7 @@ struct int8_cache {
       u8_vec w[Columns];
       TINYPHI_UNROLL for (std::size_t v = 0; v < Columns; ++v) {
         w[v] = hn::LoadU(du8, unit + v * lanes * 4);
-        if (TINYPHI_MADDUBS) w[v] = hn::Xor(w[v], hn::Set(du8, 0x80));
+        if (TINYPHI_SIGNED) w[v] = hn::Xor(w[v], hn::Set(du8, 0x80));
       }
       TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
         TINYPHI_UNROLL for (std::size_t v = 0; v < Columns; ++v) {
