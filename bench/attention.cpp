@@ -5,42 +5,24 @@
 // of the read bandwidth, and 256 prompt tokens behind them as a multiple of
 // the f32 peak. Best of several runs; compare shares rather than speeds.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <string_view>
 #include <thread>
 #include <vector>
 
+#include "measure.h"
 #include "tinyphi/kernels/kernels.h"
 
 namespace {
 
+using measure::best_seconds;
 using tinyphi::kv_type;
 
 constexpr std::size_t heads = 32, head_dim = 96;
 constexpr std::size_t prompt = 256, rows_at_once = 32;
 constexpr float scale = 0.1f;
-constexpr int repeats = 5;
-
-// Seconds of the fastest run of f(thread) on all threads at once.
-double best_seconds(std::size_t threads,
-                    const std::function<void(std::size_t)>& f) {
-  double best = 1e9;
-  for (int i = 0; i < repeats; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    std::vector<std::thread> others;
-    for (std::size_t t = 1; t < threads; ++t) others.emplace_back(f, t);
-    f(0);
-    for (std::thread& other : others) other.join();
-    const std::chrono::duration<double> time =
-        std::chrono::steady_clock::now() - start;
-    best = std::min(best, time.count());
-  }
-  return best;
-}
 
 tinyphi::aligned_array<std::byte> make_bytes(std::size_t n) {
   auto bytes = tinyphi::aligned_array<std::byte>::create(n);
@@ -115,24 +97,6 @@ double prefill_speed(const cache& c, std::size_t threads) {
   return 2.0 * head_dim * heads * prompt * seen / seconds;
 }
 
-struct limits {
-  double bytes, fmas;  // per second
-};
-limits measure_machine(std::size_t threads) {
-  const auto memory = make_bytes(std::size_t{256} << 20);
-  const std::size_t share = memory.size() / threads;
-  std::vector<std::uint64_t> work(threads * 8);  // a cache line each
-  const double read = best_seconds(threads, [&](std::size_t t) {
-    work[t * 8] += tinyphi::probe_read(memory.data() + t * share, share, true);
-  });
-  const double fma = best_seconds(threads, [&](std::size_t t) {
-    float sink = 0.5f;
-    work[t * 8] = tinyphi::probe_fma(3'000'000, &sink);
-  });
-  return {static_cast<double>(memory.size()) / read,
-          static_cast<double>(work[0] * threads) / fma};
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -140,10 +104,11 @@ int main(int argc, char** argv) {
   const std::size_t cpus = std::max(1u, std::thread::hardware_concurrency());
   std::printf(json ? "{\"target\": \"%s\", \"results\": [" : "target %s\n",
               tinyphi::kernel_target());
+  const auto memory = make_bytes(std::size_t{256} << 20);
   bool first = true;
   for (std::size_t threads = 1; threads <= std::min<std::size_t>(cpus, 2);
        ++threads) {
-    const limits top = measure_machine(threads);
+    const measure::limits top = measure::limits_of(threads, memory);
     if (!json) {
       std::printf("%zu thread(s): read %.1f GB/s, f32 %.0f GMAC/s\n", threads,
                   top.bytes / 1e9, top.fmas / 1e9);

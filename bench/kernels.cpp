@@ -6,72 +6,23 @@
 // many by arithmetic. Best of several runs; other load still lowers the
 // figures, so compare shares rather than speeds.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <functional>
 #include <random>
 #include <string_view>
 #include <thread>
 #include <vector>
 
+#include "measure.h"
 #include "tinyphi/kernels/kernels.h"
 
 namespace {
 
+using measure::best_seconds;
 using tinyphi::dtype;
 
 constexpr std::size_t matrix_bytes = std::size_t{192} << 20;  // beyond caches
 constexpr std::size_t cols = 3072;
-constexpr int repeats = 7;
-
-// Seconds of the fastest run of f(thread) on all threads at once.
-double best_seconds(std::size_t threads,
-                    const std::function<void(std::size_t)>& f) {
-  double best = 1e9;
-  for (int i = 0; i < repeats; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    std::vector<std::thread> others;
-    for (std::size_t t = 1; t < threads; ++t) others.emplace_back(f, t);
-    f(0);
-    for (std::thread& other : others) other.join();
-    const std::chrono::duration<double> time =
-        std::chrono::steady_clock::now() - start;
-    best = std::min(best, time.count());
-  }
-  return best;
-}
-
-struct yardsticks {
-  double bytes = 0, dots = 0, fmas = 0;  // per second
-};
-
-yardsticks measure_machine(std::size_t threads,
-                           const tinyphi::aligned_array<std::byte>& memory) {
-  std::vector<std::uint64_t> work(threads * 8);  // a cache line each
-  yardsticks result;
-  const std::size_t share = memory.size() / threads;
-  for (const bool prefetch : {false, true}) {
-    const double time = best_seconds(threads, [&](std::size_t t) {
-      work[t * 8] +=
-          tinyphi::probe_read(memory.data() + t * share, share, prefetch);
-    });
-    result.bytes =
-        std::max(result.bytes, static_cast<double>(memory.size()) / time);
-  }
-  constexpr std::size_t rounds = 1'000'000;
-  const double dot_time = best_seconds(threads, [&](std::size_t t) {
-    std::int32_t sink = 1;
-    work[t * 8] = tinyphi::probe_dot_product(rounds, &sink);
-  });
-  result.dots = static_cast<double>(work[0] * threads) / dot_time;
-  const double fma_time = best_seconds(threads, [&](std::size_t t) {
-    float sink = 0.5f;
-    work[t * 8] = tinyphi::probe_fma(rounds, &sink);
-  });
-  result.fmas = static_cast<double>(work[0] * threads) / fma_time;
-  return result;
-}
 
 // A matrix of about matrix_bytes. Its values do not matter to the speed, but
 // scales must be numbers: random bytes would make slow subnormals.
@@ -151,7 +102,7 @@ int main(int argc, char** argv) {
   bool first = true;
   for (std::size_t threads = 1; threads <= std::min<std::size_t>(cpus, 2);
        ++threads) {
-    const yardsticks top = measure_machine(threads, *memory);
+    const measure::limits top = measure::limits_of(threads, *memory);
     if (!json) {
       std::printf(
           "%zu thread(s): read %.1f GB/s, int8 %.0f GMAC/s, f32 %.0f GMAC/s\n",
