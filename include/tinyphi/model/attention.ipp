@@ -20,12 +20,6 @@ namespace detail {
 // for arithmetic, not memory, to be what reading the cache waits for.
 inline constexpr std::size_t queries_per_task = 32;
 
-// How many pieces of so much work a task takes.
-inline std::size_t pieces_per_task(std::size_t work) {
-  return std::max<std::size_t>(1,
-                               min_task_work / std::max<std::size_t>(1, work));
-}
-
 }  // namespace detail
 
 // One attention step: which keys are seen, and into how many spans each row's

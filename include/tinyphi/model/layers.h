@@ -5,6 +5,7 @@
 #ifndef TINYPHI_MODEL_LAYERS_H_
 #define TINYPHI_MODEL_LAYERS_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <span>
@@ -81,6 +82,12 @@ namespace detail {
 // A task should cost at least this many multiply-adds (about 5 us of f32 work
 // on one core), or waking a thread for it costs more than it brings.
 inline constexpr std::size_t min_task_work = std::size_t{1} << 17;
+
+// How many pieces of so much work a task takes.
+[[nodiscard]] inline std::size_t pieces_per_task(std::size_t work) {
+  return std::max<std::size_t>(1,
+                               min_task_work / std::max<std::size_t>(1, work));
+}
 }  // namespace detail
 
 // What one forward pass works with. Methods follow the order of the paper.

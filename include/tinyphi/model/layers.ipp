@@ -35,9 +35,7 @@ TINYPHI_FUNC result<void> matrix_buffer::resize(std::size_t rows,
 TINYPHI_FUNC void forward_context::for_tokens(
     std::size_t cost_per_token,
     const std::function<void(std::size_t, std::size_t)>& f) const {
-  const std::size_t grain =
-      detail::min_task_work / std::max<std::size_t>(cost_per_token, 1);
-  threads_.run(b_.tokens.size(), std::max<std::size_t>(grain, 1), f);
+  threads_.run(b_.tokens.size(), detail::pieces_per_task(cost_per_token), f);
 }
 
 TINYPHI_FUNC result<void> forward_context::prepare(std::size_t n_logits) {
@@ -80,8 +78,7 @@ TINYPHI_FUNC void forward_context::embed() {
 TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
                                         const matrix_buffer& in,
                                         matrix_buffer& out) {
-  const std::size_t grain = std::max<std::size_t>(
-      1, detail::min_task_work / (std::size_t{4} * c_.hidden));
+  const std::size_t grain = detail::pieces_per_task(std::size_t{4} * c_.hidden);
   threads_.run(in.rows(), grain, [&](std::size_t first, std::size_t last) {
     for (std::size_t t = first; t < last; ++t) {
       if (n.bias.empty()) {
@@ -107,11 +104,7 @@ TINYPHI_FUNC result<void> forward_context::matmul(const linear& l,
   const std::size_t share =
       n_strips / (static_cast<std::size_t>(threads_.n_threads()) * 6);
   const std::size_t grain =
-      round_up(std::max({share,
-                         detail::min_task_work /
-                             std::max<std::size_t>(work_per_strip, 1),
-                         std::size_t{1}}),
-               4);
+      round_up(std::max(share, detail::pieces_per_task(work_per_strip)), 4);
   const auto add_bias = [&](std::size_t begin, std::size_t end) {
     if (l.bias.empty()) return;
     const std::size_t first = begin * strip_rows;
@@ -142,8 +135,7 @@ TINYPHI_FUNC result<void> forward_context::matmul(const linear& l,
                           b_.q_sum.data(),
                           b_.q_half_sum.data()};
   const std::size_t tokens_per_task =
-      round_up(std::max<std::size_t>(1, detail::min_task_work / (4 * cols)),
-               tile_tokens);
+      round_up(detail::pieces_per_task(4 * cols), tile_tokens);
   threads_.run(m, tokens_per_task, [&](std::size_t first, std::size_t last) {
     quantize_q8(in.row(0), in.cols(), first, last, q8);
   });
