@@ -125,26 +125,21 @@ HWY_INLINE float quantize_vector(const float* x, std::size_t n, std::int8_t* q,
   const std::size_t end = kv_padded(n);
   std::memset(padded + end - 16, 0, 16 * sizeof(float));
   std::memcpy(padded, x, n * sizeof(float));
-  // Magnitudes compare as integers, where NaN is the largest of all.
   auto most = hn::Zero(di);
   for (std::size_t i = 0; i < end; i += lanes) {
     most = hn::Max(most, hn::BitCast(di, hn::Abs(hn::Load(d, padded + i))));
   }
-  const std::int32_t max_bits = hn::GetLane(hn::MaxOfLanes(di, most));
-  float max;
-  std::memcpy(&max, &max_bits, 4);
-  const bool finite = max_bits < 0x7F800000;
-  const bool zero = !finite || max < 1e-30f;
-  const auto inverse = hn::Set(d, zero ? 0 : 127 / max);
+  const auto [scale, inverse] = round_to_int8(most);
   auto all = hn::Zero(di);
   for (std::size_t i = 0; i < end; i += lanes) {
-    const auto v = hn::NearestInt(hn::Mul(hn::Load(d, padded + i), inverse));
-    const auto kept = zero ? hn::Zero(di) : v;
+    const auto v =
+        hn::NearestInt(hn::Mul(hn::Load(d, padded + i), hn::Set(d, inverse)));
+    const auto kept = inverse == 0 ? hn::Zero(di) : v;
     hn::StoreU(hn::DemoteTo(di8, kept), di8, q + i);
     all = hn::Add(all, kept);
   }
   sum = hn::GetLane(hn::SumOfLanes(di, all));
-  return !finite ? hn::GetLane(hn::NaN(d)) : zero ? 0 : max / 127;
+  return scale;
 }
 
 }  // namespace HWY_NAMESPACE

@@ -86,6 +86,22 @@ HWY_INLINE hn::Vec<D> load_f32(D d, const hwy::bfloat16_t* from) {
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::bfloat16_t, D>(), from));
 }
 
+// How numbers whose magnitudes' bits are at most `most` (lane by lane; as
+// integers NaN is the largest of all) round to int8: x = scale * q. The scale
+// is NaN if one is not finite; inverse is 0 then, and if all are too small to
+// have one: q is 0.
+struct int8_rounding {
+  float scale, inverse;
+};
+HWY_INLINE int8_rounding round_to_int8(i32_vec most) {
+  const std::int32_t bits = hn::GetLane(hn::MaxOfLanes(i32_tag(), most));
+  float max;
+  std::memcpy(&max, &bits, 4);
+  if (bits >= 0x7F800000) return {hn::GetLane(hn::NaN(f32_tag())), 0};
+  if (max < 1e-30f) return {0, 0};
+  return {max / 127, 127 / max};
+}
+
 // e^x, relative error below 2e-7; 0 and infinity where f32 ends, NaN for NaN.
 template <class D>
 HWY_INLINE hn::Vec<D> exp(D d, hn::Vec<D> x) {

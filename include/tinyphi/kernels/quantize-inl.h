@@ -7,8 +7,6 @@
 #define TINYPHI_KERNELS_QUANTIZE_INL_H_
 #endif
 
-#include <cmath>
-
 #include "tinyphi/kernels/compat-inl.h"
 
 #if TINYPHI_SIMD
@@ -29,23 +27,16 @@ inline HWY_NOINLINE void quantize_q8(const float* x, std::size_t x_stride,
     const std::size_t lane = t - first;
     for (std::size_t g = 0; g < groups; ++g) {
       const float* from = x + t * x_stride + g * group_size;
-      // Magnitudes compare as integers, where NaN is the largest of all.
       auto most = hn::Zero(di);
       for (std::size_t i = 0; i < group_size; i += lanes) {
         const auto bits = hn::BitCast(di, hn::Abs(hn::LoadU(d, from + i)));
         most = hn::Max(most, bits);
       }
-      const std::int32_t max_bits = hn::GetLane(hn::MaxOfLanes(di, most));
-      float max;
-      std::memcpy(&max, &max_bits, 4);
-      const bool finite = max_bits < 0x7F800000;
-      const bool zero = !finite || max < 1e-30f;
-      const float scale = !finite ? NAN : zero ? 0 : max / 127;
-      const float inverse = zero ? 0 : 127 / max;
+      const auto [scale, inverse] = round_to_int8(most);
 
       alignas(64) std::int8_t q[group_size] = {};
       auto sum = hn::Zero(di), half_sum = hn::Zero(di);
-      for (std::size_t i = 0; i < group_size && !zero; i += lanes) {
+      for (std::size_t i = 0; i < group_size && inverse != 0; i += lanes) {
         const auto v = hn::NearestInt(
             hn::Mul(hn::LoadU(d, from + i), hn::Set(d, inverse)));
         hn::StoreU(hn::DemoteTo(di8, v), di8, q + i);

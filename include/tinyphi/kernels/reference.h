@@ -78,8 +78,24 @@ struct tile_place {
   return {begin, std::min(tile_tokens, x.m - begin), t - begin};
 }
 
-// A group that holds infinities or NaN gets the scale NaN; one too small to
-// have an inverse scale rounds to zero.
+// Rounds n values to int8 and returns their scale, x = scale * q; NaN if one
+// is not finite, 0 if all are too small to have an inverse scale.
+inline float quantize_vector(const float* x, std::size_t n, std::int8_t* q) {
+  float max = 0;
+  bool finite = true;
+  for (std::size_t i = 0; i < n; ++i) {
+    max = std::max(max, std::fabs(x[i]));
+    finite = finite && std::isfinite(x[i]);
+  }
+  const bool zero = !finite || max < 1e-30f;
+  const float inverse = zero ? 0 : 127 / max;
+  for (std::size_t i = 0; i < n; ++i) {
+    q[i] = zero ? 0 : static_cast<std::int8_t>(std::nearbyint(x[i] * inverse));
+  }
+  if (!finite) return std::numeric_limits<float>::quiet_NaN();
+  return zero ? 0 : max / 127;
+}
+
 inline void quantize_q8(const float* x, std::size_t x_stride, std::size_t begin,
                         std::size_t end, const q8_activations& out) {
   const std::size_t groups = out.cols / group_size;
@@ -87,27 +103,18 @@ inline void quantize_q8(const float* x, std::size_t x_stride, std::size_t begin,
     const tile_place at = place_of(out, t);
     for (std::size_t g = 0; g < groups; ++g) {
       const float* from = x + t * x_stride + g * group_size;
-      float max = 0;
-      bool finite = true;
-      for (std::size_t i = 0; i < group_size; ++i) {
-        max = std::max(max, std::fabs(from[i]));
-        finite = finite && std::isfinite(from[i]);
-      }
-      const bool zero = !finite || max < 1e-30f;
-      const float inverse = zero ? 0 : 127 / max;
+      std::int8_t q[group_size];
+      const float scale = quantize_vector(from, group_size, q);
       std::int32_t sum = 0, half_sum = 0;
       for (std::size_t i = 0; i < group_size; ++i) {
         const std::size_t k = g * group_size + i;
-        const float q = zero ? 0 : std::nearbyint(from[i] * inverse);
         out.q[at.begin * out.cols + (k / 4 * at.tokens + at.lane) * 4 + k % 4] =
-            static_cast<std::int8_t>(q);
-        sum += static_cast<std::int32_t>(q);
+            q[i];
+        sum += q[i];
         if (i < group_size / 2) half_sum = sum;
       }
       const std::size_t i = at.begin * groups + g * at.tokens + at.lane;
-      out.scale[i] = !finite ? std::numeric_limits<float>::quiet_NaN()
-                     : zero  ? 0
-                             : max / 127;
+      out.scale[i] = scale;
       out.sum[i] = sum;
       out.half_sum[i] = half_sum;
     }

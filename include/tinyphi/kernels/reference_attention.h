@@ -19,24 +19,6 @@
 TINYPHI_NAMESPACE_BEGIN
 namespace reference {
 
-// Rounds n values to int8 and returns their scale, x = scale * q; NaN if one
-// is not finite, 0 if all are too small to have an inverse scale.
-inline float quantize_vector(const float* x, std::size_t n, std::int8_t* q) {
-  float max = 0;
-  bool finite = true;
-  for (std::size_t i = 0; i < n; ++i) {
-    max = std::max(max, std::fabs(x[i]));
-    finite = finite && std::isfinite(x[i]);
-  }
-  const bool zero = !finite || max < 1e-30f;
-  const float inverse = zero ? 0 : 127 / max;
-  for (std::size_t i = 0; i < n; ++i) {
-    q[i] = zero ? 0 : static_cast<std::int8_t>(std::nearbyint(x[i] * inverse));
-  }
-  if (!finite) return std::numeric_limits<float>::quiet_NaN();
-  return zero ? 0 : max / 127;
-}
-
 // Where the parts of one head's share of a page begin, and which element of
 // them is dimension d of a slot.
 struct kv_place {
