@@ -129,12 +129,14 @@ HWY_INLINE void dot_rows(const Rows& rows, std::size_t groups, tile_view x,
       x.q += units * n * 4;
       TINYPHI_UNROLL for (std::size_t v = 0; v < vectors; ++v) {
         const f32_vec scale = rows.scale(v, g, half);
-        const f32_vec min = rows.min(v, g, half);
         TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
           sum[v][t] =
               hn::MulAdd(hn::Mul(scale, hn::Set(df, x.scale[t])),
                          hn::ConvertTo(df, acc[v][t].total()), sum[v][t]);
-          if constexpr (Rows::has_min) {
+        }
+        if constexpr (Rows::has_min) {
+          const f32_vec min = rows.min(v, g, half);
+          TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
             const float shift = x.scale[t] * static_cast<float>(x_sum[t]);
             sum[v][t] = hn::NegMulAdd(min, hn::Set(df, shift), sum[v][t]);
           }

@@ -82,7 +82,8 @@ HWY_INLINE void write_rows(const float* sums, std::size_t n, std::size_t n_rows,
 //                would overflow; 0 if the bytes are signed (TINYPHI_SIGNED)
 //   paired       units j and j + 4 are the nibbles of the same bytes
 //   unit         bytes of columns [4 j, 4 j + 4) of the group, row after row
-//   scale, min   of the group's first or second 16 columns (half; 0 if shared)
+//   scale, min   of the group's first or second 16 columns (half; 0 if shared);
+//                min only with has_min
 //   quick        whether decoding is so cheap that few tokens do without panel
 template <dtype Type>
 struct format;
@@ -101,10 +102,6 @@ struct block_format {
 
   static HWY_INLINE const packed& at(const std::byte* block) {
     return *reinterpret_cast<const packed*>(block);
-  }
-  static HWY_INLINE f32_vec min(const std::byte*, std::size_t, std::size_t,
-                                std::size_t) {
-    return hn::Zero(f32_tag());
   }
 };
 

@@ -181,9 +181,10 @@ void merge_attention(const float* parts, const softmax_sums* sums,
 // that depends on the bytes. Time it for the read bandwidth of a core.
 [[nodiscard]] std::uint64_t probe_read(const std::byte* data, std::size_t n,
                                        bool prefetch);
-// `rounds` independent integer dot products, or fused multiply-adds, in
-// registers; returns how many multiply-accumulates that were. *sink goes in
-// and comes out changed, so that nothing can be left out.
+// `rounds` rounds of independent integer dot products with operands in L1, or
+// of fused multiply-adds in registers; returns how many multiply-accumulates
+// that were. *sink goes in and comes out changed, so that nothing can be left
+// out.
 [[nodiscard]] std::uint64_t probe_dot_product(std::size_t rounds,
                                               std::int32_t* sink);
 [[nodiscard]] std::uint64_t probe_fma(std::size_t rounds, float* sink);

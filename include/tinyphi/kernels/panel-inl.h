@@ -63,8 +63,8 @@ using panel_of = panel_rows<format<Type>::scale_cols, format<Type>::has_min,
 
 // Groups [g, g + n) of a strip.
 template <dtype Type>
-HWY_INLINE void decode_panel(const std::byte* strip, std::size_t strip_bytes,
-                             std::size_t g, std::size_t n, panel_memory& to) {
+HWY_NOINLINE void decode_panel(const std::byte* strip, std::size_t strip_bytes,
+                               std::size_t g, std::size_t n, panel_memory& to) {
   using panel = panel_of<Type>;
   const packed_rows<Type, 1> from{strip, strip_bytes};
   for (std::size_t i = 0; i < n; ++i) {
@@ -118,9 +118,9 @@ HWY_NOINLINE void dot_panel(const Rows& rows, std::size_t groups,
 inline constexpr std::size_t block_tokens = 16 * tile_tokens;
 
 template <dtype Type>
-HWY_INLINE void many_tokens(const packed_matrix& w, std::size_t begin,
-                            std::size_t end, const q8_activations& x,
-                            float* out, std::size_t out_stride) {
+HWY_NOINLINE void many_tokens(const packed_matrix& w, std::size_t begin,
+                              std::size_t end, const q8_activations& x,
+                              float* out, std::size_t out_stride) {
   panel_memory memory;
   alignas(64) float sums[block_tokens * strip_rows];
   const panel_of<Type> panel{memory, format<Type>::zero_point};
