@@ -17,7 +17,7 @@
 
 namespace {
 
-using measure::best_seconds;
+using bench::best_seconds;
 using tinyphi::kv_type;
 
 constexpr std::size_t heads = 32, head_dim = 96;
@@ -108,7 +108,7 @@ int main(int argc, char** argv) {
   bool first = true;
   for (std::size_t threads = 1; threads <= std::min<std::size_t>(cpus, 2);
        ++threads) {
-    const measure::limits top = measure::limits_of(threads, memory);
+    const bench::limits top = bench::limits_of(threads, memory);
     if (!json) {
       std::printf("%zu thread(s): read %.1f GB/s, f32 %.0f GMAC/s\n", threads,
                   top.bytes / 1e9, top.fmas / 1e9);

@@ -18,7 +18,7 @@
 
 namespace {
 
-using measure::best_seconds;
+using bench::best_seconds;
 using tinyphi::dtype;
 
 constexpr std::size_t matrix_bytes = std::size_t{192} << 20;  // beyond caches
@@ -102,7 +102,7 @@ int main(int argc, char** argv) {
   bool first = true;
   for (std::size_t threads = 1; threads <= std::min<std::size_t>(cpus, 2);
        ++threads) {
-    const measure::limits top = measure::limits_of(threads, *memory);
+    const bench::limits top = bench::limits_of(threads, *memory);
     if (!json) {
       std::printf(
           "%zu thread(s): read %.1f GB/s, int8 %.0f GMAC/s, f32 %.0f GMAC/s\n",

@@ -13,7 +13,7 @@
 
 #include "tinyphi/kernels/kernels.h"
 
-namespace measure {
+namespace bench {
 
 inline constexpr int repeats = 7;
 
@@ -65,6 +65,6 @@ inline limits limits_of(std::size_t threads,
   return result;
 }
 
-}  // namespace measure
+}  // namespace bench
 
 #endif  // BENCH_MEASURE_H_
