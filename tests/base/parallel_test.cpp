@@ -5,13 +5,16 @@
 #include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <future>
 #include <limits>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -230,4 +233,45 @@ TEST_CASE("a process that is stopped and continued again and again goes on",
   if (!WIFEXITED(status)) waitpid(child, &status, 0);
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
+}
+
+// Keeps the thread that it interrupts from going on for a while.
+extern "C" void suspend(int) {
+  const timespec time{0, 2'000'000};
+  nanosleep(&time, nullptr);
+}
+
+TEST_CASE(
+    "threads that are suspended one by one, wherever they are, delay "
+    "others but lose nothing",
+    "[threads]") {
+  struct sigaction action = {}, before = {};
+  action.sa_handler = suspend;
+  action.sa_flags = SA_RESTART;
+  REQUIRE(sigaction(SIGUSR1, &action, &before) == 0);
+  std::atomic<bool> done{false};
+  std::size_t n_suspended = 0;
+  std::thread suspender([&] {
+    while (!done) {
+      for (const auto& task :
+           std::filesystem::directory_iterator("/proc/self/task")) {
+        const int thread = std::stoi(task.path().filename().string());
+        if (thread == gettid()) continue;
+        n_suspended += tgkill(getpid(), thread, SIGUSR1) == 0;
+        std::this_thread::sleep_for(500us);
+      }
+    }
+  });
+  std::vector<std::future<bool>> teams;
+  for (int i = 0; i < 3; ++i) {
+    teams.push_back(std::async(std::launch::async, [] {
+      team threads(2);
+      return keeps_covering(threads, 300ms);
+    }));
+  }
+  for (auto& t : teams) CHECK(t.get());
+  done = true;
+  suspender.join();
+  CHECK(n_suspended > 50);
+  sigaction(SIGUSR1, &before, nullptr);
 }
