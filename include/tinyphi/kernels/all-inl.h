@@ -13,7 +13,12 @@ HWY_BEFORE_NAMESPACE();
 TINYPHI_NAMESPACE_BEGIN
 namespace HWY_NAMESPACE {
 
-inline const char* target_name() { return hwy::TargetName(HWY_TARGET); }
+inline const char* target_name() {
+#if TINYPHI_AVX_VNNI
+  if (detail::use_avx_vnni) return "AVX2+VNNI";
+#endif
+  return hwy::TargetName(HWY_TARGET);
+}
 
 #if !TINYPHI_SIMD
 using reference::add;

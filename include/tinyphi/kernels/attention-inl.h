@@ -171,7 +171,12 @@ inline HWY_NOINLINE void attend(const kv_view& kv, float scale,
       return attend_rows<float_cache<hwy::float16_t>>(kv, scale, rows, n_rows,
                                                       sums);
     case kv_type::int8:
-      return attend_rows<int8_cache>(kv, scale, rows, n_rows, sums);
+#if TINYPHI_AVX_VNNI
+      if (detail::use_avx_vnni) {
+        return attend_rows<int8_cache<true>>(kv, scale, rows, n_rows, sums);
+      }
+#endif
+      return attend_rows<int8_cache<false>>(kv, scale, rows, n_rows, sums);
   }
 }
 

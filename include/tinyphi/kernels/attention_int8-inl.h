@@ -16,7 +16,10 @@ HWY_BEFORE_NAMESPACE();
 TINYPHI_NAMESPACE_BEGIN
 namespace HWY_NAMESPACE {
 
+template <bool AvxVnni>
 struct int8_cache {
+  static constexpr std::size_t run = dot_run<0, AvxVnni>;
+
   // Products of cached bytes, [n][4] of each column at `bytes` with `pitch`
   // between units, and Rows rows of n units of int8 that add up to x_sum.
   // `next` is fetched in step with `bytes`.
@@ -25,11 +28,10 @@ struct int8_cache {
                                   const std::byte* next, std::size_t n,
                                   const std::int8_t* x, std::size_t x_pitch,
                                   const std::int32_t* x_sum,
-                                  dot_sum<0> (&sum)[Rows][Columns]) {
+                                  dot_sum<run> (&sum)[Rows][Columns]) {
     constexpr u8_tag du8;
     TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
-      const auto zero =
-          hn::Set(i32_tag(), TINYPHI_SIGNED ? 0 : -128 * x_sum[r]);
+      const auto zero = hn::Set(i32_tag(), run == 0 ? 0 : -128 * x_sum[r]);
       TINYPHI_UNROLL for (std::size_t v = 0; v < Columns; ++v) {
         sum[r][v].start(zero);
       }
@@ -41,7 +43,7 @@ struct int8_cache {
       u8_vec w[Columns];
       TINYPHI_UNROLL for (std::size_t v = 0; v < Columns; ++v) {
         w[v] = hn::LoadU(du8, unit + v * lanes * 4);
-        if (TINYPHI_SIGNED) w[v] = hn::Xor(w[v], hn::Set(du8, 0x80));
+        if (run == 0) w[v] = hn::Xor(w[v], hn::Set(du8, 0x80));
       }
       TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
         TINYPHI_UNROLL for (std::size_t v = 0; v < Columns; ++v) {
@@ -70,7 +72,7 @@ struct int8_cache {
     const auto* scales =
         reinterpret_cast<const float*>(part + page_tokens * padded);
     for (std::size_t i = 0; i < page_tokens; i += 4 * lanes) {
-      dot_sum<0> sum[Rows][4];
+      dot_sum<run> sum[Rows][4];
       multiply(part + i * 4, page_tokens * 4, next + i * 4,
                (kv.head_dim + 3) / 4, t.q + row * padded, padded, t.q_sum + row,
                sum);
@@ -123,7 +125,7 @@ struct int8_cache {
                                      const std::byte* next, std::size_t c,
                                      std::size_t row, attention_tile& t) {
     constexpr f32_tag d;
-    dot_sum<0> sum[Rows][Columns];
+    dot_sum<run> sum[Rows][Columns];
     multiply(v + c * 4, padded * 4, next + c * 4, page_tokens / 4,
              t.weights8[row], page_tokens, t.weight_sum + row, sum);
     float* out = t.out + row * padded + c;

@@ -14,6 +14,7 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
+#include "tinyphi/kernels/avx_vnni.h"
 #include "tinyphi/kernels/kernels.h"
 
 #undef TINYPHI_HWY
@@ -36,6 +37,10 @@
 #else
 #define TINYPHI_VNNI 0
 #endif
+
+// Where kernels exist with AVX-VNNI, too: avx_vnni.h.
+#undef TINYPHI_AVX_VNNI
+#define TINYPHI_AVX_VNNI (HWY_TARGET == HWY_AVX2)
 
 #undef TINYPHI_MADDUBS
 #define TINYPHI_MADDUBS \

@@ -39,15 +39,16 @@ HWY_INLINE tile_view tile_at(const q8_activations& x, std::size_t token,
 }
 
 // R packed strips, one after the other, as rows for dot_rows.
-template <dtype Type, std::size_t R>
+// Run: the dot_sum's; 0 makes bytes signed.
+template <dtype Type, std::size_t R, std::size_t Run>
 struct packed_rows {
   using layout = format<Type>;
   static constexpr std::size_t vectors = R * parts;
   static constexpr std::size_t scale_cols = layout::scale_cols;
   static constexpr bool has_min = layout::has_min;
   static constexpr bool paired = layout::paired;
-  static constexpr std::size_t run = layout::run;
-  static constexpr int zero_point = layout::zero_point;
+  static constexpr std::size_t run = Run;
+  static constexpr int zero_point = Run == 0 ? 0 : layout::zero_point;
 
   const std::byte* strip;
   std::size_t strip_bytes;
@@ -57,8 +58,9 @@ struct packed_rows {
            g / layout::block_groups * layout::block_bytes;
   }
   HWY_INLINE u8_vec unit(std::size_t v, std::size_t g, std::size_t j) const {
-    return layout::unit(block(v, g), g % layout::block_groups, j,
-                        v % parts * lanes);
+    const u8_vec w = layout::unit(block(v, g), g % layout::block_groups, j,
+                                  v % parts * lanes);
+    return Run == 0 ? hn::Xor(w, hn::Set(u8_tag(), 0x80)) : w;
   }
   HWY_INLINE f32_vec scale(std::size_t v, std::size_t g,
                            std::size_t half) const {

@@ -9,11 +9,6 @@
 
 #include "tinyphi/kernels/compat-inl.h"
 
-// Dot products of signed bytes: there types with weights beyond 127 are decoded
-// to signed bytes, elsewhere to unsigned ones.
-#undef TINYPHI_SIGNED
-#define TINYPHI_SIGNED (TINYPHI_MADDUBS || HWY_ARCH_ARM_A64)
-
 #if TINYPHI_SIMD
 HWY_BEFORE_NAMESPACE();
 TINYPHI_NAMESPACE_BEGIN
@@ -83,8 +78,18 @@ HWY_INLINE i32_vec dot_u8(i32_vec acc, u8_vec w, i8_vec x) {
 }
 #endif
 
-// An exact sum of products of bytes, four neighbours to a lane. Run: see
-// formats-inl.h; the number of add() calls is a multiple of it.
+// The Run of a dot_sum of weights whose products may be added `Run` times in 16
+// bits before they would overflow; 0 if one already would. Products are added
+// in 16 bits only by AVX2 and SSE, and there not with AVX-VNNI.
+inline constexpr std::size_t any_run = ~std::size_t{0};
+template <std::size_t Run, bool AvxVnni>
+inline constexpr std::size_t dot_run = TINYPHI_MADDUBS && !AvxVnni    ? Run
+                                       : HWY_ARCH_ARM_A64 && Run == 0 ? 0
+                                                                      : any_run;
+
+// An exact sum of products of bytes, four neighbours to a lane. Weights are
+// unsigned bytes, or signed ones if Run is 0; otherwise the number of add()
+// calls is a multiple of Run.
 template <std::size_t Run>
 class dot_sum {
  public:
@@ -103,7 +108,11 @@ class dot_sum {
         : "+v"(total_.raw)
         : "v"(w.raw), "m"(*reinterpret_cast<const four*>(x)));
 #elif TINYPHI_MADDUBS
-    if constexpr (Run == 0) {
+    if constexpr (Run == any_run) {
+      asm(TINYPHI_AVX_VNNI_PREFIX "vpdpbusd %2, %1, %0"
+          : "+x"(total_.raw)
+          : "x"(w.raw), "x"(broadcast4(x).raw));
+    } else if constexpr (Run == 0) {
       const i8_vec signed_w = hn::BitCast(i8_tag(), w);
       const auto pairs = product_pairs(hn::BitCast(u8_tag(), hn::Abs(signed_w)),
                                        copy_signs(broadcast4(x), signed_w));

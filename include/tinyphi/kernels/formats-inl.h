@@ -79,7 +79,7 @@ HWY_INLINE void write_rows(const float* sums, std::size_t n, std::size_t n_rows,
 //   scale_cols   columns that share a scale (and a min): 32 or 16
 //   has_min      whether there are mins; zero_point is then 0
 //   run          how many units' products may be added in 16 bits before they
-//                would overflow; 0 if the bytes are signed (TINYPHI_SIGNED)
+//                would overflow; 0 if one already would
 //   paired       units j and j + 4 are the nibbles of the same bytes
 //   unit         bytes of columns [4 j, 4 j + 4) of the group, row after row
 //   scale, min   of the group's first or second 16 columns (half; 0 if shared);
@@ -116,16 +116,14 @@ struct small_format : block_format<Block> {
   }
 };
 
-// Without an unsigned dot product of bytes, Q8_0 stays signed.
 template <>
 struct format<dtype::q8_0> : small_format<block_q8_0> {
-  static constexpr int zero_point = TINYPHI_SIGNED ? 0 : 128;
+  static constexpr int zero_point = 128;
   static constexpr std::size_t run = 0;
   static constexpr bool quick = true;
   static HWY_INLINE u8_vec unit(const std::byte* block, std::size_t g,
                                 std::size_t j, std::size_t r) {
-    const u8_vec v = load_bytes(at(block).q[g][j], r);
-    return TINYPHI_SIGNED ? hn::Xor(v, hn::Set(u8_tag(), 0x80)) : v;
+    return load_bytes(at(block).q[g][j], r);
   }
 };
 

@@ -144,14 +144,12 @@ struct format<dtype::q6_k> : block_format<block_q6_k> {
 HWY_INLINE u8_vec iq4_bytes(u8_vec nibbles) {
   alignas(16) static constexpr std::uint8_t table[16] = {
       1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
-  const u8_vec v =
-      hn::TableLookupBytes(hn::LoadDup128(u8_tag(), table), nibbles);
-  return TINYPHI_SIGNED ? hn::Xor(v, hn::Set(u8_tag(), 0x80)) : v;
+  return hn::TableLookupBytes(hn::LoadDup128(u8_tag(), table), nibbles);
 }
 
 template <>
 struct format<dtype::iq4_nl> : nibble_format<block_iq4_nl> {
-  static constexpr int zero_point = TINYPHI_SIGNED ? 0 : 128;
+  static constexpr int zero_point = 128;
   static constexpr std::size_t run = 0;
   static HWY_INLINE u8_vec unit(const std::byte* block, std::size_t g,
                                 std::size_t j, std::size_t r) {
@@ -162,7 +160,7 @@ struct format<dtype::iq4_nl> : nibble_format<block_iq4_nl> {
 template <>
 struct format<dtype::iq4_xs> : block_format<block_iq4_xs> {
   static constexpr bool paired = true;
-  static constexpr int zero_point = TINYPHI_SIGNED ? 0 : 128;
+  static constexpr int zero_point = 128;
   static constexpr std::size_t run = 0;
   static HWY_INLINE u8_vec unit(const std::byte* block, std::size_t g,
                                 std::size_t j, std::size_t r) {

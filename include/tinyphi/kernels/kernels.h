@@ -191,10 +191,11 @@ void merge_attention(const float* parts, const softmax_sums* sums,
 
 // ---- Targets
 
-// The SIMD target that the kernels run on, e.g. "AVX2".
+// The SIMD target that the kernels run on, e.g. "AVX2", or "AVX2+VNNI" with
+// AVX-VNNI for the integer kernels.
 [[nodiscard]] const char* kernel_target();
-// For tests: the targets this CPU can run, as Highway's bit values, and a
-// switch to one of them (0: the best again). Process-wide, not thread-safe.
+// For tests: the targets this CPU can run, as numbers for a switch to one of
+// them (0: the best again). Process-wide, not thread-safe.
 [[nodiscard]] std::vector<std::int64_t> kernel_targets();
 void force_kernel_target(std::int64_t target);
 

@@ -4,6 +4,7 @@
 #ifndef TINYPHI_KERNELS_KERNELS_IPP_
 #define TINYPHI_KERNELS_KERNELS_IPP_
 
+#include "tinyphi/kernels/avx_vnni.h"
 #include "tinyphi/kernels/kernels.h"
 #include "tinyphi/kernels/reference.h"
 
@@ -151,12 +152,23 @@ TINYPHI_FUNC std::vector<std::int64_t> kernel_targets() {
   std::vector<std::int64_t> targets;
   for (std::int64_t rest = hwy::SupportedTargets() & HWY_TARGETS; rest != 0;
        rest &= rest - 1) {
-    targets.push_back(rest & -rest);
+    const std::int64_t target = rest & -rest;
+#if HWY_ARCH_X86
+    if (target == HWY_AVX2 && detail::cpu_has_avx_vnni()) {
+      targets.push_back(detail::avx2_with_vnni);
+    }
+#endif
+    targets.push_back(target);
   }
   return targets;
 }
 
 TINYPHI_FUNC void force_kernel_target(std::int64_t target) {
+#if HWY_ARCH_X86
+  const bool vnni = target == detail::avx2_with_vnni;
+  detail::use_avx_vnni = (vnni || target == 0) && detail::cpu_has_avx_vnni();
+  if (vnni) target = HWY_AVX2;
+#endif
   hwy::SetSupportedTargetsForTest(target);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }

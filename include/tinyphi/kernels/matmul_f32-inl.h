@@ -87,13 +87,11 @@ HWY_NOINLINE void panel_to_f32(const Rows& rows, std::size_t groups,
       const auto four = hn::BitCast(di, rows.unit(v, g, j));
       const auto scale = rows.scale(v, g, j / units);
       for (std::size_t b = 0; b < 4; ++b) {
-        // Byte b to the top, and down again with or without its sign.
+        // Byte b to the top, and down again.
         const auto top = hn::ShiftLeftSame(four, static_cast<int>(24 - 8 * b));
         const hn::RebindToUnsigned<i32_tag> du;
         const auto byte =
-            Rows::run == 0
-                ? hn::ShiftRight<24>(top)
-                : hn::BitCast(di, hn::ShiftRight<24>(hn::BitCast(du, top)));
+            hn::BitCast(di, hn::ShiftRight<24>(hn::BitCast(du, top)));
         auto x = hn::Mul(scale, hn::ConvertTo(d, hn::Sub(byte, zero)));
         if constexpr (Rows::has_min) {
           x = hn::Sub(x, rows.min(v, g, j / units));
@@ -111,9 +109,9 @@ HWY_NOINLINE void decode_quantized(const packed_matrix& w,
                                    const std::byte* strip, std::size_t k,
                                    std::size_t cols, float* to) {
   panel_memory memory;
-  decode_panel<Type>(strip, w.strip_bytes(), k / group_size, cols / group_size,
-                     memory);
-  panel_to_f32(panel_of<Type>{memory, format<Type>::zero_point},
+  decode_panel<Type, false>(strip, w.strip_bytes(), k / group_size,
+                            cols / group_size, memory);
+  panel_to_f32(panel_of<Type, any_run>{memory, format<Type>::zero_point},
                cols / group_size, to);
 }
 

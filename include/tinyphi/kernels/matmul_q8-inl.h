@@ -17,7 +17,7 @@ namespace HWY_NAMESPACE {
 
 // R strips at once, because a core reads faster from four streams than from
 // one; M tokens at a time.
-template <dtype Type, std::size_t R, std::size_t M>
+template <dtype Type, std::size_t Run, std::size_t R, std::size_t M>
 HWY_NOINLINE void few_tokens(const packed_matrix& w, std::size_t begin,
                              std::size_t end, const q8_activations& x,
                              float* out, std::size_t out_stride) {
@@ -26,33 +26,55 @@ HWY_NOINLINE void few_tokens(const packed_matrix& w, std::size_t begin,
   std::size_t s = begin;
   for (; s + R <= end; s += R) {
     std::memset(sums, 0, x.m * R * strip_rows * sizeof(float));
-    const packed_rows<Type, R> rows{w.strip(s), bytes};
+    const packed_rows<Type, R, Run> rows{w.strip(s), bytes};
     dot_tile<M>(rows, groups, tile_at(x, 0, 0), x.m, sums);
     write_rows<R>(sums, x.m, w.rows, s, out, out_stride);
   }
-  many_tokens<Type>(w, s, end, x, out, out_stride);
+  many_tokens<Type, Run>(w, s, end, x, out, out_stride);
 }
 
-template <dtype Type>
+template <dtype Type, bool AvxVnni>
 HWY_INLINE void matmul_q8_of(const packed_matrix& w, std::size_t begin,
                              std::size_t end, const q8_activations& x,
                              float* out, std::size_t stride) {
+  constexpr std::size_t run = dot_run<format<Type>::run, AvxVnni>;
   // Narrow vectors of a rare type read fewer streams: half the code to compile.
   constexpr std::size_t streams =
       format<Type>::quick ? 4 : HWY_MAX(4 / parts, 1);
   if (x.m == 1) {
-    return few_tokens<Type, streams, 1>(w, begin, end, x, out, stride);
+    return few_tokens<Type, run, streams, 1>(w, begin, end, x, out, stride);
   }
   if constexpr (format<Type>::quick) {
     // R and M so that all sums stay in registers, or nearly.
 #if TINYPHI_VNNI
-    if (x.m <= 4) return few_tokens<Type, 4, 4>(w, begin, end, x, out, stride);
-    if (x.m <= 8) return few_tokens<Type, 2, 8>(w, begin, end, x, out, stride);
+    if (x.m <= 4) {
+      return few_tokens<Type, run, 4, 4>(w, begin, end, x, out, stride);
+    }
+    if (x.m <= 8) {
+      return few_tokens<Type, run, 2, 8>(w, begin, end, x, out, stride);
+    }
 #else
-    if (x.m == 2) return few_tokens<Type, 2, 2>(w, begin, end, x, out, stride);
+    if (x.m == 2) {
+      return few_tokens<Type, run, 2, 2>(w, begin, end, x, out, stride);
+    }
 #endif
   }
-  many_tokens<Type>(w, begin, end, x, out, stride);
+  many_tokens<Type, run>(w, begin, end, x, out, stride);
+}
+
+template <bool AvxVnni>
+HWY_INLINE void matmul_q8_by(const packed_matrix& w, std::size_t begin,
+                             std::size_t end, const q8_activations& x,
+                             float* out, std::size_t stride) {
+  switch (w.type) {
+#define TINYPHI_CASE(TYPE) \
+  case dtype::TYPE:        \
+    return matmul_q8_of<dtype::TYPE, AvxVnni>(w, begin, end, x, out, stride);
+    TINYPHI_FORMATS(TINYPHI_CASE)
+#undef TINYPHI_CASE
+    default:
+      return;  // plain floats have no integer path
+  }
 }
 
 inline HWY_NOINLINE void matmul_q8(const packed_matrix& w,
@@ -60,16 +82,12 @@ inline HWY_NOINLINE void matmul_q8(const packed_matrix& w,
                                    std::size_t strip_end,
                                    const q8_activations& x, float* out,
                                    std::size_t out_stride) {
-  switch (w.type) {
-#define TINYPHI_CASE(TYPE)                                              \
-  case dtype::TYPE:                                                     \
-    return matmul_q8_of<dtype::TYPE>(w, strip_begin, strip_end, x, out, \
-                                     out_stride);
-    TINYPHI_FORMATS(TINYPHI_CASE)
-#undef TINYPHI_CASE
-    default:
-      return;  // plain floats have no integer path
+#if TINYPHI_AVX_VNNI
+  if (detail::use_avx_vnni) {
+    return matmul_q8_by<true>(w, strip_begin, strip_end, x, out, out_stride);
   }
+#endif
+  matmul_q8_by<false>(w, strip_begin, strip_end, x, out, out_stride);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -35,18 +35,19 @@ inline HWY_NOINLINE std::uint64_t probe_read(const std::byte* data,
   return hn::GetLane(hn::SumOfLanes(d64, hn::BitCast(d64, all)));
 }
 
-inline HWY_NOINLINE std::uint64_t probe_dot_product(std::size_t rounds,
-                                                    std::int32_t* sink) {
+template <bool AvxVnni>
+HWY_NOINLINE std::uint64_t probe_dot_product_by(std::size_t rounds,
+                                                std::int32_t* sink) {
   constexpr i32_tag d;
   // Operands come from L1, as in any real product, and one unit of weights
   // serves so many sums that latency and loads are hidden.
-  constexpr std::size_t chains = TINYPHI_VNNI ? 12 : 6;
+  constexpr std::size_t chains = TINYPHI_VNNI || AvxVnni ? 12 : 6;
   constexpr std::size_t units = 8;
   alignas(64) std::uint8_t w[units * 64];
   alignas(64) std::int8_t x[units * chains * 4];
   std::memset(w, *sink & 15, sizeof(w));
   std::memset(x, *sink & 7, sizeof(x));
-  dot_sum<units> acc[chains];
+  dot_sum<dot_run<units, AvxVnni>> acc[chains];
   TINYPHI_UNROLL for (std::size_t i = 0; i < chains; ++i) {
     acc[i].start(hn::Set(d, *sink + static_cast<std::int32_t>(i)));
   }
@@ -69,6 +70,14 @@ inline HWY_NOINLINE std::uint64_t probe_dot_product(std::size_t rounds,
   }
   *sink = hn::GetLane(hn::SumOfLanes(d, sum));
   return rounds * units * chains * lanes * 4;
+}
+
+inline HWY_NOINLINE std::uint64_t probe_dot_product(std::size_t rounds,
+                                                    std::int32_t* sink) {
+#if TINYPHI_AVX_VNNI
+  if (detail::use_avx_vnni) return probe_dot_product_by<true>(rounds, sink);
+#endif
+  return probe_dot_product_by<false>(rounds, sink);
 }
 
 inline HWY_NOINLINE std::uint64_t probe_fma(std::size_t rounds, float* sink) {

@@ -4,7 +4,6 @@
 #ifndef TINYPHI_TENSOR_BLOCKS_H_
 #define TINYPHI_TENSOR_BLOCKS_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -130,7 +129,7 @@ struct block_iq4_xs {
   std::uint8_t scales_l[4], qs[128];
 };
 
-inline constexpr std::array<std::int8_t, 16> iq4_levels = {
+inline constexpr std::int8_t iq4_levels[16] = {
     -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
 // Calls f(Block{}) with the block of `type`, which is_quantized.
