@@ -11,6 +11,7 @@
 #define TINYPHI_KERNELS_DOT_ROWS_INL_H_
 #endif
 
+#include "tinyphi/kernels/dot_sums-inl.h"
 #include "tinyphi/kernels/k_formats-inl.h"
 
 #if TINYPHI_SIMD
@@ -102,14 +103,14 @@ HWY_INLINE void dot_rows(const Rows& rows, std::size_t groups, tile_view x,
   for (std::size_t g = 0; g < groups; ++g) {
     TINYPHI_UNROLL for (std::size_t half = 0; half < halves; ++half) {
       std::int32_t x_sum[M];
-      dot_sum<Rows::run> acc[vectors][M];
+      dot_sums<Rows::run, M> acc[vectors];
       TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
         x_sum[t] = halves == 1 ? x.sum[t]
                    : half == 0 ? x.half_sum[t]
                                : x.sum[t] - x.half_sum[t];
         const auto start = hn::Set(di, -rows.zero_point * x_sum[t]);
         TINYPHI_UNROLL for (std::size_t v = 0; v < vectors; ++v) {
-          acc[v][t].start(start);
+          acc[v].start(t, start);
         }
       }
       // Units that share their bytes follow each other.
@@ -120,9 +121,7 @@ HWY_INLINE void dot_rows(const Rows& rows, std::size_t groups, tile_view x,
         TINYPHI_UNROLL for (std::size_t v = 0; v < vectors; ++v) {
           rows.prefetch(v, g, half * units + i);
           const u8_vec w = rows.unit(v, g, half * units + j);
-          TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
-            acc[v][t].add(i, w, q[side] + t * 4);
-          }
+          acc[v].add(i, w, q[side]);
         }
         q[side] += n * 4;
         // Or GCC 12 keeps an address for every token and unit on the stack.
@@ -132,9 +131,8 @@ HWY_INLINE void dot_rows(const Rows& rows, std::size_t groups, tile_view x,
       TINYPHI_UNROLL for (std::size_t v = 0; v < vectors; ++v) {
         const f32_vec scale = rows.scale(v, g, half);
         TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
-          sum[v][t] =
-              hn::MulAdd(hn::Mul(scale, hn::Set(df, x.scale[t])),
-                         hn::ConvertTo(df, acc[v][t].total()), sum[v][t]);
+          sum[v][t] = hn::MulAdd(hn::Mul(scale, hn::Set(df, x.scale[t])),
+                                 hn::ConvertTo(df, acc[v].total(t)), sum[v][t]);
         }
         if constexpr (Rows::has_min) {
           const f32_vec min = rows.min(v, g, half);

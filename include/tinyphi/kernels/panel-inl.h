@@ -86,7 +86,7 @@ HWY_NOINLINE void decode_panel(const std::byte* strip, std::size_t strip_bytes,
 // Sums in registers: 12 and their accumulators fit AVX-512's 32 registers. Six
 // with AVX-VNNI made g++ 12 spill: 105 GMAC/s where four reach 153.
 inline constexpr std::size_t most_tokens =
-    TINYPHI_VNNI ? tile_tokens : HWY_MAX(8 / parts, 2);
+    TINYPHI_VNNI ? tile_tokens : HWY_MAX(8 / parts, TINYPHI_I8MM ? 4 : 2);
 
 // M tokens at a time, from the widest that the registers hold down to one.
 template <std::size_t M, class Rows>
@@ -109,8 +109,8 @@ HWY_NOINLINE void dot_panel(const Rows& rows, std::size_t groups,
                             std::size_t begin, std::size_t end, float* sums) {
   for (std::size_t t = begin; t < end; t += tile_tokens) {
     dot_tile<most_tokens>(rows, groups, tile_at(x, t, g),
-                                     HWY_MIN(tile_tokens, end - t),
-                                     sums + (t - begin) * strip_rows);
+                          HWY_MIN(tile_tokens, end - t),
+                          sums + (t - begin) * strip_rows);
   }
 }
 

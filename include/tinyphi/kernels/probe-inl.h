@@ -7,7 +7,7 @@
 #define TINYPHI_KERNELS_PROBE_INL_H_
 #endif
 
-#include "tinyphi/kernels/dot_sum-inl.h"
+#include "tinyphi/kernels/dot_sums-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 TINYPHI_NAMESPACE_BEGIN
@@ -47,16 +47,14 @@ HWY_NOINLINE std::uint64_t probe_dot_product_by(std::size_t rounds,
   alignas(64) std::int8_t x[units * chains * 4];
   std::memset(w, *sink & 15, sizeof(w));
   std::memset(x, *sink & 7, sizeof(x));
-  dot_sum<dot_run<units, AvxVnni>> acc[chains];
+  dot_sums<dot_run<units, AvxVnni>, chains> acc;
   TINYPHI_UNROLL for (std::size_t i = 0; i < chains; ++i) {
-    acc[i].start(hn::Set(d, *sink + static_cast<std::int32_t>(i)));
+    acc.start(i, hn::Set(d, *sink + static_cast<std::int32_t>(i)));
   }
   for (std::size_t r = 0; r < rounds; ++r) {
     TINYPHI_UNROLL for (std::size_t j = 0; j < units; ++j) {
       const u8_vec v = hn::Load(u8_tag(), w + j * 64);
-      TINYPHI_UNROLL for (std::size_t i = 0; i < chains; ++i) {
-        acc[i].add(j, v, x + (j * chains + i) * 4);
-      }
+      acc.add(j, v, x + j * chains * 4);
     }
     asm volatile(""
                  :
@@ -66,7 +64,7 @@ HWY_NOINLINE std::uint64_t probe_dot_product_by(std::size_t rounds,
   auto sum = hn::Zero(d);
   // Sums wrapped on the way; their low bits add up without overflow.
   TINYPHI_UNROLL for (std::size_t i = 0; i < chains; ++i) {
-    sum = hn::Add(sum, hn::And(acc[i].total(), hn::Set(d, 0xFFFF)));
+    sum = hn::Add(sum, hn::And(acc.total(i), hn::Set(d, 0xFFFF)));
   }
   *sink = hn::GetLane(hn::SumOfLanes(d, sum));
   return rounds * units * chains * lanes * 4;
