@@ -48,7 +48,9 @@ struct activations {
     std::mt19937 random(1);
     for (float& v : x) v = static_cast<float>(random() % 255) - 127;
     rounded = {m, cols, q.data(), scale.data(), sum.data(), half_sum.data()};
-    tinyphi::quantize_q8(x.data(), cols, 0, m, rounded);
+    for (std::size_t t = 0; t < m; ++t) {
+      tinyphi::quantize_q8(x.data() + t * cols, cols, rounded, t, 0);
+    }
   }
   std::vector<float> x;
   std::vector<std::int8_t> q;
@@ -74,10 +76,12 @@ measurement measure(const tinyphi::packed_matrix& w, std::size_t m,
     const std::size_t end = strips * (t + 1) / threads;
     for (std::size_t s = begin; s < end; s += 16) {
       const std::size_t stop = std::min(end, s + 16);
+      const tinyphi::product_rows to{out.data() + s * tinyphi::strip_rows,
+                                     rows};
       if (tinyphi::is_quantized(w.type)) {
-        tinyphi::matmul_q8(w, s, stop, x.rounded, out.data(), rows);
+        tinyphi::matmul_q8(w, s, stop, x.rounded, to);
       } else {
-        tinyphi::matmul_f32(w, s, stop, x.x.data(), cols, m, out.data(), rows);
+        tinyphi::matmul_f32(w, s, stop, x.x.data(), cols, m, to);
       }
     }
   });

@@ -34,9 +34,9 @@ TEST_CASE("AVX-VNNI changes no bit of AVX2's products") {
       std::map<std::string, std::vector<float>> results;
       on_every_target([&] {
         tinyphi_test::q8_buffers rounded(m, 512);
-        quantize_q8(x.data(), 512, 0, m, rounded.view);
+        tinyphi_test::quantize_rows(quantize_q8, x, 512, 0, m, rounded.view);
         std::vector<float> out(m * 70);
-        matmul_q8(w, 0, w.n_strips(), rounded.view, out.data(), 70);
+        matmul_q8(w, 0, w.n_strips(), rounded.view, {out.data(), 70});
         results[kernel_target()] = out;
       });
       if (results.count("AVX2+VNNI") == 0) return;

@@ -9,6 +9,7 @@ namespace {
 
 using tinyphi_test::max_difference;
 using tinyphi_test::on_every_target;
+using tinyphi_test::q8_buffers;
 using tinyphi_test::random_floats;
 using tinyphi_test::same_bits;
 
@@ -32,7 +33,7 @@ TEST_CASE("rms_norm is as the reference") {
   const auto x = random_floats(3072, 1, 3.f), w = random_floats(3072, 2);
   const auto run = [&](auto f, std::size_t n) {
     std::vector<float> out(n);
-    f(x.data(), w.data(), 1e-5f, n, out.data());
+    f(x.data(), w.data(), 1e-5f, n, {out.data()});
     return out;
   };
   check_lengths(rms_norm, reference::rms_norm, run, 4e-6f);
@@ -40,7 +41,7 @@ TEST_CASE("rms_norm is as the reference") {
   on_every_target([&] {
     CHECK(max_difference(run(rms_norm, 3072), expected) < 1e-5f);
     std::vector<float> same = x;
-    rms_norm(same.data(), w.data(), 1e-5f, 3072, same.data());
+    rms_norm(same.data(), w.data(), 1e-5f, 3072, {same.data()});
     CHECK(same_bits(same, run(rms_norm, 3072)));
   });
 }
@@ -51,7 +52,7 @@ TEST_CASE("layer_norm is as the reference") {
   const auto w = random_floats(4096, 2), b = random_floats(4096, 3);
   const auto run = [&](auto f, std::size_t n) {
     std::vector<float> out(n);
-    f(x.data(), w.data(), b.data(), 1e-5f, n, out.data());
+    f(x.data(), w.data(), b.data(), 1e-5f, n, {out.data()});
     return out;
   };
   // The mean of one element is itself: only the bias remains.
@@ -80,7 +81,7 @@ TEST_CASE("swiglu is as the reference") {
   const auto gate = random_floats(70, 1, 5.f), up = random_floats(70, 2);
   const auto run = [&](auto f, std::size_t n) {
     std::vector<float> out(n);
-    f(gate.data(), up.data(), n, out.data());
+    f(gate.data(), up.data(), n, {out.data()});
     return out;
   };
   check_lengths(swiglu, reference::swiglu, run, 1e-5f);
@@ -92,7 +93,7 @@ TEST_CASE("swiglu is accurate and well-behaved over all of f32") {
   const std::vector<float> up(gate.size() + 17, 1.f);
   on_every_target([&] {
     std::vector<float> out(gate.size());
-    swiglu(gate.data(), up.data(), gate.size(), out.data());
+    swiglu(gate.data(), up.data(), gate.size(), {out.data()});
     for (std::size_t i = 0; i < gate.size(); ++i) {
       const double g = gate[i];
       const double exact = g / (1 + std::exp(-g));
@@ -103,7 +104,7 @@ TEST_CASE("swiglu is accurate and well-behaved over all of f32") {
       const auto at = [&](float g) {
         const std::vector<float> all(n, g);
         std::vector<float> result(n);
-        swiglu(all.data(), up.data(), n, result.data());
+        swiglu(all.data(), up.data(), n, {result.data()});
         return result[0];
       };
       CHECK(at(inf) == inf);
@@ -124,7 +125,7 @@ TEST_CASE("gegelu is as the reference") {
   x[43] = -30;
   const auto run = [&](auto f, std::size_t n) {
     std::vector<float> out(n);
-    f(x.data(), 20.f, n, out.data());
+    f(x.data(), 20.f, n, {out.data()});
     return out;
   };
   check_lengths(gegelu, reference::gegelu, run, 2e-4f);
@@ -134,19 +135,47 @@ TEST_CASE("gegelu is as the reference") {
     CHECK(std::isnan(out[3]));
     const std::vector<float> clipped = {25, -30};
     float y = 0;
-    gegelu(clipped.data(), 20.f, 1, &y);
+    gegelu(clipped.data(), 20.f, 1, {&y});
     CHECK(y == Approx(20 * -19));
   });
 }
 
-TEST_CASE("add adds exactly") {
-  const auto x = random_floats(70, 1), y = random_floats(70, 2);
-  const auto run = [&](auto f, std::size_t n) {
-    std::vector<float> out = x;
-    f(out.data(), y.data(), n);
-    return out;
-  };
-  check_lengths(add, reference::add, run, 0.f);
+// What a kernel writes as int8 is what it writes as f32, rounded, at the place
+// asked for; run(out) runs it on 96 columns.
+template <class Run>
+void check_rounded(const Run& run) {
+  on_every_target([&] {
+    std::vector<float> alone(96), both(96);
+    run(activation_row{alone.data()});
+    q8_buffers expected(14, 160), found(14, 160);
+    quantize_q8(alone.data(), 96, expected.view, 13, 64);
+    run(activation_row{both.data(), &found.view, 13, 64});
+    CHECK(same_bits(both, alone));
+    CHECK(found.q == expected.q);
+    CHECK(found.sum == expected.sum);
+    CHECK(found.half_sum == expected.half_sum);
+    CHECK(same_bits(found.scale, expected.scale));
+    q8_buffers only(14, 160);
+    run(activation_row{nullptr, &only.view, 13, 64});
+    CHECK(only.q == expected.q);
+    CHECK(same_bits(only.scale, expected.scale));
+  });
+}
+
+TEST_CASE("norms and gates round what they write") {
+  const auto x = random_floats(192, 1, 3.f), w = random_floats(96, 2),
+             b = random_floats(96, 3);
+  check_rounded([&](const activation_row& out) {
+    rms_norm(x.data(), w.data(), 1e-5f, 96, out);
+  });
+  check_rounded([&](const activation_row& out) {
+    layer_norm(x.data(), w.data(), b.data(), 1e-5f, 96, out);
+  });
+  check_rounded([&](const activation_row& out) {
+    swiglu(x.data(), x.data() + 96, 96, out);
+  });
+  check_rounded(
+      [&](const activation_row& out) { gegelu(x.data(), 2.f, 96, out); });
 }
 
 }  // namespace

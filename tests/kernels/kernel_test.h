@@ -141,6 +141,17 @@ struct q8_buffers {
   tinyphi::q8_activations view;
 };
 
+// Rounds rows of x into tokens [begin, end) of `out`, by the kernel or its
+// twin.
+template <class Kernel>
+void quantize_rows(const Kernel& kernel, const std::vector<float>& x,
+                   std::size_t stride, std::size_t begin, std::size_t end,
+                   const tinyphi::q8_activations& out) {
+  for (std::size_t t = begin; t < end; ++t) {
+    kernel(x.data() + t * stride, out.cols, out, t, 0);
+  }
+}
+
 }  // namespace tinyphi_test
 
 #endif  // TESTS_KERNELS_KERNEL_TEST_H_

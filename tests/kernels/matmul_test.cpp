@@ -17,6 +17,7 @@ using tinyphi_test::max_difference;
 using tinyphi_test::on_every_target;
 using tinyphi_test::packed_from;
 using tinyphi_test::q8_buffers;
+using tinyphi_test::quantize_rows;
 using tinyphi_test::random_blocks;
 using tinyphi_test::random_floats;
 using tinyphi_test::random_matrix;
@@ -52,7 +53,8 @@ std::vector<float> product_f32(const packed_matrix& w, std::size_t begin,
                                std::size_t end, const std::vector<float>& x,
                                std::size_t m) {
   std::vector<float> out(m * w.rows, -7.f);
-  matmul_f32(w, begin, end, x.data(), w.cols, m, out.data(), w.rows);
+  matmul_f32(w, begin, end, x.data(), w.cols, m,
+             {out.data() + begin * strip_rows, w.rows});
   return out;
 }
 
@@ -61,8 +63,9 @@ std::vector<float> product_q8(const packed_matrix& w, std::size_t begin,
                               std::size_t m) {
   std::vector<float> out(m * w.rows, -7.f);
   q8_buffers rounded(m, w.cols);
-  quantize_q8(x.data(), w.cols, 0, m, rounded.view);
-  matmul_q8(w, begin, end, rounded.view, out.data(), w.rows);
+  quantize_rows(quantize_q8, x, w.cols, 0, m, rounded.view);
+  matmul_q8(w, begin, end, rounded.view,
+            {out.data() + begin * strip_rows, w.rows});
   return out;
 }
 
@@ -76,7 +79,7 @@ TEST_CASE("matmul_f32 computes what the reference does, for every type") {
       const auto x = random_floats(s.m * s.cols, 2);
       std::vector<float> expected(s.m * s.rows);
       reference::matmul_f32(w, 0, w.n_strips(), x.data(), s.cols, s.m,
-                            expected.data(), s.rows);
+                            {expected.data(), s.rows});
       on_every_target([&] {
         INFO(type.name << " " << s.m << " x " << s.rows << " x " << s.cols);
         const auto found = product_f32(w, 0, w.n_strips(), x, s.m);
@@ -92,7 +95,7 @@ TEST_CASE("matmul_f32 takes rows of any length") {
       const auto w = random_matrix(type, 20, cols, 1);
       const auto x = random_floats(14 * cols, 2);
       std::vector<float> expected(14 * 20);
-      reference::matmul_f32(w, 0, 2, x.data(), cols, 14, expected.data(), 20);
+      reference::matmul_f32(w, 0, 2, x.data(), cols, 14, {expected.data(), 20});
       on_every_target([&] {
         INFO(to_string(type) << " " << cols);
         CHECK(max_difference(product_f32(w, 0, 2, x, 14), expected) <=
@@ -109,9 +112,9 @@ TEST_CASE("matmul_q8 computes what the reference does") {
       const auto x = random_floats(s.m * s.cols, 2);
       std::vector<float> expected(s.m * s.rows);
       q8_buffers rounded(s.m, s.cols);
-      reference::quantize_q8(x.data(), s.cols, 0, s.m, rounded.view);
-      reference::matmul_q8(w, 0, w.n_strips(), rounded.view, expected.data(),
-                           s.rows);
+      quantize_rows(reference::quantize_q8, x, s.cols, 0, s.m, rounded.view);
+      reference::matmul_q8(w, 0, w.n_strips(), rounded.view,
+                           {expected.data(), s.rows});
       on_every_target([&] {
         INFO(to_string(type)
              << " " << s.m << " x " << s.rows << " x " << s.cols);
@@ -185,11 +188,11 @@ TEST_CASE("integer sums are exact for random shapes") {
         }
       }
       std::vector<float> expected(m * rows);
-      reference::matmul_q8(w, 0, w.n_strips(), x.view, expected.data(), rows);
+      reference::matmul_q8(w, 0, w.n_strips(), x.view, {expected.data(), rows});
       on_every_target([&] {
         INFO(to_string(type) << " " << m << " x " << rows << " x " << cols);
         std::vector<float> out(m * rows);
-        matmul_q8(w, 0, w.n_strips(), x.view, out.data(), rows);
+        matmul_q8(w, 0, w.n_strips(), x.view, {out.data(), rows});
         REQUIRE(same_bits(out, expected));
       });
     }
@@ -276,11 +279,43 @@ TEST_CASE("rows and results may lie in wider arrays") {
   const auto w = random_matrix(dtype::f32, 20, 24, 8);
   const auto x = random_floats(3 * 30, 4);
   std::vector<float> expected(3 * 25, -7.f), found = expected;
-  reference::matmul_f32(w, 0, 2, x.data(), 30, 3, expected.data(), 25);
+  reference::matmul_f32(w, 0, 2, x.data(), 30, 3, {expected.data(), 25});
   on_every_target([&] {
-    matmul_f32(w, 0, 2, x.data(), 30, 3, found.data(), 25);
+    matmul_f32(w, 0, 2, x.data(), 30, 3, {found.data(), 25});
     CHECK(max_difference(found, expected) < 1e-5f);
   });
+}
+
+TEST_CASE("products take a bias, then add to what is there") {
+  const std::size_t rows = 103, cols = 64, most = 40, stride = 61;
+  const std::size_t begin = 3, n = rows - begin * strip_rows;
+  const auto x = random_floats(most * cols, 4);
+  const auto before = random_floats(most * stride, 5);
+  const auto bias = random_floats(n, 6);
+  for (const dtype type : {dtype::q8_0, dtype::f16}) {
+    const auto w = random_matrix(type, rows, cols, 8);
+    on_every_target([&] {
+      for (const std::size_t m : {std::size_t{1}, std::size_t{7}, most}) {
+        q8_buffers rounded(m, cols);
+        quantize_rows(quantize_q8, x, cols, 0, m, rounded.view);
+        const auto multiply = [&](const product_rows& out) {
+          if (is_quantized(type)) {
+            matmul_q8(w, begin, w.n_strips(), rounded.view, out);
+          } else {
+            matmul_f32(w, begin, w.n_strips(), x.data(), cols, m, out);
+          }
+        };
+        std::vector<float> plain(m * n), expected = before, found = before;
+        multiply({plain.data(), n});
+        for (std::size_t i = 0; i < m * n; ++i) {
+          float& old = expected[i / n * stride + i % n];
+          old = old + (plain[i] + bias[i % n]);
+        }
+        multiply({found.data(), stride, bias.data(), true});
+        CHECK(max_difference(found, expected) < 1e-4f);
+      }
+    });
+  }
 }
 
 TEST_CASE("no tokens and no strips are nothing to do") {
@@ -288,9 +323,9 @@ TEST_CASE("no tokens and no strips are nothing to do") {
   q8_buffers none(0, 32), one(1, 32);
   on_every_target([&] {
     float out = 5;
-    matmul_f32(w, 0, 1, nullptr, 32, 0, &out, 16);
-    matmul_q8(w, 0, 1, none.view, &out, 16);
-    matmul_q8(w, 1, 1, one.view, &out, 16);
+    matmul_f32(w, 0, 1, nullptr, 32, 0, {&out, 16});
+    matmul_q8(w, 0, 1, none.view, {&out, 16});
+    matmul_q8(w, 1, 1, one.view, {&out, 16});
     CHECK(out == 5);
   });
 }

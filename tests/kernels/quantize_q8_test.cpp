@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <limits>
+#include <utility>
 
 #include "kernels/kernel_test.h"
 #include "tinyphi/kernels/reference.h"
@@ -9,16 +10,17 @@ namespace {
 
 using tinyphi_test::on_every_target;
 using tinyphi_test::q8_buffers;
+using tinyphi_test::quantize_rows;
 using tinyphi_test::random_floats;
 using tinyphi_test::same_bits;
 
 void check_like_reference(const std::vector<float>& x, std::size_t m,
                           std::size_t cols) {
   q8_buffers expected(m, cols);
-  reference::quantize_q8(x.data(), cols, 0, m, expected.view);
+  quantize_rows(reference::quantize_q8, x, cols, 0, m, expected.view);
   on_every_target([&] {
     q8_buffers found(m, cols);
-    quantize_q8(x.data(), cols, 0, m, found.view);
+    quantize_rows(quantize_q8, x, cols, 0, m, found.view);
     CHECK(found.q == expected.q);
     CHECK(found.sum == expected.sum);
     CHECK(found.half_sum == expected.half_sum);
@@ -47,7 +49,7 @@ TEST_CASE("ties, zeros and extremes round bit-equal to the reference") {
   }
   check_like_reference(x, 4, 32);
   q8_buffers tiles(4, 32);
-  quantize_q8(x.data(), 32, 0, 4, tiles.view);
+  quantize_rows(quantize_q8, x, 32, 0, 4, tiles.view);
   CHECK(tiles.q[16] == -12);  // token 0, column 4: -12.5 is a tie, to even
   CHECK(tiles.scale[0] == 1.f);
   CHECK(tiles.scale[1] == 0.f);
@@ -61,25 +63,41 @@ TEST_CASE("a group with NaN or infinity gets the scale NaN") {
     x[40] = -bad;
     check_like_reference(x, 1, 64);
     q8_buffers found(1, 64);
-    quantize_q8(x.data(), 64, 0, 1, found.view);
+    quantize_rows(quantize_q8, x, 64, 0, 1, found.view);
     CHECK(found.scale[0] == 1.f / 127);
     CHECK(std::isnan(found.scale[1]));
   }
 }
 
-TEST_CASE("tokens may be rounded in any split, from strided rows") {
-  const std::size_t m = 29, cols = 64, stride = 70;
+TEST_CASE("tokens may be rounded in parts, and tiles taken out") {
+  const std::size_t m = 29, cols = 96, stride = 100;
   const auto x = random_floats(m * stride, 9);
-  q8_buffers whole(m, cols);
-  quantize_q8(x.data(), stride, 0, m, whole.view);
-  q8_buffers split(m, cols);
-  for (std::size_t t = 0; t < m; t += 5) {
-    quantize_q8(x.data(), stride, t, std::min(m, t + 5), split.view);
+  q8_buffers whole(m, cols), parts(m, cols);
+  quantize_rows(quantize_q8, x, stride, 0, m, whole.view);
+  for (std::size_t t = 0; t < m; ++t) {
+    const float* row = x.data() + t * stride;
+    quantize_q8(row + 32, 64, parts.view, t, 32);
+    quantize_q8(row, 32, parts.view, t, 0);
   }
-  CHECK(split.q == whole.q);
-  CHECK(split.sum == whole.sum);
-  CHECK(split.half_sum == whole.half_sum);
-  CHECK(same_bits(split.scale, whole.scale));
+  CHECK(parts.q == whole.q);
+  CHECK(parts.sum == whole.sum);
+  CHECK(parts.half_sum == whole.half_sum);
+  CHECK(same_bits(parts.scale, whole.scale));
+
+  // Tokens of some tiles are rounded to the same places.
+  q8_buffers tiles(m, cols);
+  for (const auto& [begin, end] : {std::pair(0, 24), std::pair(24, 29)}) {
+    const auto first = static_cast<std::size_t>(begin);
+    const auto n = static_cast<std::size_t>(end) - first;
+    const std::vector<float> some(x.data() + first * stride,
+                                  x.data() + (first + n) * stride);
+    quantize_rows(quantize_q8, some, stride, 0, n,
+                  tiles.view.tokens(first, first + n));
+  }
+  CHECK(tiles.q == whole.q);
+  CHECK(tiles.sum == whole.sum);
+  CHECK(tiles.half_sum == whole.half_sum);
+  CHECK(same_bits(tiles.scale, whole.scale));
 }
 
 }  // namespace

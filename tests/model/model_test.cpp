@@ -192,6 +192,33 @@ TEST_CASE("a prompt split through the cache at any point gives the same bits") {
   }
 }
 
+// Logits after 1100 tokens, whatever the number of threads and the split.
+void check_long_context(const model& m, kv_type type) {
+  std::vector<token_id> ids(1100);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    ids[i] = static_cast<token_id>(i * i % 61);
+  }
+  const auto logits_of_end = [&](int n_threads, std::size_t prefill) {
+    runner r(m, n_threads, type);
+    (void)r.run(std::span(ids).first(prefill), false);
+    std::vector<float> last;
+    for (std::size_t i = prefill; i < ids.size();) {
+      const std::size_t n = i < 1090 ? 1090 - i : 1;
+      last = r.run(std::span(ids).subspan(i, n), false);
+      i += n;
+    }
+    return last;
+  };
+  const std::vector<float> expected = logits_of_end(1, 1090);
+  for (const int n_threads : {1, 2, 3}) {
+    for (const std::size_t prefill : {37u, 1090u, 1099u}) {
+      INFO(to_string(type) << ", window " << m.config().window << ", threads "
+                           << n_threads << ", prefill " << prefill);
+      CHECK(logits_of_end(n_threads, prefill) == expected);
+    }
+  }
+}
+
 TEST_CASE("threads and splits leave every bit of a long context as it is") {
   // One key/value head: fewer than threads, so that spans are attended apart.
   model_config c;
@@ -205,35 +232,23 @@ TEST_CASE("threads and splits leave every bit of a long context as it is") {
   c.attention_scale = 0.3f;
   c.rope.rotary_dim = 20;
   c.rope.original_context = 1200;
-  std::vector<token_id> ids(1100);
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    ids[i] = static_cast<token_id>(i * i % 61);
-  }
   for (const std::uint32_t window : {0u, 700u}) {
     c.window = window;
     const auto m = model::random(c, dtype::f32, 1);
     REQUIRE_OK(m);
     for (const kv_type type : {kv_type::f32, kv_type::f16, kv_type::int8}) {
-      const auto logits_of_end = [&](int n_threads, std::size_t prefill) {
-        runner r(*m, n_threads, type);
-        (void)r.run(std::span(ids).first(prefill), false);
-        std::vector<float> last;
-        for (std::size_t i = prefill; i < ids.size();) {
-          const std::size_t n = i < 1090 ? 1090 - i : 1;
-          last = r.run(std::span(ids).subspan(i, n), false);
-          i += n;
-        }
-        return last;
-      };
-      const std::vector<float> expected = logits_of_end(1, 1090);
-      for (const int n_threads : {1, 2, 3}) {
-        for (const std::size_t prefill : {37u, 1090u, 1099u}) {
-          INFO(to_string(type) << ", window " << window << ", threads "
-                               << n_threads << ", prefill " << prefill);
-          CHECK(logits_of_end(n_threads, prefill) == expected);
-        }
-      }
+      check_long_context(*m, type);
     }
+  }
+  // Heads that are rounded: one by one, or together since alone they are no
+  // whole groups of columns.
+  for (const std::uint32_t head_dim : {32u, 24u}) {
+    c.n_heads = 4;
+    c.n_kv_heads = 2;
+    c.head_dim = head_dim;
+    const auto m = model::random(c, dtype::q8_0, 1);
+    REQUIRE_OK(m);
+    check_long_context(*m, kv_type::int8);
   }
 }
 

@@ -21,7 +21,6 @@ inline const char* target_name() {
 }
 
 #if !TINYPHI_SIMD
-using reference::add;
 using reference::attend;
 using reference::gegelu;
 using reference::layer_norm;

@@ -8,7 +8,7 @@
 #define TINYPHI_KERNELS_ELEMENTWISE_INL_H_
 #endif
 
-#include "tinyphi/kernels/compat-inl.h"
+#include "tinyphi/kernels/quantize-inl.h"
 
 #if TINYPHI_SIMD
 HWY_BEFORE_NAMESPACE();
@@ -52,44 +52,40 @@ HWY_INLINE float inverse_root(float sum, float eps, std::size_t n) {
   return 1 / hn::GetLane(hn::Sqrt(mean));
 }
 
-template <class D>
-HWY_INLINE void rms_norm_at(D d, const float* x, const float* weight,
-                            float scale, float* out) {
-  const auto v = hn::Mul(hn::LoadU(d, x), hn::Set(d, scale));
-  hn::StoreU(hn::Mul(v, hn::LoadU(d, weight)), d, out);
-}
+struct rms_normed {
+  const float *x, *weight;
+  float scale;
+  template <class D>
+  HWY_INLINE hn::Vec<D> operator()(D d, std::size_t i) const {
+    const auto v = hn::Mul(hn::LoadU(d, x + i), hn::Set(d, scale));
+    return hn::Mul(v, hn::LoadU(d, weight + i));
+  }
+};
 
 inline HWY_NOINLINE void rms_norm(const float* x, const float* weight,
-                                  float eps, std::size_t n, float* out) {
+                                  float eps, std::size_t n,
+                                  const activation_row& out) {
   const float scale = inverse_root(sum_of_squares(x, 0, n), eps, n);
-  std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    rms_norm_at(f32_tag(), x + i, weight + i, scale, out + i);
-  }
-  for (; i < n; ++i) rms_norm_at(one_tag(), x + i, weight + i, scale, out + i);
+  write_row(n, out, rms_normed{x, weight, scale});
 }
 
-template <class D>
-HWY_INLINE void layer_norm_at(D d, const float* x, const float* weight,
-                              const float* bias, float mean, float scale,
-                              float* out) {
-  const auto v =
-      hn::Mul(hn::Sub(hn::LoadU(d, x), hn::Set(d, mean)), hn::Set(d, scale));
-  hn::StoreU(hn::MulAdd(v, hn::LoadU(d, weight), hn::LoadU(d, bias)), d, out);
-}
+struct layer_normed {
+  const float *x, *weight, *bias;
+  float mean, scale;
+  template <class D>
+  HWY_INLINE hn::Vec<D> operator()(D d, std::size_t i) const {
+    const auto v = hn::Mul(hn::Sub(hn::LoadU(d, x + i), hn::Set(d, mean)),
+                           hn::Set(d, scale));
+    return hn::MulAdd(v, hn::LoadU(d, weight + i), hn::LoadU(d, bias + i));
+  }
+};
 
 inline HWY_NOINLINE void layer_norm(const float* x, const float* weight,
                                     const float* bias, float eps, std::size_t n,
-                                    float* out) {
+                                    const activation_row& out) {
   const float mean = sum_of(x, n) / static_cast<float>(n);
   const float scale = inverse_root(sum_of_squares(x, mean, n), eps, n);
-  std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    layer_norm_at(f32_tag(), x + i, weight + i, bias + i, mean, scale, out + i);
-  }
-  for (; i < n; ++i) {
-    layer_norm_at(one_tag(), x + i, weight + i, bias + i, mean, scale, out + i);
-  }
+  write_row(n, out, layer_normed{x, weight, bias, mean, scale});
 }
 
 template <class D>
@@ -119,57 +115,44 @@ HWY_INLINE hn::Vec<D> gated(D d, hn::Vec<D> x, float slope) {
   return hn::Div(x, hn::Add(hn::Set(d, 1.f), e));
 }
 
-template <class D>
-HWY_INLINE void swiglu_at(D d, const float* gate, const float* up, float* out) {
-  const auto g = gated(d, hn::LoadU(d, gate), 1.f);
-  hn::StoreU(hn::Mul(hn::LoadU(d, up), g), d, out);
-}
+struct swiglu_gated {
+  const float *gate, *up;
+  template <class D>
+  HWY_INLINE hn::Vec<D> operator()(D d, std::size_t i) const {
+    return hn::Mul(hn::LoadU(d, up + i), gated(d, hn::LoadU(d, gate + i), 1.f));
+  }
+};
 
 inline HWY_NOINLINE void swiglu(const float* gate, const float* up,
-                                std::size_t n, float* out) {
-  std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    swiglu_at(f32_tag(), gate + i, up + i, out + i);
-  }
-  for (; i < n; ++i) swiglu_at(one_tag(), gate + i, up + i, out + i);
+                                std::size_t n, const activation_row& out) {
+  write_row(n, out, swiglu_gated{gate, up});
 }
 
-// From split branches. Infinities and NaN pass.
-template <class D>
-HWY_INLINE void gegelu_at(D d, hn::Vec<D> a, hn::Vec<D> b, float limit,
-                          float* out) {
-  const auto top = hn::Set(d, limit), bottom = hn::Set(d, -limit);
-  const auto inf = hn::Inf(d);
-  const auto a_clipped =
-      hn::IfThenElse(hn::Lt(hn::Abs(a), inf), hn::Min(top, a), a);
-  const auto b_clipped = hn::IfThenElse(hn::Lt(hn::Abs(b), inf),
-                                        hn::Min(top, hn::Max(bottom, b)), b);
-  const auto linear = hn::Add(b_clipped, hn::Set(d, 1.f));
-  hn::StoreU(hn::Mul(gated(d, a_clipped, 1.702f), linear), d, out);
-}
+struct gegelu_gated {
+  const float* x;
+  float limit;
+  template <class D>
+  HWY_INLINE hn::Vec<D> operator()(D d, std::size_t i) const {
+    hn::Vec<D> a, b;
+    if constexpr (hn::MaxLanes(D()) == 1) {
+      a = hn::Set(d, x[2 * i]);
+      b = hn::Set(d, x[2 * i + 1]);
+    } else {
+      hn::LoadInterleaved2(d, x + 2 * i, a, b);
+    }
+    // Infinities and NaN pass.
+    const auto top = hn::Set(d, limit), bottom = hn::Set(d, -limit);
+    const auto inf = hn::Inf(d);
+    a = hn::IfThenElse(hn::Lt(hn::Abs(a), inf), hn::Min(top, a), a);
+    b = hn::IfThenElse(hn::Lt(hn::Abs(b), inf),
+                       hn::Min(top, hn::Max(bottom, b)), b);
+    return hn::Mul(gated(d, a, 1.702f), hn::Add(b, hn::Set(d, 1.f)));
+  }
+};
 
 inline HWY_NOINLINE void gegelu(const float* x, float limit, std::size_t n,
-                                float* out) {
-  std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    f32_vec a, b;
-    hn::LoadInterleaved2(f32_tag(), x + 2 * i, a, b);
-    gegelu_at(f32_tag(), a, b, limit, out + i);
-  }
-  constexpr one_tag d;
-  for (; i < n; ++i) {
-    gegelu_at(d, hn::Set(d, x[2 * i]), hn::Set(d, x[2 * i + 1]), limit,
-              out + i);
-  }
-}
-
-inline HWY_NOINLINE void add(float* x, const float* y, std::size_t n) {
-  constexpr f32_tag d;
-  std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    hn::StoreU(hn::Add(hn::LoadU(d, x + i), hn::LoadU(d, y + i)), d, x + i);
-  }
-  for (; i < n; ++i) x[i] += y[i];
+                                const activation_row& out) {
+  write_row(n, out, gegelu_gated{x, limit});
 }
 
 }  // namespace HWY_NAMESPACE

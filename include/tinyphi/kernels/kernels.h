@@ -44,46 +44,71 @@ struct q8_activations {
   float* scale = nullptr;            // m * cols / 32
   std::int32_t* sum = nullptr;       // m * cols / 32
   std::int32_t* half_sum = nullptr;  // m * cols / 32
+
+  // Tokens [begin, end): whole tiles, but for the last.
+  [[nodiscard]] q8_activations tokens(std::size_t begin,
+                                      std::size_t end) const {
+    const std::size_t groups = begin * (cols / group_size);
+    return {end - begin,    cols,         q + begin * cols,
+            scale + groups, sum + groups, half_sum + groups};
+  }
 };
 
-// Rounds tokens [begin, end) of x [m][cols] (row stride x_stride) into `out`.
-void quantize_q8(const float* x, std::size_t x_stride, std::size_t begin,
-                 std::size_t end, const q8_activations& out);
+// Rounds n columns of a token, from `column` on: whole groups.
+void quantize_q8(const float* x, std::size_t n, const q8_activations& out,
+                 std::size_t token, std::size_t column);
+
+// Where kernels write a token's columns: as f32, rounded, or both. Rounded are
+// whole groups, from `column` on.
+struct activation_row {
+  float* f32 = nullptr;                // or null
+  const q8_activations* q8 = nullptr;  // or null
+  std::size_t token = 0, column = 0;   // in q8
+};
 
 // ---- Matrix products: out[t][r] = sum_k w[r][k] x[t][k]
 
-// Rows of strips [strip_begin, strip_end), all m tokens; out row stride
-// out_stride >= rows. Rows past w.rows are not written. w: any type; x f32.
+// Where products go. Rows count from the first of the strips asked for:
+//   out[t * stride + r] = product + bias[r], or += where it adds
+struct product_rows {
+  float* out = nullptr;
+  std::size_t stride = 0;
+  const float* bias = nullptr;  // or null
+  bool add = false;
+};
+
+// Rows of strips [strip_begin, strip_end), all m tokens. Rows past w.rows are
+// not written. w: any type; x f32.
 void matmul_f32(const packed_matrix& w, std::size_t strip_begin,
                 std::size_t strip_end, const float* x, std::size_t x_stride,
-                std::size_t m, float* out, std::size_t out_stride);
+                std::size_t m, const product_rows& out);
 
 // The same with integer dot products, exact inside each group of columns that
 // share a scale; group sums are scaled and added in f32 in order of k. w: any
 // quantized type.
 void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
-               std::size_t strip_end, const q8_activations& x, float* out,
-               std::size_t out_stride);
+               std::size_t strip_end, const q8_activations& x,
+               const product_rows& out);
 
 // ---- Norms, positions, activations; in and out may be the same
 
 // out = x / sqrt(mean(x^2) + eps) * weight
 void rms_norm(const float* x, const float* weight, float eps, std::size_t n,
-              float* out);
+              const activation_row& out);
 // out = (x - mean) / sqrt(variance + eps) * weight + bias
 void layer_norm(const float* x, const float* weight, const float* bias,
-                float eps, std::size_t n, float* out);
+                float eps, std::size_t n, const activation_row& out);
 // NeoX-style rotation of the first 2 * half elements of one head in place:
 // (x[i], x[i + half]) by angle i, cos and sin hold `half` values each.
 void rope(float* x, const float* cos, const float* sin, std::size_t half);
 // out[i] = up[i] * gate[i] / (1 + exp(-gate[i]))
-void swiglu(const float* gate, const float* up, std::size_t n, float* out);
+void swiglu(const float* gate, const float* up, std::size_t n,
+            const activation_row& out);
 // Phi-3-small (its modeling_phi3_small.py). x holds 2 n values: even ones a,
 // odd ones b; a clipped from above to limit, b to [-limit, limit], infinities
 // pass; out[i] = a / (1 + exp(-1.702 a)) * (b + 1). out must not overlap x.
-void gegelu(const float* x, float limit, std::size_t n, float* out);
-// x += y
-void add(float* x, const float* y, std::size_t n);
+void gegelu(const float* x, float limit, std::size_t n,
+            const activation_row& out);
 
 // ---- Attention over paged keys and values
 

@@ -42,39 +42,38 @@ inline const bool avx3_checked = [] {
 
 // HWY_EXPORT stands inside functions: one table in the whole program.
 
-TINYPHI_FUNC void quantize_q8(const float* x, std::size_t x_stride,
-                              std::size_t begin, std::size_t end,
-                              const q8_activations& out) {
+TINYPHI_FUNC void quantize_q8(const float* x, std::size_t n,
+                              const q8_activations& out, std::size_t token,
+                              std::size_t column) {
   HWY_EXPORT(quantize_q8);
-  HWY_DYNAMIC_DISPATCH(quantize_q8)(x, x_stride, begin, end, out);
+  HWY_DYNAMIC_DISPATCH(quantize_q8)(x, n, out, token, column);
 }
 
 TINYPHI_FUNC void matmul_f32(const packed_matrix& w, std::size_t strip_begin,
                              std::size_t strip_end, const float* x,
-                             std::size_t x_stride, std::size_t m, float* out,
-                             std::size_t out_stride) {
+                             std::size_t x_stride, std::size_t m,
+                             const product_rows& out) {
   HWY_EXPORT(matmul_f32);
   HWY_DYNAMIC_DISPATCH(matmul_f32)
-  (w, strip_begin, strip_end, x, x_stride, m, out, out_stride);
+  (w, strip_begin, strip_end, x, x_stride, m, out);
 }
 
 TINYPHI_FUNC void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
                             std::size_t strip_end, const q8_activations& x,
-                            float* out, std::size_t out_stride) {
+                            const product_rows& out) {
   HWY_EXPORT(matmul_q8);
-  HWY_DYNAMIC_DISPATCH(matmul_q8)
-  (w, strip_begin, strip_end, x, out, out_stride);
+  HWY_DYNAMIC_DISPATCH(matmul_q8)(w, strip_begin, strip_end, x, out);
 }
 
 TINYPHI_FUNC void rms_norm(const float* x, const float* weight, float eps,
-                           std::size_t n, float* out) {
+                           std::size_t n, const activation_row& out) {
   HWY_EXPORT(rms_norm);
   HWY_DYNAMIC_DISPATCH(rms_norm)(x, weight, eps, n, out);
 }
 
 TINYPHI_FUNC void layer_norm(const float* x, const float* weight,
                              const float* bias, float eps, std::size_t n,
-                             float* out) {
+                             const activation_row& out) {
   HWY_EXPORT(layer_norm);
   HWY_DYNAMIC_DISPATCH(layer_norm)(x, weight, bias, eps, n, out);
 }
@@ -86,20 +85,15 @@ TINYPHI_FUNC void rope(float* x, const float* cos, const float* sin,
 }
 
 TINYPHI_FUNC void swiglu(const float* gate, const float* up, std::size_t n,
-                         float* out) {
+                         const activation_row& out) {
   HWY_EXPORT(swiglu);
   HWY_DYNAMIC_DISPATCH(swiglu)(gate, up, n, out);
 }
 
 TINYPHI_FUNC void gegelu(const float* x, float limit, std::size_t n,
-                         float* out) {
+                         const activation_row& out) {
   HWY_EXPORT(gegelu);
   HWY_DYNAMIC_DISPATCH(gegelu)(x, limit, n, out);
-}
-
-TINYPHI_FUNC void add(float* x, const float* y, std::size_t n) {
-  HWY_EXPORT(add);
-  HWY_DYNAMIC_DISPATCH(add)(x, y, n);
 }
 
 TINYPHI_FUNC void store_kv(const kv_view& kv, std::size_t position,

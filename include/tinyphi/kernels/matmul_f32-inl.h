@@ -145,7 +145,7 @@ inline HWY_NOINLINE void matmul_f32(const packed_matrix& w,
                                     std::size_t strip_begin,
                                     std::size_t strip_end, const float* x,
                                     std::size_t x_stride, std::size_t m,
-                                    float* out, std::size_t out_stride) {
+                                    const product_rows& out) {
   alignas(64) float decoded[2][f32_block * strip_rows];
   alignas(64) float sums[f32_tokens * 2 * strip_rows];
   const std::size_t block = w.type == dtype::f32 ? w.cols : f32_block;
@@ -169,8 +169,9 @@ inline HWY_NOINLINE void matmul_f32(const packed_matrix& w,
         }
         f32_tiles(from, cols, x + t * x_stride + k, x_stride, n, sums);
       }
-      write_rows<2>(sums, n, HWY_MIN(w.rows, strip_end * strip_rows), s,
-                    out + t * out_stride, out_stride);
+      write_rows<2>(sums, n,
+                    HWY_MIN(w.rows, strip_end * strip_rows) - s * strip_rows,
+                    from(out, (s - strip_begin) * strip_rows, t));
     }
   }
 }

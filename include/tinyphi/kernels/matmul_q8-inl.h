@@ -20,7 +20,7 @@ namespace HWY_NAMESPACE {
 template <dtype Type, std::size_t Run, std::size_t R, std::size_t M>
 HWY_NOINLINE void few_tokens(const packed_matrix& w, std::size_t begin,
                              std::size_t end, const q8_activations& x,
-                             float* out, std::size_t out_stride) {
+                             const product_rows& out) {
   const std::size_t bytes = w.strip_bytes(), groups = x.cols / group_size;
   alignas(64) float sums[tile_tokens * R * strip_rows];
   std::size_t s = begin;
@@ -28,48 +28,49 @@ HWY_NOINLINE void few_tokens(const packed_matrix& w, std::size_t begin,
     std::memset(sums, 0, x.m * R * strip_rows * sizeof(float));
     const packed_rows<Type, R, Run> rows{w.strip(s), bytes};
     dot_tile<M>(rows, groups, tile_at(x, 0, 0), x.m, sums);
-    write_rows<R>(sums, x.m, w.rows, s, out, out_stride);
+    write_rows<R>(sums, x.m, w.rows - s * strip_rows,
+                  from(out, (s - begin) * strip_rows, 0));
   }
-  many_tokens<Type, Run>(w, s, end, x, out, out_stride);
+  many_tokens<Type, Run>(w, s, end, x, from(out, (s - begin) * strip_rows, 0));
 }
 
 template <dtype Type, bool AvxVnni>
 HWY_INLINE void matmul_q8_of(const packed_matrix& w, std::size_t begin,
                              std::size_t end, const q8_activations& x,
-                             float* out, std::size_t stride) {
+                             const product_rows& out) {
   constexpr std::size_t run = dot_run<format<Type>::run, AvxVnni>;
   // Narrow vectors of a rare type read fewer streams: half the code to compile.
   constexpr std::size_t streams =
       format<Type>::quick ? 4 : HWY_MAX(4 / parts, 1);
   if (x.m == 1) {
-    return few_tokens<Type, run, streams, 1>(w, begin, end, x, out, stride);
+    return few_tokens<Type, run, streams, 1>(w, begin, end, x, out);
   }
   if constexpr (format<Type>::quick) {
     // R and M so that all sums stay in registers, or nearly.
 #if TINYPHI_VNNI
     if (x.m <= 4) {
-      return few_tokens<Type, run, 4, 4>(w, begin, end, x, out, stride);
+      return few_tokens<Type, run, 4, 4>(w, begin, end, x, out);
     }
     if (x.m <= 8) {
-      return few_tokens<Type, run, 2, 8>(w, begin, end, x, out, stride);
+      return few_tokens<Type, run, 2, 8>(w, begin, end, x, out);
     }
 #else
     if (x.m == 2) {
-      return few_tokens<Type, run, 2, 2>(w, begin, end, x, out, stride);
+      return few_tokens<Type, run, 2, 2>(w, begin, end, x, out);
     }
 #endif
   }
-  many_tokens<Type, run>(w, begin, end, x, out, stride);
+  many_tokens<Type, run>(w, begin, end, x, out);
 }
 
 template <bool AvxVnni>
 HWY_INLINE void matmul_q8_by(const packed_matrix& w, std::size_t begin,
                              std::size_t end, const q8_activations& x,
-                             float* out, std::size_t stride) {
+                             const product_rows& out) {
   switch (w.type) {
 #define TINYPHI_CASE(TYPE) \
   case dtype::TYPE:        \
-    return matmul_q8_of<dtype::TYPE, AvxVnni>(w, begin, end, x, out, stride);
+    return matmul_q8_of<dtype::TYPE, AvxVnni>(w, begin, end, x, out);
     TINYPHI_FORMATS(TINYPHI_CASE)
 #undef TINYPHI_CASE
     default:
@@ -80,14 +81,14 @@ HWY_INLINE void matmul_q8_by(const packed_matrix& w, std::size_t begin,
 inline HWY_NOINLINE void matmul_q8(const packed_matrix& w,
                                    std::size_t strip_begin,
                                    std::size_t strip_end,
-                                   const q8_activations& x, float* out,
-                                   std::size_t out_stride) {
+                                   const q8_activations& x,
+                                   const product_rows& out) {
 #if TINYPHI_AVX_VNNI
   if (detail::use_avx_vnni) {
-    return matmul_q8_by<true>(w, strip_begin, strip_end, x, out, out_stride);
+    return matmul_q8_by<true>(w, strip_begin, strip_end, x, out);
   }
 #endif
-  matmul_q8_by<false>(w, strip_begin, strip_end, x, out, out_stride);
+  matmul_q8_by<false>(w, strip_begin, strip_end, x, out);
 }
 
 }  // namespace HWY_NAMESPACE

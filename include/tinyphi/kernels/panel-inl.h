@@ -119,7 +119,7 @@ inline constexpr std::size_t block_tokens = 16 * tile_tokens;
 template <dtype Type, std::size_t Run>
 HWY_NOINLINE void many_tokens(const packed_matrix& w, std::size_t begin,
                               std::size_t end, const q8_activations& x,
-                              float* out, std::size_t out_stride) {
+                              const product_rows& out) {
   panel_memory memory;
   alignas(64) float sums[block_tokens * strip_rows];
   const panel_of<Type, Run> panel{memory,
@@ -135,8 +135,8 @@ HWY_NOINLINE void many_tokens(const packed_matrix& w, std::size_t begin,
         decode_panel<Type, Run == 0>(w.strip(s), bytes, g, groups, memory);
         dot_panel(panel, groups, x, g, t, t_end, sums);
       }
-      write_rows<1>(sums, t_end - t, w.rows, s, out + t * out_stride,
-                    out_stride);
+      write_rows<1>(sums, t_end - t, w.rows - s * strip_rows,
+                    from(out, (s - begin) * strip_rows, t));
     }
   }
 }

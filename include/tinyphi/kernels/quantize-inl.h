@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Activations to int8, one group of 32 columns at a time.
+// A row of activations, in the forms that are wanted of it: f32, and int8 one
+// group of 32 columns at a time.
 #if defined(TINYPHI_KERNELS_QUANTIZE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TINYPHI_KERNELS_QUANTIZE_INL_H_
 #undef TINYPHI_KERNELS_QUANTIZE_INL_H_
@@ -14,44 +15,78 @@ HWY_BEFORE_NAMESPACE();
 TINYPHI_NAMESPACE_BEGIN
 namespace HWY_NAMESPACE {
 
-inline HWY_NOINLINE void quantize_q8(const float* x, std::size_t x_stride,
-                                     std::size_t begin, std::size_t end,
-                                     const q8_activations& out) {
+// Sum of 16 bytes.
+HWY_INLINE std::int32_t sum_of(const std::int8_t* q) {
+  constexpr hn::Full128<std::uint8_t> d;
+  constexpr hn::Full128<std::uint64_t> d64;
+  const auto bytes = hn::Load(d, reinterpret_cast<const std::uint8_t*>(q));
+  const auto sums = hn::SumsOf8(hn::Xor(bytes, hn::Set(d, 0x80)));
+  return static_cast<std::int32_t>(hn::GetLane(hn::SumOfLanes(d64, sums))) -
+         16 * 128;
+}
+
+// Rounds n columns of a token, from `column` on.
+inline HWY_NOINLINE void quantize_q8(const float* x, std::size_t n,
+                                     const q8_activations& out,
+                                     std::size_t token, std::size_t column) {
   constexpr f32_tag d;
   constexpr i32_tag di;
   constexpr hn::Rebind<std::int8_t, f32_tag> di8;
-  const std::size_t groups = out.cols / group_size;
-  for (std::size_t t = begin; t < end; ++t) {
-    const std::size_t first = t / tile_tokens * tile_tokens;
-    const std::size_t n = HWY_MIN(tile_tokens, out.m - first);
-    const std::size_t lane = t - first;
-    for (std::size_t g = 0; g < groups; ++g) {
-      const float* from = x + t * x_stride + g * group_size;
-      auto most = hn::Zero(di);
-      for (std::size_t i = 0; i < group_size; i += lanes) {
-        const auto bits = hn::BitCast(di, hn::Abs(hn::LoadU(d, from + i)));
-        most = hn::Max(most, bits);
-      }
-      const auto [scale, inverse] = round_to_int8(most);
-
-      alignas(64) std::int8_t q[group_size] = {};
-      auto sum = hn::Zero(di), half_sum = hn::Zero(di);
-      for (std::size_t i = 0; i < group_size && inverse != 0; i += lanes) {
+  const std::size_t first = token / tile_tokens * tile_tokens;
+  const std::size_t tokens = HWY_MIN(tile_tokens, out.m - first);
+  std::size_t at = first * (out.cols / group_size) +
+                   column / group_size * tokens + token - first;
+  std::int8_t* to =
+      out.q + first * out.cols + (column / 4 * tokens + token - first) * 4;
+  float* const scales = out.scale;
+  std::int32_t *const sums = out.sum, *const half_sums = out.half_sum;
+  for (std::size_t k = 0; k < n; k += group_size, at += tokens) {
+    auto most = hn::Zero(di);
+    TINYPHI_UNROLL for (std::size_t i = 0; i < group_size; i += lanes) {
+      const auto bits = hn::BitCast(di, hn::Abs(hn::LoadU(d, x + k + i)));
+      most = hn::Max(most, bits);
+    }
+    const auto [scale, inverse] = round_to_int8(most);
+    alignas(64) std::int8_t q[group_size] = {};
+    if (inverse != 0) {
+      TINYPHI_UNROLL for (std::size_t i = 0; i < group_size; i += lanes) {
         const auto v = hn::NearestInt(
-            hn::Mul(hn::LoadU(d, from + i), hn::Set(d, inverse)));
+            hn::Mul(hn::LoadU(d, x + k + i), hn::Set(d, inverse)));
         hn::StoreU(hn::DemoteTo(di8, v), di8, q + i);
-        sum = hn::Add(sum, v);
-        if (i + lanes <= group_size / 2) half_sum = sum;
       }
-      std::int8_t* to =
-          out.q + first * out.cols + (g * group_size / 4 * n + lane) * 4;
-      for (std::size_t i = 0; i < group_size; i += 4) {
-        std::memcpy(to + i * n, q + i, 4);
-      }
-      const std::size_t at = first * groups + g * n + lane;
-      out.scale[at] = scale;
-      out.sum[at] = hn::GetLane(hn::SumOfLanes(di, sum));
-      out.half_sum[at] = hn::GetLane(hn::SumOfLanes(di, half_sum));
+    }
+    TINYPHI_UNROLL for (std::size_t i = 0; i < group_size; i += 4) {
+      std::memcpy(to, q + i, 4);
+      to += tokens * 4;
+    }
+    const std::int32_t half_sum = sum_of(q);
+    scales[at] = scale;
+    half_sums[at] = half_sum;
+    sums[at] = half_sum + sum_of(q + group_size / 2);
+  }
+}
+
+// Writes n columns of a row. make(d, i) returns those from i on, as many as d
+// has lanes. Rounding follows at a distance: in the same loop, each waits for
+// the other's latencies (swiglu of 768 columns: 40 ns a group, 25 so).
+template <class Make>
+HWY_INLINE void write_row(std::size_t n, const activation_row& out,
+                          const Make& make) {
+  constexpr f32_tag d;
+  constexpr hn::CappedTag<float, 1> d1;
+  alignas(64) float near[16 * group_size];
+  const std::size_t step = out.q8 == nullptr ? n : 16 * group_size;
+  for (std::size_t begin = 0; begin < n; begin += step) {
+    const std::size_t end = HWY_MIN(n, begin + step);
+    float* to = out.f32 != nullptr ? out.f32 + begin : near;
+    std::size_t i = begin;
+    for (; i + lanes <= end; i += lanes) {
+      hn::StoreU(make(d, i), d, to + i - begin);
+    }
+    for (; i < end; ++i) hn::StoreU(make(d1, i), d1, to + i - begin);
+    if (out.q8 != nullptr) {
+      HWY_NAMESPACE::quantize_q8(to, end - begin, *out.q8, out.token,
+                                 out.column + begin);
     }
   }
 }

@@ -96,45 +96,67 @@ inline float quantize_vector(const float* x, std::size_t n, std::int8_t* q) {
   return zero ? 0 : max / 127;
 }
 
-inline void quantize_q8(const float* x, std::size_t x_stride, std::size_t begin,
-                        std::size_t end, const q8_activations& out) {
-  const std::size_t groups = out.cols / group_size;
-  for (std::size_t t = begin; t < end; ++t) {
-    const tile_place at = place_of(out, t);
-    for (std::size_t g = 0; g < groups; ++g) {
-      const float* from = x + t * x_stride + g * group_size;
-      std::int8_t q[group_size];
-      const float scale = quantize_vector(from, group_size, q);
-      std::int32_t sum = 0, half_sum = 0;
-      for (std::size_t i = 0; i < group_size; ++i) {
-        const std::size_t k = g * group_size + i;
-        out.q[at.begin * out.cols + (k / 4 * at.tokens + at.lane) * 4 + k % 4] =
-            q[i];
-        sum += q[i];
-        if (i < group_size / 2) half_sum = sum;
-      }
-      const std::size_t i = at.begin * groups + g * at.tokens + at.lane;
-      out.scale[i] = scale;
-      out.sum[i] = sum;
-      out.half_sum[i] = half_sum;
+inline void quantize_q8(const float* x, std::size_t n,
+                        const q8_activations& out, std::size_t token,
+                        std::size_t column) {
+  const tile_place at = place_of(out, token);
+  for (std::size_t i = 0; i < n; i += group_size) {
+    std::int8_t q[group_size];
+    const float scale = quantize_vector(x + i, group_size, q);
+    std::int32_t sum = 0, half_sum = 0;
+    for (std::size_t j = 0; j < group_size; ++j) {
+      const std::size_t k = column + i + j;
+      out.q[at.begin * out.cols + (k / 4 * at.tokens + at.lane) * 4 + k % 4] =
+          q[j];
+      sum += q[j];
+      if (j < group_size / 2) half_sum = sum;
     }
+    const std::size_t g = (column + i) / group_size;
+    const std::size_t place =
+        at.begin * (out.cols / group_size) + g * at.tokens + at.lane;
+    out.scale[place] = scale;
+    out.sum[place] = sum;
+    out.half_sum[place] = half_sum;
+  }
+}
+
+// Columns that f(i) makes, in groups.
+template <class F>
+inline void write_row(std::size_t n, const activation_row& out, const F& f) {
+  for (std::size_t i = 0; i < n; i += group_size) {
+    float x[group_size];
+    const std::size_t some = std::min(group_size, n - i);
+    for (std::size_t j = 0; j < some; ++j) x[j] = f(i + j);
+    if (out.f32 != nullptr) std::copy(x, x + some, out.f32 + i);
+    if (out.q8 == nullptr) continue;
+    reference::quantize_q8(x, some, *out.q8, out.token, out.column + i);
   }
 }
 
 // ---- Matrix products
 
+// What products of row r of the range are added to.
+inline void start_products(const product_rows& out, std::size_t r,
+                           std::size_t m) {
+  for (std::size_t t = 0; t < m; ++t) {
+    float& sum = out.out[t * out.stride + r];
+    sum = (out.add ? sum : 0) + (out.bias != nullptr ? out.bias[r] : 0);
+  }
+}
+
 inline void matmul_f32(const packed_matrix& w, std::size_t strip_begin,
                        std::size_t strip_end, const float* x,
-                       std::size_t x_stride, std::size_t m, float* out,
-                       std::size_t out_stride) {
+                       std::size_t x_stride, std::size_t m,
+                       const product_rows& out) {
+  const std::size_t begin = strip_begin * strip_rows;
   const std::size_t end = std::min(w.rows, strip_end * strip_rows);
-  for (std::size_t r = strip_begin * strip_rows; r < end; ++r) {
-    for (std::size_t t = 0; t < m; ++t) out[t * out_stride + r] = 0;
+  for (std::size_t r = begin; r < end; ++r) {
+    start_products(out, r - begin, m);
     float row[group_size];
     for (std::size_t k = 0; k < w.cols; k += group_size) {
       const std::size_t n = weights(w, r, k, row);
       for (std::size_t t = 0; t < m; ++t) {
-        float& sum = out[t * out_stride + r];
+        float& sum = out.out[t * out.stride + r - begin];
         for (std::size_t i = 0; i < n; ++i) {
           sum += row[i] * x[t * x_stride + k + i];
         }
@@ -152,12 +174,13 @@ inline void matmul_f32(const packed_matrix& w, std::size_t strip_begin,
 
 inline void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
                       std::size_t strip_end, const q8_activations& x,
-                      float* out, std::size_t out_stride) {
+                      const product_rows& out) {
+  if (!is_quantized(w.type)) return;  // floats have no integer path
   const std::size_t groups = w.cols / group_size;
+  const std::size_t begin = strip_begin * strip_rows;
   const std::size_t end = std::min(w.rows, strip_end * strip_rows);
-  for (std::size_t r = strip_begin * strip_rows; r < end; ++r) {
-    for (std::size_t t = 0; t < x.m; ++t) out[t * out_stride + r] = 0;
-    if (!is_quantized(w.type)) continue;  // floats have no integer path
+  for (std::size_t r = begin; r < end; ++r) {
+    start_products(out, r - begin, x.m);
     with_block(w.type, [&](auto block) {
       for (std::size_t k = 0; k < w.cols; k += block.per_scale) {
         const std::size_t in_block = k % block.columns;
@@ -174,7 +197,7 @@ inline void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
           const tile_place at = place_of(x, t);
           const float x_scale =
               x.scale[at.begin * groups + k / group_size * at.tokens + at.lane];
-          out[t * out_stride + r] +=
+          out.out[t * out.stride + r - begin] +=
               scale(block, in_block) * x_scale * static_cast<float>(sum) -
               min(block, in_block) * (x_scale * static_cast<float>(x_sum));
         }
@@ -186,24 +209,24 @@ inline void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
 // ---- Norms, positions, activations
 
 inline void rms_norm(const float* x, const float* weight, float eps,
-                     std::size_t n, float* out) {
+                     std::size_t n, const activation_row& out) {
   float sum = 0;
   for (std::size_t i = 0; i < n; ++i) sum += x[i] * x[i];
   const float scale = 1 / std::sqrt(sum / static_cast<float>(n) + eps);
-  for (std::size_t i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
+  write_row(n, out, [&](std::size_t i) { return x[i] * scale * weight[i]; });
 }
 
 inline void layer_norm(const float* x, const float* weight, const float* bias,
-                       float eps, std::size_t n, float* out) {
+                       float eps, std::size_t n, const activation_row& out) {
   float sum = 0;
   for (std::size_t i = 0; i < n; ++i) sum += x[i];
   const float mean = sum / static_cast<float>(n);
   float squares = 0;
   for (std::size_t i = 0; i < n; ++i) squares += (x[i] - mean) * (x[i] - mean);
   const float scale = 1 / std::sqrt(squares / static_cast<float>(n) + eps);
-  for (std::size_t i = 0; i < n; ++i) {
-    out[i] = (x[i] - mean) * scale * weight[i] + bias[i];
-  }
+  write_row(n, out, [&](std::size_t i) {
+    return (x[i] - mean) * scale * weight[i] + bias[i];
+  });
 }
 
 inline void rope(float* x, const float* cos, const float* sin,
@@ -216,23 +239,20 @@ inline void rope(float* x, const float* cos, const float* sin,
 }
 
 inline void swiglu(const float* gate, const float* up, std::size_t n,
-                   float* out) {
-  for (std::size_t i = 0; i < n; ++i) {
-    out[i] = up[i] * (gate[i] / (1 + std::exp(-gate[i])));
-  }
+                   const activation_row& out) {
+  write_row(n, out, [&](std::size_t i) {
+    return up[i] * (gate[i] / (1 + std::exp(-gate[i])));
+  });
 }
 
-inline void gegelu(const float* x, float limit, std::size_t n, float* out) {
-  for (std::size_t i = 0; i < n; ++i) {
+inline void gegelu(const float* x, float limit, std::size_t n,
+                   const activation_row& out) {
+  write_row(n, out, [&](std::size_t i) {
     float a = x[2 * i], b = x[2 * i + 1];
     if (a > limit && !std::isinf(a)) a = limit;
     if (!std::isinf(b)) b = std::clamp(b, -limit, limit);
-    out[i] = a / (1 + std::exp(-1.702f * a)) * (b + 1);
-  }
-}
-
-inline void add(float* x, const float* y, std::size_t n) {
-  for (std::size_t i = 0; i < n; ++i) x[i] += y[i];
+    return a / (1 + std::exp(-1.702f * a)) * (b + 1);
+  });
 }
 
 }  // namespace reference

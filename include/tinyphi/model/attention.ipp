@@ -22,13 +22,12 @@ inline constexpr std::size_t queries_per_task = 32;
 
 }  // namespace detail
 
-// One attention step: which keys are seen, and into how many spans each row's
-// positions are split (1: not at all, results go to `heads`).
+// One attention step: which keys are seen, and where results go.
 struct forward_context::attention_step {
   std::size_t layer;
   const visible_keys& visible;
   bool per_head;
-  std::size_t n_spans;
+  activations& out;
 };
 
 // A task's buffers, kept from task to task.
@@ -39,62 +38,66 @@ struct forward_context::attention_queries {
   std::vector<softmax_sums> sums;
 };
 
-TINYPHI_FUNC void forward_context::make_tiles() {
+TINYPHI_FUNC result<void> forward_context::plan_attention() {
   b_.tiles.clear();
   const std::size_t most =
       std::max<std::size_t>(1, detail::queries_per_task / c_.n_groups());
+  plan_ = {};
   for (std::size_t t = 0; t < b_.tokens.size(); ++t) {
-    if (t == 0 || b_.tokens[t].kv != b_.tokens[t - 1].kv ||
-        t - b_.tiles.back().begin == most) {
+    const bool new_sequence = t == 0 || b_.tokens[t].kv != b_.tokens[t - 1].kv;
+    if (new_sequence || t - b_.tiles.back().begin == most) {
       b_.tiles.push_back({t, t});
+      plan_.stores_first = plan_.stores_first || !new_sequence;
     }
     b_.tiles.back().end = t + 1;
+    plan_.last = std::max(plan_.last, b_.tokens[t].position);
   }
+  // Where there are fewer key/value heads than threads, each task takes one
+  // span of the positions only.
+  if (b_.tiles.size() * c_.n_kv_heads <
+      static_cast<std::size_t>(threads_.n_threads())) {
+    plan_.n_spans = plan_.last / span_tokens + 1;
+  }
+  if (plan_.n_spans == 1) return {};
+  plan_.stores_first = true;
+  const std::size_t n_parts = b_.tokens.size() * c_.n_heads * plan_.n_spans;
+  b_.sums.resize(n_parts);
+  return b_.parts.resize(n_parts, c_.head_dim);
 }
 
-TINYPHI_FUNC void forward_context::rope_and_store(std::size_t layer) {
+// Token after token, head by head: their keys share lines.
+TINYPHI_FUNC void forward_context::rope_and_store(std::size_t layer,
+                                                  token_tile tile,
+                                                  std::size_t kv_head) {
   const std::size_t head_dim = c_.head_dim, half = c_.rope.rotary_dim / 2;
   const std::size_t n_kv = c_.n_kv_heads, groups = c_.n_groups();
-  const std::size_t work = 16 * b_.tokens.size() * (groups + 2) * head_dim /
-                           std::max<std::size_t>(1, b_.tiles.size());
-  // A tile's tokens one after another, head by head: their keys share lines.
-  threads_.run(
-      b_.tiles.size() * n_kv, detail::pieces_per_task(work),
-      [&](std::size_t begin, std::size_t end) {
-        for (std::size_t task = begin; task < end; ++task) {
-          const token_tile tile = b_.tiles[task / n_kv];
-          const std::size_t kv_head = task % n_kv;
-          const kv_view kv = b_.tokens[tile.begin].kv->view(layer, kv_head);
-          for (std::size_t t = tile.begin; t < tile.end; ++t) {
-            const float *cos = b_.cos.row(t), *sin = b_.sin.row(t);
-            float* q = b_.qkv.row(t) + kv_head * groups * head_dim;
-            float* k = b_.qkv.row(t) + (c_.n_heads + kv_head) * head_dim;
-            for (std::size_t i = 0; i < groups; ++i) {
-              rope(q + i * head_dim, cos, sin, half);
-            }
-            rope(k, cos, sin, half);
-            store_kv(kv, b_.tokens[t].position, k, k + n_kv * head_dim);
-          }
-        }
-      });
+  const kv_view kv = b_.tokens[tile.begin].kv->view(layer, kv_head);
+  for (std::size_t t = tile.begin; t < tile.end; ++t) {
+    const float *cos = b_.cos.row(t), *sin = b_.sin.row(t);
+    float* q = b_.qkv.row(t) + kv_head * groups * head_dim;
+    float* k = b_.qkv.row(t) + (c_.n_heads + kv_head) * head_dim;
+    for (std::size_t i = 0; i < groups; ++i) {
+      rope(q + i * head_dim, cos, sin, half);
+    }
+    rope(k, cos, sin, half);
+    store_kv(kv, b_.tokens[t].position, k, k + n_kv * head_dim);
+  }
 }
 
 // The part of head `head` of token t in span `span`.
 TINYPHI_FUNC std::size_t forward_context::part_of(std::size_t t,
                                                   std::size_t head,
-                                                  std::size_t span,
-                                                  std::size_t n_spans) const {
-  return (t * c_.n_heads + head) * n_spans + span;
+                                                  std::size_t span) const {
+  return (t * c_.n_heads + head) * plan_.n_spans + span;
 }
 
 TINYPHI_FUNC void forward_context::attend_task(const attention_step& step,
-                                               std::size_t task,
+                                               token_tile tile,
+                                               std::size_t kv_head,
+                                               std::size_t span,
                                                attention_queries& q) {
-  const bool split = step.n_spans > 1;
+  const bool split = plan_.n_spans > 1;
   const std::size_t groups = c_.n_groups(), head_dim = c_.head_dim;
-  const std::size_t span = task % step.n_spans;
-  const std::size_t kv_head = task / step.n_spans % c_.n_kv_heads;
-  const token_tile tile = b_.tiles[task / step.n_spans / c_.n_kv_heads];
   const auto begin = static_cast<std::uint32_t>(span * span_tokens);
   const std::uint32_t end = split ? begin + std::uint32_t{span_tokens}
                                   : std::numeric_limits<std::uint32_t>::max();
@@ -120,11 +123,11 @@ TINYPHI_FUNC void forward_context::attend_task(const attention_step& step,
       const std::size_t head = kv_head * groups + i;
       const std::size_t list =
           (step.per_head ? i * tile.size() : 0) + t - tile.begin;
-      q.rows.push_back(
-          {b_.qkv.row(t) + head * head_dim,
-           split ? b_.parts.row(part_of(t, head, span, step.n_spans))
-                 : b_.heads.row(t) + head * head_dim,
-           q.ranges.data() + q.ends[list], q.ends[list + 1] - q.ends[list]});
+      q.rows.push_back({b_.qkv.row(t) + head * head_dim,
+                        split ? b_.parts.row(part_of(t, head, span))
+                              : step.out.f32_row(t) + head * head_dim,
+                        q.ranges.data() + q.ends[list],
+                        q.ends[list + 1] - q.ends[list]});
     }
   }
   q.sums.resize(q.rows.size());
@@ -134,47 +137,66 @@ TINYPHI_FUNC void forward_context::attend_task(const attention_step& step,
   for (std::size_t row = 0; split && row < q.rows.size(); ++row) {
     const std::size_t t = tile.begin + row % tile.size();
     const std::size_t head = kv_head * groups + row / tile.size();
-    b_.sums[part_of(t, head, span, step.n_spans)] = q.sums[row];
+    b_.sums[part_of(t, head, span)] = q.sums[row];
   }
 }
 
-TINYPHI_FUNC result<void> forward_context::attend(std::size_t layer,
-                                                  const visible_keys& visible,
-                                                  bool per_head) {
-  std::size_t last = 0;
-  for (const batch_token& t : b_.tokens) last = std::max(last, t.position);
-  attention_step step{layer, visible, per_head, 1};
-  // Where there are fewer key/value heads than threads, each task takes one
-  // span of the positions only.
-  std::size_t n_tasks = b_.tiles.size() * c_.n_kv_heads;
-  if (n_tasks < static_cast<std::size_t>(threads_.n_threads())) {
-    step.n_spans = last / span_tokens + 1;
-    n_tasks *= step.n_spans;
+TINYPHI_FUNC void forward_context::attend(std::size_t layer,
+                                          const visible_keys& visible,
+                                          bool per_head, activations& out) {
+  const attention_step step{layer, visible, per_head, out};
+  const std::size_t n_kv = c_.n_kv_heads, n_tokens = b_.tokens.size();
+  const std::size_t n_tasks = b_.tiles.size() * n_kv;
+  const std::size_t columns = c_.n_groups() * c_.head_dim;
+  const auto rope_and_store_task = [&](std::size_t task) {
+    rope_and_store(layer, b_.tiles[task / n_kv], task % n_kv);
+  };
+  if (plan_.stores_first) {
+    const std::size_t work =
+        16 * n_tokens * (columns + 2 * c_.head_dim) / b_.tiles.size();
+    threads_.run(n_tasks, detail::pieces_per_task(work),
+                 [&](std::size_t begin, std::size_t end) {
+                   for (; begin < end; ++begin) rope_and_store_task(begin);
+                 });
   }
-  const std::size_t n_rows = b_.tokens.size() * c_.n_heads;
-  if (step.n_spans > 1) {
-    TINYPHI_CHECK_OK(b_.parts.resize(n_rows * step.n_spans, c_.head_dim));
-    b_.sums.resize(n_rows * step.n_spans);
-  }
+
+  // Heads are rounded by those who made them, where they are whole groups.
+  const bool rounds = plan_.n_spans == 1 && columns % group_size == 0;
   const std::size_t keys =
-      c_.window == 0 ? last + 1 : std::min<std::size_t>(last + 1, c_.window);
-  const std::size_t work = 2 * keys * c_.head_dim * n_rows / (n_tasks + 1);
-  threads_.run(n_tasks, detail::pieces_per_task(work),
-               [&](std::size_t begin, std::size_t end) {
-                 attention_queries queries;
-                 for (std::size_t task = begin; task < end; ++task) {
-                   if (stop_.reason()) return;
-                   attend_task(step, task, queries);
-                 }
-               });
-  if (step.n_spans == 1) return {};
-  for (std::size_t i = 0; i < n_rows; ++i) {
-    merge_attention(
-        b_.parts.row(i * step.n_spans), b_.sums.data() + i * step.n_spans,
-        step.n_spans, c_.head_dim,
-        b_.heads.row(i / c_.n_heads) + i % c_.n_heads * c_.head_dim);
+      c_.window == 0 ? plan_.last + 1
+                     : std::min<std::size_t>(plan_.last + 1, c_.window);
+  const std::size_t work =
+      2 * keys * columns * n_tokens / (b_.tiles.size() * plan_.n_spans);
+  threads_.run(
+      n_tasks * plan_.n_spans, detail::pieces_per_task(work),
+      [&](std::size_t begin, std::size_t end) {
+        attention_queries queries;
+        for (std::size_t i = begin; i < end; ++i) {
+          if (stop_.reason()) return;
+          const std::size_t task = i / plan_.n_spans;
+          const token_tile tile = b_.tiles[task / n_kv];
+          if (!plan_.stores_first) rope_and_store_task(task);
+          attend_task(step, tile, task % n_kv, i % plan_.n_spans, queries);
+          for (std::size_t t = tile.begin; rounds && t < tile.end; ++t) {
+            out.round(t, task % n_kv * columns, columns);
+          }
+        }
+      });
+  if (rounds) return;
+  threads_.run(n_tokens, tile_tokens, [&](std::size_t first, std::size_t last) {
+    for (std::size_t t = first; t < last; ++t) finish_heads(t, out);
+  });
+}
+
+// Merges the spans of token t's heads, and rounds them.
+TINYPHI_FUNC void forward_context::finish_heads(std::size_t t,
+                                                activations& out) {
+  for (std::size_t head = 0; plan_.n_spans > 1 && head < c_.n_heads; ++head) {
+    const std::size_t part = part_of(t, head, 0);
+    merge_attention(b_.parts.row(part), b_.sums.data() + part, plan_.n_spans,
+                    c_.head_dim, out.f32_row(t) + head * c_.head_dim);
   }
-  return {};
+  out.round(t, 0, std::size_t{c_.n_heads} * c_.head_dim);
 }
 
 TINYPHI_NAMESPACE_END

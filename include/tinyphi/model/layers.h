@@ -40,6 +40,36 @@ class matrix_buffer {
   std::size_t rows_ = 0, cols_ = 0;
 };
 
+// Rows that linear layers take, in the forms in which they are multiplied: f32
+// for those that are computed in f32, int8 for those in integers. A model that
+// has both has both. Memory is kept from pass to pass.
+class activations {
+ public:
+  // Contents are undefined afterwards. Rounded rows have whole groups of
+  // columns, so of others only the f32 form exists.
+  [[nodiscard]] result<void> resize(std::size_t rows, std::size_t cols,
+                                    bool f32, bool rounded);
+  [[nodiscard]] std::size_t rows() const { return rows_; }
+  [[nodiscard]] const matrix_buffer& f32() const { return f32_; }
+  [[nodiscard]] const q8_activations& rounded() const { return rounded_; }
+  // Where kernels write columns of row t, from a whole group on.
+  [[nodiscard]] activation_row at(std::size_t t, std::size_t column = 0);
+  // The f32 form of row t, of activations that have one.
+  [[nodiscard]] float* f32_row(std::size_t t) { return f32_.row(t); }
+  // Makes the rounded form, where there is one, of columns whose f32 form was
+  // written through f32_row.
+  void round(std::size_t t, std::size_t column, std::size_t n);
+
+ private:
+  matrix_buffer f32_;
+  q8_activations rounded_;
+  std::size_t rows_ = 0;
+  bool has_f32_ = false, has_rounded_ = false;
+  aligned_array<std::int8_t> q_;
+  aligned_array<float> scale_;
+  aligned_array<std::int32_t> sum_, half_sum_;
+};
+
 // One token of the batch: where it stands and where its keys go.
 struct batch_token {
   token_id id;
@@ -58,19 +88,14 @@ struct forward_buffers {
   std::vector<batch_token> tokens;
   std::vector<token_tile> tiles;  // all tokens, as attention takes them
   matrix_buffer x;                // [tokens][hidden]: the residual stream
-  matrix_buffer h;         // [tokens][hidden]: normed, or a branch's result
-  matrix_buffer qkv;       // [tokens][(n_heads + 2 n_kv_heads) head_dim]
-  matrix_buffer heads;     // [tokens][n_heads head_dim]
-  matrix_buffer gate_up;   // [tokens][2 intermediate]
-  matrix_buffer act;       // [tokens][intermediate]
-  matrix_buffer cos, sin;  // [tokens][rotary_dim / 2]
-  matrix_buffer parts;     // [tokens n_heads spans][head_dim], see attend
+  activations normed;             // [tokens or logit rows][hidden]
+  matrix_buffer qkv;              // [tokens][(n_heads + 2 n_kv_heads) head_dim]
+  activations heads;              // [tokens][n_heads head_dim]
+  activations gated;              // [tokens][intermediate]
+  matrix_buffer cos, sin;         // [tokens][rotary_dim / 2]
+  matrix_buffer parts;  // [tokens n_heads spans][head_dim], see attend
   std::vector<softmax_sums> sums;  // of each part
-  matrix_buffer last;              // [logit rows][hidden]
   matrix_buffer logits;            // [logit rows][vocab_size]
-  aligned_array<std::int8_t> q;
-  aligned_array<float> q_scale;
-  aligned_array<std::int32_t> q_sum, q_half_sum;
 };
 
 // Key positions that query head `head` at `position` sees, appended to
@@ -90,9 +115,11 @@ inline constexpr std::size_t min_task_work = std::size_t{1} << 17;
 }
 }  // namespace detail
 
-// What one forward pass works with. Methods follow the order of the paper.
-// Once `stop` says so, tasks that have not begun are left out, and the next
-// matmul returns why: milliseconds, also in a long prompt on a large model.
+// What one forward pass works with. Methods follow the order of the paper and
+// spread their work over the threads. What follows a step element by element
+// is part of it: rows are rounded by those who make them, products are added
+// or gated by those who multiply. Once `stop` says so, tasks that have not
+// begun are left out: milliseconds, also in a long prompt on a large model.
 class forward_context {
  public:
   forward_context(const model_weights& w, team& threads, forward_buffers& b,
@@ -104,47 +131,65 @@ class forward_context {
 
   // x = embedding rows times the multiplier; cos and sin of every position.
   void embed();
-  // out = norm(in), row by row; RMSNorm or LayerNorm as the weights say.
-  void norm(const norm_weights& n, const matrix_buffer& in, matrix_buffer& out);
+  // out = norm(in) row by row, of all rows or of those named; RMSNorm or
+  // LayerNorm as the weights say.
+  void norm(const norm_weights& n, const matrix_buffer& in, activations& out,
+            std::span<const std::size_t> rows = {});
   // out = in . w^T + bias. Quantized weights meet int8 activations, unless the
-  // model is exact; float weights meet f32. Errors: memory, or the stop.
-  [[nodiscard]] result<void> matmul(const linear& l, const matrix_buffer& in,
-                                    matrix_buffer& out);
-  // Rotates qkv's queries and keys and stores keys and values in the cache.
-  void rope_and_store(std::size_t layer);
-  // heads = attention of qkv's queries over the cache. With per_head the
-  // visible keys differ between heads, otherwise head 0's serve all.
-  [[nodiscard]] result<void> attend(std::size_t layer,
-                                    const visible_keys& visible, bool per_head);
-  // act from gate_up, by the architecture's own gate.
-  void activate();
-  // x += h
-  void add_residual();
+  // model is exact; float weights meet f32.
+  void matmul(const linear& l, const activations& in, matrix_buffer& out);
+  // out += in . w^T + bias
+  void add_matmul(const linear& l, const activations& in, matrix_buffer& out);
+  // Rotates qkv's queries and keys, stores keys and values in the cache, and
+  // out = attention of the queries over it. With per_head the visible keys
+  // differ between heads, otherwise head 0's serve all.
+  void attend(std::size_t layer, const visible_keys& visible, bool per_head,
+              activations& out);
+  // out = gate(in . w^T + bias), by the architecture's own gate.
+  void gate(const linear& gate_up, const activations& in, activations& out);
   // logits of the wanted rows of x (ascending indices).
   [[nodiscard]] result<void> logits(std::span<const std::size_t> rows);
+
+  // Why the pass was stopped and its results are not whole, if it was.
+  [[nodiscard]] result<void> check_stop() const { return stop_.check(); }
 
   [[nodiscard]] const model_weights& weights() const { return w_; }
   [[nodiscard]] const model_config& config() const { return c_; }
   [[nodiscard]] forward_buffers& buffers() { return b_; }
 
  private:
-  // f(first, last) over tokens, in parallel when each costs enough.
-  void for_tokens(std::size_t cost_per_token,
-                  const std::function<void(std::size_t, std::size_t)>& f) const;
   struct attention_step;
   struct attention_queries;
-  void make_tiles();
-  void attend_task(const attention_step& step, std::size_t task,
+  [[nodiscard]] std::size_t grain(std::size_t n, std::size_t work,
+                                  std::size_t multiple) const;
+  void matmul_or_add(const linear& l, const activations& in, matrix_buffer& out,
+                     bool add);
+  void multiply(const linear& l, const activations& in, std::size_t strip_begin,
+                std::size_t strip_end, token_tile tokens,
+                product_rows out) const;
+  void gate_columns(const linear& gate_up, const activations& in,
+                    token_tile tokens, std::size_t begin, std::size_t end,
+                    float* products, activations& out) const;
+  [[nodiscard]] result<void> plan_attention();
+  void rope_and_store(std::size_t layer, token_tile tile, std::size_t kv_head);
+  void attend_task(const attention_step& step, token_tile tile,
+                   std::size_t kv_head, std::size_t span,
                    attention_queries& queries);
+  void finish_heads(std::size_t t, activations& out);
   [[nodiscard]] std::size_t part_of(std::size_t t, std::size_t head,
-                                    std::size_t span,
-                                    std::size_t n_spans) const;
+                                    std::size_t span) const;
 
   const model_weights& w_;
   const model_config& c_;
   forward_buffers& b_;
   team& threads_;
   const stop_condition& stop_;
+  // How attention is dealt out, in all layers.
+  struct {
+    std::size_t last = 0;       // of the tokens' positions
+    std::size_t n_spans = 1;    // tasks that share a row of a head, one each
+    bool stores_first = false;  // tasks see keys that another one stores
+  } plan_;
 };
 
 // The forward passes: the tokens through all layers, the residual stream left

@@ -3,7 +3,6 @@
 #define TINYPHI_MODEL_LAYERS_IPP_
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 
 #include "tinyphi/kernels/kernels.h"
@@ -32,31 +31,54 @@ TINYPHI_FUNC result<void> matrix_buffer::resize(std::size_t rows,
   return {};
 }
 
-TINYPHI_FUNC void forward_context::for_tokens(
-    std::size_t cost_per_token,
-    const std::function<void(std::size_t, std::size_t)>& f) const {
-  threads_.run(b_.tokens.size(), detail::pieces_per_task(cost_per_token), f);
+TINYPHI_FUNC result<void> activations::resize(std::size_t rows,
+                                              std::size_t cols, bool f32,
+                                              bool rounded) {
+  rows_ = rows;
+  has_f32_ = f32;
+  has_rounded_ = rounded && cols % group_size == 0;
+  if (has_f32_) TINYPHI_CHECK_OK(f32_.resize(rows, cols));
+  if (!has_rounded_) return {};
+  const std::size_t n_groups = rows * (cols / group_size);
+  TINYPHI_CHECK_OK(detail::grow(q_, rows * cols));
+  TINYPHI_CHECK_OK(detail::grow(scale_, n_groups));
+  TINYPHI_CHECK_OK(detail::grow(sum_, n_groups));
+  TINYPHI_CHECK_OK(detail::grow(half_sum_, n_groups));
+  rounded_ = {rows,          cols,        q_.data(),
+              scale_.data(), sum_.data(), half_sum_.data()};
+  return {};
+}
+
+TINYPHI_FUNC activation_row activations::at(std::size_t t, std::size_t column) {
+  return {has_f32_ ? f32_.row(t) + column : nullptr,
+          has_rounded_ ? &rounded_ : nullptr, t, column};
+}
+
+TINYPHI_FUNC void activations::round(std::size_t t, std::size_t column,
+                                     std::size_t n) {
+  if (!has_rounded_) return;
+  quantize_q8(f32_.row(t) + column, n, rounded_, t, column);
 }
 
 TINYPHI_FUNC result<void> forward_context::prepare(std::size_t n_logits) {
   const std::size_t n = b_.tokens.size();
   const std::size_t q_cols = std::size_t{c_.n_heads} * c_.head_dim;
   const std::size_t kv_cols = std::size_t{c_.n_kv_heads} * c_.head_dim;
-  make_tiles();
+  const bool f32 = w_.has_f32_products, rounded = w_.has_integer_products;
   TINYPHI_CHECK_OK(b_.x.resize(n, c_.hidden));
-  TINYPHI_CHECK_OK(b_.h.resize(n, c_.hidden));
+  TINYPHI_CHECK_OK(b_.normed.resize(n, c_.hidden, f32, rounded));
   TINYPHI_CHECK_OK(b_.qkv.resize(n, q_cols + 2 * kv_cols));
-  TINYPHI_CHECK_OK(b_.heads.resize(n, q_cols));
-  TINYPHI_CHECK_OK(b_.gate_up.resize(n, std::size_t{2} * c_.intermediate));
-  TINYPHI_CHECK_OK(b_.act.resize(n, c_.intermediate));
+  TINYPHI_CHECK_OK(b_.heads.resize(n, q_cols, true, rounded));
+  TINYPHI_CHECK_OK(b_.gated.resize(n, c_.intermediate, f32, rounded));
   TINYPHI_CHECK_OK(b_.cos.resize(n, c_.rope.rotary_dim / 2));
   TINYPHI_CHECK_OK(b_.sin.resize(n, c_.rope.rotary_dim / 2));
-  TINYPHI_CHECK_OK(b_.last.resize(n_logits, c_.hidden));
+  TINYPHI_CHECK_OK(plan_attention());
   return b_.logits.resize(n_logits, c_.vocab_size);
 }
 
 TINYPHI_FUNC void forward_context::embed() {
-  for_tokens(c_.hidden, [&](std::size_t first, std::size_t last) {
+  const std::size_t grain = detail::pieces_per_task(c_.hidden);
+  threads_.run(b_.x.rows(), grain, [&](std::size_t first, std::size_t last) {
     for (std::size_t t = first; t < last; ++t) {
       const batch_token& token = b_.tokens[t];
       float* x = b_.x.row(t);
@@ -77,106 +99,149 @@ TINYPHI_FUNC void forward_context::embed() {
 
 TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
                                         const matrix_buffer& in,
-                                        matrix_buffer& out) {
-  const std::size_t grain = detail::pieces_per_task(std::size_t{4} * c_.hidden);
-  threads_.run(in.rows(), grain, [&](std::size_t first, std::size_t last) {
-    for (std::size_t t = first; t < last; ++t) {
-      if (n.bias.empty()) {
-        rms_norm(in.row(t), n.weight.data(), c_.norm_eps, c_.hidden,
-                 out.row(t));
-      } else {
-        layer_norm(in.row(t), n.weight.data(), n.bias.data(), c_.norm_eps,
-                   c_.hidden, out.row(t));
-      }
-    }
-  });
-}
-
-TINYPHI_FUNC result<void> forward_context::matmul(const linear& l,
-                                                  const matrix_buffer& in,
-                                                  matrix_buffer& out) {
-  const std::size_t m = in.rows(), cols = l.w.cols;
-  const std::size_t work_per_strip = strip_rows * cols * m;
-  // Tasks big enough to be worth a thread and small enough that several wait
-  // for each: a preempted thread then delays nobody. Whole fours of strips,
-  // because the kernels walk four at a time.
-  const std::size_t n_strips = l.w.n_strips();
-  const std::size_t share =
-      n_strips / (static_cast<std::size_t>(threads_.n_threads()) * 6);
+                                        activations& out,
+                                        std::span<const std::size_t> rows) {
+  // Whole tiles, whose tokens share cache lines where they are rounded.
   const std::size_t grain =
-      round_up(std::max(share, detail::pieces_per_task(work_per_strip)), 4);
-  const auto add_bias = [&](std::size_t begin, std::size_t end) {
-    if (l.bias.empty()) return;
-    const std::size_t first = begin * strip_rows;
-    const std::size_t n = std::min(end * strip_rows, l.w.rows) - first;
-    for (std::size_t t = 0; t < m; ++t) {
-      add(out.row(t) + first, l.bias.data() + first, n);
-    }
-  };
-
-  if (w_.exact || !is_quantized(l.w.type)) {
-    threads_.run(n_strips, grain, [&](std::size_t begin, std::size_t end) {
-      if (stop_.reason()) return;
-      matmul_f32(l.w, begin, end, in.row(0), in.cols(), m, out.row(0),
-                 out.cols());
-      add_bias(begin, end);
-    });
-    return stop_.check();
-  }
-  const std::size_t n_groups = m * cols / group_size;
-  TINYPHI_CHECK_OK(detail::grow(b_.q, m * cols));
-  TINYPHI_CHECK_OK(detail::grow(b_.q_scale, n_groups));
-  TINYPHI_CHECK_OK(detail::grow(b_.q_sum, n_groups));
-  TINYPHI_CHECK_OK(detail::grow(b_.q_half_sum, n_groups));
-  const q8_activations q8{m,
-                          cols,
-                          b_.q.data(),
-                          b_.q_scale.data(),
-                          b_.q_sum.data(),
-                          b_.q_half_sum.data()};
-  const std::size_t tokens_per_task =
-      round_up(detail::pieces_per_task(4 * cols), tile_tokens);
-  threads_.run(m, tokens_per_task, [&](std::size_t first, std::size_t last) {
-    quantize_q8(in.row(0), in.cols(), first, last, q8);
-  });
-  threads_.run(n_strips, grain, [&](std::size_t begin, std::size_t end) {
-    if (stop_.reason()) return;
-    matmul_q8(l.w, begin, end, q8, out.row(0), out.cols());
-    add_bias(begin, end);
-  });
-  return stop_.check();
-}
-
-TINYPHI_FUNC void forward_context::activate() {
-  const std::size_t n = c_.intermediate;
-  for_tokens(8 * n, [&](std::size_t first, std::size_t last) {
+      round_up(detail::pieces_per_task(8 * in.cols()), tile_tokens);
+  threads_.run(out.rows(), grain, [&](std::size_t first, std::size_t last) {
     for (std::size_t t = first; t < last; ++t) {
-      const float* in = b_.gate_up.row(t);
-      if (c_.arch == architecture::phi3_small) {
-        gegelu(in, c_.gegelu_limit, n, b_.act.row(t));
+      const float* x = in.row(rows.empty() ? t : rows[t]);
+      if (n.bias.empty()) {
+        rms_norm(x, n.weight.data(), c_.norm_eps, in.cols(), out.at(t));
       } else {
-        swiglu(in, in + n, n, b_.act.row(t));
+        layer_norm(x, n.weight.data(), n.bias.data(), c_.norm_eps, in.cols(),
+                   out.at(t));
       }
     }
   });
 }
 
-TINYPHI_FUNC void forward_context::add_residual() {
-  for_tokens(c_.hidden, [&](std::size_t first, std::size_t last) {
-    for (std::size_t t = first; t < last; ++t) {
-      add(b_.x.row(t), b_.h.row(t), c_.hidden);
+// How many of n pieces of so much work a task takes. Tasks are big enough to be
+// worth a thread and small enough that many wait for each: then threads end
+// together, and a preempted one delays nobody.
+TINYPHI_FUNC std::size_t forward_context::grain(std::size_t n, std::size_t work,
+                                                std::size_t multiple) const {
+  constexpr std::size_t tasks_per_thread = 6;
+  const std::size_t share =
+      n / (static_cast<std::size_t>(threads_.n_threads()) * tasks_per_thread);
+  return round_up(std::max(share, detail::pieces_per_task(work)), multiple);
+}
+
+// Rows of strips [strip_begin, strip_end), with their bias.
+TINYPHI_FUNC void forward_context::multiply(
+    const linear& l, const activations& in, std::size_t strip_begin,
+    std::size_t strip_end, token_tile tokens, product_rows out) const {
+  if (!l.bias.empty()) out.bias = l.bias.data() + strip_begin * strip_rows;
+  if (w_.in_integers(l)) {
+    matmul_q8(l.w, strip_begin, strip_end,
+              in.rounded().tokens(tokens.begin, tokens.end), out);
+  } else {
+    matmul_f32(l.w, strip_begin, strip_end, in.f32().row(tokens.begin),
+               in.f32().cols(), tokens.size(), out);
+  }
+}
+
+TINYPHI_FUNC void forward_context::matmul_or_add(const linear& l,
+                                                 const activations& in,
+                                                 matrix_buffer& out, bool add) {
+  const std::size_t m = in.rows();
+  // Whole fours of strips, because the kernels walk four at a time.
+  threads_.run(
+      l.w.n_strips(), grain(l.w.n_strips(), strip_rows * l.w.cols * m, 4),
+      [&](std::size_t begin, std::size_t end) {
+        if (stop_.reason()) return;
+        multiply(l, in, begin, end, {0, m},
+                 {out.row(0) + begin * strip_rows, out.cols(), nullptr, add});
+      });
+}
+
+TINYPHI_FUNC void forward_context::matmul(const linear& l,
+                                          const activations& in,
+                                          matrix_buffer& out) {
+  matmul_or_add(l, in, out, false);
+}
+
+TINYPHI_FUNC void forward_context::add_matmul(const linear& l,
+                                              const activations& in,
+                                              matrix_buffer& out) {
+  matmul_or_add(l, in, out, true);
+}
+
+namespace detail {
+
+// Products are gated while they are in L2: gates and ups of so many columns for
+// so many tokens, or of more columns for fewer tokens. Ups may begin inside a
+// strip, which makes one strip more.
+inline constexpr std::size_t gate_tokens = 16 * tile_tokens;
+inline constexpr std::size_t gate_columns = 64;
+inline constexpr std::size_t gate_floats =
+    gate_tokens * (2 * gate_columns + strip_rows);
+
+}  // namespace detail
+
+TINYPHI_FUNC void forward_context::gate(const linear& gate_up,
+                                        const activations& in,
+                                        activations& out) {
+  const std::size_t n = c_.intermediate, m = in.rows();
+  threads_.run(
+      n, grain(n, 2 * gate_up.w.cols * m, detail::gate_columns),
+      [&](std::size_t begin, std::size_t end) {
+        alignas(64) float products[detail::gate_floats];
+        for (std::size_t t = 0; t < m; t += detail::gate_tokens) {
+          const token_tile tokens{t, std::min(m, t + detail::gate_tokens)};
+          const std::size_t most =
+              (detail::gate_floats / tokens.size() - strip_rows) / 2 /
+              detail::gate_columns * detail::gate_columns;
+          for (std::size_t c = begin; c < end; c += most) {
+            if (stop_.reason()) return;
+            gate_columns(gate_up, in, tokens, c, std::min(end, c + most),
+                         products, out);
+          }
+        }
+      });
+}
+
+TINYPHI_FUNC void forward_context::gate_columns(
+    const linear& gate_up, const activations& in, token_tile tokens,
+    std::size_t begin, std::size_t end, float* products,
+    activations& out) const {
+  const auto strips = [](std::size_t rows) {
+    return (rows + strip_rows - 1) / strip_rows;
+  };
+  const std::size_t n = end - begin;
+  if (c_.arch == architecture::phi3_small) {
+    const std::size_t stride = 2 * round_up(n, strip_rows);
+    multiply(gate_up, in, 2 * begin / strip_rows, strips(2 * end), tokens,
+             {products, stride});
+    for (std::size_t t = 0; t < tokens.size(); ++t) {
+      gegelu(products + t * stride, c_.gegelu_limit, n,
+             out.at(tokens.begin + t, begin));
     }
-  });
+    return;
+  }
+  const std::size_t ups = begin + c_.intermediate;
+  const std::size_t up_strip = ups / strip_rows;
+  const std::size_t up_at = round_up(n, strip_rows);
+  const std::size_t stride = 2 * up_at + strip_rows;
+  multiply(gate_up, in, begin / strip_rows, strips(end), tokens,
+           {products, stride});
+  multiply(gate_up, in, up_strip, strips(ups + n), tokens,
+           {products + up_at, stride});
+  for (std::size_t t = 0; t < tokens.size(); ++t) {
+    const float* row = products + t * stride;
+    swiglu(row, row + up_at + ups % strip_rows, n,
+           out.at(tokens.begin + t, begin));
+  }
 }
 
 TINYPHI_FUNC result<void> forward_context::logits(
     std::span<const std::size_t> rows) {
   if (rows.empty()) return {};
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    std::memcpy(b_.last.row(i), b_.x.row(rows[i]), c_.hidden * sizeof(float));
-  }
-  norm(w_.final_norm, b_.last, b_.last);
-  TINYPHI_CHECK_OK(matmul(w_.lm_head, b_.last, b_.logits));
+  TINYPHI_CHECK_OK(b_.normed.resize(rows.size(), c_.hidden, w_.has_f32_products,
+                                    w_.has_integer_products));
+  norm(w_.final_norm, b_.x, b_.normed, rows);
+  matmul(w_.lm_head, b_.normed, b_.logits);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     float* row = b_.logits.row(i);
     if (c_.logits_divisor != 1.0f) {

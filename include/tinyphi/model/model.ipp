@@ -42,9 +42,21 @@ inline bool has_tokenizer(const model_file& file) {
          file.hf()->file_ending_in(".tiktoken");
 }
 
-// Everything about a model that follows from its configuration and tokenizer.
+// Everything about a model that follows from its configuration, weights and
+// tokenizer.
 inline void complete(model_weights& w) {
   const model_config& c = w.config;
+  const auto note = [&w](const linear& l) {
+    (w.in_integers(l) ? w.has_integer_products : w.has_f32_products) = true;
+  };
+  for (const layer_weights& l : w.layers) {
+    for (const linear* m :
+         {&l.qkv, &l.attention_out, &l.gate_up, &l.ffn_down}) {
+      note(*m);
+    }
+  }
+  note(w.lm_head);
+
   w.short_rope = make_rope_table(c.rope, false);
   if (c.rope.is_longrope()) w.long_rope = make_rope_table(c.rope, true);
 

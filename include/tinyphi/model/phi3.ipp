@@ -14,9 +14,9 @@ TINYPHI_FUNC result<void> forward_phi3(forward_context& f,
 
   // A query sees itself and the window - 1 keys before it, in every layer
   // (transformers: masking_utils.py, sliding_window_overlay).
-  const auto visible = [window = f.config().window](
-                           std::size_t, std::size_t position,
-                           std::vector<key_range>& ranges) {
+  const visible_keys visible = [window = f.config().window](
+                                   std::size_t, std::size_t position,
+                                   std::vector<key_range>& ranges) {
     const std::size_t end = position + 1;
     const std::size_t begin = window != 0 && end > window ? end - window : 0;
     ranges.push_back(
@@ -28,18 +28,16 @@ TINYPHI_FUNC result<void> forward_phi3(forward_context& f,
   for (std::size_t i = 0; i < f.config().n_layers; ++i) {
     const layer_weights& layer = f.weights().layers[i];
 
-    f.norm(layer.attention_norm, b.x, b.h);
-    TINYPHI_CHECK_OK(f.matmul(layer.qkv, b.h, b.qkv));
-    f.rope_and_store(i);
-    TINYPHI_CHECK_OK(f.attend(i, visible, false));
-    TINYPHI_CHECK_OK(f.matmul(layer.attention_out, b.heads, b.h));
-    f.add_residual();
+    f.norm(layer.attention_norm, b.x, b.normed);
+    f.matmul(layer.qkv, b.normed, b.qkv);
+    f.attend(i, visible, false, b.heads);
+    f.add_matmul(layer.attention_out, b.heads, b.x);
 
-    f.norm(layer.ffn_norm, b.x, b.h);
-    TINYPHI_CHECK_OK(f.matmul(layer.gate_up, b.h, b.gate_up));
-    f.activate();
-    TINYPHI_CHECK_OK(f.matmul(layer.ffn_down, b.act, b.h));
-    f.add_residual();
+    f.norm(layer.ffn_norm, b.x, b.normed);
+    f.gate(layer.gate_up, b.normed, b.gated);
+    f.add_matmul(layer.ffn_down, b.gated, b.x);
+
+    TINYPHI_CHECK_OK(f.check_stop());
     if (trace) trace(i + 1, b.x.values());
   }
   return {};

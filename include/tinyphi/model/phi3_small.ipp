@@ -42,12 +42,13 @@ inline void block_sparse_keys(const block_sparse_config& s, std::size_t n_heads,
 TINYPHI_FUNC result<void> forward_phi3_small(forward_context& f,
                                              const layer_trace& trace) {
   forward_buffers& b = f.buffers();
-  const auto dense = [](std::size_t, std::size_t position,
-                        std::vector<key_range>& ranges) {
+  const visible_keys dense = [](std::size_t, std::size_t position,
+                                std::vector<key_range>& ranges) {
     ranges.push_back({0, static_cast<std::uint32_t>(position + 1)});
   };
-  const auto sparse = [&c = f.config()](std::size_t head, std::size_t position,
-                                        std::vector<key_range>& ranges) {
+  const visible_keys sparse = [&c = f.config()](
+                                  std::size_t head, std::size_t position,
+                                  std::vector<key_range>& ranges) {
     detail::block_sparse_keys(c.sparse, c.n_heads, head, position, ranges);
   };
 
@@ -57,22 +58,16 @@ TINYPHI_FUNC result<void> forward_phi3_small(forward_context& f,
     const layer_weights& layer = f.weights().layers[i];
     const bool is_dense = (i + 1) % f.config().sparse.dense_every == 0;
 
-    f.norm(layer.attention_norm, b.x, b.h);
-    TINYPHI_CHECK_OK(f.matmul(layer.qkv, b.h, b.qkv));
-    f.rope_and_store(i);
-    if (is_dense) {
-      TINYPHI_CHECK_OK(f.attend(i, dense, false));
-    } else {
-      TINYPHI_CHECK_OK(f.attend(i, sparse, true));
-    }
-    TINYPHI_CHECK_OK(f.matmul(layer.attention_out, b.heads, b.h));
-    f.add_residual();
+    f.norm(layer.attention_norm, b.x, b.normed);
+    f.matmul(layer.qkv, b.normed, b.qkv);
+    f.attend(i, is_dense ? dense : sparse, !is_dense, b.heads);
+    f.add_matmul(layer.attention_out, b.heads, b.x);
 
-    f.norm(layer.ffn_norm, b.x, b.h);
-    TINYPHI_CHECK_OK(f.matmul(layer.gate_up, b.h, b.gate_up));
-    f.activate();
-    TINYPHI_CHECK_OK(f.matmul(layer.ffn_down, b.act, b.h));
-    f.add_residual();
+    f.norm(layer.ffn_norm, b.x, b.normed);
+    f.gate(layer.gate_up, b.normed, b.gated);
+    f.add_matmul(layer.ffn_down, b.gated, b.x);
+
+    TINYPHI_CHECK_OK(f.check_stop());
     if (trace) trace(i + 1, b.x.values());
   }
   return {};

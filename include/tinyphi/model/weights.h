@@ -63,6 +63,13 @@ struct model_weights {
   norm_weights final_norm;
   linear lm_head;  // [vocab_size][hidden]
 
+  // How products with `l` are computed, and whether any are computed so.
+  [[nodiscard]] bool in_integers(const linear& l) const {
+    return !exact && is_quantized(l.w.type);
+  }
+  bool has_integer_products = false;
+  bool has_f32_products = false;
+
   rope_table short_rope;
   rope_table long_rope;  // only with longrope
 
