@@ -122,7 +122,7 @@ TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
 // together, and a preempted one delays nobody.
 TINYPHI_FUNC std::size_t forward_context::grain(std::size_t n, std::size_t work,
                                                 std::size_t multiple) const {
-  constexpr std::size_t tasks_per_thread = 6;
+  constexpr std::size_t tasks_per_thread = 24;
   const std::size_t share =
       n / (static_cast<std::size_t>(threads_.n_threads()) * tasks_per_thread);
   return round_up(std::max(share, detail::pieces_per_task(work)), multiple);
