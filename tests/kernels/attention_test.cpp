@@ -323,5 +323,23 @@ TEST_CASE("int8 attention is close to that of the numbers it rounds") {
       [&] { CHECK(max_difference(q.result(rounded), expected) < 0.03f); });
 }
 
+TEST_CASE("many small weights beside a large one are not lost") {
+  for (const kv_type type : all_types) {
+    cache c(type, 16, 64);
+    const std::vector<float> one(16, 1.f), none(16, 0.f), minus(16, -1.f);
+    store_kv(c.view, 0, one.data(), minus.data());
+    for (std::size_t p = 1; p < 64; ++p) {
+      store_kv(c.view, p, none.data(), one.data());
+    }
+    query q(c, {{{0, 64}}});
+    q.q.assign(16, std::log(1000.f) / 16 / scale);
+    on_every_target([&] {
+      for (const float x : q.result(c)) {
+        CHECK(x == Approx((63 - 1000) / 1063.).margin(2e-3));
+      }
+    });
+  }
+}
+
 }  // namespace
 }  // namespace tinyphi

@@ -18,6 +18,8 @@ namespace HWY_NAMESPACE {
 
 template <bool AvxVnni>
 struct int8_cache {
+  static constexpr float weight_steps = 127 * 128;
+
   static constexpr std::size_t run = dot_run<0, AvxVnni>;
 
   // Products of cached bytes, [n][4] of each column at `bytes` with `pitch`
@@ -88,7 +90,9 @@ struct int8_cache {
     }
   }
 
-  // Folds the values' scales into a row's weights and rounds them to 0..127.
+  // Folds the values' scales into a row's weights and rounds them to 0..16256,
+  // in two bytes each: with one, the tokens beside an attention sink would
+  // round to nothing (one weight of 0.6 among 63 of 0.001: a tenth is lost).
   static HWY_INLINE void round_weights(const kv_view& kv, const std::byte* part,
                                        std::size_t row, attention_tile& t) {
     constexpr f32_tag d;
@@ -108,15 +112,21 @@ struct int8_cache {
       most = hn::Max(most, product);
     }
     const float max = hn::GetLane(hn::MaxOfLanes(d, most));
-    t.weight_step[row] = max / 127;
-    const auto inverse = hn::Set(d, max > 0 ? 127 / max : 0);
-    auto sum = hn::Zero(di);
+    t.weight_step[row] = max / weight_steps;
+    const auto inverse = hn::Set(d, max > 0 ? weight_steps / max : 0);
+    auto coarse_sum = hn::Zero(di), fine_sum = hn::Zero(di);
     for (std::size_t i = 0; i < page_tokens; i += lanes) {
       const auto rounded = hn::NearestInt(hn::Mul(hn::Load(d, w + i), inverse));
-      hn::StoreU(hn::DemoteTo(di8, rounded), di8, t.weights8[row] + i);
-      sum = hn::Add(sum, rounded);
+      const auto coarse =
+          hn::ShiftRight<7>(hn::Add(rounded, hn::Set(di, 1 << 6)));
+      const auto fine = hn::Sub(rounded, hn::ShiftLeft<7>(coarse));
+      hn::StoreU(hn::DemoteTo(di8, coarse), di8, t.weights8[row][0] + i);
+      hn::StoreU(hn::DemoteTo(di8, fine), di8, t.weights8[row][1] + i);
+      coarse_sum = hn::Add(coarse_sum, coarse);
+      fine_sum = hn::Add(fine_sum, fine);
     }
-    t.weight_sum[row] = hn::GetLane(hn::SumOfLanes(di, sum));
+    t.weight_sum[row][0] = hn::GetLane(hn::SumOfLanes(di, coarse_sum));
+    t.weight_sum[row][1] = hn::GetLane(hn::SumOfLanes(di, fine_sum));
   }
 
   // out = out * shrink + weights . V for `Columns` vectors of columns from c.
@@ -125,16 +135,18 @@ struct int8_cache {
                                      const std::byte* next, std::size_t c,
                                      std::size_t row, attention_tile& t) {
     constexpr f32_tag d;
-    dot_sum<run> sum[Rows][Columns];
+    dot_sum<run> sum[2 * Rows][Columns];
     multiply(v + c * 4, padded * 4, next + c * 4, page_tokens / 4,
-             t.weights8[row], page_tokens, t.weight_sum + row, sum);
+             t.weights8[row][0], page_tokens, t.weight_sum[row], sum);
     float* out = t.out + row * padded + c;
     TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
       const auto shrink = hn::Set(d, t.shrink[row + r]);
       const auto step = hn::Set(d, t.weight_step[row + r]);
       TINYPHI_UNROLL for (std::size_t i = 0; i < Columns; ++i) {
         float* to = out + r * padded + i * lanes;
-        hn::Store(hn::MulAdd(step, hn::ConvertTo(d, sum[r][i].total()),
+        const auto total = hn::Add(hn::ShiftLeft<7>(sum[2 * r][i].total()),
+                                   sum[2 * r + 1][i].total());
+        hn::Store(hn::MulAdd(step, hn::ConvertTo(d, total),
                              hn::Mul(hn::Load(d, to), shrink)),
                   d, to);
       }
@@ -147,15 +159,15 @@ struct int8_cache {
                                     attention_tile& t) {
     const std::size_t padded = kv_padded(kv.head_dim);
     const std::byte* v = part + page_tokens * (padded + 8);
+    // Each needs two sums: as many as the registers hold.
+    constexpr std::size_t columns = Rows == group_rows ? 2 : 4;
     std::size_t c = 0;
-    for (; c + 4 * lanes <= padded; c += 4 * lanes) {
-      add_columns<Rows, 4>(padded, v, next, c, row, t);
+    for (; c + columns * lanes <= padded; c += columns * lanes) {
+      add_columns<Rows, columns>(padded, v, next, c, row, t);
     }
-    if (c + 2 * lanes <= padded) {
-      add_columns<Rows, 2>(padded, v, next, c, row, t);
-      c += 2 * lanes;
+    for (; c < padded; c += lanes) {
+      add_columns<Rows, 1>(padded, v, next, c, row, t);
     }
-    if (c < padded) add_columns<Rows, 1>(padded, v, next, c, row, t);
   }
 };
 

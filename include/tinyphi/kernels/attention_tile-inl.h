@@ -38,9 +38,10 @@ struct attention_tile {
   alignas(64) std::int8_t q[tile_floats];  // [rows][padded]
   float q_scale[tile_rows];
   std::int32_t q_sum[tile_rows];
-  alignas(64) std::int8_t weights8[tile_rows][page_tokens];
-  std::int32_t weight_sum[tile_rows];
-  float weight_step[tile_rows];  // weight = step * weights8
+  // weight = step * (128 * weights8[row][0] + weights8[row][1])
+  alignas(64) std::int8_t weights8[tile_rows][2][page_tokens];
+  std::int32_t weight_sum[tile_rows][2];
+  float weight_step[tile_rows];
 };
 
 // Asks for lines that are needed a page later. Into the second level: the first

@@ -165,11 +165,12 @@ inline void attend_page(const kv_view& kv, const std::size_t* positions,
     if (int8)
       most = std::max(most, weights[i] *= value_scale(kv, positions[i]));
   }
-  const float inverse = most > 0 ? 127 / most : 0;
+  // Weights round to steps of 1/16256 of the largest: two bytes.
+  const float steps = 127 * 128, inverse = most > 0 ? steps / most : 0;
   for (std::size_t d = 0; d < kv.head_dim; ++d) {
     out[d] *= shrink;
     for (std::size_t i = 0; i < n; ++i) {
-      out[d] += int8 ? std::nearbyint(weights[i] * inverse) * (most / 127) *
+      out[d] += int8 ? std::nearbyint(weights[i] * inverse) * (most / steps) *
                            static_cast<float>(value_int(kv, positions[i], d))
                      : weights[i] * value(kv, positions[i], d);
     }
