@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Prints how exact the engine is: logits against Hugging Face's, the integer
 // path's KL divergence, tokenizer cases, greedy answers of the demo model.
-// Usage: accuracy [ROOT], the project's folder (default: the one built from).
+// Usage: accuracy [MODEL.gguf...]; with files, only what integers cost them.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -52,6 +52,7 @@ double kl_per_token(const std::vector<float>& p, const std::vector<float>& q,
       sum_q += std::exp(double{q[i]});
     }
     for (std::size_t i = row; i < row + vocab; ++i) {
+      if (std::isinf(p[i])) continue;  // ids that no token has
       const double lp = p[i] - std::log(sum_p), lq = q[i] - std::log(sum_q);
       kl += std::exp(lp) * (lp - lq);
     }
@@ -216,13 +217,55 @@ void report_tokenizer(const fs::path& data) {
   }
 }
 
-void report_answers(const fs::path& root) {
-  const fs::path path = root / "pipelines/models/tinyphi-demo-7m-q8_0.gguf";
-  engine e = value(engine::create(value(model::load(path, {.exact = true}))));
+using token_lists = std::vector<std::vector<token_id>>;
+
+// What integer products, and then an int8 cache, cost a quantized file, against
+// its own weights in f32.
+void report_integers(const fs::path& file, const token_lists& texts) {
+  double products = 0, cache = 0, positions = 0;
+  std::vector<std::vector<float>> expected;
+  {
+    const model m = value(model::load(file, {.exact = true}));
+    for (const auto& ids : texts) expected.push_back(logits_of(m, ids));
+  }
+  const model m = value(model::load(file));
+  const std::size_t vocab = m.config().vocab_size;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const auto n = static_cast<double>(texts[i].size());
+    products += n * kl_per_token(expected[i], logits_of(m, texts[i]), vocab);
+    cache += n * kl_per_token(expected[i],
+                              logits_of(m, texts[i], kv_type::int8), vocab);
+    positions += n;
+  }
+  std::printf(
+      "\n%s, mean KL / token against its weights in f32\n\n"
+      "  integer products %.1e, with an int8 cache %.1e\n",
+      file.filename().c_str(), products / positions, cache / positions);
+}
+
+// Tokens of no meaning, but always the same.
+token_lists arbitrary_tokens() {
+  token_lists texts(1);
+  for (token_id i = 0; i < 96; ++i) texts[0].push_back(i * 7919 % 2000);
+  return texts;
+}
+
+// What the demo model is asked and answers.
+token_lists conversations_in(const fs::path& path) {
+  token_lists texts;
+  for (const json::object& line : read_lines(path)) {
+    texts.push_back(ids_of(line.at("prompt_ids")));
+    const auto answer = ids_of(line.at("answer_ids"));
+    texts.back().insert(texts.back().end(), answer.begin(), answer.end());
+  }
+  return texts;
+}
+
+void report_answers(const fs::path& conversations, const fs::path& demo) {
+  engine e = value(engine::create(value(model::load(demo, {.exact = true}))));
   std::size_t same = 0, all = 0;
   std::string differences;
-  for (const json::object& line :
-       read_lines(root / "tests/data/demo/answers.jsonl")) {
+  for (const json::object& line : read_lines(conversations)) {
     generation g =
         e.complete(ids_of(line.at("prompt_ids")), {.max_tokens = 120});
     (void)g.text();
@@ -247,9 +290,16 @@ void report_answers(const fs::path& root) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const fs::path root = argc > 1 ? argv[1] : TINYPHI_ROOT;
+  if (argc > 1) {
+    for (int i = 1; i < argc; ++i) report_integers(argv[i], arbitrary_tokens());
+    return 0;
+  }
+  const fs::path root = TINYPHI_ROOT;
+  const fs::path demo = root / "pipelines/models/tinyphi-demo-7m-q8_0.gguf";
+  const fs::path conversations = root / "tests/data/demo/answers.jsonl";
   report_logits(root / "tests/data/tiny");
   report_cache(root / "tests/data/tiny");
+  report_integers(demo, conversations_in(conversations));
   report_tokenizer(root / "tests/data/tokenizer");
-  report_answers(root);
+  report_answers(conversations, demo);
 }
