@@ -51,6 +51,14 @@ HWY_INLINE u8_vec bit_pairs(u8_vec v, std::size_t i) {
       hn::ShiftRightSame(hn::BitCast(i32_tag(), v), static_cast<int>(2 * i));
   return hn::And(hn::BitCast(u8_tag(), down), hn::Set(u8_tag(), 3));
 }
+// v with those bits of `from`, shifted to the right (or left), that `mask` has.
+HWY_INLINE u8_vec with_bits(u8_vec v, u8_vec from, int right,
+                            std::uint8_t mask) {
+  const auto bits = hn::BitCast(i32_tag(), from);
+  const auto moved = right >= 0 ? hn::ShiftRightSame(bits, right)
+                                : hn::ShiftLeftSame(bits, -right);
+  return hn::OrAnd(v, hn::BitCast(u8_tag(), moved), hn::Set(u8_tag(), mask));
+}
 // `value` in each byte whose bit i is set.
 HWY_INLINE u8_vec where_bit(u8_vec v, std::size_t i, std::uint8_t value) {
   const auto bit = hn::Set(u8_tag(), static_cast<std::uint8_t>(1u << i));
@@ -94,10 +102,14 @@ HWY_INLINE product_rows from(const product_rows& out, std::size_t r,
 //   run          how many units' products may be added in 16 bits before they
 //                would overflow; 0 if one already would
 //   paired       units j and j + 4 are the nibbles of the same bytes
+//   chunk        groups to unroll, so that g % chunk is a constant in unit
+//   ahead        how many bytes to prefetch ahead
 //   unit         bytes of columns [4 j, 4 j + 4) of the group, row after row
+//   scales       what scale and min read; loaded once for a block
 //   scale, min   of the group's first or second 16 columns (half; 0 if shared);
 //                min only with has_min
 //   quick        whether decoding is so cheap that few tokens do without panel
+//                (only with AVX-512 for types that take long to compile)
 template <dtype Type>
 struct format;
 
@@ -112,10 +124,16 @@ struct block_format {
   static constexpr int zero_point = 0;
   static constexpr bool paired = false;
   static constexpr bool quick = false;
+  static constexpr std::size_t chunk = 1;
+  static constexpr std::size_t ahead = 1024;
 
   static HWY_INLINE const packed& at(const std::byte* block) {
     return *reinterpret_cast<const packed*>(block);
   }
+  struct scales {
+    const packed* block;
+    HWY_INLINE void load(const std::byte* from) { block = &at(from); }
+  };
 };
 
 // ---- Types of 32 columns
@@ -123,9 +141,10 @@ struct block_format {
 template <class Block>
 struct small_format : block_format<Block> {
   using block_format<Block>::at;
-  static HWY_INLINE f32_vec scale(const std::byte* block, std::size_t g,
+  using typename block_format<Block>::scales;
+  static HWY_INLINE f32_vec scale(const scales& from, std::size_t g,
                                   std::size_t, std::size_t r) {
-    return load_halves(at(block).d[g], r);
+    return load_halves(from.block->d[g], r);
   }
 };
 
@@ -166,9 +185,9 @@ struct five_bit_format : nibble_format<Block> {
 template <class Base>
 struct with_min : Base {
   static constexpr bool has_min = true;
-  static HWY_INLINE f32_vec min(const std::byte* block, std::size_t g,
-                                std::size_t, std::size_t r) {
-    return hn::Neg(load_halves(Base::at(block).m[g], r));
+  static HWY_INLINE f32_vec min(const typename Base::scales& from,
+                                std::size_t g, std::size_t, std::size_t r) {
+    return hn::Neg(load_halves(from.block->m[g], r));
   }
 };
 

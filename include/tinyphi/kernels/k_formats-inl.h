@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How the types of 256 columns and IQ4_NL are decoded (formats-inl.h says what
-// a format is), and the list of all formats.
+// How Q2_K to Q6_K are decoded (formats-inl.h says what a format is).
 #if defined(TINYPHI_KERNELS_K_FORMATS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TINYPHI_KERNELS_K_FORMATS_INL_H_
 #undef TINYPHI_KERNELS_K_FORMATS_INL_H_
@@ -15,43 +14,81 @@ HWY_BEFORE_NAMESPACE();
 TINYPHI_NAMESPACE_BEGIN
 namespace HWY_NAMESPACE {
 
-// All types that have a format, for switches.
-#undef TINYPHI_FORMATS
-#define TINYPHI_FORMATS(X) \
-  X(q8_0)                  \
-  X(q4_0)                  \
-  X(q4_1)                  \
-  X(q5_0)                  \
-  X(q5_1) X(q2_k) X(q3_k) X(q4_k) X(q5_k) X(q6_k) X(iq4_nl) X(iq4_xs)
+// Scales and mins of a block are integers of up to 8 bits times the block's d
+// and dmin. The format's unpack() unpacks all at once, 64 bytes (4 of each row)
+// a step.
+template <class Block>
+struct k_format : block_format<Block> {
+  static constexpr std::size_t n_scales = Block::columns / Block::per_scale;
+  static constexpr bool has_min = requires(packed_block<Block> b) { b.dmin; };
 
-// An integer times the block's f16.
-HWY_INLINE f32_vec times(const lanes_of<f16>& d, i32_vec integer,
-                         std::size_t r) {
-  return hn::Mul(load_halves(d, r), hn::ConvertTo(f32_tag(), integer));
+  struct scales {
+    alignas(64) float d[strip_rows], dmin[strip_rows];
+    alignas(64) lanes_of<std::int8_t> scale[n_scales], min[n_scales];
+
+    HWY_INLINE void load(const std::byte* block) {
+      const auto& b = k_format::at(block);
+      TINYPHI_UNROLL for (std::size_t r = 0; r < strip_rows; r += lanes) {
+        hn::Store(load_halves(b.d, r), f32_tag(), d + r);
+        if constexpr (has_min) {
+          hn::Store(load_halves(b.dmin, r), f32_tag(), dmin + r);
+        }
+      }
+      constexpr std::size_t step = hn::MaxLanes(u8_tag());
+      TINYPHI_UNROLL for (std::size_t i = 0; i < 4 * strip_rows; i += step) {
+        format<Block::type>::unpack(b, i, *this);
+      }
+    }
+  };
+
+  static HWY_INLINE f32_vec scale(const scales& from, std::size_t g,
+                                  std::size_t half, std::size_t r) {
+    return product(from.d, from.scale[g * (n_scales / 8) + half], r);
+  }
+  static HWY_INLINE f32_vec min(const scales& from, std::size_t g,
+                                std::size_t half, std::size_t r) {
+    return product(from.dmin, from.min[g * (n_scales / 8) + half], r);
+  }
+
+ private:
+  static HWY_INLINE f32_vec product(const float* d,
+                                    const lanes_of<std::int8_t>& integers,
+                                    std::size_t r) {
+    return hn::Mul(hn::Load(f32_tag(), d + r),
+                   hn::ConvertTo(f32_tag(), load_integers(integers, r)));
+  }
+};
+
+// Byte i of four times 16 and those after it.
+template <class T>
+HWY_INLINE u8_vec load_64(const lanes_of<T>& first, std::size_t i) {
+  return hn::LoadU(u8_tag(), reinterpret_cast<const std::uint8_t*>(first) + i);
+}
+HWY_INLINE void store_64(u8_vec v, lanes_of<std::int8_t>& first,
+                         std::size_t i) {
+  hn::StoreU(v, u8_tag(), reinterpret_cast<std::uint8_t*>(first) + i);
 }
 
 template <>
-struct format<dtype::q2_k> : block_format<block_q2_k> {
-  static constexpr bool has_min = true;
+struct format<dtype::q2_k> : k_format<block_q2_k> {
+  static constexpr std::size_t chunk = 4;
   static constexpr std::size_t run = 4;
   static HWY_INLINE u8_vec unit(const std::byte* block, std::size_t g,
                                 std::size_t j, std::size_t r) {
     return bit_pairs(load_bytes(at(block).qs[g / 4 * 8 + j], r), g % 4);
   }
-  static HWY_INLINE f32_vec scale(const std::byte* block, std::size_t g,
-                                  std::size_t half, std::size_t r) {
-    const auto both = load_integers(at(block).scales[2 * g + half], r);
-    return times(at(block).d, bits(both, 0, 4), r);
-  }
-  static HWY_INLINE f32_vec min(const std::byte* block, std::size_t g,
-                                std::size_t half, std::size_t r) {
-    const auto both = load_integers(at(block).scales[2 * g + half], r);
-    return times(at(block).dmin, bits(both, 4, 4), r);
+  static HWY_INLINE void unpack(const packed& b, std::size_t i, scales& to) {
+    TINYPHI_UNROLL for (std::size_t s = 0; s < 16; s += 4) {
+      const u8_vec both = load_64(b.scales[s], i);
+      store_64(low_nibbles(both), to.scale[s], i);
+      store_64(high_nibbles(both), to.min[s], i);
+    }
   }
 };
 
 template <>
-struct format<dtype::q3_k> : block_format<block_q3_k> {
+struct format<dtype::q3_k> : k_format<block_q3_k> {
+  static constexpr std::size_t chunk = 4;
   static constexpr int zero_point = 4;
   static constexpr std::size_t run = 4;
   static HWY_INLINE u8_vec unit(const std::byte* block, std::size_t g,
@@ -60,43 +97,40 @@ struct format<dtype::q3_k> : block_format<block_q3_k> {
     return hn::Or(bit_pairs(load_bytes(b.qs[g / 4 * 8 + j], r), g % 4),
                   where_bit(load_bytes(b.hmask[j], r), g, 4));
   }
-  static HWY_INLINE f32_vec scale(const std::byte* block, std::size_t g,
-                                  std::size_t half, std::size_t r) {
-    const auto& b = at(block);
-    const auto low = bits(load_integers(b.scales_low[g], r), 4 * half, 4);
-    const auto high =
-        bits(load_integers(b.scales_high[g / 2], r), g % 2 * 4 + 2 * half, 2);
-    const auto scale = hn::Or(low, hn::ShiftLeft<4>(high));
-    return times(b.d, hn::Sub(scale, hn::Set(i32_tag(), 32)), r);
+  static HWY_INLINE void unpack(const packed& b, std::size_t i, scales& to) {
+    const u8_vec high = load_64(b.scales[8], i);
+    const u8_vec zero = hn::Set(u8_tag(), 32);
+    TINYPHI_UNROLL for (int s = 0; s < 2; ++s) {
+      const u8_vec low = load_64(b.scales[4 * s], i);
+      const u8_vec first = with_bits(low_nibbles(low), high, 2 * s - 4, 0x30);
+      const u8_vec second = with_bits(high_nibbles(low), high, 2 * s, 0x30);
+      store_64(hn::Sub(first, zero), to.scale[4 * s], i);
+      store_64(hn::Sub(second, zero), to.scale[4 * s + 8], i);
+    }
   }
 };
 
 // Scales and mins of 6 bits, and nibbles of two groups in the same bytes.
 template <class Block>
-struct six_bit_scales : block_format<Block> {
-  using block_format<Block>::at;
-  static constexpr bool has_min = true;
+struct six_bit_scales : k_format<Block> {
+  using typename k_format<Block>::packed;
+  using typename k_format<Block>::scales;
+  static constexpr std::size_t chunk = 2;
+  static constexpr bool quick = TINYPHI_VNNI;
   static HWY_INLINE u8_vec nibbles(const std::byte* block, std::size_t g,
                                    std::size_t j, std::size_t r) {
-    const u8_vec v = load_bytes(at(block).qs[g / 2 * 8 + j], r);
+    const u8_vec v = load_bytes(six_bit_scales::at(block).qs[g / 2 * 8 + j], r);
     return g % 2 == 0 ? low_nibbles(v) : high_nibbles(v);
   }
-  // From bit 0 (scale) or 2 (min) of a nibble of scales_high on.
-  static HWY_INLINE i32_vec six_bits(const std::byte* block, std::size_t g,
-                                     std::size_t at_bit, std::size_t r) {
-    const auto& b = at(block);
-    const auto low = bits(load_integers(b.scales_low[g], r), 2 * at_bit, 4);
-    const auto high =
-        bits(load_integers(b.scales_high[g / 2], r), g % 2 * 4 + at_bit, 2);
-    return hn::Or(low, hn::ShiftLeft<4>(high));
-  }
-  static HWY_INLINE f32_vec scale(const std::byte* block, std::size_t g,
-                                  std::size_t, std::size_t r) {
-    return times(at(block).d, six_bits(block, g, 0, r), r);
-  }
-  static HWY_INLINE f32_vec min(const std::byte* block, std::size_t g,
-                                std::size_t, std::size_t r) {
-    return times(at(block).dmin, six_bits(block, g, 2, r), r);
+  static HWY_INLINE void unpack(const packed& b, std::size_t i, scales& to) {
+    const u8_vec scale = load_64(b.scales[0], i);
+    const u8_vec min = load_64(b.scales[4], i);
+    const u8_vec rest = load_64(b.scales[8], i);
+    const u8_vec six_bits = hn::Set(u8_tag(), 63);
+    store_64(hn::And(scale, six_bits), to.scale[0], i);
+    store_64(hn::And(min, six_bits), to.min[0], i);
+    store_64(with_bits(low_nibbles(rest), scale, 2, 0x30), to.scale[4], i);
+    store_64(with_bits(high_nibbles(rest), min, 2, 0x30), to.min[4], i);
   }
 };
 
@@ -120,61 +154,24 @@ struct format<dtype::q5_k> : six_bit_scales<block_q5_k> {
 };
 
 template <>
-struct format<dtype::q6_k> : block_format<block_q6_k> {
+struct format<dtype::q6_k> : k_format<block_q6_k> {
+  static constexpr std::size_t chunk = 4;
+  static constexpr bool quick = TINYPHI_VNNI;
   static constexpr int zero_point = 32;
+  static constexpr std::size_t ahead = 2 * block_bytes;
   static constexpr std::size_t run = 2;
   static HWY_INLINE u8_vec unit(const std::byte* block, std::size_t g,
                                 std::size_t j, std::size_t r) {
-    const auto& b = at(block);
-    const u8_vec v = load_bytes(b.ql[g / 4 * 16 + g % 2 * 8 + j], r);
+    const auto& half = at(block).half[g / 4];
+    const u8_vec v = load_bytes(half.ql[g % 2 * 8 + j], r);
     const u8_vec low = g % 4 < 2 ? low_nibbles(v) : high_nibbles(v);
-    const u8_vec high = bit_pairs(load_bytes(b.qh[g / 4 * 8 + j], r), g % 4);
-    return hn::Or(
-        low,
-        hn::BitCast(u8_tag(), hn::ShiftLeft<4>(hn::BitCast(i32_tag(), high))));
+    return with_bits(low, load_bytes(half.qh[j], r),
+                     static_cast<int>(g % 4) * 2 - 4, 0x30);
   }
-  static HWY_INLINE f32_vec scale(const std::byte* block, std::size_t g,
-                                  std::size_t half, std::size_t r) {
-    const auto& b = at(block);
-    return times(b.d, load_integers(b.scales[2 * g + half], r), r);
-  }
-};
-
-// iq4_levels of nibbles, as Q8_0's bytes.
-HWY_INLINE u8_vec iq4_bytes(u8_vec nibbles) {
-  alignas(16) static constexpr std::uint8_t table[16] = {
-      1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
-  return hn::TableLookupBytes(hn::LoadDup128(u8_tag(), table), nibbles);
-}
-
-template <>
-struct format<dtype::iq4_nl> : nibble_format<block_iq4_nl> {
-  static constexpr int zero_point = 128;
-  static constexpr std::size_t run = 0;
-  static HWY_INLINE u8_vec unit(const std::byte* block, std::size_t g,
-                                std::size_t j, std::size_t r) {
-    return iq4_bytes(nibble_format::unit(block, g, j, r));
-  }
-};
-
-template <>
-struct format<dtype::iq4_xs> : block_format<block_iq4_xs> {
-  static constexpr bool paired = true;
-  static constexpr int zero_point = 128;
-  static constexpr std::size_t run = 0;
-  static HWY_INLINE u8_vec unit(const std::byte* block, std::size_t g,
-                                std::size_t j, std::size_t r) {
-    const u8_vec v = load_bytes(at(block).qs[g * 4 + j % 4], r);
-    return iq4_bytes(j < 4 ? low_nibbles(v) : high_nibbles(v));
-  }
-  static HWY_INLINE f32_vec scale(const std::byte* block, std::size_t g,
-                                  std::size_t, std::size_t r) {
-    const auto& b = at(block);
-    const auto word =
-        hn::BitCast(i32_tag(), hn::LoadU(u32_tag(), b.scales_l + r));
-    const auto high = bits(load_integers(b.scales_h, r), 2 * g, 2);
-    const auto scale = hn::Or(bits(word, 4 * g, 4), hn::ShiftLeft<4>(high));
-    return times(b.d, hn::Sub(scale, hn::Set(i32_tag(), 32)), r);
+  static HWY_INLINE void unpack(const packed& b, std::size_t i, scales& to) {
+    TINYPHI_UNROLL for (std::size_t s = 0; s < 16; s += 4) {
+      store_64(load_64(b.scales[s], i), to.scale[s], i);
+    }
   }
 };
 

@@ -15,7 +15,8 @@ HWY_BEFORE_NAMESPACE();
 TINYPHI_NAMESPACE_BEGIN
 namespace HWY_NAMESPACE {
 
-inline constexpr std::size_t f32_block = 64;   // columns per decoded block
+// Columns per decoded block; whole chunks of every format.
+inline constexpr std::size_t f32_block = 128;
 inline constexpr std::size_t f32_tokens = 96;  // tokens that share a block
 
 // Adds `cols` columns to the sums of M tokens and two vectors of rows. w:

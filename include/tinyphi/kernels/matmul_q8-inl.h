@@ -27,7 +27,9 @@ HWY_NOINLINE void few_tokens(const packed_matrix& w, std::size_t begin,
   for (; s + R <= end; s += R) {
     std::memset(sums, 0, x.m * R * strip_rows * sizeof(float));
     const packed_rows<Type, R, Run> rows{w.strip(s), bytes};
-    dot_tile<M>(rows, groups, tile_at(x, 0, 0), x.m, sums);
+    tile_view tile = tile_at(x, 0, 0);
+    if (M == 1) tile.n = 1;  // as a constant
+    dot_tile<M>(rows, groups, tile, x.m, sums);
     write_rows<R>(sums, x.m, w.rows - s * strip_rows,
                   from(out, (s - begin) * strip_rows, 0));
   }
@@ -46,13 +48,15 @@ HWY_INLINE void matmul_q8_of(const packed_matrix& w, std::size_t begin,
     return few_tokens<Type, run, streams, 1>(w, begin, end, x, out);
   }
   if constexpr (format<Type>::quick) {
-    // R and M so that all sums stay in registers, or nearly.
+    // R and M so that all sums stay in registers, or nearly; half of them where
+    // decoding needs registers too.
 #if TINYPHI_VNNI
+    constexpr std::size_t strips = format<Type>::chunk == 1 ? 4 : 2;
     if (x.m <= 4) {
-      return few_tokens<Type, run, 4, 4>(w, begin, end, x, out);
+      return few_tokens<Type, run, strips, 4>(w, begin, end, x, out);
     }
     if (x.m <= 8) {
-      return few_tokens<Type, run, 2, 8>(w, begin, end, x, out);
+      return few_tokens<Type, run, strips / 2, 8>(w, begin, end, x, out);
     }
 #else
     if (x.m == 2) {

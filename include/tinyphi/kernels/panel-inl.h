@@ -27,6 +27,8 @@ struct panel_memory {
 template <std::size_t ScaleCols, bool HasMin, std::size_t Run>
 struct panel_rows {
   static constexpr std::size_t vectors = parts;
+  static constexpr std::size_t block_groups = panel_groups;
+  static constexpr std::size_t chunk = 1;
   static constexpr std::size_t scale_cols = ScaleCols;
   static constexpr bool has_min = HasMin;
   static constexpr bool paired = false;
@@ -36,6 +38,7 @@ struct panel_rows {
   const panel_memory& memory;
   int zero_point;
 
+  HWY_INLINE const panel_rows& at(std::size_t) const { return *this; }
   HWY_INLINE u8_vec unit(std::size_t v, std::size_t g, std::size_t j) const {
     return hn::Load(u8_tag(), memory.bytes + (g * 8 + j) * 64 + v * lanes * 4);
   }
@@ -58,26 +61,41 @@ template <dtype Type, std::size_t Run>
 using panel_of =
     panel_rows<format<Type>::scale_cols, format<Type>::has_min, Run>;
 
-// Groups [g, g + n) of a strip; bytes signed or not.
+// Group g of a block becomes group `to_g` of the panel.
+template <class Panel, class Block>
+HWY_INLINE void decode_group(const Block& block, std::size_t g,
+                             panel_memory& to, std::size_t to_g) {
+  for (std::size_t v = 0; v < parts; ++v) {
+    TINYPHI_UNROLL for (std::size_t j = 0; j < 8; ++j) {
+      block.prefetch(v, g, j);
+      hn::Store(block.unit(v, g, j), u8_tag(),
+                to.bytes + (to_g * 8 + j) * 64 + v * lanes * 4);
+    }
+    TINYPHI_UNROLL for (std::size_t half = 0; half < Panel::halves; ++half) {
+      const std::size_t at = Panel::place(v, to_g, half);
+      hn::Store(block.scale(v, g, half), f32_tag(), to.scales + at);
+      if constexpr (Panel::has_min) {
+        hn::Store(block.min(v, g, half), f32_tag(), to.mins + at);
+      }
+    }
+  }
+}
+
+// Groups [begin, begin + n) of a strip, whole chunks; bytes signed or not.
 template <dtype Type, bool Signed>
 HWY_NOINLINE void decode_panel(const std::byte* strip, std::size_t strip_bytes,
-                               std::size_t g, std::size_t n, panel_memory& to) {
+                               std::size_t begin, std::size_t n,
+                               panel_memory& to) {
   constexpr std::size_t run = Signed ? 0 : any_run;
-  using panel = panel_of<Type, run>;
-  const packed_rows<Type, 1, run> from{strip, strip_bytes};
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t v = 0; v < parts; ++v) {
-      TINYPHI_UNROLL for (std::size_t j = 0; j < 8; ++j) {
-        from.prefetch(v, g + i, j);
-        hn::Store(from.unit(v, g + i, j), u8_tag(),
-                  to.bytes + (i * 8 + j) * 64 + v * lanes * 4);
-      }
-      for (std::size_t half = 0; half < panel::halves; ++half) {
-        const std::size_t at = panel::place(v, i, half);
-        hn::Store(from.scale(v, g + i, half), f32_tag(), to.scales + at);
-        if constexpr (panel::has_min) {
-          hn::Store(from.min(v, g + i, half), f32_tag(), to.mins + at);
-        }
+  using rows = packed_rows<Type, 1, run>;
+  const rows from{strip, strip_bytes};
+  for (std::size_t done = 0; done < n;) {
+    const auto block = from.at(begin + done);
+    std::size_t g = (begin + done) % rows::block_groups;
+    const std::size_t end = HWY_MIN(rows::block_groups, g + n - done);
+    for (; g < end; g += rows::chunk, done += rows::chunk) {
+      TINYPHI_UNROLL for (std::size_t i = 0; i < rows::chunk; ++i) {
+        decode_group<panel_of<Type, run>>(block, g + i, to, done + i);
       }
     }
   }

@@ -38,15 +38,6 @@ template <class Byte>
   return word;
 }
 
-// Bits [at, at + n) of `byte` become the low ones of `value`.
-inline void put_bits(std::uint8_t& byte, std::size_t at, std::size_t n,
-                     int value) {
-  const int mask = ((1 << n) - 1) << at;
-  byte = static_cast<std::uint8_t>((byte & ~mask) | (value << at & mask));
-}
-
-using byte_lanes = lanes_of<std::uint8_t>;
-
 using four_words [[gnu::vector_size(16)]] = std::uint32_t;
 
 // to[j][r + i] = word j of from[i], for four words and four rows. Inline by
@@ -88,15 +79,16 @@ struct block_packer {
       for (std::size_t i = 0; i < N; ++i) to[i][r] = (rows[r].*from)[i];
     }
   }
+  // From byte `first` on.
   template <class Byte, std::size_t N, std::size_t Bytes>
-  void units(unit (&to)[N], Byte (Block::*from)[Bytes],
+  void units(unit (&to)[N], Byte (Block::*from)[Bytes], std::size_t first = 0,
              std::uint32_t flip = 0) const {
-    static_assert(Bytes == 4 * N && N % 4 == 0);
+    static_assert(Bytes % (4 * N) == 0 && N % 4 == 0);
     for (std::size_t j = 0; j < N; j += 4) {
       for (std::size_t r = 0; r < strip_rows; r += 4) {
         const auto bytes = [&](std::size_t i) {
           return reinterpret_cast<const std::uint8_t*>(rows[r + i].*from) +
-                 4 * j;
+                 first + 4 * j;
         };
         transpose_words({bytes(0), bytes(1), bytes(2), bytes(3)}, flip, to + j,
                         r);
@@ -109,32 +101,6 @@ struct block_packer {
   void fifth_bits(unit& to, std::uint8_t (Block::*from)[4]) const {
     for (std::size_t r = 0; r < strip_rows; ++r) {
       to[r] = bits_to_columns(word_at(rows[r].*from));
-    }
-  }
-  void scales_and_mins(byte_lanes (&low)[8], byte_lanes (&high)[4],
-                       std::uint8_t (Block::*from)[12]) const {
-    for (std::size_t r = 0; r < strip_rows; ++r) {
-      int rest[8];
-      for (std::size_t s = 0; s < 8; ++s) {
-        const int scale = six_bits(rows[r].*from, s, 0);
-        const int min = six_bits(rows[r].*from, s, 4);
-        low[s][r] = static_cast<std::uint8_t>((scale & 15) | (min & 15) << 4);
-        rest[s] = scale >> 4 | min >> 4 << 2;
-      }
-      for (std::size_t i = 0; i < 4; ++i) {
-        high[i][r] =
-            static_cast<std::uint8_t>(rest[2 * i] | rest[2 * i + 1] << 4);
-      }
-    }
-  }
-  void scales(byte_lanes (&low)[8], byte_lanes (&high)[4],
-              std::uint8_t (Block::*from)[12]) const {
-    for (std::size_t r = 0; r < strip_rows; ++r) {
-      for (std::size_t s = 0; s < 16; ++s) {
-        const int scale = q3_k_scale(rows[r].*from, s);
-        put_bits(low[s / 2][r], s % 2 * 4, 4, scale);
-        put_bits(high[s / 4][r], s % 4 * 2, 2, scale >> 4);
-      }
     }
   }
 };
@@ -155,10 +121,10 @@ struct block_unpacker {
   }
   template <class Byte, std::size_t N, std::size_t Bytes>
   void units(const unit (&from)[N], Byte (Block::*to)[Bytes],
-             std::uint32_t flip = 0) const {
+             std::size_t first = 0, std::uint32_t flip = 0) const {
     for (std::size_t j = 0; j < N; ++j) {
       const std::uint32_t word = from[j][r] ^ flip;
-      std::memcpy(block.*to + 4 * j, &word, sizeof word);
+      std::memcpy(block.*to + first + 4 * j, &word, sizeof word);
     }
   }
   void word(const unit& from, std::uint8_t (Block::*to)[4]) const {
@@ -167,31 +133,6 @@ struct block_unpacker {
   void fifth_bits(const unit& from, std::uint8_t (Block::*to)[4]) const {
     const std::uint32_t word = columns_to_bits(from[r]);
     std::memcpy(block.*to, &word, sizeof word);
-  }
-  void scales_and_mins(const byte_lanes (&low)[8], const byte_lanes (&high)[4],
-                       std::uint8_t (Block::*to)[12]) const {
-    auto& bytes = block.*to;
-    for (std::size_t s = 0; s < 8; ++s) {
-      const int rest = high[s / 2][r] >> (s % 2 * 4) & 15;
-      const int scale = (low[s][r] & 15) | (rest & 3) << 4;
-      const int min = low[s][r] >> 4 | rest >> 2 << 4;
-      if (s < 4) {
-        put_bits(bytes[s], 0, 6, scale);
-        put_bits(bytes[4 + s], 0, 6, min);
-      } else {
-        bytes[4 + s] = low[s][r];
-        put_bits(bytes[s - 4], 6, 2, scale >> 4);
-        put_bits(bytes[s], 6, 2, min >> 4);
-      }
-    }
-  }
-  void scales(const byte_lanes (&low)[8], const byte_lanes (&high)[4],
-              std::uint8_t (Block::*to)[12]) const {
-    auto& bytes = block.*to;
-    for (std::size_t s = 0; s < 16; ++s) {
-      put_bits(bytes[s % 8], s / 8 * 4, 4, low[s / 2][r] >> (s % 2 * 4));
-      put_bits(bytes[8 + s % 4], s / 4 * 2, 2, high[s / 4][r] >> (s % 4 * 2));
-    }
   }
 };
 
@@ -204,7 +145,7 @@ inline void map_block(const Copy& copy, Packed& p, std::size_t h) {
     if constexpr (requires { p.m; }) copy.value(p.m[h], &Block::m);
     if constexpr (requires { p.qh; }) copy.fifth_bits(p.qh[h], &Block::qh);
     if constexpr (requires { p.q; }) {
-      copy.units(p.q[h], &Block::q, 0x80808080);
+      copy.units(p.q[h], &Block::q, 0, 0x80808080);
     } else {
       copy.units(p.qs[h], &Block::qs);
     }
@@ -214,17 +155,18 @@ inline void map_block(const Copy& copy, Packed& p, std::size_t h) {
     if constexpr (requires { p.dmin; }) copy.value(p.dmin, &Block::dmin);
     if constexpr (requires { p.hmask; }) copy.units(p.hmask, &Block::hmask);
     if constexpr (requires { p.qh; }) copy.units(p.qh, &Block::qh);
-    if constexpr (requires { p.ql; }) copy.units(p.ql, &Block::ql);
+    if constexpr (requires { p.half; }) {
+      for (std::size_t i = 0; i < 2; ++i) {
+        copy.units(p.half[i].qh, &Block::qh, 32 * i);
+        copy.units(p.half[i].ql, &Block::ql, 64 * i);
+      }
+    }
     if constexpr (requires { p.qs; }) copy.units(p.qs, &Block::qs);
-    if constexpr (requires { p.scales; }) {
-      copy.values(p.scales, &Block::scales);
-    } else if constexpr (requires { p.scales_h; }) {
+    if constexpr (requires { p.scales_h; }) {
       copy.value(p.scales_h, &Block::scales_h);
       copy.word(p.scales_l, &Block::scales_l);
-    } else if constexpr (requires { p.dmin; }) {
-      copy.scales_and_mins(p.scales_low, p.scales_high, &Block::scales);
     } else {
-      copy.scales(p.scales_low, p.scales_high, &Block::scales);
+      copy.values(p.scales, &Block::scales);
     }
   }
 }

@@ -18,7 +18,7 @@
 TINYPHI_NAMESPACE_BEGIN
 
 // Counts the changes of the layouts below: packed weights are kept in files.
-inline constexpr int packed_layout_version = 1;
+inline constexpr int packed_layout_version = 2;
 
 // A packed [rows][cols] matrix: strips of 16 rows one after the other, rows
 // padded with zeros to whole strips. One strip:

@@ -78,23 +78,19 @@ struct packed_block<block_q2_k> {
   unit qs[16];
 };
 
-// Four bits of scales 2 i and 2 i + 1 in scales_low[i], two bits of scales 4 i
-// to 4 i + 3 in scales_high[i], the first lowest.
 template <>
 struct packed_block<block_q3_k> {
   static constexpr std::size_t blocks = 1, bytes = 1792;
   lanes_of<f16> d, zero;
-  lanes_of<std::uint8_t> scales_low[8], scales_high[4];
+  lanes_of<std::uint8_t> scales[12];
   unit hmask[8], qs[16];
 };
 
-// Sub-block s: four bits of its scale, then four of its min, in scales_low[s];
-// two and two more in scales_high[s / 2], low nibble for even s.
 template <>
 struct packed_block<block_q4_k> {
   static constexpr std::size_t blocks = 1, bytes = 2304;
   lanes_of<f16> d, dmin;
-  lanes_of<std::uint8_t> scales_low[8], scales_high[4];
+  lanes_of<std::uint8_t> scales[12];
   unit qs[32];
 };
 
@@ -102,16 +98,20 @@ template <>
 struct packed_block<block_q5_k> {
   static constexpr std::size_t blocks = 1, bytes = 2816;
   lanes_of<f16> d, dmin;
-  lanes_of<std::uint8_t> scales_low[8], scales_high[4];
+  lanes_of<std::uint8_t> scales[12];
   unit qh[8], qs[32];
 };
 
+// Columns 128 h and on lie in half[h], so that memory is read nearly in order:
+// on Zen 4 83 % of the read bandwidth, against 55 % with all of qh before ql.
 template <>
 struct packed_block<block_q6_k> {
   static constexpr std::size_t blocks = 1, bytes = 3392;
   lanes_of<f16> d, zero;
   lanes_of<std::int8_t> scales[16];
-  unit qh[16], ql[32];
+  struct {
+    unit qh[8], ql[16];
+  } half[2];
 };
 
 template <>

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// Packed strips of any type as rows for dot_rows, and what to read ahead.
+#if defined(TINYPHI_KERNELS_PACKED_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TINYPHI_KERNELS_PACKED_ROWS_INL_H_
+#undef TINYPHI_KERNELS_PACKED_ROWS_INL_H_
+#else
+#define TINYPHI_KERNELS_PACKED_ROWS_INL_H_
+#endif
+
+#include "tinyphi/kernels/iq4_formats-inl.h"
+#include "tinyphi/kernels/k_formats-inl.h"
+
+#if TINYPHI_SIMD
+HWY_BEFORE_NAMESPACE();
+TINYPHI_NAMESPACE_BEGIN
+namespace HWY_NAMESPACE {
+
+// All types that have a format, for switches.
+#undef TINYPHI_FORMATS
+#define TINYPHI_FORMATS(X) \
+  X(q8_0)                  \
+  X(q4_0)                  \
+  X(q4_1)                  \
+  X(q5_0)                  \
+  X(q5_1) X(q2_k) X(q3_k) X(q4_k) X(q5_k) X(q6_k) X(iq4_nl) X(iq4_xs)
+
+// R packed strips, one after the other, as rows for dot_rows: their traits, and
+// what at() tells of a block. Run: the dot_sum's; 0 makes bytes signed.
+template <dtype Type, std::size_t R, std::size_t Run>
+struct packed_rows {
+  using layout = format<Type>;
+  static constexpr std::size_t vectors = R * parts;
+  static constexpr std::size_t block_groups = layout::block_groups;
+  static constexpr std::size_t chunk = layout::chunk;
+  static constexpr std::size_t scale_cols = layout::scale_cols;
+  static constexpr bool has_min = layout::has_min;
+  static constexpr bool paired = layout::paired;
+  static constexpr std::size_t run = Run;
+  static constexpr int zero_point = Run == 0 ? 0 : layout::zero_point;
+
+  const std::byte* strip;
+  std::size_t strip_bytes;
+
+  struct block {
+    const std::byte* strip;
+    std::size_t strip_bytes;
+    std::size_t place;  // of the block in its strip, in bytes
+    typename layout::scales scales[R];
+
+    HWY_INLINE u8_vec unit(std::size_t v, std::size_t g, std::size_t j) const {
+      const u8_vec w = layout::unit(strip + v / parts * strip_bytes + place, g,
+                                    j, v % parts * lanes);
+      return Run == 0 ? hn::Xor(w, hn::Set(u8_tag(), 0x80)) : w;
+    }
+    HWY_INLINE f32_vec scale(std::size_t v, std::size_t g,
+                             std::size_t half) const {
+      return layout::scale(scales[v / parts], g, half, v % parts * lanes);
+    }
+    HWY_INLINE f32_vec min(std::size_t v, std::size_t g,
+                           std::size_t half) const {
+      return layout::min(scales[v / parts], g, half, v % parts * lanes);
+    }
+    // The i-th line of group g's share of what lies ahead, to L2: on Zen 4 98 %
+    // of the read bandwidth, against 94 % without and 86 % to L1 (Q4_0). Past a
+    // strip's end come the strips after these R.
+    HWY_INLINE void prefetch(std::size_t v, std::size_t g,
+                             std::size_t i) const {
+      constexpr std::size_t share = layout::block_bytes / block_groups;
+      if (v % parts != 0 || i * 64 >= share) return;
+      std::size_t at = place + g * share + layout::ahead;
+      if (at >= strip_bytes) at += (R - 1) * strip_bytes;
+      __builtin_prefetch(strip + at + i * 64 + v / parts * strip_bytes, 0, 2);
+    }
+  };
+
+  // The block of group g.
+  HWY_INLINE block at(std::size_t g) const {
+    block to;
+    to.strip = strip;
+    to.strip_bytes = strip_bytes;
+    to.place = g / block_groups * layout::block_bytes;
+    TINYPHI_UNROLL for (std::size_t r = 0; r < R; ++r) {
+      to.scales[r].load(strip + r * strip_bytes + to.place);
+    }
+    return to;
+  }
+};
+
+}  // namespace HWY_NAMESPACE
+TINYPHI_NAMESPACE_END
+HWY_AFTER_NAMESPACE();
+#endif  // TINYPHI_SIMD
+
+#endif  // per-target include guard
