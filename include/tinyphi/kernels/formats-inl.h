@@ -65,34 +65,6 @@ HWY_INLINE u8_vec where_bit(u8_vec v, std::size_t i, std::uint8_t value) {
   return hn::IfThenElseZero(hn::TestBit(v, bit), hn::Set(u8_tag(), value));
 }
 
-// sums [n][16 R] to the first `rows` of 16 R rows, which are all but at the end
-// of a matrix.
-template <std::size_t R>
-HWY_INLINE void write_rows(const float* sums, std::size_t n, std::size_t rows,
-                           const product_rows& to) {
-  constexpr f32_tag d;
-  for (std::size_t t = 0; t < n; ++t, sums += R * strip_rows) {
-    float* out = to.out + t * to.stride;
-    std::size_t r = 0;
-    for (; r + lanes <= HWY_MIN(rows, R * strip_rows); r += lanes) {
-      auto sum = hn::Load(d, sums + r);
-      if (to.bias != nullptr) sum = hn::Add(sum, hn::LoadU(d, to.bias + r));
-      if (to.add) sum = hn::Add(hn::LoadU(d, out + r), sum);
-      hn::StoreU(sum, d, out + r);
-    }
-    for (; r < HWY_MIN(rows, R * strip_rows); ++r) {
-      const float sum = to.bias != nullptr ? sums[r] + to.bias[r] : sums[r];
-      out[r] = to.add ? out[r] + sum : sum;
-    }
-  }
-}
-// From row r and token t on.
-HWY_INLINE product_rows from(const product_rows& out, std::size_t r,
-                             std::size_t t) {
-  return {out.out + t * out.stride + r, out.stride,
-          out.bias == nullptr ? nullptr : out.bias + r, out.add};
-}
-
 // format<Type> describes blocks of 16 rows and block_groups groups of 32
 // columns; g below counts groups inside a block, r is the first of the rows
 // that a vector holds. A weight is scale * (byte - zero_point) - min.
