@@ -12,16 +12,12 @@
 using namespace tinyphi;
 using tinyphi_test::demo_model;
 using tinyphi_test::golden_file;
+using tinyphi_test::golden_of;
 using tinyphi_test::made_up_prompt;
 using tinyphi_test::message_of;
 using tinyphi_test::tiny_model;
 
 namespace {
-
-golden_file golden(const std::string& name) {
-  return golden_file(tinyphi_test::data_dir() / "tiny" / name /
-                     "golden.safetensors");
-}
 
 engine make_engine(const model& m, const engine_options& options = {}) {
   auto e = engine::create(m, options);
@@ -56,7 +52,7 @@ sampling_params always(token_id id) { return {.logit_bias = {{id, 100.0f}}}; }
 TEST_CASE("greedy answers are Hugging Face's, over the longrope switch too") {
   for (const std::string& name : tinyphi_test::tiny_models) {
     const model m = tiny_model(name);
-    const golden_file g = golden(name);
+    const golden_file g = golden_of(name);
     for (const std::size_t chunk : {1, 5, 256}) {
       engine e = make_engine(m, {.n_threads = 1, .prefill_chunk = chunk});
       std::vector<generation> answers;
@@ -184,7 +180,7 @@ TEST_CASE("engine options are checked, zeros are replaced") {
 
 TEST_CASE("log-probabilities are those of the model's distribution") {
   const model m = tiny_model("mini-4k");
-  const golden_file g = golden("mini-4k");
+  const golden_file g = golden_of("mini-4k");
   engine e = make_engine(m, {.n_threads = 1});
   generation a = e.complete(g.ids("ids.3"),
                             {.max_tokens = 1, .sampling = {.n_logprobs = 3}});

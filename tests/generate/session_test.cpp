@@ -6,24 +6,16 @@
 
 using namespace tinyphi;
 using tinyphi_test::golden_file;
+using tinyphi_test::golden_of;
 using tinyphi_test::message_of;
 using tinyphi_test::tiny_model;
-
-namespace {
-
-golden_file golden(const std::string& name) {
-  return golden_file(tinyphi_test::data_dir() / "tiny" / name /
-                     "golden.safetensors");
-}
-
-}  // namespace
 
 TEST_CASE("a session gives Hugging Face's logits, cut anywhere") {
   const bool exact = GENERATE(true, false);  // all one to float weights
   for (const std::string& name : tinyphi_test::tiny_models) {
     INFO(name << (exact ? ", exact" : ""));
     const model m = tiny_model(name, exact);
-    const golden_file g = golden(name);
+    const golden_file g = golden_of(name);
     const std::vector<token_id> ids = g.ids("ids.1");
     const std::vector<float> expected = g.floats("logits.1");
     const std::size_t cut = ids.size() / 3;
@@ -50,7 +42,7 @@ TEST_CASE("a session gives Hugging Face's logits, cut anywhere") {
 
 TEST_CASE("a session's declared length chooses the rotary factors") {
   const model m = tiny_model("mini-128k");  // original context 32
-  const golden_file g = golden("mini-128k");
+  const golden_file g = golden_of("mini-128k");
   const std::vector<token_id> ids = g.ids("ids.3");  // 33 tokens: long
   const auto last_of = [&](std::size_t limit) {
     auto s = session::create(m, limit, 1);

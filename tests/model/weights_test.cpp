@@ -126,7 +126,7 @@ std::vector<std::string> strips(const model_weights& w) {
 }
 
 // Kilobytes, of /proc/self/status; 0 where there is no such file.
-std::size_t memory(const std::string& what) {
+[[maybe_unused]] std::size_t memory(const std::string& what) {
   std::ifstream file("/proc/self/status");
   std::string word;
   std::size_t n = 0;

@@ -67,6 +67,11 @@ class golden_file {
   tinyphi::json::object header_;
 };
 
+// Of one of tiny_models.
+inline golden_file golden_of(const std::string& model) {
+  return golden_file(data_dir() / "tiny" / model / "golden.safetensors");
+}
+
 inline float max_difference(std::span<const float> a,
                             std::span<const float> b) {
   REQUIRE(a.size() == b.size());

@@ -75,14 +75,14 @@ HWY_INLINE slot_mask seen_slots(const attention_row& row, std::size_t page,
   return seen;
 }
 
-inline HWY_NOINLINE void merge_attention(const float* parts,
+inline HWY_NOINLINE void merge_attention(const float* from,
                                          const softmax_sums* sums,
                                          std::size_t n, std::size_t head_dim,
                                          float* out) {
   softmax_sums all;
   std::memset(out, 0, head_dim * sizeof(float));
   for (std::size_t i = 0; i < n; ++i) {
-    add_part(parts + i * head_dim, sums[i], head_dim, all, out);
+    add_part(from + i * head_dim, sums[i], head_dim, all, out);
   }
   for (std::size_t c = 0; c < head_dim; ++c) out[c] /= all.total;
 }
