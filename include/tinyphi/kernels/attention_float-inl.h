@@ -17,8 +17,6 @@ namespace HWY_NAMESPACE {
 
 template <class T>
 struct float_cache {
-  using element = T;
-
   // Scores of rows [row, row + Rows): one chain of fused multiply-adds over
   // head_dim each.
   template <std::size_t Rows>

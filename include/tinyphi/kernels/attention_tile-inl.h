@@ -8,6 +8,8 @@
 #define TINYPHI_KERNELS_ATTENTION_TILE_INL_H_
 #endif
 
+#include <type_traits>
+
 #include "tinyphi/kernels/compat-inl.h"
 
 #if TINYPHI_SIMD
@@ -43,6 +45,21 @@ struct attention_tile {
   std::int32_t weight_sum[tile_rows][2];
   float weight_step[tile_rows];
 };
+
+// What follows the keys in a head's part of an int8 page (kernels.h).
+template <class Byte>
+HWY_INLINE auto* int8_key_scales(Byte* part, std::size_t padded) {
+  using scale = std::conditional_t<std::is_const_v<Byte>, const float, float>;
+  return reinterpret_cast<scale*>(part + page_tokens * padded);
+}
+template <class Byte>
+HWY_INLINE auto* int8_value_scales(Byte* part, std::size_t padded) {
+  return int8_key_scales(part, padded) + page_tokens;
+}
+template <class Byte>
+HWY_INLINE Byte* int8_values(Byte* part, std::size_t padded) {
+  return part + page_tokens * (padded + 8);
+}
 
 // Asks for lines that are needed a page later. Into the second level: the first
 // would halve the speed, its few fill buffers being what the page in use needs.

@@ -61,10 +61,9 @@ inline void store_f16(std::byte* part, std::size_t slot, const float* k,
 inline void store_int8(std::byte* part, std::size_t slot, const float* k,
                        const float* v, std::size_t head_dim) {
   const std::size_t padded = kv_padded(head_dim);
-  auto* scales = reinterpret_cast<float*>(part + page_tokens * padded);
   std::int8_t q[max_head_dim];
   std::int32_t sum;
-  scales[slot] = quantize_vector(k, head_dim, q, sum);
+  int8_key_scales(part, padded)[slot] = quantize_vector(k, head_dim, q, sum);
   std::byte* keys = part + slot * 4;
   for (std::size_t c = 0; c < head_dim; c += 4) {
     std::uint32_t four;
@@ -72,9 +71,9 @@ inline void store_int8(std::byte* part, std::size_t slot, const float* k,
     four ^= 0x80808080u;
     std::memcpy(keys + c * page_tokens, &four, 4);
   }
-  scales[page_tokens + slot] = quantize_vector(v, head_dim, q, sum);
+  int8_value_scales(part, padded)[slot] = quantize_vector(v, head_dim, q, sum);
   auto* values = reinterpret_cast<std::uint8_t*>(
-      part + page_tokens * (padded + 8) + slot / 4 * padded * 4 + slot % 4);
+      int8_values(part, padded) + slot / 4 * padded * 4 + slot % 4);
   for (std::size_t c = 0; c < head_dim; ++c) {
     values[c * 4] = static_cast<std::uint8_t>(q[c] + 128);
   }
