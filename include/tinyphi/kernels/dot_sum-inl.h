@@ -26,28 +26,24 @@ HWY_INLINE i8_vec broadcast4(const std::int8_t* from) {
 using i16_tag = hn::Repartition<std::int16_t, i32_tag>;
 using i16_vec = hn::Vec<i16_tag>;
 
+#undef TINYPHI_MM
+#if HWY_TARGET == HWY_AVX2
+#define TINYPHI_MM(OPERATION) _mm256_##OPERATION
+#else
+#define TINYPHI_MM(OPERATION) _mm_##OPERATION
+#endif
+
 // Neighbouring products in pairs; they saturate, so keep w * x * 2 in 16 bits.
 HWY_INLINE i16_vec product_pairs(u8_vec w, i8_vec x) {
-#if HWY_TARGET == HWY_AVX2
-  return i16_vec{_mm256_maddubs_epi16(w.raw, x.raw)};
-#else
-  return i16_vec{_mm_maddubs_epi16(w.raw, x.raw)};
-#endif
+  return i16_vec{TINYPHI_MM(maddubs_epi16)(w.raw, x.raw)};
 }
 // x with the signs of w; |w| <= 128 and |x| <= 127 leave no pair outside int16.
 HWY_INLINE i8_vec copy_signs(i8_vec x, i8_vec w) {
-#if HWY_TARGET == HWY_AVX2
-  return i8_vec{_mm256_sign_epi8(x.raw, w.raw)};
-#else
-  return i8_vec{_mm_sign_epi8(x.raw, w.raw)};
-#endif
+  return i8_vec{TINYPHI_MM(sign_epi8)(x.raw, w.raw)};
 }
 HWY_INLINE i32_vec add_neighbours(i16_vec v) {
-#if HWY_TARGET == HWY_AVX2
-  return i32_vec{_mm256_madd_epi16(v.raw, _mm256_set1_epi16(1))};
-#else
-  return i32_vec{_mm_madd_epi16(v.raw, _mm_set1_epi16(1))};
-#endif
+  const auto ones = TINYPHI_MM(set1_epi16)(1);
+  return i32_vec{TINYPHI_MM(madd_epi16)(v.raw, ones)};
 }
 #elif HWY_ARCH_ARM_A64
 HWY_INLINE i32_vec dot_i8(i32_vec acc, i8_vec w, i8_vec x) {

@@ -16,9 +16,17 @@ namespace HWY_NAMESPACE {
 
 // iq4_levels of nibbles, as Q8_0's bytes.
 HWY_INLINE u8_vec iq4_bytes(u8_vec nibbles) {
-  alignas(16) static constexpr std::uint8_t table[16] = {
-      1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
-  return hn::TableLookupBytes(hn::LoadDup128(u8_tag(), table), nibbles);
+  struct table {
+    alignas(16) std::uint8_t bytes[16];
+  };
+  static constexpr table levels = [] {
+    table t{};
+    for (std::size_t i = 0; i < 16; ++i) {
+      t.bytes[i] = static_cast<std::uint8_t>(iq4_levels[i] + 128);
+    }
+    return t;
+  }();
+  return hn::TableLookupBytes(hn::LoadDup128(u8_tag(), levels.bytes), nibbles);
 }
 
 template <>
