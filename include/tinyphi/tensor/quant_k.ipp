@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Quantizers that search: types of 256 columns, and IQ4_NL. Each minimises the
-// sum of squared errors of the columns that share a scale, then rounds scales
-// to their few bits and levels to those.
+// Quantizers that search: Q4_K, Q5_K and Q6_K. Each minimises the sum of
+// squared errors of the columns that share a scale, then rounds scales to their
+// few bits and levels to those.
 #ifndef TINYPHI_TENSOR_QUANT_K_IPP_
 #define TINYPHI_TENSOR_QUANT_K_IPP_
 
@@ -26,28 +26,31 @@ struct affine_fit {
   float scale = 0, min = 0;  // x = scale * level - min; both at least 0
 };
 
-// Levels 0 to `most` for n values. Tries steps around the one that spans the
+// Levels 0 to `most` for N values. Tries steps around the one that spans the
 // values; for each, the least squares of scale and min for the levels that it
 // rounds to.
-[[nodiscard]] inline affine_fit fit_affine(const float* x, std::size_t n,
-                                           int most) {
-  const auto [first, last] = std::minmax_element(x, x + n);
+template <std::size_t N>
+[[nodiscard]] inline affine_fit fit_affine(const float* x, int most) {
+  const auto [first, last] = std::minmax_element(x, x + N);
   const float low = std::min(*first, 0.f), high = *last;
   if (!(high > low) || !std::isfinite(high - low)) {
     return {0, std::isfinite(low) ? -low : 0.f};
   }
   affine_fit best;
   float least = std::numeric_limits<float>::infinity();
-  const float count = static_cast<float>(n);
+  const auto count = static_cast<float>(N);
+  float sum = 0;
+  for (std::size_t i = 0; i < N; ++i) sum += x[i];
   for (int trial = -8; trial <= 8; ++trial) {
     const float steps =
         static_cast<float>(most) + 0.125f * static_cast<float>(trial);
     const float inverse = steps / (high - low);
-    float q = 0, qq = 0, qx = 0, sum = 0;
-    for (std::size_t i = 0; i < n; ++i) {
+    float levels[N], q = 0, qq = 0, qx = 0;
+    for (std::size_t i = 0; i < N; ++i) {
       const auto l =
           static_cast<float>(nearest((x[i] - low) * inverse, 0, most));
-      q += l, qq += l * l, qx += l * x[i], sum += x[i];
+      q += l, qq += l * l, qx += l * x[i];
+      levels[i] = l;
     }
     const float determinant = count * qq - q * q;
     affine_fit fit{(high - low) / steps, -low};
@@ -57,10 +60,8 @@ struct affine_fit {
       if (fit.min < 0) fit = {qq > 0 ? qx / qq : 0, 0};
     }
     float error = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      const auto l =
-          static_cast<float>(nearest((x[i] - low) * inverse, 0, most));
-      const float e = fit.scale * l - fit.min - x[i];
+    for (std::size_t i = 0; i < N; ++i) {
+      const float e = fit.scale * levels[i] - fit.min - x[i];
       error += e * e;
     }
     if (fit.scale >= 0 && error < least) least = error, best = fit;
@@ -112,7 +113,7 @@ inline void quantize_block(const float* x, Block& b) {
   affine_fit fits[8];
   float scale_max = 0, min_max = 0;
   for (std::size_t s = 0; s < 8; ++s) {
-    fits[s] = fit_affine(x + 32 * s, 32, most);
+    fits[s] = fit_affine<32>(x + 32 * s, most);
     scale_max = std::max(scale_max, fits[s].scale);
     min_max = std::max(min_max, fits[s].min);
   }
