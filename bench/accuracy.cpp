@@ -69,6 +69,13 @@ std::vector<T> values_of(const safetensors_file& file,
   return values;
 }
 
+// Token ids are stored as I64.
+std::vector<token_id> ids_in(const safetensors_file& file,
+                             const std::string& name) {
+  const auto wide = values_of<std::int64_t>(file, name);
+  return {wide.begin(), wide.end()};
+}
+
 struct logits_report {
   double worst = 0;  // max |difference| to Hugging Face
   std::size_t positions = 0;
@@ -83,8 +90,7 @@ logits_report compare(const model& exact, const model& other,
   for (int prompt = 0;; ++prompt) {
     const std::string k = std::to_string(prompt);
     if (golden.find("ids." + k) == nullptr) break;
-    const auto wide = values_of<std::int64_t>(golden, "ids." + k);
-    const std::vector<token_id> ids(wide.begin(), wide.end());
+    const std::vector<token_id> ids = ids_in(golden, "ids." + k);
     const auto expected = values_of<float>(golden, "logits." + k);
     const auto found = logits_of(exact, ids);
     for (std::size_t i = 0; i < found.size(); ++i) {
@@ -105,13 +111,19 @@ logits_report compare(const model& exact, const model& other,
   return r;
 }
 
-std::vector<fs::path> folders_in(const fs::path& tiny) {
+// Calls f(folder, golden file, exact model) of every tiny model.
+template <class F>
+void each_model(const fs::path& tiny, const F& f) {
   std::vector<fs::path> folders;
   for (const auto& entry : fs::directory_iterator(tiny)) {
     folders.push_back(entry.path());
   }
   std::sort(folders.begin(), folders.end());
-  return folders;
+  for (const fs::path& folder : folders) {
+    const auto golden =
+        value(safetensors_file::open(folder / "golden.safetensors"));
+    f(folder, golden, value(model::load(folder, {.exact = true})));
+  }
 }
 
 void report_logits(const fs::path& tiny) {
@@ -121,16 +133,14 @@ void report_logits(const fs::path& tiny) {
       "path adds: KL of int8 weights and activations against f32 ones\n\n"
       "  %-12s %14s %16s %16s\n",
       "model", "max |d logit|", "same arg-max", "mean KL / token");
-  for (const fs::path& folder : folders_in(tiny)) {
-    const auto golden =
-        value(safetensors_file::open(folder / "golden.safetensors"));
-    const model exact = value(model::load(folder, {.exact = true}));
+  each_model(tiny, [](const fs::path& folder, const safetensors_file& golden,
+                      const model& exact) {
     const model integer = value(model::load(folder, {.quantize = dtype::q8_0}));
     const logits_report r = compare(exact, integer, golden);
     std::printf("  %-12s %14.2e %9zu / %-4zu %16.2e\n",
                 folder.filename().c_str(), r.worst, r.same_best, r.positions,
                 r.kl);
-  }
+  });
 }
 
 // What an int8 cache costs beside what int4 weights cost.
@@ -140,13 +150,10 @@ void report_cache(const fs::path& tiny) {
       "weights\nagainst f32 ones\n\n"
       "  %-12s %14s %14s %8s\n",
       "model", "int8 cache", "Q4_0 weights", "share");
-  for (const fs::path& folder : folders_in(tiny)) {
-    const auto golden =
-        value(safetensors_file::open(folder / "golden.safetensors"));
-    const model exact = value(model::load(folder, {.exact = true}));
+  each_model(tiny, [](const fs::path& folder, const safetensors_file& golden,
+                      const model& exact) {
     const model int4 = value(model::load(folder, {.quantize = dtype::q4_0}));
-    const auto wide = values_of<std::int64_t>(golden, "ids.0");
-    const std::vector<token_id> ids(wide.begin(), wide.end());
+    const std::vector<token_id> ids = ids_in(golden, "ids.0");
     const std::size_t vocab = exact.config().vocab_size;
     const double cache =
         kl_per_token(logits_of(exact, ids, kv_type::f16),
@@ -155,7 +162,7 @@ void report_cache(const fs::path& tiny) {
         kl_per_token(logits_of(exact, ids), logits_of(int4, ids), vocab);
     std::printf("  %-12s %14.2e %14.2e %6.2f %%\n", folder.filename().c_str(),
                 cache, weights, 100 * cache / weights);
-  }
+  });
 }
 
 std::vector<json::object> read_lines(const fs::path& path) {

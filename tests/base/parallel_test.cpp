@@ -47,6 +47,18 @@ bool keeps_covering(team& threads, clock_type::duration time) {
   return true;
 }
 
+// So many teams at once keep covering for a while.
+void check_teams_cover(int n_teams, int n_threads) {
+  std::vector<std::future<bool>> teams;
+  for (int i = 0; i < n_teams; ++i) {
+    teams.push_back(std::async(std::launch::async, [n_threads] {
+      team threads(n_threads);
+      return keeps_covering(threads, 300ms);
+    }));
+  }
+  for (auto& t : teams) CHECK(t.get());
+}
+
 std::chrono::microseconds cpu_time() {
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
@@ -147,14 +159,7 @@ TEST_CASE("a run waits for ranges that are taken, not for threads",
 }
 
 TEST_CASE("many teams share the machine", "[threads]") {
-  std::vector<std::future<bool>> teams;
-  for (int i = 0; i < 8; ++i) {
-    teams.push_back(std::async(std::launch::async, [] {
-      team threads(4);
-      return keeps_covering(threads, 300ms);
-    }));
-  }
-  for (auto& t : teams) CHECK(t.get());
+  check_teams_cover(8, 4);
 }
 
 TEST_CASE("an idle team takes no CPU time") {
@@ -262,14 +267,7 @@ TEST_CASE(
       }
     }
   });
-  std::vector<std::future<bool>> teams;
-  for (int i = 0; i < 3; ++i) {
-    teams.push_back(std::async(std::launch::async, [] {
-      team threads(2);
-      return keeps_covering(threads, 300ms);
-    }));
-  }
-  for (auto& t : teams) CHECK(t.get());
+  check_teams_cover(3, 2);
   done = true;
   suspender.join();
   CHECK(n_suspended > 50);
