@@ -175,6 +175,20 @@ TEST_CASE("an idle team takes no CPU time") {
   CHECK(used <= 1ms);
 }
 
+// Whether a team that keeps running in this way soon does so with n threads.
+bool soon_runs_with(team& threads, int n, clock_type::duration range_time,
+                    clock_type::duration limit = 20s) {
+  const auto end = clock_type::now() + limit;
+  while (clock_type::now() < end && threads.n_threads() != n) {
+    threads.run(8, 1, [&](std::size_t, std::size_t) {
+      const auto done = clock_type::now() + range_time;
+      while (clock_type::now() < done) {
+      }
+    });
+  }
+  return threads.n_threads() == n;
+}
+
 TEST_CASE("a team follows the machine's limits while it runs", "[threads]") {
   const tinyphi_test::temp_folder machine;
   machine.write("proc/self/mountinfo", "31 24 0:27 / /cg rw - cgroup2 c rw\n");
@@ -185,17 +199,37 @@ TEST_CASE("a team follows the machine's limits while it runs", "[threads]") {
   CHECK(fixed == 2);
   CHECK(threads.n_threads() == 1);
   if (available_threads() == 1) return;
-  const auto follows = [&](int n) {
-    for (const auto end = clock_type::now() + 10s; clock_type::now() < end;) {
-      if (!covers(threads, 100, 1)) return false;
-      if (threads.n_threads() == n) return true;
-    }
-    return false;
-  };
   machine.write("cg/cpu.max", "max 100000\n");
-  CHECK(follows(read_cpu_limits(machine.path().string()).threads()));
+  // Long runs share among all threads even where others take the CPUs.
+  CHECK(soon_runs_with(
+      threads, read_cpu_limits(machine.path().string()).threads(), 4ms));
   machine.write("cg/cpu.max", "50000 100000\n");
-  CHECK(follows(1));
+  CHECK(soon_runs_with(threads, 1, 4ms));
+}
+
+TEST_CASE("short runs take fewer threads while others take the CPUs") {
+  std::atomic<bool> done{false};
+  std::vector<std::thread> others;
+  for (unsigned i = 0; i < 3 * std::thread::hardware_concurrency(); ++i) {
+    others.emplace_back([&] {
+      while (!done) {
+      }
+    });
+  }
+  team threads(2);
+  CHECK(threads.n_threads() == 2);
+  CHECK(soon_runs_with(threads, 1, 50us));
+  CHECK(soon_runs_with(threads, 2, 4ms));
+  CHECK(soon_runs_with(threads, 1, 50us));
+  // A group that has used up its quota waits too, but needs its threads.
+  const tinyphi_test::temp_folder machine;
+  machine.write("proc/self/mountinfo", "31 24 0:27 / /cg rw - cgroup2 c rw\n");
+  machine.write("proc/self/cgroup", "0::/\n");
+  machine.write("cg/cpu.max", "150000 100000\n");
+  team limited(2, machine.path().string());
+  CHECK(!soon_runs_with(limited, 1, 50us, 1s));
+  done = true;
+  for (auto& other : others) other.join();
 }
 
 TEST_CASE("denormals are zero in every range, and afterwards as before",

@@ -42,7 +42,9 @@ class range_function {
 //
 // A run needs no helper: whoever is there takes ranges, and the caller waits
 // only for ranges that somebody took. A helper that is preempted, late or
-// missing delays a run by the range it holds, at most.
+// missing delays a run by the range it holds, at most. Where other processes
+// keep taking the CPUs away, short runs (a token's decoding) are shared by
+// fewer threads than allowed, which is faster.
 class team {
  public:
   // n_threads 0: as many as the machine gives, looked up again about once a

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -31,9 +32,22 @@ inline constexpr std::chrono::seconds limits_age{1};
 // two cores, reading memory ran at 53 % of its quiet rate, and at 77 % so.
 // Tried beside such a process, without gain (Linux 6.18, 250 Hz, whole model):
 // giving the CPU away between ranges every 0.5 to 3 ms, waiting in naps of
-// 0.1 ms, and a helper that leaves the CPU that it shares with the caller.
+// 0.1 ms, sleeping at once when there is nothing to do, shorter time slices,
+// and a helper that leaves the CPU that it shares with the caller.
 inline constexpr std::chrono::microseconds idle_spin{100};
 inline constexpr std::chrono::microseconds finish_spin{30};
+// Beside processes that take as much CPU time as they get, threads of a team
+// wait for each other longer than they help: decoding a full-size model beside
+// one that burns one of two cores, two threads reached 7.5 to 11 tokens/s where
+// one reached 12 to 13 (15 in peace). Not so where runs outlast the system's
+// time slices (prefill: 50 tokens/s with two, 39 with one). So some runs are
+// timed, and while the caller has a CPU for less than this share of them, short
+// ones are shared by one thread less, for a while.
+inline constexpr std::size_t timed_runs = 31;  // one in so many
+inline constexpr std::chrono::milliseconds timed_enough{20};
+inline constexpr double crowded_share = 0.8;
+inline constexpr std::chrono::milliseconds long_run{2};
+inline constexpr std::chrono::seconds crowded_time{3};
 // Calling helpers failed (no memory, no thread): try again after this.
 inline constexpr std::chrono::seconds call_again{1};
 
@@ -101,6 +115,22 @@ bool spin(std::chrono::nanoseconds limit, const Ready& ready) {
   }
 }
 
+// CPU time that the calling thread has had.
+inline std::chrono::nanoseconds thread_time() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
+}
+
+// What some runs took together.
+struct run_times {
+  std::chrono::nanoseconds wall{}, cpu{};  // of the caller
+  int n = 0;
+
+  [[nodiscard]] bool are_long() const { return cpu > n * long_run; }
+  [[nodiscard]] bool are_crowded() const { return cpu < crowded_share * wall; }
+};
+
 }  // namespace detail
 
 struct team::crew {
@@ -124,7 +154,11 @@ struct team::crew {
   ~crew();
   void run(std::size_t n_items, std::size_t item_grain,
            const range_function& g);
+  void run_ranges(std::size_t n_items, std::size_t item_grain,
+                  const range_function& g);
   void follow_limits();
+  void follow_crowd();
+  void spare(int n_threads);
   void call_helpers(std::size_t n_wanted);
   void help(std::size_t self);
   void work(std::size_t self);
@@ -135,7 +169,9 @@ struct team::crew {
   const int fixed;  // number of threads; 0: what the machine gives
   const std::string root;
   std::size_t n_runs = 0;
-  clock::time_point limits_read, call_after;
+  int n_allowed, n_spared = 0;  // threads
+  detail::run_times timed;
+  clock::time_point limits_read, crowd_seen, call_after;
   std::vector<member> members;  // the caller is the first
   std::atomic<int> n_active;    // members that have shares
 
@@ -152,6 +188,7 @@ struct team::crew {
 TINYPHI_FUNC team::crew::crew(int n_threads, std::string machine_root)
     : fixed(n_threads),
       root(std::move(machine_root)),
+      n_allowed(fixed),
       members(static_cast<std::size_t>(
           fixed > 0 ? fixed : oneapi::tbb::info::default_concurrency())),
       n_active(fixed),
@@ -169,18 +206,50 @@ TINYPHI_FUNC team::crew::~crew() {
 
 TINYPHI_FUNC void team::crew::follow_limits() {
   limits_read = clock::now();
-  n_active.store(std::min(read_cpu_limits(root).threads(),
-                          static_cast<int>(members.size())),
-                 std::memory_order_relaxed);
+  n_allowed = std::min(read_cpu_limits(root).threads(),
+                       static_cast<int>(members.size()));
+  spare(n_spared);
 }
 
+// Neither clock is read in every run: that takes as long as a run's start.
 TINYPHI_FUNC void team::crew::run(std::size_t n_items, std::size_t item_grain,
                                   const range_function& g) {
-  // The clock is not read in every run: that takes as long as a run's start.
-  if (fixed == 0 && ++n_runs % 64 == 0 &&
-      clock::now() - limits_read > detail::limits_age) {
-    follow_limits();
+  if (++n_runs % detail::timed_runs != 0) {
+    return run_ranges(n_items, item_grain, g);
   }
+  const auto start = clock::now();
+  const auto had = detail::thread_time();
+  if (fixed == 0 && start - limits_read > detail::limits_age) follow_limits();
+  run_ranges(n_items, item_grain, g);
+  timed.cpu += detail::thread_time() - had;
+  timed.wall += clock::now() - start;
+  ++timed.n;
+  if (timed.wall >= detail::timed_enough) follow_crowd();
+}
+
+// Spares a thread, or takes one back.
+TINYPHI_FUNC void team::crew::follow_crowd() {
+  const detail::run_times last = std::exchange(timed, {});
+  const auto now = clock::now();
+  if (last.are_crowded() && !last.are_long()) {
+    // A group that has used up its quota waits too, with any number of threads.
+    const double quota = read_cpu_limits(root).quota;
+    if (quota > 0 && quota < n_active) return;
+    crowd_seen = now;
+    spare(n_spared + 1);
+  } else if (last.are_long() || now - crowd_seen > detail::crowded_time) {
+    spare(n_spared - 1);
+  }
+}
+
+TINYPHI_FUNC void team::crew::spare(int n_threads) {
+  n_spared = std::clamp(n_threads, 0, n_allowed - 1);
+  n_active.store(n_allowed - n_spared, std::memory_order_relaxed);
+}
+
+TINYPHI_FUNC void team::crew::run_ranges(std::size_t n_items,
+                                         std::size_t item_grain,
+                                         const range_function& g) {
   f = &g;
   n = n_items;
   grain = item_grain;
