@@ -34,7 +34,7 @@ int doctor(bool as_json) {
                       std::to_string(std::thread::hardware_concurrency()) +
                       " CPUs (affinity and cgroup quota)"},
       {"memory", human_bytes(tinyphi::available_memory()) + " available"},
-      {"huge pages", huge_pages()},
+      {"huge pages", huge_pages(n_threads)},
       {"memory read", fixed(limits.read_bytes_per_second / 1e9, 1) + " GB/s"},
       {"int8 dot", fixed(limits.int8_macs_per_second / 1e9, 1) + " GMAC/s"},
       {"f32 fma", fixed(limits.f32_macs_per_second / 1e9, 1) + " GMAC/s"},

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "cli/machine.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -93,27 +96,45 @@ std::string cpu_name() {
   return name.empty() ? "unknown" : name;
 }
 
-std::string huge_pages() {
+std::string huge_pages(int n_threads) {
   const std::string line =
       first_line("/sys/kernel/mm/transparent_hugepage/enabled");
   const auto open = line.find('[');
   const auto close = line.find(']');
   if (open == std::string::npos || close == std::string::npos) return "unknown";
-  const std::string setting = line.substr(open + 1, close - open - 1);
+  std::string text = line.substr(open + 1, close - open - 1);
 
   // What the system grants is another matter: its memory may be in pieces.
-  constexpr std::size_t asked = std::size_t{64} << 20;
+  constexpr std::size_t asked = std::size_t{128} << 20;
   const auto in_use = [] {
     return std::strtoull(
         value_of("/proc/self/smaps_rollup", "AnonHugePages").c_str(), nullptr,
         10);  // KiB
   };
-  auto memory = tinyphi::aligned_array<std::byte>::create(asked);
-  if (!memory) return setting;
+  auto huge = tinyphi::aligned_array<std::byte>::create(asked);
+  auto small = tinyphi::aligned_array<std::byte>::create(asked);
+  if (!huge || !small) return text;
+  madvise(small->data(), asked, MADV_NOHUGEPAGE);
   const auto before = in_use();
-  for (std::size_t i = 0; i < asked; i += 4096) (*memory)[i] = std::byte{1};
-  return setting + ", " + std::to_string((in_use() - before) >> 10) + " of " +
-         std::to_string(asked >> 20) + " MiB granted";
+  std::memset(huge->data(), 1, asked);
+  const auto granted = (in_use() - before) >> 10;
+  text += ", " + std::to_string(granted) + " of " +
+          std::to_string(asked >> 20) + " MiB granted";
+  if (granted == 0) return text;
+
+  std::memset(small->data(), 1, asked);
+  tinyphi::team threads(n_threads);
+  double of_huge = 0, of_small = 0;
+  for (int i = 0; i < 5; ++i) {
+    const auto read = [&](const auto& memory) {
+      return rate(2, [&] { return read_all(threads, memory, true); });
+    };
+    of_huge = std::max(of_huge, read(*huge));
+    of_small = std::max(of_small, read(*small));
+  }
+  const auto hundredths = std::lround(100 * of_huge / of_small);
+  return text + ", read at " + std::to_string(hundredths) +
+         " % of the speed of small ones";
 }
 
 machine_probe::machine_probe(int n_threads) : team_(n_threads) {

@@ -14,9 +14,10 @@
 namespace cli {
 
 [[nodiscard]] std::string cpu_name();
-// The system's setting, "always", "madvise", "never" or "unknown", and how much
-// of what was asked for came as huge pages.
-[[nodiscard]] std::string huge_pages();
+// The system's setting, "always", "madvise", "never" or "unknown", how much of
+// what was asked for came as huge pages, and how fast so many threads read
+// those beside small ones, which are used where the system has no others.
+[[nodiscard]] std::string huge_pages(int n_threads);
 
 // Per second, on some number of threads.
 struct machine_limits {
