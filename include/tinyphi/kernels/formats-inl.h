@@ -75,7 +75,7 @@ HWY_INLINE u8_vec where_bit(u8_vec v, std::size_t i, std::uint8_t value) {
 //                would overflow; 0 if one already would
 //   paired       units j and j + 4 are the nibbles of the same bytes
 //   chunk        groups to unroll, so that g % chunk is a constant in unit
-//   ahead        how many bytes to prefetch ahead
+//   ahead        how many bytes to prefetch ahead for one token
 //   unit         bytes of columns [4 j, 4 j + 4) of the group, row after row
 //   scales       what scale and min read; loaded once for a block
 //   scale, min   of the group's first or second 16 columns (half; 0 if shared);
@@ -91,6 +91,7 @@ struct block_format {
   static constexpr std::size_t block_bytes = packed::bytes;
   static constexpr std::size_t block_groups =
       packed::blocks * Block::columns / group_size;
+  static constexpr std::size_t group_bytes = block_bytes / block_groups;
   static constexpr std::size_t scale_cols = Block::per_scale;
   static constexpr bool has_min = false;
   static constexpr int zero_point = 0;

@@ -81,13 +81,16 @@ HWY_INLINE void decode_group(const Block& block, std::size_t g,
   }
 }
 
-// Groups [begin, begin + n) of a strip, whole chunks; bytes signed or not.
+// Groups [begin, begin + n) of a strip, whole chunks; bytes signed or not. The
+// next panel is prefetched, which has the time that tokens take for this one:
+// on Zen 4 with Q4_0 115 -> 151 GMAC/s for 16 tokens, 163 -> 168 for 256.
 template <dtype Type, bool Signed>
 HWY_NOINLINE void decode_panel(const std::byte* strip, std::size_t strip_bytes,
                                std::size_t begin, std::size_t n,
                                panel_memory& to) {
   constexpr std::size_t run = Signed ? 0 : any_run;
-  using rows = packed_rows<Type, 1, run>;
+  constexpr std::size_t ahead = panel_groups * format<Type>::group_bytes;
+  using rows = packed_rows<Type, 1, run, ahead>;
   const rows from{strip, strip_bytes};
   for (std::size_t done = 0; done < n;) {
     const auto block = from.at(begin + done);
@@ -141,7 +144,7 @@ HWY_NOINLINE void many_tokens(const packed_matrix& w, std::size_t begin,
   panel_memory memory;
   alignas(64) float sums[block_tokens * strip_rows];
   const panel_of<Type, Run> panel{memory,
-                                  packed_rows<Type, 1, Run>::zero_point};
+                                  packed_rows<Type, 1, Run, 0>::zero_point};
   const std::size_t bytes = w.strip_bytes(), all = x.cols / group_size;
   // A block's activations stay in L2 while the strips pass.
   for (std::size_t t = 0; t < x.m; t += block_tokens) {
