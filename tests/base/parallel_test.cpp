@@ -74,7 +74,7 @@ TEST_CASE("a team covers a range once, in pieces that start at the grain",
   for (const int n_threads : {1, 2, 5}) {
     team threads(n_threads);
     CHECK(threads.n_threads() == n_threads);
-    for (const std::size_t n : {0, 1, 7, 8, 9, 1000}) {
+    for (const std::size_t n : {0u, 1u, 7u, 8u, 9u, 1000u}) {
       std::vector<int> visits(n, 0);
       std::atomic<bool> fits{true};
       threads.run(n, 8, [&](std::size_t begin, std::size_t end) {
@@ -235,7 +235,7 @@ TEST_CASE("short runs take fewer threads while others take the CPUs") {
 TEST_CASE("denormals are zero in every range, and afterwards as before",
           "[threads]") {
   volatile float least = std::numeric_limits<float>::min();
-  for (const std::size_t n : {1, 100}) {
+  for (const std::size_t n : {1u, 100u}) {
     team threads(2);
     std::atomic<int> denormals{0};
     threads.run(n, 1, [&](std::size_t, std::size_t) {

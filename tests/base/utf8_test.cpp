@@ -39,8 +39,8 @@ TEST_CASE("decode_utf8 tells a cut character from a wrong one") {
 }
 
 TEST_CASE("append_utf8 is the inverse of decode_utf8") {
-  for (const char32_t c : {0x24, 0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000,
-                           0xFFFF, 0x10000, 0x10FFFF}) {
+  for (const char32_t c : {0x24u, 0x7Fu, 0x80u, 0x7FFu, 0x800u, 0xD7FFu,
+                           0xE000u, 0xFFFFu, 0x10000u, 0x10FFFFu}) {
     std::string text;
     append_utf8(text, c);
     const utf8_char back = decode_utf8(text);

@@ -126,7 +126,7 @@ inline void quantize_block(const float* x, block_q5_1& b) {
 template <class Block>
 inline void dequantize_block(const Block& b, float* out) {
   static_assert(sizeof b == info(Block::type).block_bytes);
-  static_assert(b.columns == info(Block::type).block_size);
+  static_assert(Block::columns == info(Block::type).block_size);
   for (std::size_t k = 0; k < b.columns; k += b.per_scale) {
     const float scale_k = scale(b, k), min_k = min(b, k);
     for (std::size_t i = k; i < k + b.per_scale; ++i) {
