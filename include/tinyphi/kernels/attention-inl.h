@@ -97,6 +97,7 @@ HWY_INLINE void attend_tile(const kv_view& kv, float scale,
   softmax_sums all[tile_rows];
   std::size_t range[tile_rows] = {};
   const std::size_t padded = kv_padded(kv.head_dim);
+  const std::size_t head_bytes = kv_head_bytes(kv.type, kv.head_dim);
   std::size_t begin = ~std::size_t{0}, end = 0;  // positions that any row sees
   for (std::size_t r = 0; r < n; ++r) {
     std::memset(rows[r].out, 0, kv.head_dim * sizeof(float));
@@ -122,10 +123,13 @@ HWY_INLINE void attend_tile(const kv_view& kv, float scale,
       }
       if (any == 0) continue;
       const std::byte* part = kv.pages[page] + kv.offset;
-      const std::byte* next =
-          (page + 1) * page_tokens < end && kv.pages[page + 1] != nullptr
-              ? kv.pages[page + 1] + kv.offset
-              : part;
+      const std::byte* next = part;
+      if ((page + 1) * page_tokens >= end) {
+        // Where a page is all, the next call's is: mostly the next head's.
+        if (page == begin / page_tokens) next += head_bytes;
+      } else if (kv.pages[page + 1] != nullptr) {
+        next = kv.pages[page + 1] + kv.offset;
+      }
       attend_page<Cache>(kv, part, next, scale, rows, n, t);
     }
     for (std::size_t r = 0; r < n; ++r) {

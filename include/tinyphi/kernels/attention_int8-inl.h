@@ -135,7 +135,10 @@ struct int8_cache {
                                      std::size_t row, attention_tile& t) {
     constexpr f32_tag d;
     dot_sum<run> sum[2 * Rows][Columns];
-    multiply(v + c * 4, padded * 4, next + c * 4, page_tokens / 4,
+    // Slots behind the last that is seen weigh nothing.
+    const std::size_t slots =
+        page_tokens - hwy::Num0BitsAboveMS1Bit_Nonzero64(t.seen[row]);
+    multiply(v + c * 4, padded * 4, next + c * 4, (slots + 3) / 4,
              t.weights8[row][0], page_tokens, t.weight_sum[row], sum);
     float* out = t.out + row * padded + c;
     TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
