@@ -226,35 +226,74 @@ void report_tokenizer(const fs::path& data) {
 
 using token_lists = std::vector<std::vector<token_id>>;
 
-// What integer products, and then an int8 cache, cost a quantized file, against
-// its own weights in f32.
-void report_integers(const fs::path& file, const token_lists& texts) {
-  double products = 0, cache = 0, positions = 0;
-  std::vector<std::vector<float>> expected;
-  {
-    const model m = value(model::load(file, {.exact = true}));
-    for (const auto& ids : texts) expected.push_back(logits_of(m, ids));
-  }
-  const model m = value(model::load(file));
-  const std::size_t vocab = m.config().vocab_size;
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    const auto n = static_cast<double>(texts[i].size());
-    products += n * kl_per_token(expected[i], logits_of(m, texts[i]), vocab);
-    cache += n * kl_per_token(expected[i],
-                              logits_of(m, texts[i], kv_type::int8), vocab);
-    positions += n;
-  }
-  std::printf(
-      "\n%s, mean KL / token against its weights in f32\n\n"
-      "  integer products %.1e, with an int8 cache %.1e\n",
-      file.filename().c_str(), products / positions, cache / positions);
+// Tokens of no meaning, but always the same.
+token_lists arbitrary_tokens(token_id n, token_id vocab) {
+  token_lists texts(1);
+  for (token_id i = 0; i < n; ++i) texts[0].push_back(i * 7919 % vocab);
+  return texts;
 }
 
-// Tokens of no meaning, but always the same.
-token_lists arbitrary_tokens() {
-  token_lists texts(1);
-  for (token_id i = 0; i < 96; ++i) texts[0].push_back(i * 7919 % 2000);
-  return texts;
+// Mean KL per token that a file's integer products cost against its own weights
+// in f32, then with fast prefill or an int8 cache instead; and what Q4_0
+// weights cost one with floats.
+struct integer_costs {
+  double products = 0, fast = 0, cache = 0, weights = 0;
+};
+
+integer_costs costs_of(const fs::path& file, const token_lists& texts) {
+  std::size_t vocab = 0;
+  const auto run = [&](const load_options& options,
+                       kv_type cache = kv_type::f32) {
+    const model m = value(model::load(file, options));
+    vocab = m.config().vocab_size;
+    std::vector<float> all;
+    for (const auto& ids : texts) {
+      const auto logits = logits_of(m, ids, cache);
+      all.insert(all.end(), logits.begin(), logits.end());
+    }
+    return all;
+  };
+  constexpr dtype int4 = dtype::q4_0;
+  const auto expected = run({.exact = true, .quantize = int4});
+  const auto cost = [&](const std::vector<float>& found) {
+    return kl_per_token(expected, found, vocab);
+  };
+  return {cost(run({.quantize = int4})),
+          cost(run({.fast_prefill = true, .quantize = int4})),
+          cost(run({.quantize = int4}, kv_type::int8)),
+          kl_per_token(run({.exact = true}), expected, vocab)};
+}
+
+// Files of floats are measured in Q4_0.
+void report_integers(const fs::path& file, const token_lists& texts) {
+  const integer_costs costs = costs_of(file, texts);
+  std::printf(
+      "\n%s, mean KL / token against its weights in f32\n\n"
+      "  integer products %.1e, with fast prefill %.1e, with an int8 cache "
+      "%.1e\n",
+      file.filename().c_str(), costs.products, costs.fast, costs.cache);
+  if (costs.weights > 0) {
+    std::printf("  Q4_0 weights %.1e; fast prefill adds %.1f %% of that\n",
+                costs.weights,
+                100 * (costs.fast - costs.products) / costs.weights);
+  }
+}
+
+// What fast prefill adds to integer products beside what int4 weights cost.
+void report_fast_prefill(const fs::path& tiny) {
+  std::printf(
+      "\nMean KL / token of integer products, in fast prefill, and of Q4_0 "
+      "weights, each\nagainst f32, on 64 tokens\n\n"
+      "  %-12s %14s %14s %14s %8s\n",
+      "model", "products", "fast prefill", "Q4_0 weights", "adds");
+  each_model(
+      tiny, [](const fs::path& folder, const safetensors_file&, const model&) {
+        const integer_costs costs = costs_of(folder, arbitrary_tokens(64, 256));
+        std::printf("  %-12s %14.2e %14.2e %14.2e %6.2f %%\n",
+                    folder.filename().c_str(), costs.products, costs.fast,
+                    costs.weights,
+                    100 * (costs.fast - costs.products) / costs.weights);
+      });
 }
 
 // What the demo model is asked and answers.
@@ -298,7 +337,9 @@ void report_answers(const fs::path& conversations, const fs::path& demo) {
 
 int main(int argc, char** argv) {
   if (argc > 1) {
-    for (int i = 1; i < argc; ++i) report_integers(argv[i], arbitrary_tokens());
+    for (int i = 1; i < argc; ++i) {
+      report_integers(argv[i], arbitrary_tokens(96, 2000));
+    }
     return 0;
   }
   const fs::path root = TINYPHI_ROOT;
@@ -306,6 +347,7 @@ int main(int argc, char** argv) {
   const fs::path conversations = root / "tests/data/demo/answers.jsonl";
   report_logits(root / "tests/data/tiny");
   report_cache(root / "tests/data/tiny");
+  report_fast_prefill(root / "tests/data/tiny");
   report_integers(demo, conversations_in(conversations));
   report_tokenizer(root / "tests/data/tokenizer");
   report_answers(conversations, demo);

@@ -128,12 +128,15 @@ inline tinyphi::packed_matrix random_matrix(tinyphi::dtype type,
 
 // Owns what q8_activations points to.
 struct q8_buffers {
-  q8_buffers(std::size_t m, std::size_t cols)
+  q8_buffers(std::size_t m, std::size_t cols,
+             std::size_t scale_cols = tinyphi::group_size)
       : q(m * cols),
         scale(m * cols / 32),
         sum(m * cols / 32),
         half_sum(m * cols / 32) {
-    view = {m, cols, q.data(), scale.data(), sum.data(), half_sum.data()};
+    view = {
+        m,         cols, q.data(), scale.data(), sum.data(), half_sum.data(),
+        scale_cols};
   }
   std::vector<std::int8_t> q;
   std::vector<float> scale;

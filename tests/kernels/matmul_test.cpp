@@ -58,15 +58,27 @@ std::vector<float> product_f32(const packed_matrix& w, std::size_t begin,
   return out;
 }
 
-std::vector<float> product_q8(const packed_matrix& w, std::size_t begin,
-                              std::size_t end, const std::vector<float>& x,
-                              std::size_t m) {
+std::vector<float> product_rounded(const packed_matrix& w, std::size_t begin,
+                                   std::size_t end, const std::vector<float>& x,
+                                   std::size_t m, std::size_t scale_cols) {
   std::vector<float> out(m * w.rows, -7.f);
-  q8_buffers rounded(m, w.cols);
+  q8_buffers rounded(m, w.cols, scale_cols);
   quantize_rows(quantize_q8, x, w.cols, 0, m, rounded.view);
   matmul_q8(w, begin, end, rounded.view,
             {out.data() + begin * strip_rows, w.rows});
   return out;
+}
+
+std::vector<float> product_q8(const packed_matrix& w, std::size_t begin,
+                              std::size_t end, const std::vector<float>& x,
+                              std::size_t m) {
+  return product_rounded(w, begin, end, x, m, group_size);
+}
+
+std::vector<float> product_wide(const packed_matrix& w, std::size_t begin,
+                                std::size_t end, const std::vector<float>& x,
+                                std::size_t m) {
+  return product_rounded(w, begin, end, x, m, wide_scale_cols);
 }
 
 // What rounding may add up to over a row: values are about 1.
@@ -122,6 +134,53 @@ TEST_CASE("matmul_q8 computes what the reference does") {
         CHECK(max_difference(found, expected) <= tolerance(s.cols));
       });
     }
+  }
+}
+
+// Of rows with one scale: one sum of integers, rounded once.
+TEST_CASE("wide products have the reference's levels, scales and sums") {
+  for (const dtype type : quantized_types()) {
+    for (const shape& s : shapes_of(type)) {
+      const auto w = random_matrix(type, s.rows, s.cols, 1);
+      const auto x = random_floats(s.m * s.cols, 2);
+      for (std::size_t k = 0; k < s.cols; k += wide_scale_cols) {
+        auto some = x;  // zero but in columns [k, k + 128)
+        for (std::size_t i = 0; i < some.size(); ++i) {
+          if (i % s.cols / wide_scale_cols != k / wide_scale_cols) some[i] = 0;
+        }
+        q8_buffers rounded(s.m, s.cols, wide_scale_cols);
+        quantize_rows(reference::quantize_q8, some, s.cols, 0, s.m,
+                      rounded.view);
+        std::vector<float> expected(s.m * s.rows);
+        reference::matmul_q8(w, 0, w.n_strips(), rounded.view,
+                             {expected.data(), s.rows});
+        on_every_target([&] {
+          INFO(to_string(type) << " " << s.m << " x " << s.rows << " x "
+                               << s.cols << " from " << k);
+          REQUIRE(
+              same_bits(product_wide(w, 0, w.n_strips(), some, s.m), expected));
+        });
+      }
+    }
+  }
+}
+
+TEST_CASE("wide scales change products by less than 2 %") {
+  const std::size_t rows = 48, cols = 1024, m = 25;
+  const auto x = random_floats(m * cols, 2);
+  for (const dtype type : quantized_types()) {
+    const auto w = random_matrix(type, rows, cols, 1);
+    on_every_target([&] {
+      INFO(to_string(type));
+      const auto exact = product_f32(w, 0, 3, x, m);
+      const auto wide = product_wide(w, 0, 3, x, m);
+      double error = 0, size = 0;
+      for (std::size_t i = 0; i < exact.size(); ++i) {
+        error += std::pow(wide[i] - exact[i], 2);
+        size += std::pow(exact[i], 2);
+      }
+      CHECK(std::sqrt(error / size) < 0.02);
+    });
   }
 }
 
@@ -271,7 +330,9 @@ TEST_CASE("a row has the same bits alone and among others, in any split") {
     const std::size_t cols = type.block_size == 256 ? 512 : 352;
     const auto w = random_matrix(type.type, 103, cols, 8);
     check_same_bits(w, product_f32);
-    if (is_quantized(type.type)) check_same_bits(w, product_q8);
+    if (!is_quantized(type.type)) continue;
+    check_same_bits(w, product_q8);
+    check_same_bits(w, product_wide);
   }
 }
 
@@ -337,7 +398,8 @@ TEST_CASE("NaN in a token reaches all its results and no other token") {
     const auto w = random_matrix(type, 20, 64, 8);
     on_every_target([&] {
       for (const auto& out :
-           {product_f32(w, 0, 2, x, 14), product_q8(w, 0, 2, x, 14)}) {
+           {product_f32(w, 0, 2, x, 14), product_q8(w, 0, 2, x, 14),
+            product_wide(w, 0, 2, x, 14)}) {
         for (std::size_t i = 0; i < out.size(); ++i) {
           REQUIRE(std::isnan(out[i]) == (i / 20 == 5));
         }

@@ -16,19 +16,21 @@ using tinyphi_test::same_bits;
 
 void check_like_reference(const std::vector<float>& x, std::size_t m,
                           std::size_t cols) {
-  q8_buffers expected(m, cols);
-  quantize_rows(reference::quantize_q8, x, cols, 0, m, expected.view);
-  on_every_target([&] {
-    q8_buffers found(m, cols);
-    quantize_rows(quantize_q8, x, cols, 0, m, found.view);
-    CHECK(found.q == expected.q);
-    CHECK(found.sum == expected.sum);
-    CHECK(found.half_sum == expected.half_sum);
-    for (std::size_t i = 0; i < found.scale.size(); ++i) {
-      const float a = found.scale[i], b = expected.scale[i];
-      CHECK((a == b || (std::isnan(a) && std::isnan(b))));
-    }
-  });
+  for (const std::size_t scale_cols : {group_size, wide_scale_cols}) {
+    q8_buffers expected(m, cols, scale_cols);
+    quantize_rows(reference::quantize_q8, x, cols, 0, m, expected.view);
+    on_every_target([&] {
+      q8_buffers found(m, cols, scale_cols);
+      quantize_rows(quantize_q8, x, cols, 0, m, found.view);
+      CHECK(found.q == expected.q);
+      CHECK(found.sum == expected.sum);
+      CHECK(found.half_sum == expected.half_sum);
+      for (std::size_t i = 0; i < found.scale.size(); ++i) {
+        const float a = found.scale[i], b = expected.scale[i];
+        CHECK((a == b || (std::isnan(a) && std::isnan(b))));
+      }
+    });
+  }
 }
 
 TEST_CASE("activations round bit-equal to the reference") {
@@ -66,6 +68,20 @@ TEST_CASE("a group with NaN or infinity gets the scale NaN") {
     quantize_rows(quantize_q8, x, 64, 0, 1, found.view);
     CHECK(found.scale[0] == 1.f / 127);
     CHECK(std::isnan(found.scale[1]));
+  }
+}
+
+TEST_CASE("wide scales serve 128 columns, or what is left of a row") {
+  std::vector<float> x(2 * 160, 1.f);
+  x[100] = -254;  // token 0
+  x[150] = 127;
+  q8_buffers found(2, 160, wide_scale_cols);
+  quantize_rows(quantize_q8, x, 160, 0, 2, found.view);
+  for (std::size_t g = 0; g < 5; ++g) {
+    CHECK(found.scale[2 * g] == (g < 4 ? 2.f : 1.f));
+    CHECK(found.sum[2 * g] == (g < 4 ? -127 : 127 + 31));
+    CHECK(found.scale[2 * g + 1] == 1.f / 127);
+    CHECK(found.sum[2 * g + 1] == 127 * (g < 4 ? 128 : 32));
   }
 }
 

@@ -16,6 +16,7 @@ struct layers_case {
   architecture arch;
   dtype type;
   std::uint32_t intermediate;
+  bool fast = false;
 };
 
 // Of one layer, with biases.
@@ -38,6 +39,7 @@ model_weights random_layer(const layers_case& k) {
     l->bias.resize(l->w.rows);
     for (float& x : l->bias) x = normal(random);
   }
+  w.fast_prefill = k.fast;
   w.has_f32_products = true;
   w.has_integer_products = is_quantized(k.type);
   return w;
@@ -70,7 +72,9 @@ TEST_CASE("the feed-forward steps are their kernels, in any number of tasks") {
        {layers_case{phi3, dtype::f32, 100}, layers_case{phi3, dtype::f32, 24},
         layers_case{phi3, dtype::q8_0, 96}, layers_case{phi3, dtype::q4_0, 672},
         layers_case{small, dtype::f32, 100},
-        layers_case{small, dtype::q8_0, 224}}) {
+        layers_case{small, dtype::q8_0, 224},
+        layers_case{phi3, dtype::q4_0, 672, true},
+        layers_case{small, dtype::q8_0, 224, true}}) {
     const model_weights w = random_layer(k);
     const layer_weights& layer = w.layers[0];
     const std::size_t n = k.intermediate;
@@ -106,7 +110,7 @@ TEST_CASE("the feed-forward steps are their kernels, in any number of tasks") {
         REQUIRE(values(b.gated.f32()) == gated);
         if (w.has_integer_products) {
           activations again;
-          const auto sized = again.resize(m, n, true, true);
+          const auto sized = again.resize(m, n, true, true, k.fast);
           REQUIRE_OK(sized);
           std::memcpy(again.f32_row(0), gated.data(), m * n * sizeof(float));
           for (std::size_t t = 0; t < m; ++t) again.round(t, 0, n);
@@ -128,6 +132,13 @@ TEST_CASE("the feed-forward steps are their kernels, in any number of tasks") {
 
 TEST_CASE("activations have the forms that are asked for, where they can be") {
   activations a;
+  for (const std::size_t m : {63u, 64u}) {
+    for (const bool fast : {false, true}) {
+      const auto sized = a.resize(m, 160, false, true, fast);
+      REQUIRE_OK(sized);
+      CHECK(a.rounded().scale_cols == (fast && m == 64 ? 128 : 32));
+    }
+  }
   const auto rounded = a.resize(3, 64, false, true);
   REQUIRE_OK(rounded);
   CHECK(a.at(1, 32).f32 == nullptr);

@@ -55,6 +55,7 @@ result<tinyphi::model> open(const bench_options& o, const std::string& type,
   progress_bar bar("making random weights");
   tinyphi::load_options load;
   load.exact = o.model.exact;
+  load.fast_prefill = o.model.fast_prefill;
   load.stop.token = token;
   load.progress = [&bar](double share) { bar.show(share); };
   return tinyphi::model::random(config, *parsed, 1, load);
@@ -173,6 +174,7 @@ void add_bench(CLI::App& app, action& run) {
   auto o = std::make_shared<bench_options>();
   add_model_path(*command, o->model);
   command->add_flag("--exact", o->model.exact, "compute with f32 activations");
+  add_fast_prefill(*command, o->model.fast_prefill);
   add_kv_type(*command, o->model.kv_type);
   std::string names;
   for (const std::string& name : shape_names()) names += " " + name;

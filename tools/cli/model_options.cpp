@@ -52,6 +52,7 @@ void add_model_options(CLI::App& command, model_options& options) {
   command.add_flag("--exact", options.exact,
                    "compute with f32 activations, the reference that equals "
                    "Hugging Face's");
+  add_fast_prefill(command, options.fast_prefill);
   command
       .add_option("--quantize", options.quantize,
                   "turn matrices of F32, F16 or BF16 into TYPE while loading: "
@@ -69,6 +70,14 @@ void add_model_options(CLI::App& command, model_options& options) {
       .add_option("--lora", options.lora,
                   "adapter; not supported by this version")
       ->type_name("PATH[=SCALE]");
+}
+
+void add_fast_prefill(CLI::App& command, bool& value) {
+  command.add_flag("--fast-prefill", value,
+                   "read prompts faster and less exactly: where 64 tokens or "
+                   "more meet quantized weights, both are rounded to int8 with "
+                   "one scale for 128 columns. Results then depend on how many "
+                   "tokens are computed together; no effect with --exact");
 }
 
 void add_kv_type(CLI::App& command, std::string& value) {
@@ -117,6 +126,7 @@ tinyphi::result<tinyphi::model> load_model(const model_options& options,
   TINYPHI_TRY(const auto path, model_path(options.path));
   progress_bar bar("loading " + model_name(options.path));
   load.exact = options.exact;
+  load.fast_prefill = options.fast_prefill;
   load.n_threads = options.n_threads;
   // The built-in model has no folder, and needs none.
   load.cache_repacked = options.cache_repacked && !options.path.empty();

@@ -19,6 +19,7 @@ struct model_options {
   std::string path;   // empty: the built-in demo model
   int n_threads = 0;  // 0: as many as the machine gives
   bool exact = false;
+  bool fast_prefill = false;
   bool cache_repacked = false;
   std::string kv_type = "auto";
   std::string quantize;  // empty: as stored
@@ -27,8 +28,11 @@ struct model_options {
 
 // -m alone, for commands that do not run the model.
 void add_model_path(CLI::App& command, model_options& options);
-// -m, -t, --exact, --quantize, --cache-repacked, --kv-type and --lora.
+// -m, -t, --exact, --fast-prefill, --quantize, --cache-repacked, --kv-type and
+// --lora.
 void add_model_options(CLI::App& command, model_options& options);
+// --fast-prefill alone.
+void add_fast_prefill(CLI::App& command, bool& value);
 // --kv-type alone; its value is a kv_type's name or "auto".
 void add_kv_type(CLI::App& command, std::string& value);
 

@@ -29,32 +29,38 @@ TINYPHI_NAMESPACE_BEGIN
 // narrower targets walk a tile in parts.
 inline constexpr std::size_t tile_tokens = 12;
 inline constexpr std::size_t group_size = 32;  // columns per scale
+inline constexpr std::size_t wide_scale_cols = 128;
 
-// m rows of activations, rounded to int8 per group of 32 columns. Tile i holds
+// m rows of activations, rounded to int8 per group of 32 columns, or with the
+// same scale for the four groups of 128 columns (fewer at the end of a row):
+// products are then faster and less exact, see matmul_q8. Tile i holds
 // tokens [12 i, 12 i + n) with n = 12, or what is left in the last tile:
 //   q     per tile [cols/4][n][4] int8
 //   scale per tile [cols/32][n]   f32: x = scale * q, scale = max|x| / 127
-//   sum   per tile [cols/32][n]   int32: sum of the group's q
+//   sum   per tile [cols/32][n]   int32: sum of the q that share the scale
 //   half_sum likewise             int32: sum of the group's first 16 q
 // Tile i starts at token offset 12 i times cols (q) or cols/32 (the others).
 struct q8_activations {
   std::size_t m = 0;
-  std::size_t cols = 0;              // multiple of 32
-  std::int8_t* q = nullptr;          // m * cols
-  float* scale = nullptr;            // m * cols / 32
-  std::int32_t* sum = nullptr;       // m * cols / 32
-  std::int32_t* half_sum = nullptr;  // m * cols / 32
+  std::size_t cols = 0;                 // multiple of 32
+  std::int8_t* q = nullptr;             // m * cols
+  float* scale = nullptr;               // m * cols / 32
+  std::int32_t* sum = nullptr;          // m * cols / 32
+  std::int32_t* half_sum = nullptr;     // m * cols / 32
+  std::size_t scale_cols = group_size;  // or wide_scale_cols
 
   // Tokens [begin, end): whole tiles, but for the last.
   [[nodiscard]] q8_activations tokens(std::size_t begin,
                                       std::size_t end) const {
     const std::size_t groups = begin * (cols / group_size);
     return {end - begin,    cols,         q + begin * cols,
-            scale + groups, sum + groups, half_sum + groups};
+            scale + groups, sum + groups, half_sum + groups,
+            scale_cols};
   }
 };
 
-// Rounds n columns of a token, from `column` on: whole groups.
+// Rounds n columns of a token, from `column` on, which share no scale with
+// others: whole groups.
 void quantize_q8(const float* x, std::size_t n, const q8_activations& out,
                  std::size_t token, std::size_t column);
 
@@ -86,6 +92,12 @@ void matmul_f32(const packed_matrix& w, std::size_t strip_begin,
 // The same with integer dot products, exact inside each group of columns that
 // share a scale; group sums are scaled and added in f32 in order of k. w: any
 // quantized type.
+//
+// Where activations have wide scales, weights are rounded likewise, to
+// int8 with one scale per row and 128 columns, largest magnitude / 127:
+//   level = floor((stored level * f - m + 128) / 256)
+// with f and m the stored scale and min times 256 / scale, rounded. It pays
+// from about 64 tokens on.
 void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
                std::size_t strip_end, const q8_activations& x,
                const product_rows& out);

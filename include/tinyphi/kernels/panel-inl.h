@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A strip's columns, decoded once for many tokens. Tiles of tokens then run
-// over bytes in L1, whatever the stored type was.
+// A strip's columns, decoded once for many tokens, whose tiles then run over
+// bytes in L1, whatever the stored type was.
 #if defined(TINYPHI_KERNELS_PANEL_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TINYPHI_KERNELS_PANEL_INL_H_
 #undef TINYPHI_KERNELS_PANEL_INL_H_
@@ -100,64 +100,6 @@ HWY_NOINLINE void decode_panel(const std::byte* strip, std::size_t strip_bytes,
       TINYPHI_UNROLL for (std::size_t i = 0; i < rows::chunk; ++i) {
         decode_group<panel_of<Type, run>>(block, g + i, to, done + i);
       }
-    }
-  }
-}
-
-// Sums in registers: 12 and their accumulators fit AVX-512's 32 registers. Six
-// with AVX-VNNI made g++ 12 spill: 105 GMAC/s where four reach 153.
-inline constexpr std::size_t most_tokens =
-    TINYPHI_VNNI ? tile_tokens : HWY_MAX(8 / parts, TINYPHI_I8MM ? 4 : 2);
-
-// M tokens at a time, from the widest that the registers hold down to one.
-template <std::size_t M, class Rows>
-HWY_INLINE void dot_tile(const Rows& rows, std::size_t groups, tile_view x,
-                         std::size_t tokens, float* sums) {
-  for (; tokens >= M; tokens -= M) {
-    dot_rows<M>(rows, groups, x, sums);
-    x = {x.q + M * 4, x.sum + M, x.half_sum + M, x.scale + M, x.n};
-    sums += M * Rows::vectors * lanes;
-  }
-  if constexpr (M > 1) {
-    dot_tile<M == 12 ? 4 : M / 2>(rows, groups, x, tokens, sums);
-  }
-}
-
-// Of the same kind for all types of the same traits, so compiled once.
-template <class Rows>
-HWY_NOINLINE void dot_panel(const Rows& rows, std::size_t groups,
-                            const q8_activations& x, std::size_t g,
-                            std::size_t begin, std::size_t end, float* sums) {
-  for (std::size_t t = begin; t < end; t += tile_tokens) {
-    dot_tile<most_tokens>(rows, groups, tile_at(x, t, g),
-                          HWY_MIN(tile_tokens, end - t),
-                          sums + (t - begin) * strip_rows);
-  }
-}
-
-inline constexpr std::size_t block_tokens = 16 * tile_tokens;
-
-template <dtype Type, std::size_t Run>
-HWY_NOINLINE void many_tokens(const packed_matrix& w, std::size_t begin,
-                              std::size_t end, const q8_activations& x,
-                              const product_rows& out) {
-  panel_memory memory;
-  alignas(64) float sums[block_tokens * strip_rows];
-  const panel_of<Type, Run> panel{memory,
-                                  packed_rows<Type, 1, Run, 0>::zero_point};
-  const std::size_t bytes = w.strip_bytes(), all = x.cols / group_size;
-  // A block's activations stay in L2 while the strips pass.
-  for (std::size_t t = 0; t < x.m; t += block_tokens) {
-    const std::size_t t_end = HWY_MIN(x.m, t + block_tokens);
-    for (std::size_t s = begin; s < end; ++s) {
-      std::memset(sums, 0, (t_end - t) * strip_rows * sizeof(float));
-      for (std::size_t g = 0; g < all; g += panel_groups) {
-        const std::size_t groups = HWY_MIN(panel_groups, all - g);
-        decode_panel<Type, Run == 0>(w.strip(s), bytes, g, groups, memory);
-        dot_panel(panel, groups, x, g, t, t_end, sums);
-      }
-      write_rows<1>(sums, t_end - t, w.rows - s * strip_rows,
-                    from(out, (s - begin) * strip_rows, t));
     }
   }
 }

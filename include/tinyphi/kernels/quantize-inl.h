@@ -40,29 +40,38 @@ inline HWY_NOINLINE void quantize_q8(const float* x, std::size_t n,
       out.q + first * out.cols + (column / 4 * tokens + token - first) * 4;
   float* const scales = out.scale;
   std::int32_t *const sums = out.sum, *const half_sums = out.half_sum;
-  for (std::size_t k = 0; k < n; k += group_size, at += tokens) {
+  const std::size_t scale_cols = out.scale_cols;
+  for (std::size_t k = 0; k < n;) {
+    const std::size_t end = HWY_MIN(n, k + scale_cols);
     auto most = hn::Zero(di);
-    TINYPHI_UNROLL for (std::size_t i = 0; i < group_size; i += lanes) {
-      const auto bits = hn::BitCast(di, hn::Abs(hn::LoadU(d, x + k + i)));
-      most = hn::Max(most, bits);
-    }
-    const auto [scale, inverse] = round_to_int8(most);
-    alignas(64) std::int8_t q[group_size] = {};
-    if (inverse != 0) {
+    for (std::size_t g = k; g < end; g += group_size) {
       TINYPHI_UNROLL for (std::size_t i = 0; i < group_size; i += lanes) {
-        const auto v = hn::NearestInt(
-            hn::Mul(hn::LoadU(d, x + k + i), hn::Set(d, inverse)));
-        hn::StoreU(hn::DemoteTo(di8, v), di8, q + i);
+        const auto bits = hn::BitCast(di, hn::Abs(hn::LoadU(d, x + g + i)));
+        most = hn::Max(most, bits);
       }
     }
-    TINYPHI_UNROLL for (std::size_t i = 0; i < group_size; i += 4) {
-      std::memcpy(to, q + i, 4);
-      to += tokens * 4;
+    const auto [scale, inverse] = round_to_int8(most);
+    const std::size_t begin = at;
+    std::int32_t sum = 0;
+    for (; k < end; k += group_size, at += tokens) {
+      alignas(64) std::int8_t q[group_size] = {};
+      if (inverse != 0) {
+        TINYPHI_UNROLL for (std::size_t i = 0; i < group_size; i += lanes) {
+          const auto v = hn::NearestInt(
+              hn::Mul(hn::LoadU(d, x + k + i), hn::Set(d, inverse)));
+          hn::StoreU(hn::DemoteTo(di8, v), di8, q + i);
+        }
+      }
+      TINYPHI_UNROLL for (std::size_t i = 0; i < group_size; i += 4) {
+        std::memcpy(to, q + i, 4);
+        to += tokens * 4;
+      }
+      const std::int32_t half_sum = sum_of(q);
+      scales[at] = scale;
+      half_sums[at] = half_sum;
+      sum += half_sum + sum_of(q + group_size / 2);
     }
-    const std::int32_t half_sum = sum_of(q);
-    scales[at] = scale;
-    half_sums[at] = half_sum;
-    sums[at] = half_sum + sum_of(q + group_size / 2);
+    for (std::size_t i = begin; i < at; i += tokens) sums[i] = sum;
   }
 }
 

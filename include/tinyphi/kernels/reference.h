@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "tinyphi/base/half.h"
 #include "tinyphi/tensor/block_map.h"
@@ -100,32 +101,29 @@ inline void quantize_q8(const float* x, std::size_t n,
                         const q8_activations& out, std::size_t token,
                         std::size_t column) {
   const tile_place at = place_of(out, token);
-  for (std::size_t i = 0; i < n; i += group_size) {
-    std::int8_t q[group_size];
-    const float scale = quantize_vector(x + i, group_size, q);
-    std::int32_t sum = 0, half_sum = 0;
-    for (std::size_t j = 0; j < group_size; ++j) {
-      const std::size_t k = column + i + j;
+  std::int8_t q[wide_scale_cols];
+  for (std::size_t i = 0; i < n; i += out.scale_cols) {
+    const std::size_t some = std::min(out.scale_cols, n - i);
+    const float scale = quantize_vector(x + i, some, q);
+    for (std::size_t j = 0; j < some; ++j) {
+      const std::size_t k = column + i + j, g = j / group_size * group_size;
       out.q[at.begin * out.cols + (k / 4 * at.tokens + at.lane) * 4 + k % 4] =
           q[j];
-      sum += q[j];
-      if (j < group_size / 2) half_sum = sum;
+      const std::size_t place = at.begin * (out.cols / group_size) +
+                                k / group_size * at.tokens + at.lane;
+      out.scale[place] = scale;
+      out.sum[place] = std::accumulate(q, q + some, 0);
+      out.half_sum[place] = std::accumulate(q + g, q + g + group_size / 2, 0);
     }
-    const std::size_t g = (column + i) / group_size;
-    const std::size_t place =
-        at.begin * (out.cols / group_size) + g * at.tokens + at.lane;
-    out.scale[place] = scale;
-    out.sum[place] = sum;
-    out.half_sum[place] = half_sum;
   }
 }
 
 // Columns that f(i) makes, in groups.
 template <class F>
 inline void write_row(std::size_t n, const activation_row& out, const F& f) {
-  for (std::size_t i = 0; i < n; i += group_size) {
-    float x[group_size];
-    const std::size_t some = std::min(group_size, n - i);
+  for (std::size_t i = 0; i < n; i += wide_scale_cols) {
+    float x[wide_scale_cols];
+    const std::size_t some = std::min(wide_scale_cols, n - i);
     for (std::size_t j = 0; j < some; ++j) x[j] = f(i + j);
     if (out.f32 != nullptr) std::copy(x, x + some, out.f32 + i);
     if (out.q8 == nullptr) continue;
@@ -165,18 +163,81 @@ inline void matmul_f32(const packed_matrix& w, std::size_t strip_begin,
   }
 }
 
-// Activation k of token t.
+// Activation k of token t, and its scale.
 [[nodiscard]] inline int activation(const q8_activations& x, std::size_t t,
                                     std::size_t k) {
   const tile_place at = place_of(x, t);
   return x.q[at.begin * x.cols + (k / 4 * at.tokens + at.lane) * 4 + k % 4];
+}
+[[nodiscard]] inline float activation_scale(const q8_activations& x,
+                                            std::size_t t, std::size_t k) {
+  const tile_place at = place_of(x, t);
+  return x.scale[at.begin * (x.cols / group_size) + k / group_size * at.tokens +
+                 at.lane];
+}
+
+// Columns [k, k + n) of row r, which get one scale; returns it.
+inline float round_weights(const packed_matrix& w, std::size_t r, std::size_t k,
+                           std::size_t n, std::int32_t* levels) {
+  float max = 0, inverse = 0;
+  const auto rounded = [&](float x) {
+    const float product = std::nearbyint(x * inverse);
+    return std::fabs(product) < 1e9f ? static_cast<std::int64_t>(product) : 0;
+  };
+  with_block(w.type, [&](auto type) {
+    using block_type = decltype(type);
+    const auto each = [&](const auto& f) {
+      for (std::size_t i = 0; i < n; ++i) {
+        const auto b = block_at<block_type>(w, r, (k + i) / type.columns);
+        f(i, b, (k + i) % type.columns);
+      }
+    };
+    each([&](std::size_t, const block_type& b, std::size_t at) {
+      const float x =
+          scale(b, at) * static_cast<float>(level(b, at)) - min(b, at);
+      if (!std::isnan(max) && !(std::fabs(x) <= max)) max = std::fabs(x);
+    });
+    inverse = max >= 1e-30f ? 127 * 256 / max : 0;
+    each([&](std::size_t i, const block_type& b, std::size_t at) {
+      const std::int64_t fixed =
+          level(b, at) * rounded(scale(b, at)) - rounded(min(b, at)) + 128;
+      levels[i] = static_cast<std::int32_t>(fixed >> 8);
+    });
+  });
+  return max / 127;
+}
+
+// matmul_q8 of activations with wide scales.
+inline void matmul_wide(const packed_matrix& w, std::size_t strip_begin,
+                        std::size_t strip_end, const q8_activations& x,
+                        const product_rows& out) {
+  const std::size_t begin = strip_begin * strip_rows;
+  const std::size_t end = std::min(w.rows, strip_end * strip_rows);
+  for (std::size_t r = begin; r < end; ++r) {
+    start_products(out, r - begin, x.m);
+    for (std::size_t k = 0; k < w.cols; k += wide_scale_cols) {
+      std::int32_t levels[wide_scale_cols];
+      const std::size_t n = std::min(wide_scale_cols, w.cols - k);
+      const float w_scale = round_weights(w, r, k, n, levels);
+      for (std::size_t t = 0; t < x.m; ++t) {
+        std::int32_t sum = 0;
+        for (std::size_t i = 0; i < n; ++i) {
+          sum += levels[i] * activation(x, t, k + i);
+        }
+        out.out[t * out.stride + r - begin] +=
+            w_scale * activation_scale(x, t, k) * static_cast<float>(sum);
+      }
+    }
+  }
 }
 
 inline void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
                       std::size_t strip_end, const q8_activations& x,
                       const product_rows& out) {
   if (!is_quantized(w.type)) return;  // floats have no integer path
-  const std::size_t groups = w.cols / group_size;
+  if (x.scale_cols == wide_scale_cols) {
+    return matmul_wide(w, strip_begin, strip_end, x, out);
+  }
   const std::size_t begin = strip_begin * strip_rows;
   const std::size_t end = std::min(w.rows, strip_end * strip_rows);
   for (std::size_t r = begin; r < end; ++r) {
@@ -194,9 +255,7 @@ inline void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
             sum += level(block, in_block + i) * q;
             x_sum += q;
           }
-          const tile_place at = place_of(x, t);
-          const float x_scale =
-              x.scale[at.begin * groups + k / group_size * at.tokens + at.lane];
+          const float x_scale = activation_scale(x, t, k);
           out.out[t * out.stride + r - begin] +=
               scale(block, in_block) * x_scale * static_cast<float>(sum) -
               min(block, in_block) * (x_scale * static_cast<float>(x_sum));

@@ -160,8 +160,9 @@ TINYPHI_FUNC void forward_context::attend(std::size_t layer,
                  });
   }
 
-  // Heads are rounded by those who made them, where they are whole groups.
-  const bool rounds = plan_.n_spans == 1 && columns % group_size == 0;
+  // Heads are rounded by those who made them, where they share no scale.
+  const bool rounds =
+      plan_.n_spans == 1 && columns % out.rounded().scale_cols == 0;
   const std::size_t keys =
       c_.window == 0 ? plan_.last + 1
                      : std::min<std::size_t>(plan_.last + 1, c_.window);

@@ -46,9 +46,10 @@ class matrix_buffer {
 class activations {
  public:
   // Contents are undefined afterwards. Rounded rows have whole groups of
-  // columns, so of others only the f32 form exists.
+  // columns, so of others only the f32 form exists; `fast`: they have wide
+  // scales if there are so many rows that it pays.
   [[nodiscard]] result<void> resize(std::size_t rows, std::size_t cols,
-                                    bool f32, bool rounded);
+                                    bool f32, bool rounded, bool fast = false);
   [[nodiscard]] std::size_t rows() const { return rows_; }
   [[nodiscard]] const matrix_buffer& f32() const { return f32_; }
   [[nodiscard]] const q8_activations& rounded() const { return rounded_; }

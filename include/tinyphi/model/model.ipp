@@ -108,6 +108,7 @@ TINYPHI_FUNC result<model> model::load(model_file file,
   auto w = std::make_shared<model_weights>();
   w->path = file.path();
   w->exact = options.exact;
+  w->fast_prefill = options.fast_prefill;
   w->file.emplace(std::move(file));
   TINYPHI_TRY(w->config, read_model_config(*w->file));
   if (detail::has_tokenizer(*w->file)) {
@@ -131,6 +132,7 @@ TINYPHI_FUNC result<model> model::random(const model_config& config, dtype type,
   auto w = std::make_shared<model_weights>();
   w->config = config;
   w->exact = options.exact;
+  w->fast_prefill = options.fast_prefill;
   TINYPHI_CHECK_OK(randomize_weights(*w, type, seed, options));
   detail::complete(*w);
   return model(std::move(w));

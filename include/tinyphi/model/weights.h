@@ -51,6 +51,7 @@ struct model_weights {
   std::filesystem::path path;  // empty for random weights
   model_config config;
   bool exact = false;
+  bool fast_prefill = false;
 
   std::optional<model_file> file;              // keeps the embedding's mapping
   aligned_array<std::byte> embedding_storage;  // random weights: its bytes
