@@ -91,8 +91,13 @@ HWY_NOINLINE void many_tokens(const packed_matrix& w, std::size_t begin,
 // (Zen 4, Q4_0, one thread: 29 GB/s at 1024 bytes, 25 at 4096). More tokens
 // take longer a byte and have to wait for less: 8 tokens 152 -> 174 GMAC/s of
 // 185 in cache, on two threads 278 -> 331; Q8_0 139 -> 157, Q4_K 122 -> 140.
+// Q8_0 takes half as long a byte: with 2 to 4 tokens 55 and 109 near, 46 and 91
+// far.
 template <dtype Type, std::size_t M>
-inline constexpr std::size_t ahead_of = M == 1 ? format<Type>::ahead : 4096;
+inline constexpr std::size_t ahead_of = M == 1 ||
+                                                (M <= 4 && Type == dtype::q8_0)
+                                            ? format<Type>::ahead
+                                            : 4096;
 
 // R strips at once, because a core reads faster from four streams than from
 // one; M tokens at a time.
