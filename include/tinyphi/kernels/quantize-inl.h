@@ -25,10 +25,10 @@ HWY_INLINE std::int32_t sum_of(const std::int8_t* q) {
          16 * 128;
 }
 
-// Rounds n columns of a token, from `column` on.
-inline HWY_NOINLINE void quantize_q8(const float* x, std::size_t n,
-                                     const q8_activations& out,
-                                     std::size_t token, std::size_t column) {
+template <std::size_t ScaleCols>
+HWY_INLINE void round_columns(const float* x, std::size_t n,
+                              const q8_activations& out, std::size_t token,
+                              std::size_t column) {
   constexpr f32_tag d;
   constexpr i32_tag di;
   constexpr hn::Rebind<std::int8_t, f32_tag> di8;
@@ -40,9 +40,9 @@ inline HWY_NOINLINE void quantize_q8(const float* x, std::size_t n,
       out.q + first * out.cols + (column / 4 * tokens + token - first) * 4;
   float* const scales = out.scale;
   std::int32_t *const sums = out.sum, *const half_sums = out.half_sum;
-  const std::size_t scale_cols = out.scale_cols;
   for (std::size_t k = 0; k < n;) {
-    const std::size_t end = HWY_MIN(n, k + scale_cols);
+    const std::size_t end =
+        ScaleCols == group_size ? k + group_size : HWY_MIN(n, k + ScaleCols);
     auto most = hn::Zero(di);
     for (std::size_t g = k; g < end; g += group_size) {
       TINYPHI_UNROLL for (std::size_t i = 0; i < group_size; i += lanes) {
@@ -72,6 +72,17 @@ inline HWY_NOINLINE void quantize_q8(const float* x, std::size_t n,
       sum += half_sum + sum_of(q + group_size / 2);
     }
     for (std::size_t i = begin; i < at; i += tokens) sums[i] = sum;
+  }
+}
+
+// Rounds n columns of a token, from `column` on.
+inline HWY_NOINLINE void quantize_q8(const float* x, std::size_t n,
+                                     const q8_activations& out,
+                                     std::size_t token, std::size_t column) {
+  if (out.scale_cols == group_size) {
+    round_columns<group_size>(x, n, out, token, column);
+  } else {
+    round_columns<wide_scale_cols>(x, n, out, token, column);
   }
 }
 
