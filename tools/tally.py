@@ -21,10 +21,12 @@ SCRIPT = re.compile(r"^(\d+) passed, (\d+) failed$", re.M)
 
 def cases(output):
     """(passed, failed) as the program itself says, or None."""
-    if found := CATCH_ALL.search(output):
-        return int(found[1]), 0
-    if found := CATCH_SOME.search(output):
-        count = {word: int(n) for n, word in re.findall(r"(\d+) (\w+)", found[2])}
+    # The last, because programs that a test starts may say so, too.
+    if found := CATCH_ALL.findall(output):
+        return int(found[-1]), 0
+    if found := CATCH_SOME.findall(output):
+        count = {word: int(n)
+                 for n, word in re.findall(r"(\d+) (\w+)", found[-1][1])}
         return count.get("passed", 0), count.get("failed", 0)
     if found := SCRIPT.findall(output):
         return tuple(map(int, found[-1]))
