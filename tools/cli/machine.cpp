@@ -78,6 +78,11 @@ double read_all(tinyphi::team& threads,
   return static_cast<double>(memory.size());
 }
 
+// So many bytes, or what a small machine can spare.
+std::size_t spare_bytes(std::size_t wanted) {
+  return std::min(wanted, tinyphi::available_memory() / 8);
+}
+
 double median_of(const std::vector<machine_limits>& samples,
                  double machine_limits::*what) {
   std::vector<double> values;
@@ -105,7 +110,7 @@ std::string huge_pages(int n_threads) {
   std::string text = line.substr(open + 1, close - open - 1);
 
   // What the system grants is another matter: its memory may be in pieces.
-  constexpr std::size_t asked = std::size_t{128} << 20;
+  const std::size_t asked = spare_bytes(std::size_t{128} << 20);
   const auto in_use = [] {
     return std::strtoull(
         value_of("/proc/self/smaps_rollup", "AnonHugePages").c_str(), nullptr,
@@ -113,7 +118,7 @@ std::string huge_pages(int n_threads) {
   };
   auto huge = tinyphi::aligned_array<std::byte>::create(asked);
   auto small = tinyphi::aligned_array<std::byte>::create(asked);
-  if (!huge || !small) return text;
+  if (!huge || !small || asked == 0) return text;
   madvise(small->data(), asked, MADV_NOHUGEPAGE);
   const auto before = in_use();
   std::memset(huge->data(), 1, asked);
@@ -139,7 +144,7 @@ std::string huge_pages(int n_threads) {
 
 machine_probe::machine_probe(int n_threads) : team_(n_threads) {
   auto memory = tinyphi::aligned_array<std::byte>::create(
-      std::min(std::size_t{512} << 20, tinyphi::available_memory() / 8));
+      spare_bytes(std::size_t{512} << 20));
   if (!memory) return;
   memory_ = *std::move(memory);
   // Pages that were never written to are all one page of zeros, in the cache.
