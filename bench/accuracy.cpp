@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Prints how exact the engine is: logits against Hugging Face's, the integer
 // path's KL divergence, tokenizer cases, greedy answers of the demo model.
-// Usage: accuracy [MODEL.gguf...]; with files, only what integers cost them.
+// Usage: accuracy [MODEL...]; with models, only what integers cost them.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -35,29 +35,41 @@ T value(result<T> r) {
   return *std::move(r);
 }
 
-std::vector<float> logits_of(const model& m, const std::vector<token_id>& ids,
-                             kv_type cache = kv_type::f32) {
-  session s = value(session::create(m, ids.size(), 0, cache));
-  const auto logits = value(s.run(ids));
-  return {logits.begin(), logits.end()};
+using token_lists = std::vector<std::vector<token_id>>;
+
+struct logits {
+  std::size_t vocab = 0;
+  std::vector<float> values = {};  // [tokens][vocab]
+};
+
+logits logits_of(const model& m, const token_lists& texts,
+                 kv_type cache = kv_type::f32) {
+  logits all{m.config().vocab_size};
+  for (const auto& ids : texts) {
+    session s = value(session::create(m, ids.size(), 0, cache));
+    const auto found = value(s.run(ids));
+    all.values.insert(all.values.end(), found.begin(), found.end());
+  }
+  return all;
 }
 
-double kl_per_token(const std::vector<float>& p, const std::vector<float>& q,
-                    std::size_t vocab) {
+// Mean per token of the KL divergence of q from p.
+double kl_of(const logits& p, const logits& q) {
   double kl = 0;
-  for (std::size_t row = 0; row < p.size(); row += vocab) {
+  for (std::size_t row = 0; row < p.values.size(); row += p.vocab) {
     double sum_p = 0, sum_q = 0;
-    for (std::size_t i = row; i < row + vocab; ++i) {
-      sum_p += std::exp(double{p[i]});
-      sum_q += std::exp(double{q[i]});
+    for (std::size_t i = row; i < row + p.vocab; ++i) {
+      sum_p += std::exp(double{p.values[i]});
+      sum_q += std::exp(double{q.values[i]});
     }
-    for (std::size_t i = row; i < row + vocab; ++i) {
-      if (std::isinf(p[i])) continue;  // ids that no token has
-      const double lp = p[i] - std::log(sum_p), lq = q[i] - std::log(sum_q);
-      kl += std::exp(lp) * (lp - lq);
+    for (std::size_t i = row; i < row + p.vocab; ++i) {
+      if (std::isinf(p.values[i])) continue;  // ids that no token has
+      const double lp = p.values[i] - std::log(sum_p);
+      kl += std::exp(lp) * (lp - q.values[i] + std::log(sum_q));
     }
   }
-  return kl / (static_cast<double>(p.size()) / static_cast<double>(vocab));
+  return kl * static_cast<double>(p.vocab) /
+         static_cast<double>(p.values.size());
 }
 
 template <class T>
@@ -76,54 +88,11 @@ std::vector<token_id> ids_in(const safetensors_file& file,
   return {wide.begin(), wide.end()};
 }
 
-struct logits_report {
-  double worst = 0;  // max |difference| to Hugging Face
-  std::size_t positions = 0;
-  std::size_t same_best = 0;  // positions with the same arg-max
-  double kl = 0;              // mean per token of `other` against `exact`
-};
-
-logits_report compare(const model& exact, const model& other,
-                      const safetensors_file& golden) {
-  logits_report r;
-  const std::size_t vocab = exact.config().vocab_size;
-  for (int prompt = 0;; ++prompt) {
-    const std::string k = std::to_string(prompt);
-    if (golden.find("ids." + k) == nullptr) break;
-    const std::vector<token_id> ids = ids_in(golden, "ids." + k);
-    const auto expected = values_of<float>(golden, "logits." + k);
-    const auto found = logits_of(exact, ids);
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      r.worst = std::max(r.worst, std::abs(double{found[i]} - expected[i]));
-    }
-    const auto best = [&](const std::vector<float>& x, std::size_t row) {
-      const float* begin = x.data() + row * vocab;
-      return std::max_element(begin, begin + vocab) - begin;
-    };
-    for (std::size_t row = 0; row < ids.size(); ++row) {
-      r.same_best += best(found, row) == best(expected, row);
-    }
-    r.positions += ids.size();
-    r.kl += kl_per_token(found, logits_of(other, ids), vocab) *
-            static_cast<double>(ids.size());
-  }
-  r.kl /= static_cast<double>(r.positions);
-  return r;
-}
-
-// Calls f(folder, golden file, exact model) of every tiny model.
-template <class F>
-void each_model(const fs::path& tiny, const F& f) {
-  std::vector<fs::path> folders;
-  for (const auto& entry : fs::directory_iterator(tiny)) {
-    folders.push_back(entry.path());
-  }
+std::vector<fs::path> folders_in(const fs::path& parent) {
+  const fs::directory_iterator entries(parent);
+  std::vector<fs::path> folders(begin(entries), end(entries));
   std::sort(folders.begin(), folders.end());
-  for (const fs::path& folder : folders) {
-    const auto golden =
-        value(safetensors_file::open(folder / "golden.safetensors"));
-    f(folder, golden, value(model::load(folder, {.exact = true})));
-  }
+  return folders;
 }
 
 void report_logits(const fs::path& tiny) {
@@ -133,36 +102,35 @@ void report_logits(const fs::path& tiny) {
       "path adds: KL of int8 weights and activations against f32 ones\n\n"
       "  %-12s %14s %16s %16s\n",
       "model", "max |d logit|", "same arg-max", "mean KL / token");
-  each_model(tiny, [](const fs::path& folder, const safetensors_file& golden,
-                      const model& exact) {
-    const model integer = value(model::load(folder, {.quantize = dtype::q8_0}));
-    const logits_report r = compare(exact, integer, golden);
+  for (const fs::path& folder : folders_in(tiny)) {
+    const auto golden =
+        value(safetensors_file::open(folder / "golden.safetensors"));
+    token_lists texts;
+    std::vector<float> expected;
+    for (int i = 0; golden.find("ids." + std::to_string(i)) != nullptr; ++i) {
+      texts.push_back(ids_in(golden, "ids." + std::to_string(i)));
+      const auto found =
+          values_of<float>(golden, "logits." + std::to_string(i));
+      expected.insert(expected.end(), found.begin(), found.end());
+    }
+    const logits exact =
+        logits_of(value(model::load(folder, {.exact = true})), texts);
+    const logits integer =
+        logits_of(value(model::load(folder, {.quantize = dtype::q8_0})), texts);
+    double worst = 0;
+    std::size_t same_best = 0;
+    for (std::size_t row = 0; row < expected.size(); row += exact.vocab) {
+      const float *a = &exact.values[row], *b = &expected[row];
+      for (std::size_t i = 0; i < exact.vocab; ++i) {
+        worst = std::max(worst, std::abs(double{a[i]} - b[i]));
+      }
+      same_best += std::max_element(a, a + exact.vocab) - a ==
+                   std::max_element(b, b + exact.vocab) - b;
+    }
     std::printf("  %-12s %14.2e %9zu / %-4zu %16.2e\n",
-                folder.filename().c_str(), r.worst, r.same_best, r.positions,
-                r.kl);
-  });
-}
-
-// What an int8 cache costs beside what int4 weights cost.
-void report_cache(const fs::path& tiny) {
-  std::printf(
-      "\nMean KL / token of an int8 cache against one in f16, and of Q4_0 "
-      "weights\nagainst f32 ones\n\n"
-      "  %-12s %14s %14s %8s\n",
-      "model", "int8 cache", "Q4_0 weights", "share");
-  each_model(tiny, [](const fs::path& folder, const safetensors_file& golden,
-                      const model& exact) {
-    const model int4 = value(model::load(folder, {.quantize = dtype::q4_0}));
-    const std::vector<token_id> ids = ids_in(golden, "ids.0");
-    const std::size_t vocab = exact.config().vocab_size;
-    const double cache =
-        kl_per_token(logits_of(exact, ids, kv_type::f16),
-                     logits_of(exact, ids, kv_type::int8), vocab);
-    const double weights =
-        kl_per_token(logits_of(exact, ids), logits_of(int4, ids), vocab);
-    std::printf("  %-12s %14.2e %14.2e %6.2f %%\n", folder.filename().c_str(),
-                cache, weights, 100 * cache / weights);
-  });
+                folder.filename().c_str(), worst, same_best,
+                expected.size() / exact.vocab, kl_of(exact, integer));
+  }
 }
 
 std::vector<json::object> read_lines(const fs::path& path) {
@@ -224,76 +192,46 @@ void report_tokenizer(const fs::path& data) {
   }
 }
 
-using token_lists = std::vector<std::vector<token_id>>;
-
-// Tokens of no meaning, but always the same.
-token_lists arbitrary_tokens(token_id n, token_id vocab) {
+// Tokens of no meaning, but always the same and enough for fast prefill.
+token_lists arbitrary_tokens() {
   token_lists texts(1);
-  for (token_id i = 0; i < n; ++i) texts[0].push_back(i * 7919 % vocab);
+  for (token_id i = 0; i < 64; ++i) texts[0].push_back(i * 7919 % 256);
   return texts;
 }
 
-// Mean KL per token that a file's integer products cost against its own weights
-// in f32, then with fast prefill or an int8 cache instead; and what Q4_0
-// weights cost one with floats.
-struct integer_costs {
-  double products = 0, fast = 0, cache = 0, weights = 0;
-};
-
-integer_costs costs_of(const fs::path& file, const token_lists& texts) {
-  std::size_t vocab = 0;
-  const auto run = [&](const load_options& options,
-                       kv_type cache = kv_type::f32) {
-    const model m = value(model::load(file, options));
-    vocab = m.config().vocab_size;
-    std::vector<float> all;
-    for (const auto& ids : texts) {
-      const auto logits = logits_of(m, ids, cache);
-      all.insert(all.end(), logits.begin(), logits.end());
-    }
-    return all;
-  };
-  constexpr dtype int4 = dtype::q4_0;
-  const auto expected = run({.exact = true, .quantize = int4});
-  const auto cost = [&](const std::vector<float>& found) {
-    return kl_per_token(expected, found, vocab);
-  };
-  return {cost(run({.quantize = int4})),
-          cost(run({.fast_prefill = true, .quantize = int4})),
-          cost(run({.quantize = int4}, kv_type::int8)),
-          kl_per_token(run({.exact = true}), expected, vocab)};
+void print_integers_header() {
+  std::printf(
+      "\nWhat integers cost: mean KL / token against a file's own weights in\n"
+      "f32, with an f16 cache (1e-3 would be 0.1 %% more perplexity). Floats\n"
+      "are measured in Q4_0; behind them what that costs, and what fast\n"
+      "prefill and the int8 cache add to that\n\n"
+      "  %-25s %8s %12s %10s %12s %15s\n",
+      "model", "products", "fast prefill", "int8 cache", "Q4_0 weights", "add");
 }
 
-// Files of floats are measured in Q4_0.
 void report_integers(const fs::path& file, const token_lists& texts) {
-  const integer_costs costs = costs_of(file, texts);
-  std::printf(
-      "\n%s, mean KL / token against its weights in f32\n\n"
-      "  integer products %.1e, with fast prefill %.1e, with an int8 cache "
-      "%.1e\n",
-      file.filename().c_str(), costs.products, costs.fast, costs.cache);
-  if (costs.weights > 0) {
-    std::printf("  Q4_0 weights %.1e; fast prefill adds %.1f %% of that\n",
-                costs.weights,
-                100 * (costs.fast - costs.products) / costs.weights);
+  const auto load = [&](load_options options) {
+    options.quantize = dtype::q4_0;  // changes floats only
+    return value(model::load(file, options));
+  };
+  const model exact = load({.exact = true});
+  const logits expected = logits_of(exact, texts);
+  const auto cost = [&](const load_options& options, kv_type cache) {
+    return kl_of(expected, logits_of(load(options), texts, cache));
+  };
+  const double products = cost({}, kv_type::f16);
+  const double fast = cost({.fast_prefill = true}, kv_type::f16);
+  const double cache = cost({}, kv_type::int8);
+  std::printf("  %-25s %8.1e %12.1e %10.1e", file.filename().c_str(), products,
+              fast, cache);
+  const model stored = value(model::load(file, {.exact = true}));
+  if (stored.weight_bytes() != exact.weight_bytes()) {
+    const double weights = kl_of(logits_of(stored, texts), expected);
+    std::printf(" %12.1e %5.2f %% %5.2f %%", weights,
+                100 * (fast - products) / weights,
+                100 * (cache - products) / weights);
   }
-}
-
-// What fast prefill adds to integer products beside what int4 weights cost.
-void report_fast_prefill(const fs::path& tiny) {
-  std::printf(
-      "\nMean KL / token of integer products, in fast prefill, and of Q4_0 "
-      "weights, each\nagainst f32, on 64 tokens\n\n"
-      "  %-12s %14s %14s %14s %8s\n",
-      "model", "products", "fast prefill", "Q4_0 weights", "adds");
-  each_model(
-      tiny, [](const fs::path& folder, const safetensors_file&, const model&) {
-        const integer_costs costs = costs_of(folder, arbitrary_tokens(64, 256));
-        std::printf("  %-12s %14.2e %14.2e %14.2e %6.2f %%\n",
-                    folder.filename().c_str(), costs.products, costs.fast,
-                    costs.weights,
-                    100 * (costs.fast - costs.products) / costs.weights);
-      });
+  std::printf("\n");
 }
 
 // What the demo model is asked and answers.
@@ -337,17 +275,19 @@ void report_answers(const fs::path& conversations, const fs::path& demo) {
 
 int main(int argc, char** argv) {
   if (argc > 1) {
-    for (int i = 1; i < argc; ++i) {
-      report_integers(argv[i], arbitrary_tokens(96, 2000));
-    }
+    print_integers_header();
+    for (int i = 1; i < argc; ++i) report_integers(argv[i], arbitrary_tokens());
     return 0;
   }
   const fs::path root = TINYPHI_ROOT;
+  const fs::path tiny = root / "tests/data/tiny";
   const fs::path demo = root / "pipelines/models/tinyphi-demo-7m-q8_0.gguf";
   const fs::path conversations = root / "tests/data/demo/answers.jsonl";
-  report_logits(root / "tests/data/tiny");
-  report_cache(root / "tests/data/tiny");
-  report_fast_prefill(root / "tests/data/tiny");
+  report_logits(tiny);
+  print_integers_header();
+  for (const fs::path& folder : folders_in(tiny)) {
+    report_integers(folder, arbitrary_tokens());
+  }
   report_integers(demo, conversations_in(conversations));
   report_tokenizer(root / "tests/data/tokenizer");
   report_answers(conversations, demo);
