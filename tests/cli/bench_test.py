@@ -8,9 +8,13 @@ Every function called test_* is one case. The last line is
 "N passed, M failed".
 """
 
+import array
 import json
+import math
 import os
 import pathlib
+import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -104,6 +108,33 @@ def test_made_models_depend_on_the_seed_alone(folder):
              .read_bytes() for i, s in enumerate((1, 1, 2))]
     assert files[0] == files[1] != files[2]
     assert not list(folder.glob("*.part"))
+
+
+def logits_of(model, *args):
+    """A list for each of 20 tokens."""
+    out = model.with_suffix(".safetensors")
+    said = tinyphi("logits", "-m", model, "--ids",
+                   ",".join(str(100 * i) for i in range(1, 21)), "--out", out,
+                   *args)
+    assert said.returncode == 0, said.stderr
+    data = out.read_bytes()
+    (header,) = struct.unpack("<Q", data[:8])
+    values = array.array("f", data[8 + header:])
+    vocab = len(values) // 20
+    return [values[i:i + vocab] for i in range(0, len(values), vocab)]
+
+
+def test_made_models_forgive_rounding_as_trained_ones_do(folder):
+    model = make_model(folder / "model.gguf", "--type", "q8_0", "--layers", 8)
+    exact = logits_of(model, "--exact")
+    integer = logits_of(model, "--kv-type", "int8")
+    kl = 0
+    for p, q in zip(exact, integer):
+        assert 0.9 < statistics.pstdev(p) < 1.4  # not flat
+        sum_p, sum_q = (sum(map(math.exp, row)) for row in (p, q))
+        kl += sum(math.exp(a) / sum_p * (a - b) for a, b in zip(p, q))
+        kl += math.log(sum_q / sum_p)
+    assert 0 < kl / len(exact) < 3e-4, kl / len(exact)
 
 
 # ---- compare
