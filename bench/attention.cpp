@@ -113,7 +113,7 @@ int main(int argc, char** argv) {
       std::printf("%zu thread(s): read %.1f GB/s, f32 %.0f GMAC/s\n", threads,
                   top.bytes / 1e9, top.fmas / 1e9);
     }
-    for (const kv_type type : {kv_type::f32, kv_type::f16, kv_type::int8}) {
+    for (const kv_type type : tinyphi::kv_types) {
       for (const std::size_t positions : {4096u, 16384u}) {
         const cache c(type, positions, 16384 / positions);
         const double decode = decode_speed(c, threads);

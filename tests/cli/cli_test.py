@@ -444,6 +444,7 @@ def test_plan_grows_with_the_context():
         return out["kv_bytes_per_token"]
     assert per_token("f32") == 2 * per_token("f16")
     assert per_token("f16") / 2 < per_token("int8") < per_token("f16")
+    assert per_token("int8-int4") < 0.8 * per_token("int8")
     assert per_token("auto") in (per_token("f16"), per_token("int8"))
     fails(USAGE, ["plan", "--kv-type", "int3"], "--kv-type", "int3", "int8")
     fails(USAGE, ["plan", "--context", 5000], "5000", "4096")

@@ -27,6 +27,7 @@ TEST_CASE("kv_bytes_per_token counts keys and values of all layers") {
   CHECK(kv_bytes_per_token(c, kv_type::f16) == 2 * 2 * 3 * 32 * 2);
   // And a scale each.
   CHECK(kv_bytes_per_token(c, kv_type::int8) == 2 * 2 * 3 * (32 + 4));
+  CHECK(kv_bytes_per_token(c, kv_type::int8_int4) == 2 * 3 * (32 + 4 + 16 + 4));
 }
 
 TEST_CASE("a sequence takes pages as it grows and gives them back") {

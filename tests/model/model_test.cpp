@@ -236,7 +236,7 @@ TEST_CASE("threads and splits leave every bit of a long context as it is") {
     c.window = window;
     const auto m = model::random(c, dtype::f32, 1);
     REQUIRE_OK(m);
-    for (const kv_type type : {kv_type::f32, kv_type::f16, kv_type::int8}) {
+    for (const kv_type type : kv_types) {
       check_long_context(*m, type);
     }
   }

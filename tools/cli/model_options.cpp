@@ -81,12 +81,16 @@ void add_fast_prefill(CLI::App& command, bool& value) {
 }
 
 void add_kv_type(CLI::App& command, std::string& value) {
+  std::vector<std::string> names = {"auto"};
+  for (const tinyphi::kv_type type : tinyphi::kv_types) {
+    names.emplace_back(to_string(type));
+  }
   command
       .add_option("--kv-type", value,
-                  "how the cache stores keys and values; auto: f32 with "
-                  "--exact, else " +
+                  "how the cache stores keys and values; int8-int4: keys in "
+                  "int8, values in int4; auto: f32 with --exact, else " +
                       std::string(to_string(tinyphi::default_kv_type(false))))
-      ->check(CLI::IsMember({"auto", "f32", "f16", "int8"}))
+      ->check(CLI::IsMember(names))
       ->capture_default_str();
 }
 

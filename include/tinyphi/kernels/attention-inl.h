@@ -30,8 +30,9 @@ HWY_INLINE void attend_group(const kv_view& kv, const std::byte* part,
   for (std::size_t r = row; r < row + Rows; ++r) {
     Cache::round_weights(kv, part, r, t);
   }
-  const std::size_t half = kv_head_bytes(kv.type, kv.head_dim) / 2;
-  Cache::template add_values<Rows>(kv, part, next + half, row, t);
+  const std::size_t values = kv_head_bytes(kv.type, kv.head_dim) -
+                             kv_value_bytes(kv.type, kv.head_dim);
+  Cache::template add_values<Rows>(kv, part + values, next + values, row, t);
 }
 
 template <class Cache>
@@ -73,18 +74,6 @@ HWY_INLINE slot_mask seen_slots(const attention_row& row, std::size_t page,
     seen |= (~slot_mask{0} >> (page_tokens - (to - from))) << (from - first);
   }
   return seen;
-}
-
-inline HWY_NOINLINE void merge_attention(const float* from,
-                                         const softmax_sums* sums,
-                                         std::size_t n, std::size_t head_dim,
-                                         float* out) {
-  softmax_sums all;
-  std::memset(out, 0, head_dim * sizeof(float));
-  for (std::size_t i = 0; i < n; ++i) {
-    add_part(from + i * head_dim, sums[i], head_dim, all, out);
-  }
-  for (std::size_t c = 0; c < head_dim; ++c) out[c] /= all.total;
 }
 
 // Up to tile_rows rows.
@@ -154,14 +143,25 @@ HWY_INLINE void attend_tile(const kv_view& kv, float scale,
 }
 
 template <class Cache>
-HWY_INLINE void attend_rows(const kv_view& kv, float scale,
-                            const attention_row* rows, std::size_t n_rows,
-                            softmax_sums* sums) {
+inline HWY_NOINLINE void attend_rows(const kv_view& kv, float scale,
+                                     const attention_row* rows,
+                                     std::size_t n_rows, softmax_sums* sums) {
   const std::size_t at_once =
       HWY_MIN(tile_rows, tile_floats / kv_padded(kv.head_dim));
   for (std::size_t r = 0; r < n_rows; r += at_once) {
     attend_tile<Cache>(kv, scale, rows + r, HWY_MIN(at_once, n_rows - r),
                        sums == nullptr ? nullptr : sums + r);
+  }
+}
+
+template <bool AvxVnni>
+HWY_INLINE void attend_int8(const kv_view& kv, float scale,
+                            const attention_row* rows, std::size_t n_rows,
+                            softmax_sums* sums) {
+  if (kv.type == kv_type::int8) {
+    attend_rows<int8_cache<AvxVnni, false>>(kv, scale, rows, n_rows, sums);
+  } else {
+    attend_rows<int8_cache<AvxVnni, true>>(kv, scale, rows, n_rows, sums);
   }
 }
 
@@ -175,12 +175,13 @@ inline HWY_NOINLINE void attend(const kv_view& kv, float scale,
       return attend_rows<float_cache<hwy::float16_t>>(kv, scale, rows, n_rows,
                                                       sums);
     case kv_type::int8:
+    case kv_type::int8_int4:
 #if TINYPHI_AVX_VNNI
       if (detail::use_avx_vnni) {
-        return attend_rows<int8_cache<true>>(kv, scale, rows, n_rows, sums);
+        return attend_int8<true>(kv, scale, rows, n_rows, sums);
       }
 #endif
-      return attend_rows<int8_cache<false>>(kv, scale, rows, n_rows, sums);
+      return attend_int8<false>(kv, scale, rows, n_rows, sums);
   }
 }
 

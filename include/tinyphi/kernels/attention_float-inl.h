@@ -104,12 +104,12 @@ struct float_cache {
   }
 
   template <std::size_t Rows>
-  static HWY_INLINE void add_values(const kv_view& kv, const std::byte* part,
+  static HWY_INLINE void add_values(const kv_view& kv, const std::byte* values,
                                     const std::byte* next, std::size_t row,
                                     attention_tile& t) {
     constexpr std::size_t columns = Rows == 1 ? 4 : 2 * group_rows / Rows;
     const std::size_t padded = kv_padded(kv.head_dim);
-    const T* v = reinterpret_cast<const T*>(part) + page_tokens * kv.head_dim;
+    const T* v = reinterpret_cast<const T*>(values);
     std::size_t c = 0;
     for (; c + columns * lanes <= padded; c += columns * lanes) {
       add_columns<Rows, columns>(padded, v, next, c, row, t);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Attention over keys and values in int8, by integer dot products only: four
-// dimensions of a key, or four positions of a value, at a time.
+// Attention over keys in int8 and values in int8 or int4, by integer dot
+// products only: four dimensions of a key, or four positions of a value, at a
+// time.
 #if defined(TINYPHI_KERNELS_ATTENTION_INT8_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TINYPHI_KERNELS_ATTENTION_INT8_INL_H_
 #undef TINYPHI_KERNELS_ATTENTION_INT8_INL_H_
@@ -9,51 +10,20 @@
 #endif
 
 #include "tinyphi/kernels/attention_tile-inl.h"
-#include "tinyphi/kernels/dot_sum-inl.h"
+#include "tinyphi/kernels/cached_bytes-inl.h"
 
 #if TINYPHI_SIMD
 HWY_BEFORE_NAMESPACE();
 TINYPHI_NAMESPACE_BEGIN
 namespace HWY_NAMESPACE {
 
-template <bool AvxVnni>
+template <bool AvxVnni, bool Int4Values>
 struct int8_cache {
   static constexpr float weight_steps = 127 * 128;
 
-  static constexpr std::size_t run = dot_run<0, AvxVnni>;
-
-  // Products of cached bytes, [n][4] of each column at `bytes` with `pitch`
-  // between units, and Rows rows of n units of int8 that add up to x_sum.
-  // `next` is fetched in step with `bytes`.
-  template <std::size_t Rows, std::size_t Columns>
-  static HWY_INLINE void multiply(const std::byte* bytes, std::size_t pitch,
-                                  const std::byte* next, std::size_t n,
-                                  const std::int8_t* x, std::size_t x_pitch,
-                                  const std::int32_t* x_sum,
-                                  dot_sum<run> (&sum)[Rows][Columns]) {
-    constexpr u8_tag du8;
-    TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
-      const auto zero = hn::Set(i32_tag(), run == 0 ? 0 : -128 * x_sum[r]);
-      TINYPHI_UNROLL for (std::size_t v = 0; v < Columns; ++v) {
-        sum[r][v].start(zero);
-      }
-    }
-    for (std::size_t j = 0; j < n; ++j) {
-      fetch(next + j * pitch, Columns * lanes * 4);
-      const auto* unit =
-          reinterpret_cast<const std::uint8_t*>(bytes) + j * pitch;
-      u8_vec w[Columns];
-      TINYPHI_UNROLL for (std::size_t v = 0; v < Columns; ++v) {
-        w[v] = hn::LoadU(du8, unit + v * lanes * 4);
-        if (run == 0) w[v] = hn::Xor(w[v], hn::Set(du8, 0x80));
-      }
-      TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
-        TINYPHI_UNROLL for (std::size_t v = 0; v < Columns; ++v) {
-          sum[r][v].add(j, w[v], x + r * x_pitch + j * 4);
-        }
-      }
-    }
-  }
+  using keys = whole_bytes<AvxVnni>;
+  using values =
+      std::conditional_t<Int4Values, half_bytes<AvxVnni>, whole_bytes<AvxVnni>>;
 
   static HWY_INLINE void begin(const kv_view& kv, const attention_row* rows,
                                std::size_t n, attention_tile& t) {
@@ -73,10 +43,10 @@ struct int8_cache {
     const std::size_t padded = kv_padded(kv.head_dim);
     const float* scales = int8_key_scales(part, padded);
     for (std::size_t i = 0; i < page_tokens; i += 4 * lanes) {
-      dot_sum<run> sum[Rows][4];
-      multiply(part + i * 4, page_tokens * 4, next + i * 4,
-               (kv.head_dim + 3) / 4, t.q + row * padded, padded, t.q_sum + row,
-               sum);
+      dot_sum<keys::run> sum[Rows][4];
+      multiply<keys>(part + i * 4, page_tokens * 4, next + i * 4,
+                     (kv.head_dim + 3) / 4, t.q + row * padded, padded,
+                     t.q_sum + row, sum);
       TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
         const auto unit = hn::Set(d, t.q_scale[row + r] * scale);
         TINYPHI_UNROLL for (std::size_t v = 0; v < 4; ++v) {
@@ -128,24 +98,29 @@ struct int8_cache {
     t.weight_sum[row][1] = hn::GetLane(hn::SumOfLanes(di, fine_sum));
   }
 
-  // out = out * shrink + weights . V for `Columns` vectors of columns from c.
+  // out = out * shrink + weights . V for `Columns` vectors of columns that
+  // begin at byte b of each unit's n_bytes (times four positions).
   template <std::size_t Rows, std::size_t Columns>
-  static HWY_INLINE void add_columns(std::size_t padded, const std::byte* v,
-                                     const std::byte* next, std::size_t c,
-                                     std::size_t row, attention_tile& t) {
+  static HWY_INLINE void add_columns(std::size_t padded, std::size_t n_bytes,
+                                     const std::byte* v, const std::byte* next,
+                                     std::size_t b, std::size_t row,
+                                     attention_tile& t) {
     constexpr f32_tag d;
-    dot_sum<run> sum[2 * Rows][Columns];
+    dot_sum<values::run> sum[2 * Rows][Columns];
     // Slots behind the last that is seen weigh nothing.
     const std::size_t slots =
         page_tokens - hwy::Num0BitsAboveMS1Bit_Nonzero64(t.seen[row]);
-    multiply(v + c * 4, padded * 4, next + c * 4, (slots + 3) / 4,
-             t.weights8[row][0], page_tokens, t.weight_sum[row], sum);
-    float* out = t.out + row * padded + c;
+    multiply<values>(v + b * 4, n_bytes * 4, next + b * 4, (slots + 3) / 4,
+                     t.weights8[row][0], page_tokens, t.weight_sum[row], sum);
     TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
       const auto shrink = hn::Set(d, t.shrink[row + r]);
       const auto step = hn::Set(d, t.weight_step[row + r]);
       TINYPHI_UNROLL for (std::size_t i = 0; i < Columns; ++i) {
-        float* to = out + r * padded + i * lanes;
+        const std::size_t column =
+            values::column(b + i / values::per_byte * lanes) +
+            i % values::per_byte * 16;
+        if (Int4Values && column >= padded) continue;
+        float* to = t.out + (row + r) * padded + column;
         const auto total = hn::Add(hn::ShiftLeft<7>(sum[2 * r][i].total()),
                                    sum[2 * r + 1][i].total());
         hn::Store(hn::MulAdd(step, hn::ConvertTo(d, total),
@@ -156,19 +131,20 @@ struct int8_cache {
   }
 
   template <std::size_t Rows>
-  static HWY_INLINE void add_values(const kv_view& kv, const std::byte* part,
+  static HWY_INLINE void add_values(const kv_view& kv, const std::byte* v,
                                     const std::byte* next, std::size_t row,
                                     attention_tile& t) {
     const std::size_t padded = kv_padded(kv.head_dim);
-    const std::byte* v = int8_values(part, padded);
+    const std::size_t n_bytes = Int4Values ? kv_paired(kv.head_dim) : padded;
     // Each needs two sums: as many as the registers hold.
     constexpr std::size_t columns = Rows == group_rows ? 2 : 4;
-    std::size_t c = 0;
-    for (; c + columns * lanes <= padded; c += columns * lanes) {
-      add_columns<Rows, columns>(padded, v, next, c, row, t);
+    constexpr std::size_t step = columns / values::per_byte * lanes;
+    std::size_t b = 0;
+    for (; b + step <= n_bytes; b += step) {
+      add_columns<Rows, columns>(padded, n_bytes, v, next, b, row, t);
     }
-    for (; c < padded; c += lanes) {
-      add_columns<Rows, 1>(padded, v, next, c, row, t);
+    for (; b < n_bytes; b += lanes) {
+      add_columns<Rows, values::per_byte>(padded, n_bytes, v, next, b, row, t);
     }
   }
 };

@@ -36,7 +36,7 @@ struct attention_tile {
   float max[tile_rows];
   float shrink[tile_rows];  // of what was summed before this page
   slot_mask seen[tile_rows];
-  // int8 only
+  // int8 keys only
   alignas(64) std::int8_t q[tile_floats];  // [rows][padded]
   float q_scale[tile_rows];
   std::int32_t q_sum[tile_rows];
@@ -131,11 +131,23 @@ inline HWY_NOINLINE void add_part(const float* part, softmax_sums sums,
   for (; c < head_dim; ++c) out[c] = out[c] * kept + part[c] * share;
 }
 
-// Rounds n values to int8, followed by zeros up to a multiple of 16, adds
-// them up in `sum`, and returns their scale: x = scale * q; NaN if one is not
-// finite, 0 if all are too small to have an inverse scale.
+inline HWY_NOINLINE void merge_attention(const float* from,
+                                         const softmax_sums* sums,
+                                         std::size_t n, std::size_t head_dim,
+                                         float* out) {
+  softmax_sums all;
+  std::memset(out, 0, head_dim * sizeof(float));
+  for (std::size_t i = 0; i < n; ++i) {
+    add_part(from + i * head_dim, sums[i], head_dim, all, out);
+  }
+  for (std::size_t c = 0; c < head_dim; ++c) out[c] /= all.total;
+}
+
+// Rounds n values to integers of at most `steps`, followed by zeros up to a
+// multiple of 16, adds them up in `sum`, and returns their scale: x = scale *
+// q; NaN if one is not finite, 0 if all are too small to have an inverse scale.
 HWY_INLINE float quantize_vector(const float* x, std::size_t n, std::int8_t* q,
-                                 std::int32_t& sum) {
+                                 std::int32_t& sum, float steps = 127) {
   constexpr f32_tag d;
   constexpr i32_tag di;
   constexpr hn::Rebind<std::int8_t, f32_tag> di8;
@@ -147,7 +159,7 @@ HWY_INLINE float quantize_vector(const float* x, std::size_t n, std::int8_t* q,
   for (std::size_t i = 0; i < end; i += lanes) {
     most = hn::Max(most, hn::BitCast(di, hn::Abs(hn::Load(d, padded + i))));
   }
-  const auto [scale, inverse] = round_to_int8(most);
+  const auto [scale, inverse] = round_to_int8(most, steps);
   auto all = hn::Zero(di);
   for (std::size_t i = 0; i < end; i += lanes) {
     const auto v =

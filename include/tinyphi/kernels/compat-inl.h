@@ -77,6 +77,15 @@ using i8_vec = hn::Vec<i8_tag>;
 inline constexpr std::size_t lanes = hn::MaxLanes(f32_tag());
 inline constexpr std::size_t parts = strip_rows / lanes;
 
+HWY_INLINE u8_vec low_nibbles(u8_vec v) {
+  return hn::And(v, hn::Set(u8_tag(), 15));
+}
+HWY_INLINE u8_vec high_nibbles(u8_vec v) {
+  constexpr hn::Repartition<std::uint16_t, u8_tag> d16;
+  return low_nibbles(
+      hn::BitCast(u8_tag(), hn::ShiftRight<4>(hn::BitCast(d16, v))));
+}
+
 // f32 vectors from any stored type.
 template <class D>
 HWY_INLINE hn::Vec<D> load_f32(D d, const float* from) {
@@ -92,19 +101,19 @@ HWY_INLINE hn::Vec<D> load_f32(D d, const hwy::bfloat16_t* from) {
 }
 
 // How numbers whose magnitudes' bits are at most `most` (lane by lane; as
-// integers NaN is the largest of all) round to int8: x = scale * q. The scale
-// is NaN if one is not finite; inverse is 0 then, and if all are too small to
-// have one: q is 0.
+// integers NaN is the largest of all) round to at most `steps`: x = scale * q.
+// The scale is NaN if one is not finite; inverse is 0 then, and if all are too
+// small to have one: q is 0.
 struct int8_rounding {
   float scale, inverse;
 };
-HWY_INLINE int8_rounding round_to_int8(i32_vec most) {
+HWY_INLINE int8_rounding round_to_int8(i32_vec most, float steps = 127) {
   const std::int32_t bits = hn::GetLane(hn::MaxOfLanes(i32_tag(), most));
   float max;
   std::memcpy(&max, &bits, 4);
   if (bits >= 0x7F800000) return {hn::GetLane(hn::NaN(f32_tag())), 0};
   if (max < 1e-30f) return {0, 0};
-  return {max / 127, 127 / max};
+  return {max / steps, steps / max};
 }
 
 // e^x, relative error below 2e-7; 0 and infinity where f32 ends, NaN for NaN.

@@ -32,14 +32,6 @@ HWY_INLINE i32_vec load_integers(const lanes_of<T>& from, std::size_t r) {
                        hn::LoadU(hn::Rebind<T, i32_tag>(), from + r));
 }
 
-HWY_INLINE u8_vec low_nibbles(u8_vec v) {
-  return hn::And(v, hn::Set(u8_tag(), 15));
-}
-HWY_INLINE u8_vec high_nibbles(u8_vec v) {
-  constexpr hn::Repartition<std::uint16_t, u8_tag> d16;
-  return low_nibbles(
-      hn::BitCast(u8_tag(), hn::ShiftRight<4>(hn::BitCast(d16, v))));
-}
 // Bits [at, at + n) of each lane.
 HWY_INLINE i32_vec bits(i32_vec v, std::size_t at, int n) {
   return hn::And(hn::ShiftRightSame(v, static_cast<int>(at)),

@@ -127,17 +127,20 @@ void gegelu(const float* x, float limit, std::size_t n,
 inline constexpr std::size_t page_tokens = 64;
 inline constexpr std::size_t max_head_dim = 1024;
 
-// How cached keys and values are stored. int8: one f32 scale per position and
-// head, of the key's and of the value's largest magnitude.
-enum class kv_type : std::uint8_t { f32, f16, int8 };
+// How cached keys and values are stored. int8, and int8_int4 where values have
+// four bits: one f32 scale per position and head, of the key's and of the
+// value's largest magnitude.
+enum class kv_type : std::uint8_t { f32, f16, int8, int8_int4 };
+inline constexpr kv_type kv_types[] = {kv_type::f32, kv_type::f16,
+                                       kv_type::int8, kv_type::int8_int4};
 
 [[nodiscard]] constexpr std::string_view to_string(kv_type type) {
-  constexpr std::string_view names[] = {"f32", "f16", "int8"};
+  constexpr std::string_view names[] = {"f32", "f16", "int8", "int8-int4"};
   return names[static_cast<std::size_t>(type)];
 }
 [[nodiscard]] constexpr std::optional<kv_type> parse_kv_type(
     std::string_view name) {
-  for (const kv_type type : {kv_type::f32, kv_type::f16, kv_type::int8}) {
+  for (const kv_type type : kv_types) {
     if (to_string(type) == name) return type;
   }
   return std::nullopt;
@@ -148,16 +151,34 @@ enum class kv_type : std::uint8_t { f32, f16, int8 };
   return round_up(head_dim, 16);
 }
 
-// Bytes that one head's keys and values take in a page; a multiple of 64.
-//   f32, f16: K [head_dim][64], V [64][padded]
-//   int8:     K [padded / 4][64][4], f32 scales of K [64] and V [64],
-//             V [16][padded][4], four positions side by side; bytes hold the
-//             value + 128
+// Columns of int8_int4's values: two that are 16 apart share a byte.
+[[nodiscard]] constexpr std::size_t kv_paired(std::size_t head_dim) {
+  return round_up(head_dim, 32) / 2;
+}
+
+// Bytes that one head's values, and its keys and values, take in a page;
+// multiples of 64.
+//   f32, f16:  K [head_dim][64], V [64][padded]
+//   int8:      K [padded / 4][64][4], f32 scales of K [64] and V [64],
+//              V [16][padded][4], four positions side by side; bytes hold the
+//              value + 128
+//   int8_int4: the same, but V [16][paired][4], where columns 32 i + j and
+//              32 i + 16 + j are the low and the high half of byte 16 i + j;
+//              they hold the value + 8
+[[nodiscard]] constexpr std::size_t kv_value_bytes(kv_type type,
+                                                   std::size_t head_dim) {
+  if (type == kv_type::int8_int4) return page_tokens * kv_paired(head_dim);
+  const std::size_t bytes = type == kv_type::f32   ? 4
+                            : type == kv_type::f16 ? 2
+                                                   : 1;
+  return page_tokens * kv_padded(head_dim) * bytes;
+}
 [[nodiscard]] constexpr std::size_t kv_head_bytes(kv_type type,
                                                   std::size_t head_dim) {
-  const std::size_t padded = kv_padded(head_dim);
-  if (type == kv_type::int8) return page_tokens * (2 * padded + 8);
-  return page_tokens * (head_dim + padded) * (type == kv_type::f32 ? 4 : 2);
+  const std::size_t key = type == kv_type::f32   ? 4 * head_dim
+                          : type == kv_type::f16 ? 2 * head_dim
+                                                 : kv_padded(head_dim) + 8;
+  return page_tokens * key + kv_value_bytes(type, head_dim);
 }
 
 // One key/value head's part of every page: position p is slot p % 64 of page
@@ -198,8 +219,8 @@ inline constexpr std::size_t span_tokens = 512;
 
 // out = softmax_p(scale * q . K[p]) V over the positions that each row sees, at
 // least one; neighbouring rows that see the same share loads. Pages that no row
-// sees may be null. int8: queries are rounded to int8, and the softmax's
-// weights to 7 bits of the largest in their page.
+// sees may be null. With keys in int8, queries are rounded to int8, and the
+// softmax's weights to 1/16256 of the largest in their page.
 //
 // With `sums`, rows see positions of one span only, perhaps none, and out and
 // sums are what merge_attention takes.

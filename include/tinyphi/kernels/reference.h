@@ -79,9 +79,11 @@ struct tile_place {
   return {begin, std::min(tile_tokens, x.m - begin), t - begin};
 }
 
-// Rounds n values to int8 and returns their scale, x = scale * q; NaN if one
-// is not finite, 0 if all are too small to have an inverse scale.
-inline float quantize_vector(const float* x, std::size_t n, std::int8_t* q) {
+// Rounds n values to integers of at most `steps` and returns their scale,
+// x = scale * q; NaN if one is not finite, 0 if all are too small to have an
+// inverse scale.
+inline float quantize_vector(const float* x, std::size_t n, std::int8_t* q,
+                             float steps = 127) {
   float max = 0;
   bool finite = true;
   for (std::size_t i = 0; i < n; ++i) {
@@ -89,12 +91,12 @@ inline float quantize_vector(const float* x, std::size_t n, std::int8_t* q) {
     finite = finite && std::isfinite(x[i]);
   }
   const bool zero = !finite || max < 1e-30f;
-  const float inverse = zero ? 0 : 127 / max;
+  const float inverse = zero ? 0 : steps / max;
   for (std::size_t i = 0; i < n; ++i) {
     q[i] = zero ? 0 : static_cast<std::int8_t>(std::nearbyint(x[i] * inverse));
   }
   if (!finite) return std::numeric_limits<float>::quiet_NaN();
-  return zero ? 0 : max / 127;
+  return zero ? 0 : max / steps;
 }
 
 inline void quantize_q8(const float* x, std::size_t n,

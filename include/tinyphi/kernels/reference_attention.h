@@ -19,6 +19,10 @@
 TINYPHI_NAMESPACE_BEGIN
 namespace reference {
 
+[[nodiscard]] inline bool has_int8_keys(const kv_view& kv) {
+  return kv.type == kv_type::int8 || kv.type == kv_type::int8_int4;
+}
+
 // Where the parts of one head's share of a page begin, and which element of
 // them is dimension d of a slot.
 struct kv_place {
@@ -28,14 +32,18 @@ struct kv_place {
 [[nodiscard]] inline kv_place place_in_page(const kv_view& kv, std::size_t slot,
                                             std::size_t d) {
   const std::size_t padded = kv_padded(kv.head_dim);
-  if (kv.type == kv_type::int8) {
+  if (has_int8_keys(kv)) {
     const std::size_t scales = kv.offset + page_tokens * padded;
+    const std::size_t columns =
+        kv.type == kv_type::int8 ? padded : kv_paired(kv.head_dim);
+    const std::size_t column =
+        kv.type == kv_type::int8 ? d : d / 32 * 16 + d % 16;
     return {kv.offset,
             scales,
             scales + page_tokens * 4,
             scales + page_tokens * 8,
             (d / 4 * page_tokens + slot) * 4 + d % 4,
-            (slot / 4 * padded + d) * 4 + slot % 4};
+            (slot / 4 * columns + column) * 4 + slot % 4};
   }
   const std::size_t bytes = kv.type == kv_type::f32 ? 4 : 2;
   return {kv.offset,
@@ -51,7 +59,7 @@ struct kv_place {
   return kv.pages[position / page_tokens];
 }
 
-// The int8 a key or a value is stored as.
+// The integer that a key or a value is stored as.
 [[nodiscard]] inline int key_int(const kv_view& kv, std::size_t position,
                                  std::size_t d) {
   const kv_place at = place_in_page(kv, position % page_tokens, d);
@@ -60,7 +68,9 @@ struct kv_place {
 [[nodiscard]] inline int value_int(const kv_view& kv, std::size_t position,
                                    std::size_t d) {
   const kv_place at = place_in_page(kv, position % page_tokens, d);
-  return load<std::uint8_t>(page_of(kv, position) + at.v, at.v_index) - 128;
+  const int byte = load<std::uint8_t>(page_of(kv, position) + at.v, at.v_index);
+  if (kv.type == kv_type::int8) return byte - 128;
+  return (byte >> d % 32 / 16 * 4 & 15) - 8;
 }
 [[nodiscard]] inline float key_scale(const kv_view& kv, std::size_t position) {
   const std::size_t slot = position % page_tokens;
@@ -111,10 +121,11 @@ inline void store_kv(const kv_view& kv, std::size_t position, const float* k,
     std::memcpy(page + part + i * sizeof(x), &x, sizeof(x));
   };
   std::int8_t k8[max_head_dim], v8[max_head_dim];
-  if (kv.type == kv_type::int8) {
+  if (has_int8_keys(kv)) {
     const kv_place at = place_in_page(kv, slot, 0);
+    const float v_steps = kv.type == kv_type::int8 ? 127 : 7;
     put(at.k_scales, slot, quantize_vector(k, kv.head_dim, k8));
-    put(at.v_scales, slot, quantize_vector(v, kv.head_dim, v8));
+    put(at.v_scales, slot, quantize_vector(v, kv.head_dim, v8, v_steps));
   }
   for (std::size_t d = 0; d < kv.head_dim; ++d) {
     const kv_place at = place_in_page(kv, slot, d);
@@ -126,7 +137,13 @@ inline void store_kv(const kv_view& kv, std::size_t position, const float* k,
       put(at.v, at.v_index, to_f16(v[d]));
     } else {
       put(at.k, at.k_index, static_cast<std::uint8_t>(k8[d] + 128));
-      put(at.v, at.v_index, static_cast<std::uint8_t>(v8[d] + 128));
+      const int high = d + 16 < kv.head_dim ? v8[d + 16] : 0;
+      if (kv.type == kv_type::int8) {
+        put(at.v, at.v_index, static_cast<std::uint8_t>(v8[d] + 128));
+      } else if (d % 32 < 16) {
+        put(at.v, at.v_index,
+            static_cast<std::uint8_t>((v8[d] + 8) | (high + 8) << 4));
+      }
     }
   }
 }
@@ -135,7 +152,7 @@ inline void store_kv(const kv_view& kv, std::size_t position, const float* k,
 inline void attend_page(const kv_view& kv, const std::size_t* positions,
                         std::size_t n, float scale, const float* q,
                         softmax_sums& sums, float* out) {
-  const bool int8 = kv.type == kv_type::int8;
+  const bool int8 = has_int8_keys(kv);
   std::int8_t q8[max_head_dim];
   const float q_scale = int8 ? quantize_vector(q, kv.head_dim, q8) : 0;
   float weights[page_tokens], max = sums.max;

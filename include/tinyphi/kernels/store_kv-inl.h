@@ -58,12 +58,12 @@ inline void store_f16(std::byte* part, std::size_t slot, const float* k,
              slot * kv_padded(head_dim));
 }
 
-inline void store_int8(std::byte* part, std::size_t slot, const float* k,
-                       const float* v, std::size_t head_dim) {
-  const std::size_t padded = kv_padded(head_dim);
+inline void store_int8_key(std::byte* part, std::size_t slot, const float* k,
+                           std::size_t head_dim) {
   std::int8_t q[max_head_dim];
   std::int32_t sum;
-  int8_key_scales(part, padded)[slot] = quantize_vector(k, head_dim, q, sum);
+  int8_key_scales(part, kv_padded(head_dim))[slot] =
+      quantize_vector(k, head_dim, q, sum);
   std::byte* keys = part + slot * 4;
   for (std::size_t c = 0; c < head_dim; c += 4) {
     std::uint32_t four;
@@ -71,11 +71,35 @@ inline void store_int8(std::byte* part, std::size_t slot, const float* k,
     four ^= 0x80808080u;
     std::memcpy(keys + c * page_tokens, &four, 4);
   }
+}
+
+inline void store_int8_value(std::byte* part, std::size_t slot, const float* v,
+                             std::size_t head_dim) {
+  const std::size_t padded = kv_padded(head_dim);
+  std::int8_t q[max_head_dim];
+  std::int32_t sum;
   int8_value_scales(part, padded)[slot] = quantize_vector(v, head_dim, q, sum);
   auto* values = reinterpret_cast<std::uint8_t*>(
       int8_values(part, padded) + slot / 4 * padded * 4 + slot % 4);
   for (std::size_t c = 0; c < head_dim; ++c) {
     values[c * 4] = static_cast<std::uint8_t>(q[c] + 128);
+  }
+}
+
+inline void store_int4_value(std::byte* part, std::size_t slot, const float* v,
+                             std::size_t head_dim) {
+  const std::size_t padded = kv_padded(head_dim), paired = kv_paired(head_dim);
+  std::int8_t q[max_head_dim];
+  std::int32_t sum;
+  int8_value_scales(part, padded)[slot] =
+      quantize_vector(v, head_dim, q, sum, 7);
+  std::memset(q + padded, 0, 2 * paired - padded);
+  auto* values = reinterpret_cast<std::uint8_t*>(
+      int8_values(part, padded) + slot / 4 * paired * 4 + slot % 4);
+  for (std::size_t b = 0; b < paired; ++b) {
+    const std::int8_t* low = q + b / 16 * 16 + b;
+    values[b * 4] =
+        static_cast<std::uint8_t>((low[0] + 8) | (low[16] + 8) << 4);
   }
 }
 
@@ -89,7 +113,11 @@ inline HWY_NOINLINE void store_kv(const kv_view& kv, std::size_t position,
     case kv_type::f16:
       return store_f16(part, slot, k, v, kv.head_dim);
     case kv_type::int8:
-      return store_int8(part, slot, k, v, kv.head_dim);
+      store_int8_key(part, slot, k, kv.head_dim);
+      return store_int8_value(part, slot, v, kv.head_dim);
+    case kv_type::int8_int4:
+      store_int8_key(part, slot, k, kv.head_dim);
+      return store_int4_value(part, slot, v, kv.head_dim);
   }
 }
 
