@@ -87,19 +87,7 @@ HWY_NOINLINE void many_tokens(const packed_matrix& w, std::size_t begin,
   }
 }
 
-// What is prefetched for one token is used soon, and further ahead is slower
-// (Zen 4, Q4_0, one thread: 29 GB/s at 1024 bytes, 25 at 4096). More tokens
-// take longer a byte and have to wait for less: 8 tokens 152 -> 174 GMAC/s of
-// 185 in cache, on two threads 278 -> 331; Q8_0 139 -> 157, Q4_K 122 -> 140.
-// Q8_0 takes half as long a byte: with 2 to 4 tokens 55 and 109 near, 46 and 91
-// far.
-template <dtype Type, std::size_t M>
-inline constexpr std::size_t ahead_of = M == 1 ||
-                                                (M <= 4 && Type == dtype::q8_0)
-                                            ? format<Type>::ahead
-                                            : 4096;
-
-// R strips at once, because a core reads faster from four streams than from
+// R strips at once, because most cores read faster from four streams than from
 // one; M tokens at a time.
 template <dtype Type, bool AvxVnni, std::size_t R, std::size_t M>
 HWY_NOINLINE void few_tokens(const packed_matrix& w, std::size_t begin,
@@ -111,7 +99,8 @@ HWY_NOINLINE void few_tokens(const packed_matrix& w, std::size_t begin,
   std::size_t s = begin;
   for (; s + R <= end; s += R) {
     std::memset(sums, 0, x.m * R * strip_rows * sizeof(float));
-    const packed_rows<Type, R, run, ahead_of<Type, M>> rows{w.strip(s), bytes};
+    const packed_rows<Type, R, run, ahead_of<Type, R, M>, share_of<Type, R, M>>
+        rows{w.strip(s), bytes};
     tile_view tile = tile_at(x, 0, 0);
     if (M == 1) tile.n = 1;  // as a constant
     dot_tile<M>(rows, groups, tile, x.m, sums);
@@ -133,6 +122,13 @@ HWY_INLINE void matmul_q8_of(const packed_matrix& w, std::size_t begin,
   constexpr std::size_t streams =
       format<Type>::quick ? 4 : HWY_MAX(4 / parts, 1);
   if (x.m == 1) {
+#if TINYPHI_VNNI
+    if constexpr (one_stream<Type, 1, 1>) {
+      if (__builtin_cpu_is("amd")) {
+        return few_tokens<Type, AvxVnni, 1, 1>(w, begin, end, x, out);
+      }
+    }
+#endif
     return few_tokens<Type, AvxVnni, streams, 1>(w, begin, end, x, out);
   }
   if constexpr (format<Type>::quick) {
