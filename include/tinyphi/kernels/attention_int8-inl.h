@@ -34,28 +34,43 @@ struct int8_cache {
     }
   }
 
+  // Scores of `Columns` vectors of slots from slot i on.
+  template <std::size_t Rows, std::size_t Columns>
+  static HWY_INLINE void score_slots(const kv_view& kv, const std::byte* part,
+                                     const std::byte* next, float scale,
+                                     std::size_t i, std::size_t row,
+                                     attention_tile& t) {
+    constexpr f32_tag d;
+    const std::size_t padded = kv_padded(kv.head_dim);
+    const float* scales = int8_key_scales(part, padded) + i;
+    dot_sum<keys::run> sum[Rows][Columns];
+    multiply<keys>(part + i * 4, page_tokens * 4, next + i * 4,
+                   (kv.head_dim + 3) / 4, t.q + row * padded, padded,
+                   t.q_sum + row, sum);
+    TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
+      const auto unit = hn::Set(d, t.q_scale[row + r] * scale);
+      TINYPHI_UNROLL for (std::size_t v = 0; v < Columns; ++v) {
+        const auto key_scale = hn::Load(d, scales + v * lanes);
+        hn::Store(hn::Mul(hn::ConvertTo(d, sum[r][v].total()),
+                          hn::Mul(unit, key_scale)),
+                  d, t.scores[row + r] + i + v * lanes);
+      }
+    }
+  }
+
+  // Keys behind the last that is seen are not read.
   template <std::size_t Rows>
   static HWY_INLINE void score(const kv_view& kv, const std::byte* part,
                                const std::byte* next, float scale,
                                const attention_row*, std::size_t row,
                                attention_tile& t) {
-    constexpr f32_tag d;
-    const std::size_t padded = kv_padded(kv.head_dim);
-    const float* scales = int8_key_scales(part, padded);
-    for (std::size_t i = 0; i < page_tokens; i += 4 * lanes) {
-      dot_sum<keys::run> sum[Rows][4];
-      multiply<keys>(part + i * 4, page_tokens * 4, next + i * 4,
-                     (kv.head_dim + 3) / 4, t.q + row * padded, padded,
-                     t.q_sum + row, sum);
-      TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
-        const auto unit = hn::Set(d, t.q_scale[row + r] * scale);
-        TINYPHI_UNROLL for (std::size_t v = 0; v < 4; ++v) {
-          const auto key_scale = hn::Load(d, scales + i + v * lanes);
-          hn::Store(hn::Mul(hn::ConvertTo(d, sum[r][v].total()),
-                            hn::Mul(unit, key_scale)),
-                    d, t.scores[row + r] + i + v * lanes);
-        }
-      }
+    const std::size_t slots = end_of(t.seen[row]);
+    std::size_t i = 0;
+    for (; i + 2 * lanes < slots; i += 4 * lanes) {
+      score_slots<Rows, 4>(kv, part, next, scale, i, row, t);
+    }
+    for (; i < slots; i += lanes) {
+      score_slots<Rows, 1>(kv, part, next, scale, i, row, t);
     }
   }
 
@@ -108,8 +123,7 @@ struct int8_cache {
     constexpr f32_tag d;
     dot_sum<values::run> sum[2 * Rows][Columns];
     // Slots behind the last that is seen weigh nothing.
-    const std::size_t slots =
-        page_tokens - hwy::Num0BitsAboveMS1Bit_Nonzero64(t.seen[row]);
+    const std::size_t slots = end_of(t.seen[row]);
     multiply<values>(v + b * 4, n_bytes * 4, next + b * 4, (slots + 3) / 4,
                      t.weights8[row][0], page_tokens, t.weight_sum[row], sum);
     TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {

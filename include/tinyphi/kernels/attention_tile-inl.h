@@ -69,6 +69,10 @@ HWY_INLINE void fetch(const std::byte* from, std::size_t bytes) {
   }
 }
 
+// The slot behind the last that is seen; some are.
+HWY_INLINE std::size_t end_of(slot_mask seen) {
+  return page_tokens - hwy::Num0BitsAboveMS1Bit_Nonzero64(seen);
+}
 // The lanes of vector i / lanes of a page whose slots are seen.
 HWY_INLINE hn::Mask<f32_tag> seen_lanes(slot_mask seen, std::size_t i) {
   const slot_mask bits = seen >> i;

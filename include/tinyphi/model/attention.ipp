@@ -151,10 +151,10 @@ TINYPHI_FUNC void forward_context::attend(std::size_t layer,
   const auto rope_and_store_task = [&](std::size_t task) {
     rope_and_store(layer, b_.tiles[task / n_kv], task % n_kv);
   };
+  const std::size_t store_work =
+      16 * n_tokens * (columns + 2 * c_.head_dim) / b_.tiles.size();
   if (plan_.stores_first) {
-    const std::size_t work =
-        16 * n_tokens * (columns + 2 * c_.head_dim) / b_.tiles.size();
-    threads_.run(n_tasks, detail::pieces_per_task(work),
+    threads_.run(n_tasks, detail::pieces_per_task(store_work),
                  [&](std::size_t begin, std::size_t end) {
                    for (; begin < end; ++begin) rope_and_store_task(begin);
                  });
@@ -163,11 +163,13 @@ TINYPHI_FUNC void forward_context::attend(std::size_t layer,
   // Heads are rounded by those who made them, where they share no scale.
   const bool rounds =
       plan_.n_spans == 1 && columns % out.rounded().scale_cols == 0;
-  const std::size_t keys =
+  const std::size_t keys = round_up(
       c_.window == 0 ? plan_.last + 1
-                     : std::min<std::size_t>(plan_.last + 1, c_.window);
+                     : std::min<std::size_t>(plan_.last + 1, c_.window),
+      page_tokens);
   const std::size_t work =
-      2 * keys * columns * n_tokens / (b_.tiles.size() * plan_.n_spans);
+      2 * keys * columns * n_tokens / (b_.tiles.size() * plan_.n_spans) +
+      (plan_.stores_first ? 0 : store_work);
   threads_.run(
       n_tasks * plan_.n_spans, detail::pieces_per_task(work),
       [&](std::size_t begin, std::size_t end) {
