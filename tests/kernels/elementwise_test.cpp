@@ -33,7 +33,7 @@ TEST_CASE("rms_norm is as the reference") {
   const auto x = random_floats(3072, 1, 3.f), w = random_floats(3072, 2);
   const auto run = [&](auto f, std::size_t n) {
     std::vector<float> out(n);
-    f(x.data(), w.data(), 1e-5f, n, {out.data()});
+    f(x.data(), w.data(), 1e-5f, n, {0, n}, {out.data()});
     return out;
   };
   check_lengths(rms_norm, reference::rms_norm, run, 4e-6f);
@@ -41,7 +41,7 @@ TEST_CASE("rms_norm is as the reference") {
   on_every_target([&] {
     CHECK(max_difference(run(rms_norm, 3072), expected) < 1e-5f);
     std::vector<float> same = x;
-    rms_norm(same.data(), w.data(), 1e-5f, 3072, {same.data()});
+    rms_norm(same.data(), w.data(), 1e-5f, 3072, {0, 3072}, {same.data()});
     CHECK(same_bits(same, run(rms_norm, 3072)));
   });
 }
@@ -52,7 +52,7 @@ TEST_CASE("layer_norm is as the reference") {
   const auto w = random_floats(4096, 2), b = random_floats(4096, 3);
   const auto run = [&](auto f, std::size_t n) {
     std::vector<float> out(n);
-    f(x.data(), w.data(), b.data(), 1e-5f, n, {out.data()});
+    f(x.data(), w.data(), b.data(), 1e-5f, n, {0, n}, {out.data()});
     return out;
   };
   // The mean of one element is itself: only the bias remains.
@@ -162,14 +162,36 @@ void check_rounded(const Run& run) {
   });
 }
 
+TEST_CASE("a norm's columns are those of the whole row") {
+  const auto x = random_floats(100, 1, 3.f), w = random_floats(100, 2),
+             b = random_floats(100, 3);
+  const auto check = [](const auto& norm) {
+    on_every_target([&] {
+      std::vector<float> whole(100), parts(100);
+      norm(column_range{0, 100}, whole.data());
+      for (const column_range part :
+           {column_range{0, 32}, column_range{32, 37}, column_range{37, 100}}) {
+        norm(part, parts.data() + part.begin);
+      }
+      CHECK(same_bits(parts, whole));
+    });
+  };
+  check([&](column_range columns, float* out) {
+    rms_norm(x.data(), w.data(), 1e-5f, 100, columns, {out});
+  });
+  check([&](column_range columns, float* out) {
+    layer_norm(x.data(), w.data(), b.data(), 1e-5f, 100, columns, {out});
+  });
+}
+
 TEST_CASE("norms and gates round what they write") {
   const auto x = random_floats(192, 1, 3.f), w = random_floats(96, 2),
              b = random_floats(96, 3);
   check_rounded([&](const activation_row& out) {
-    rms_norm(x.data(), w.data(), 1e-5f, 96, out);
+    rms_norm(x.data(), w.data(), 1e-5f, 96, {0, 96}, out);
   });
   check_rounded([&](const activation_row& out) {
-    layer_norm(x.data(), w.data(), b.data(), 1e-5f, 96, out);
+    layer_norm(x.data(), w.data(), b.data(), 1e-5f, 96, {0, 96}, out);
   });
   check_rounded([&](const activation_row& out) {
     swiglu(x.data(), x.data() + 96, 96, out);

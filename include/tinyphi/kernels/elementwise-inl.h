@@ -64,9 +64,11 @@ struct rms_normed {
 
 inline HWY_NOINLINE void rms_norm(const float* x, const float* weight,
                                   float eps, std::size_t n,
+                                  column_range columns,
                                   const activation_row& out) {
   const float scale = inverse_root(sum_of_squares(x, 0, n), eps, n);
-  write_row(n, out, rms_normed{x, weight, scale});
+  const std::size_t at = columns.begin;
+  write_row(columns.end - at, out, rms_normed{x + at, weight + at, scale});
 }
 
 struct layer_normed {
@@ -82,10 +84,13 @@ struct layer_normed {
 
 inline HWY_NOINLINE void layer_norm(const float* x, const float* weight,
                                     const float* bias, float eps, std::size_t n,
+                                    column_range columns,
                                     const activation_row& out) {
   const float mean = sum_of(x, n) / static_cast<float>(n);
   const float scale = inverse_root(sum_of_squares(x, mean, n), eps, n);
-  write_row(n, out, layer_normed{x, weight, bias, mean, scale});
+  const std::size_t at = columns.begin;
+  write_row(columns.end - at, out,
+            layer_normed{x + at, weight + at, bias + at, mean, scale});
 }
 
 template <class D>

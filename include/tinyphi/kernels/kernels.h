@@ -104,12 +104,18 @@ void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
 
 // ---- Norms, positions, activations; in and out may be the same
 
-// out = x / sqrt(mean(x^2) + eps) * weight
+// Columns [begin, end) of a row.
+struct column_range {
+  std::size_t begin = 0, end = 0;
+};
+
+// out = columns of x / sqrt(mean(x^2) + eps) * weight, where x has n
 void rms_norm(const float* x, const float* weight, float eps, std::size_t n,
-              const activation_row& out);
-// out = (x - mean) / sqrt(variance + eps) * weight + bias
+              column_range columns, const activation_row& out);
+// out = columns of (x - mean) / sqrt(variance + eps) * weight + bias
 void layer_norm(const float* x, const float* weight, const float* bias,
-                float eps, std::size_t n, const activation_row& out);
+                float eps, std::size_t n, column_range columns,
+                const activation_row& out);
 // NeoX-style rotation of the first 2 * half elements of one head in place:
 // (x[i], x[i + half]) by angle i, cos and sin hold `half` values each.
 void rope(float* x, const float* cos, const float* sin, std::size_t half);

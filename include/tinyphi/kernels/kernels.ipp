@@ -66,16 +66,17 @@ TINYPHI_FUNC void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
 }
 
 TINYPHI_FUNC void rms_norm(const float* x, const float* weight, float eps,
-                           std::size_t n, const activation_row& out) {
+                           std::size_t n, column_range columns,
+                           const activation_row& out) {
   HWY_EXPORT(rms_norm);
-  HWY_DYNAMIC_DISPATCH(rms_norm)(x, weight, eps, n, out);
+  HWY_DYNAMIC_DISPATCH(rms_norm)(x, weight, eps, n, columns, out);
 }
 
 TINYPHI_FUNC void layer_norm(const float* x, const float* weight,
                              const float* bias, float eps, std::size_t n,
-                             const activation_row& out) {
+                             column_range columns, const activation_row& out) {
   HWY_EXPORT(layer_norm);
-  HWY_DYNAMIC_DISPATCH(layer_norm)(x, weight, bias, eps, n, out);
+  HWY_DYNAMIC_DISPATCH(layer_norm)(x, weight, bias, eps, n, columns, out);
 }
 
 TINYPHI_FUNC void rope(float* x, const float* cos, const float* sin,

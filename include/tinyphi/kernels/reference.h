@@ -270,22 +270,28 @@ inline void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
 // ---- Norms, positions, activations
 
 inline void rms_norm(const float* x, const float* weight, float eps,
-                     std::size_t n, const activation_row& out) {
+                     std::size_t n, column_range columns,
+                     const activation_row& out) {
   float sum = 0;
   for (std::size_t i = 0; i < n; ++i) sum += x[i] * x[i];
   const float scale = 1 / std::sqrt(sum / static_cast<float>(n) + eps);
-  write_row(n, out, [&](std::size_t i) { return x[i] * scale * weight[i]; });
+  write_row(columns.end - columns.begin, out, [&](std::size_t i) {
+    i += columns.begin;
+    return x[i] * scale * weight[i];
+  });
 }
 
 inline void layer_norm(const float* x, const float* weight, const float* bias,
-                       float eps, std::size_t n, const activation_row& out) {
+                       float eps, std::size_t n, column_range columns,
+                       const activation_row& out) {
   float sum = 0;
   for (std::size_t i = 0; i < n; ++i) sum += x[i];
   const float mean = sum / static_cast<float>(n);
   float squares = 0;
   for (std::size_t i = 0; i < n; ++i) squares += (x[i] - mean) * (x[i] - mean);
   const float scale = 1 / std::sqrt(squares / static_cast<float>(n) + eps);
-  write_row(n, out, [&](std::size_t i) {
+  write_row(columns.end - columns.begin, out, [&](std::size_t i) {
+    i += columns.begin;
     return (x[i] - mean) * scale * weight[i] + bias[i];
   });
 }

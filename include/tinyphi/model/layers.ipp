@@ -113,20 +113,36 @@ TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
                                         const matrix_buffer& in,
                                         activations& out,
                                         std::span<const std::size_t> rows) {
-  // Whole tiles, whose tokens share cache lines where they are rounded.
-  const std::size_t grain =
-      round_up(detail::pieces_per_task(8 * in.cols()), tile_tokens);
-  threads_.run(out.rows(), grain, [&](std::size_t first, std::size_t last) {
-    for (std::size_t t = first; t < last; ++t) {
+  // Whole tiles, whose tokens share cache lines where they are rounded; of a
+  // single one, a thread's part of the columns, in whole scales.
+  const std::size_t cols = in.cols(), m = out.rows();
+  const auto n_threads = static_cast<std::size_t>(threads_.n_threads());
+  const std::size_t part =
+      m <= tile_tokens
+          ? round_up((cols + n_threads - 1) / n_threads, wide_scale_cols)
+          : cols;
+  const std::size_t n_parts = (cols + part - 1) / part;
+  const std::size_t n_tiles = (m + tile_tokens - 1) / tile_tokens;
+  const std::size_t work = 32 * std::min(m, tile_tokens) * part;
+  const auto norm_part = [&](std::size_t i) {
+    const std::size_t tile = i / n_parts * tile_tokens;
+    const column_range columns{i % n_parts * part,
+                               std::min(cols, (i % n_parts + 1) * part)};
+    for (std::size_t t = tile; t < std::min(m, tile + tile_tokens); ++t) {
       const float* x = in.row(rows.empty() ? t : rows[t]);
+      const activation_row to = out.at(t, columns.begin);
       if (n.bias.empty()) {
-        rms_norm(x, n.weight.data(), c_.norm_eps, in.cols(), out.at(t));
+        rms_norm(x, n.weight.data(), c_.norm_eps, cols, columns, to);
       } else {
-        layer_norm(x, n.weight.data(), n.bias.data(), c_.norm_eps, in.cols(),
-                   out.at(t));
+        layer_norm(x, n.weight.data(), n.bias.data(), c_.norm_eps, cols,
+                   columns, to);
       }
     }
-  });
+  };
+  threads_.run(n_tiles * n_parts, detail::pieces_per_task(work),
+               [&](std::size_t begin, std::size_t end) {
+                 for (; begin < end; ++begin) norm_part(begin);
+               });
 }
 
 // How many of n pieces of so much work a task takes. Tasks are big enough to be
@@ -134,7 +150,7 @@ TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
 // together, and a preempted one delays nobody.
 TINYPHI_FUNC std::size_t forward_context::grain(std::size_t n, std::size_t work,
                                                 std::size_t multiple) const {
-  constexpr std::size_t tasks_per_thread = 24;
+  constexpr std::size_t tasks_per_thread = 48;
   const std::size_t share =
       n / (static_cast<std::size_t>(threads_.n_threads()) * tasks_per_thread);
   return round_up(std::max(share, detail::pieces_per_task(work)), multiple);
