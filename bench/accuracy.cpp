@@ -204,9 +204,10 @@ void print_integers_header() {
       "\nWhat integers cost: mean KL / token against a file's own weights in\n"
       "f32, with an f16 cache (1e-3 would be 0.1 %% more perplexity). Floats\n"
       "are measured in Q4_0; behind them what that costs, and what fast\n"
-      "prefill and the int8 cache add to that\n\n"
-      "  %-25s %8s %12s %10s %12s %15s\n",
-      "model", "products", "fast prefill", "int8 cache", "Q4_0 weights", "add");
+      "prefill and the int8 and int8-int4 caches add to that\n\n"
+      "  %-25s %8s %12s %8s %9s %12s %23s\n",
+      "model", "products", "fast prefill", "int8", "int8-int4", "Q4_0 weights",
+      "add");
 }
 
 void report_integers(const fs::path& file, const token_lists& texts) {
@@ -221,15 +222,17 @@ void report_integers(const fs::path& file, const token_lists& texts) {
   };
   const double products = cost({}, kv_type::f16);
   const double fast = cost({.fast_prefill = true}, kv_type::f16);
-  const double cache = cost({}, kv_type::int8);
-  std::printf("  %-25s %8.1e %12.1e %10.1e", file.filename().c_str(), products,
-              fast, cache);
+  const double int8 = cost({}, kv_type::int8);
+  const double int4 = cost({}, kv_type::int8_int4);
+  std::printf("  %-25s %8.1e %12.1e %8.1e %9.1e", file.filename().c_str(),
+              products, fast, int8, int4);
   const model stored = value(model::load(file, {.exact = true}));
   if (stored.weight_bytes() != exact.weight_bytes()) {
     const double weights = kl_of(logits_of(stored, texts), expected);
-    std::printf(" %12.1e %5.2f %% %5.2f %%", weights,
-                100 * (fast - products) / weights,
-                100 * (cache - products) / weights);
+    std::printf(" %12.1e", weights);
+    for (const double more : {fast, int8, int4}) {
+      std::printf(" %5.2f %%", 100 * (more - products) / weights);
+    }
   }
   std::printf("\n");
 }
