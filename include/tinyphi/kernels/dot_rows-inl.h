@@ -39,6 +39,17 @@ HWY_INLINE tile_view tile_at(const q8_activations& x, std::size_t token,
       x.sum + at, x.half_sum + at, x.scale + at, n};
 }
 
+// Adds the integer sums of M tokens, scaled, to theirs.
+template <class Integers, std::size_t M>
+HWY_INLINE void add_scaled(f32_vec scale, const tile_view& x,
+                           const Integers& integers, f32_vec (&sum)[M]) {
+  constexpr f32_tag d;
+  TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
+    sum[t] = hn::MulAdd(hn::Mul(scale, hn::Set(d, x.scale[t])),
+                        hn::ConvertTo(d, integers.total(t)), sum[t]);
+  }
+}
+
 // Adds group g of a block, which x stands at, to the sums.
 template <class Rows, std::size_t M, class Block>
 HWY_INLINE void add_group(const Block& block, std::size_t g, int zero_point,
@@ -76,11 +87,7 @@ HWY_INLINE void add_group(const Block& block, std::size_t g, int zero_point,
       if (!__builtin_constant_p(step)) asm("" : "+r"(q[side]));
     }
     TINYPHI_UNROLL for (std::size_t v = 0; v < Rows::vectors; ++v) {
-      const f32_vec scale = block.scale(v, g, half);
-      TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
-        sum[v][t] = hn::MulAdd(hn::Mul(scale, hn::Set(df, x.scale[t])),
-                               hn::ConvertTo(df, acc[v].total(t)), sum[v][t]);
-      }
+      add_scaled(block.scale(v, g, half), x, acc[v], sum[v]);
       if constexpr (Rows::has_min) {
         const f32_vec min = block.min(v, g, half);
         TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
@@ -92,19 +99,33 @@ HWY_INLINE void add_group(const Block& block, std::size_t g, int zero_point,
   }
 }
 
+// Sums [M][Vectors][lanes] into registers and back.
+template <std::size_t Vectors, std::size_t M>
+HWY_INLINE void load_sums(const float* HWY_RESTRICT sums,
+                          f32_vec (&sum)[Vectors][M]) {
+  TINYPHI_UNROLL for (std::size_t v = 0; v < Vectors; ++v) {
+    TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
+      sum[v][t] = hn::Load(f32_tag(), sums + (t * Vectors + v) * lanes);
+    }
+  }
+}
+template <std::size_t Vectors, std::size_t M>
+HWY_INLINE void store_sums(const f32_vec (&sum)[Vectors][M],
+                           float* HWY_RESTRICT sums) {
+  TINYPHI_UNROLL for (std::size_t v = 0; v < Vectors; ++v) {
+    TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
+      hn::Store(sum[v][t], f32_tag(), sums + (t * Vectors + v) * lanes);
+    }
+  }
+}
+
 // Adds `groups` groups of columns, from a block's first on, to sums
 // [M][Rows::vectors][lanes].
 template <std::size_t M, class Rows>
 HWY_INLINE void dot_rows(const Rows& rows, std::size_t groups, tile_view x,
                          float* HWY_RESTRICT sums) {
-  constexpr f32_tag df;
-  constexpr std::size_t vectors = Rows::vectors;
-  f32_vec sum[vectors][M];
-  TINYPHI_UNROLL for (std::size_t v = 0; v < vectors; ++v) {
-    TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
-      sum[v][t] = hn::Load(df, sums + (t * vectors + v) * lanes);
-    }
-  }
+  f32_vec sum[Rows::vectors][M];
+  load_sums(sums, sum);
   for (std::size_t b = 0; b < groups; b += Rows::block_groups) {
     const auto& block = rows.at(b);
     const std::size_t end = HWY_MIN(Rows::block_groups, groups - b);
@@ -118,11 +139,7 @@ HWY_INLINE void dot_rows(const Rows& rows, std::size_t groups, tile_view x,
       }
     }
   }
-  TINYPHI_UNROLL for (std::size_t v = 0; v < vectors; ++v) {
-    TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
-      hn::Store(sum[v][t], df, sums + (t * vectors + v) * lanes);
-    }
-  }
+  store_sums(sum, sums);
 }
 
 // sums [n][16 R] to the first `rows` of 16 R rows, which are all but at the end

@@ -128,13 +128,8 @@ struct wide_panel {
 template <std::size_t M, std::size_t Run>
 HWY_INLINE void dot_rows(const wide_panel<Run>& rows, std::size_t groups,
                          tile_view x, float* HWY_RESTRICT sums) {
-  constexpr f32_tag d;
   f32_vec sum[parts][M];
-  TINYPHI_UNROLL for (std::size_t v = 0; v < parts; ++v) {
-    TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
-      sum[v][t] = hn::Load(d, sums + (t * parts + v) * lanes);
-    }
-  }
+  load_sums(sums, sum);
   const std::uint8_t* w = rows.memory.bytes;
   const float* w_scale = rows.memory.scales;
   for (std::size_t g = 0; g < groups; w_scale += strip_rows) {
@@ -157,20 +152,12 @@ HWY_INLINE void dot_rows(const wide_panel<Run>& rows, std::size_t groups,
       }
     }
     TINYPHI_UNROLL for (std::size_t v = 0; v < parts; ++v) {
-      const f32_vec scale = hn::Load(d, w_scale + v * lanes);
-      TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
-        sum[v][t] = hn::MulAdd(hn::Mul(scale, hn::Set(d, x.scale[t])),
-                               hn::ConvertTo(d, acc[v].total(t)), sum[v][t]);
-      }
+      add_scaled(hn::Load(f32_tag(), w_scale + v * lanes), x, acc[v], sum[v]);
     }
     x.sum += n * x.n;
     x.scale += n * x.n;
   }
-  TINYPHI_UNROLL for (std::size_t v = 0; v < parts; ++v) {
-    TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
-      hn::Store(sum[v][t], d, sums + (t * parts + v) * lanes);
-    }
-  }
+  store_sums(sum, sums);
 }
 
 }  // namespace HWY_NAMESPACE
