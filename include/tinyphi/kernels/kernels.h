@@ -102,7 +102,8 @@ void matmul_q8(const packed_matrix& w, std::size_t strip_begin,
                std::size_t strip_end, const q8_activations& x,
                const product_rows& out);
 
-// ---- Norms, positions, activations; in and out may be the same
+// ---- Norms, positions, activations; in and out may be the same, for norms
+// where they write whole rows
 
 // Columns [begin, end) of a row.
 struct column_range {

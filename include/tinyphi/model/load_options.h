@@ -22,9 +22,9 @@ struct load_options {
   // they are. Results then depend on how many tokens a step takes (prompts are
   // cut into chunks, sequences run together), still not on n_threads.
   // Phi-3-mini in Q4_0, 512 tokens, on Zen 4: 1.12 times as fast. The KL
-  // divergence that it adds was 0.6 to 2 % of what Q4_0 weights cost on the
-  // models of tests/ and on the demo model's conversations, 12 % on tokens
-  // without meaning (bench/accuracy). Nothing changes with `exact`.
+  // divergence that it adds is 0.5 to 1.6 % of what Q4_0 weights cost on the
+  // models of tests/ and on the demo model's conversations (bench/accuracy).
+  // Nothing changes with `exact`.
   bool fast_prefill = false;
   // Turn float matrices into this type while loading; nothing: as stored.
   // Where rows are no multiple of 256 columns, Q4_K becomes Q5_0, Q5_K Q5_1 and
