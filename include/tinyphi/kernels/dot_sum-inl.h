@@ -98,7 +98,8 @@ class dot_sum {
 #if TINYPHI_VNNI
     // Not the intrinsic: GCC 12 spills its accumulators. The broadcast from
     // memory costs no port that the product needs (Zen 4: 79 % of peak instead
-    // of 68 % with a broadcast of its own).
+    // of 68 % with a broadcast of its own). Two or three of eight products by
+    // VPMADDUBSW instead, in the hope of other ports, gain nothing there.
     using four [[gnu::may_alias]] = std::int32_t;
     asm("vpdpbusd %2%{1to16%}, %1, %0"
         : "+v"(total_.raw)
