@@ -113,22 +113,10 @@ TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
                                         const matrix_buffer& in,
                                         activations& out,
                                         std::span<const std::size_t> rows) {
-  // Whole tiles, whose tokens share cache lines where they are rounded; of a
-  // single one, a thread's part of the columns, in whole scales.
   const std::size_t cols = in.cols(), m = out.rows();
-  const auto n_threads = static_cast<std::size_t>(threads_.n_threads());
-  const std::size_t part =
-      m <= tile_tokens
-          ? round_up((cols + n_threads - 1) / n_threads, wide_scale_cols)
-          : cols;
-  const std::size_t n_parts = (cols + part - 1) / part;
-  const std::size_t n_tiles = (m + tile_tokens - 1) / tile_tokens;
-  const std::size_t work = 32 * std::min(m, tile_tokens) * part;
-  const auto norm_part = [&](std::size_t i) {
-    const std::size_t tile = i / n_parts * tile_tokens;
-    const column_range columns{i % n_parts * part,
-                               std::min(cols, (i % n_parts + 1) * part)};
-    for (std::size_t t = tile; t < std::min(m, tile + tile_tokens); ++t) {
+  const auto norm_tokens = [&](std::size_t first, std::size_t last,
+                               column_range columns) {
+    for (std::size_t t = first; t < last; ++t) {
       const float* x = in.row(rows.empty() ? t : rows[t]);
       const activation_row to = out.at(t, columns.begin);
       if (n.bias.empty()) {
@@ -139,10 +127,25 @@ TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
       }
     }
   };
-  threads_.run(n_tiles * n_parts, detail::pieces_per_task(work),
-               [&](std::size_t begin, std::size_t end) {
-                 for (; begin < end; ++begin) norm_part(begin);
-               });
+  // Whole tiles, whose tokens share cache lines where they are rounded.
+  if (m > tile_tokens) {
+    const std::size_t grain =
+        round_up(detail::pieces_per_task(32 * cols), tile_tokens);
+    return threads_.run(m, grain, [&](std::size_t first, std::size_t last) {
+      norm_tokens(first, last, {0, cols});
+    });
+  }
+  // Of a single one, columns, in whole scales: a share for each thread, which
+  // sums the whole row up, so no more shares than are worth a task.
+  const auto n_threads = static_cast<std::size_t>(threads_.n_threads());
+  const std::size_t n_scales = (cols + wide_scale_cols - 1) / wide_scale_cols;
+  const std::size_t grain =
+      std::max((n_scales + n_threads - 1) / n_threads,
+               detail::pieces_per_task(32 * m * wide_scale_cols));
+  threads_.run(n_scales, grain, [&](std::size_t begin, std::size_t end) {
+    norm_tokens(
+        0, m, {begin * wide_scale_cols, std::min(cols, end * wide_scale_cols)});
+  });
 }
 
 // How many of n pieces of so much work a task takes. Tasks are big enough to be
