@@ -13,9 +13,6 @@ using tinyphi_test::on_every_target;
 using tinyphi_test::random_floats;
 using tinyphi_test::same_bits;
 
-bool has_int8_keys(kv_type type) {
-  return type == kv_type::int8 || type == kv_type::int8_int4;
-}
 constexpr float scale = 0.125f;
 
 // One head's pages for `positions`, all stored; bytes nobody stored are NaN as

@@ -30,8 +30,7 @@ HWY_INLINE void attend_group(const kv_view& kv, const std::byte* part,
   for (std::size_t r = row; r < row + Rows; ++r) {
     Cache::round_weights(kv, part, r, t);
   }
-  const std::size_t values = kv_head_bytes(kv.type, kv.head_dim) -
-                             kv_value_bytes(kv.type, kv.head_dim);
+  const std::size_t values = kv_key_bytes(kv.type, kv.head_dim);
   Cache::template add_values<Rows>(kv, part + values, next + values, row, t);
 }
 

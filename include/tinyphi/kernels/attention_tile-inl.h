@@ -56,10 +56,6 @@ template <class Byte>
 HWY_INLINE auto* int8_value_scales(Byte* part, std::size_t padded) {
   return int8_key_scales(part, padded) + page_tokens;
 }
-template <class Byte>
-HWY_INLINE Byte* int8_values(Byte* part, std::size_t padded) {
-  return part + page_tokens * (padded + 8);
-}
 
 // Asks for lines that are needed a page later. Into the second level: the first
 // would halve the speed, its few fill buffers being what the page in use needs.

@@ -152,6 +152,9 @@ inline constexpr kv_type kv_types[] = {kv_type::f32, kv_type::f16,
   }
   return std::nullopt;
 }
+[[nodiscard]] constexpr bool has_int8_keys(kv_type type) {
+  return type == kv_type::int8 || type == kv_type::int8_int4;
+}
 
 // Rows of values end on a multiple of 16 elements.
 [[nodiscard]] constexpr std::size_t kv_padded(std::size_t head_dim) {
@@ -163,8 +166,8 @@ inline constexpr kv_type kv_types[] = {kv_type::f32, kv_type::f16,
   return round_up(head_dim, 32) / 2;
 }
 
-// Bytes that one head's values, and its keys and values, take in a page;
-// multiples of 64.
+// Bytes that one head's keys and scales take in a page, behind which its values
+// begin, and bytes that all of it takes; multiples of 64.
 //   f32, f16:  K [head_dim][64], V [64][padded]
 //   int8:      K [padded / 4][64][4], f32 scales of K [64] and V [64],
 //              V [16][padded][4], four positions side by side; bytes hold the
@@ -172,20 +175,19 @@ inline constexpr kv_type kv_types[] = {kv_type::f32, kv_type::f16,
 //   int8_int4: the same, but V [16][paired][4], where columns 32 i + j and
 //              32 i + 16 + j are the low and the high half of byte 16 i + j;
 //              they hold the value + 8
-[[nodiscard]] constexpr std::size_t kv_value_bytes(kv_type type,
-                                                   std::size_t head_dim) {
-  if (type == kv_type::int8_int4) return page_tokens * kv_paired(head_dim);
-  const std::size_t bytes = type == kv_type::f32   ? 4
-                            : type == kv_type::f16 ? 2
-                                                   : 1;
-  return page_tokens * kv_padded(head_dim) * bytes;
+[[nodiscard]] constexpr std::size_t kv_key_bytes(kv_type type,
+                                                 std::size_t head_dim) {
+  if (has_int8_keys(type)) return page_tokens * (kv_padded(head_dim) + 8);
+  return page_tokens * head_dim * (type == kv_type::f32 ? 4 : 2);
 }
 [[nodiscard]] constexpr std::size_t kv_head_bytes(kv_type type,
                                                   std::size_t head_dim) {
-  const std::size_t key = type == kv_type::f32   ? 4 * head_dim
-                          : type == kv_type::f16 ? 2 * head_dim
-                                                 : kv_padded(head_dim) + 8;
-  return page_tokens * key + kv_value_bytes(type, head_dim);
+  const std::size_t padded = kv_padded(head_dim);
+  const std::size_t value = type == kv_type::f32    ? 4 * padded
+                            : type == kv_type::f16  ? 2 * padded
+                            : type == kv_type::int8 ? padded
+                                                    : kv_paired(head_dim);
+  return kv_key_bytes(type, head_dim) + page_tokens * value;
 }
 
 // One key/value head's part of every page: position p is slot p % 64 of page

@@ -19,10 +19,6 @@
 TINYPHI_NAMESPACE_BEGIN
 namespace reference {
 
-[[nodiscard]] inline bool has_int8_keys(const kv_view& kv) {
-  return kv.type == kv_type::int8 || kv.type == kv_type::int8_int4;
-}
-
 // Where the parts of one head's share of a page begin, and which element of
 // them is dimension d of a slot.
 struct kv_place {
@@ -32,7 +28,7 @@ struct kv_place {
 [[nodiscard]] inline kv_place place_in_page(const kv_view& kv, std::size_t slot,
                                             std::size_t d) {
   const std::size_t padded = kv_padded(kv.head_dim);
-  if (has_int8_keys(kv)) {
+  if (has_int8_keys(kv.type)) {
     const std::size_t scales = kv.offset + page_tokens * padded;
     const std::size_t columns =
         kv.type == kv_type::int8 ? padded : kv_paired(kv.head_dim);
@@ -121,7 +117,7 @@ inline void store_kv(const kv_view& kv, std::size_t position, const float* k,
     std::memcpy(page + part + i * sizeof(x), &x, sizeof(x));
   };
   std::int8_t k8[max_head_dim], v8[max_head_dim];
-  if (has_int8_keys(kv)) {
+  if (has_int8_keys(kv.type)) {
     const kv_place at = place_in_page(kv, slot, 0);
     const float v_steps = kv.type == kv_type::int8 ? 127 : 7;
     put(at.k_scales, slot, quantize_vector(k, kv.head_dim, k8));
@@ -137,10 +133,10 @@ inline void store_kv(const kv_view& kv, std::size_t position, const float* k,
       put(at.v, at.v_index, to_f16(v[d]));
     } else {
       put(at.k, at.k_index, static_cast<std::uint8_t>(k8[d] + 128));
-      const int high = d + 16 < kv.head_dim ? v8[d + 16] : 0;
       if (kv.type == kv_type::int8) {
         put(at.v, at.v_index, static_cast<std::uint8_t>(v8[d] + 128));
       } else if (d % 32 < 16) {
+        const int high = d + 16 < kv.head_dim ? v8[d + 16] : 0;
         put(at.v, at.v_index,
             static_cast<std::uint8_t>((v8[d] + 8) | (high + 8) << 4));
       }
@@ -152,7 +148,7 @@ inline void store_kv(const kv_view& kv, std::size_t position, const float* k,
 inline void attend_page(const kv_view& kv, const std::size_t* positions,
                         std::size_t n, float scale, const float* q,
                         softmax_sums& sums, float* out) {
-  const bool int8 = has_int8_keys(kv);
+  const bool int8 = has_int8_keys(kv.type);
   std::int8_t q8[max_head_dim];
   const float q_scale = int8 ? quantize_vector(q, kv.head_dim, q8) : 0;
   float weights[page_tokens], max = sums.max;

@@ -80,7 +80,8 @@ inline void store_int8_value(std::byte* part, std::size_t slot, const float* v,
   std::int32_t sum;
   int8_value_scales(part, padded)[slot] = quantize_vector(v, head_dim, q, sum);
   auto* values = reinterpret_cast<std::uint8_t*>(
-      int8_values(part, padded) + slot / 4 * padded * 4 + slot % 4);
+      part + kv_key_bytes(kv_type::int8, head_dim) + slot / 4 * padded * 4 +
+      slot % 4);
   for (std::size_t c = 0; c < head_dim; ++c) {
     values[c * 4] = static_cast<std::uint8_t>(q[c] + 128);
   }
@@ -95,7 +96,8 @@ inline void store_int4_value(std::byte* part, std::size_t slot, const float* v,
       quantize_vector(v, head_dim, q, sum, 7);
   std::memset(q + padded, 0, 2 * paired - padded);
   auto* values = reinterpret_cast<std::uint8_t*>(
-      int8_values(part, padded) + slot / 4 * paired * 4 + slot % 4);
+      part + kv_key_bytes(kv_type::int8_int4, head_dim) +
+      slot / 4 * paired * 4 + slot % 4);
   for (std::size_t b = 0; b < paired; ++b) {
     const std::int8_t* low = q + b / 16 * 16 + b;
     values[b * 4] =
