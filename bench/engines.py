@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shlex
+import statistics
 import subprocess
 import sys
 
@@ -145,8 +146,9 @@ class LlamaBench:
 
 
 def alternate(engines, case, rounds, say=lambda text: None):
-    """Samples of each engine by its name, or the Failed of it; the engines take
-    turns, so that what disturbs the machine disturbs all."""
+    """Of each engine by its name a list of samples for each round, or the
+    Failed of it; the engines take turns, so that what disturbs the machine
+    disturbs all."""
     # The first of two may meet cold memory; long ones hardly notice.
     repeats = 2 if case.prompt + case.depth <= 1024 else 1
     found = {engine.name: [] for engine in engines}
@@ -156,10 +158,21 @@ def alternate(engines, case, rounds, say=lambda text: None):
                 continue
             say(f"{case}: {engine.name}, round {i + 1} of {rounds}")
             try:
-                found[engine.name] += engine.samples(case, repeats)
+                found[engine.name].append(engine.samples(case, repeats))
             except Failed as e:
                 found[engine.name] = e
     return found
+
+
+def flat(rounds):
+    return [sample for samples in rounds for sample in samples]
+
+
+def multiple(ours, theirs):
+    """How many times as fast as theirs ours is: of the best in each round,
+    because shared memory gives one half of its speed or all of it a minute
+    later; of rounds the median."""
+    return statistics.median(max(a) / max(b) for a, b in zip(ours, theirs))
 
 
 def install_llama_cpp(folder, under=()):

@@ -37,8 +37,8 @@ def draw_row(figure, y, peers):
     thin = 4 if figure.peers else 0
     colour = MISSED if figure.reached() is False else REACHED
     out.append(bar(y, 20 - thin * len(figure.peers), figure.share, colour))
-    for i, (name, speed) in enumerate(figure.peers.items()):
-        share = figure.share * speed / figure.best()
+    for i, (name, ratio) in enumerate(figure.peers.items()):
+        share = figure.share / ratio
         out.append(bar(y + 20 - thin * (len(figure.peers) - i) + 1, thin - 1,
                        share, peers[name]))
     if figure.share_must is not None:
