@@ -43,10 +43,10 @@ inline limits limits_of(std::size_t threads,
   std::vector<std::uint64_t> work(threads * 8);  // a cache line each
   limits result;
   const std::size_t share = memory.size() / threads;
-  for (const bool prefetch : {false, true}) {
+  for (const auto order : tinyphi::all_read_orders) {
     const double time = best_seconds(threads, [&](std::size_t t) {
       work[t * 8] +=
-          tinyphi::probe_read(memory.data() + t * share, share, prefetch);
+          tinyphi::probe_read(memory.data() + t * share, share, order);
     });
     result.bytes =
         std::max(result.bytes, static_cast<double>(memory.size()) / time);

@@ -24,11 +24,13 @@ TEST_CASE("probes do the work that they report") {
   std::vector<std::uint64_t> data(4096, 0);
   const auto* bytes = reinterpret_cast<const std::byte*>(data.data());
   tinyphi_test::on_every_target([&] {
-    for (const bool prefetch : {false, true}) {
-      CHECK(probe_read(bytes, data.size() * 8, prefetch) == 0);
-      data[777] = 5;
-      CHECK(probe_read(bytes, data.size() * 8, prefetch) != 0);
-      data[777] = 0;
+    for (const read_order order : all_read_orders) {
+      CHECK(probe_read(bytes, data.size() * 8, order) == 0);
+      for (std::size_t i = 0; i < data.size(); i += 61) {
+        data[i] = 5;
+        CHECK(probe_read(bytes, data.size() * 8, order) != 0);
+        data[i] = 0;
+      }
     }
     std::int32_t integers = 0x01010101;
     CHECK(probe_dot_product(100, &integers) >= 100);

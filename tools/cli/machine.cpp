@@ -68,12 +68,12 @@ double run_probe(tinyphi::team& threads, const Probe& probe) {
 
 double read_all(tinyphi::team& threads,
                 const tinyphi::aligned_array<std::byte>& memory,
-                bool prefetch) {
+                tinyphi::read_order order) {
   std::atomic<std::uint64_t> sink{0};
   threads.run(memory.size(), std::size_t{8} << 20,
               [&](std::size_t begin, std::size_t end) {
                 sink += tinyphi::probe_read(memory.data() + begin, end - begin,
-                                            prefetch);
+                                            order);
               });
   return static_cast<double>(memory.size());
 }
@@ -132,7 +132,9 @@ std::string huge_pages(int n_threads) {
   double of_huge = 0, of_small = 0;
   for (int i = 0; i < 5; ++i) {
     const auto read = [&](const auto& memory) {
-      return rate(2, [&] { return read_all(threads, memory, true); });
+      return rate(2, [&] {
+        return read_all(threads, memory, tinyphi::read_order::four_prefetched);
+      });
     };
     of_huge = std::max(of_huge, read(*huge));
     of_small = std::max(of_small, read(*small));
@@ -156,10 +158,10 @@ machine_probe::machine_probe(int n_threads) : team_(n_threads) {
 
 void machine_probe::sample() {
   machine_limits s;
-  for (const bool prefetch : {false, true}) {
+  for (const auto order : tinyphi::all_read_orders) {
     s.read_bytes_per_second =
         std::max(s.read_bytes_per_second,
-                 rate(8, [&] { return read_all(team_, memory_, prefetch); }));
+                 rate(5, [&] { return read_all(team_, memory_, order); }));
   }
   s.int8_macs_per_second = rate(4, [&] {
     return run_probe<std::int32_t>(team_, tinyphi::probe_dot_product);

@@ -243,11 +243,15 @@ void merge_attention(const float* parts, const softmax_sums* sums,
 
 // ---- What the machine can do at best (bench/, `tinyphi bench`)
 
-// Reads n bytes in four streams, which is faster than one, with or without
-// prefetch instructions: which is faster depends on the CPU. Returns a value
-// that depends on the bytes. Time it for the read bandwidth of a core.
+// Ways to read memory; which is the fastest depends on the CPU.
+enum class read_order { four_streams, four_prefetched, one_prefetched };
+inline constexpr read_order all_read_orders[] = {read_order::four_streams,
+                                                 read_order::four_prefetched,
+                                                 read_order::one_prefetched};
+// Reads n bytes but for up to 255 at the end. Returns a value that depends
+// on them. Time it for the read bandwidth of a core.
 [[nodiscard]] std::uint64_t probe_read(const std::byte* data, std::size_t n,
-                                       bool prefetch);
+                                       read_order order);
 // `rounds` rounds of independent integer dot products with operands in L1, or
 // of fused multiply-adds in registers; returns how many multiply-accumulates
 // that were. *sink goes in and comes out changed, so that nothing can be left

@@ -118,9 +118,9 @@ TINYPHI_FUNC void merge_attention(const float* parts, const softmax_sums* sums,
 }
 
 TINYPHI_FUNC std::uint64_t probe_read(const std::byte* data, std::size_t n,
-                                      bool prefetch) {
+                                      read_order order) {
   HWY_EXPORT(probe_read);
-  return HWY_DYNAMIC_DISPATCH(probe_read)(data, n, prefetch);
+  return HWY_DYNAMIC_DISPATCH(probe_read)(data, n, order);
 }
 
 TINYPHI_FUNC std::uint64_t probe_dot_product(std::size_t rounds,

@@ -15,17 +15,19 @@ namespace HWY_NAMESPACE {
 
 #if TINYPHI_SIMD
 
-inline HWY_NOINLINE std::uint64_t probe_read(const std::byte* data,
-                                             std::size_t n, bool prefetch) {
+// Four sums of 64 bytes each a turn, from one or four places; what lies `Ahead`
+// bytes behind is prefetched.
+template <std::size_t Streams, std::size_t Ahead>
+HWY_NOINLINE std::uint64_t read_streams(const std::uint8_t* p, std::size_t n) {
   constexpr u8_tag d;
   constexpr hn::Repartition<std::uint64_t, u8_tag> d64;
-  const auto* p = reinterpret_cast<const std::uint8_t*>(data);
-  const std::size_t quarter = n / 4 / 64 * 64;
+  constexpr std::size_t piece = 256 / Streams;
+  const std::size_t part = n / Streams / piece * piece;
   u8_vec sum[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
-  for (std::size_t i = 0; i < quarter; i += 64) {
+  for (std::size_t i = 0; i < part; i += piece) {
     TINYPHI_UNROLL for (std::size_t s = 0; s < 4; ++s) {
-      const std::uint8_t* from = p + s * quarter + i;
-      if (prefetch) hwy::Prefetch(from + 1024);
+      const std::uint8_t* from = p + s % Streams * part + s / Streams * 64 + i;
+      if (Ahead != 0) hwy::Prefetch(from + Ahead);
       TINYPHI_UNROLL for (std::size_t b = 0; b < 64; b += lanes * 4) {
         sum[s] = hn::Xor(sum[s], hn::LoadU(d, from + b));
       }
@@ -33,6 +35,20 @@ inline HWY_NOINLINE std::uint64_t probe_read(const std::byte* data,
   }
   const auto all = hn::Xor(hn::Xor(sum[0], sum[1]), hn::Xor(sum[2], sum[3]));
   return hn::GetLane(hn::SumOfLanes(d64, hn::BitCast(d64, all)));
+}
+
+inline std::uint64_t probe_read(const std::byte* data, std::size_t n,
+                                read_order order) {
+  const auto* p = reinterpret_cast<const std::uint8_t*>(data);
+  switch (order) {
+    case read_order::four_streams:
+      return read_streams<4, 0>(p, n);
+    case read_order::four_prefetched:
+      return read_streams<4, 1024>(p, n);
+    case read_order::one_prefetched:
+      break;
+  }
+  return read_streams<1, 4096>(p, n);
 }
 
 template <bool AvxVnni>
@@ -100,7 +116,8 @@ inline HWY_NOINLINE std::uint64_t probe_fma(std::size_t rounds, float* sink) {
 
 #else  // one at a time, like the reference kernels
 
-inline std::uint64_t probe_read(const std::byte* data, std::size_t n, bool) {
+inline std::uint64_t probe_read(const std::byte* data, std::size_t n,
+                                read_order) {
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < n / 8; ++i) {
     sum ^= reference::load<std::uint64_t>(data, i);
