@@ -379,6 +379,27 @@ TEST_CASE("forward refuses ids and lengths that do not exist") {
   CHECK(r.kv.length() == 0);
 }
 
+TEST_CASE("forward refuses runs that make no sense, and does none for none") {
+  const model m = load_exact(data_dir() / "tiny" / "mini-4k");
+  runner r(m);
+  const std::vector<token_id> ids = {5, 6};
+  const auto try_run = [&](const batch_run& one) {
+    return message_of(m.forward({&one, 1}, r.threads, r.scratch));
+  };
+  CHECK(try_run({.kv = &r.kv, .tokens = {}, .n_logits = 0}) ==
+        "a run of 0 tokens that asks for 0 rows of logits; a run has at least "
+        "one token, and at most a row for each");
+  CHECK(try_run({.kv = &r.kv, .tokens = ids, .n_logits = 3}) ==
+        "a run of 2 tokens that asks for 3 rows of logits; a run has at least "
+        "one token, and at most a row for each");
+  CHECK(try_run({.kv = &r.kv, .tokens = ids, .long_factors = true}) ==
+        "a run asks for long rotary factors, the model has none");
+  CHECK(r.kv.length() == 0);
+  const auto nothing = m.forward({}, r.threads, r.scratch);
+  REQUIRE_OK(nothing);
+  CHECK(nothing->empty());
+}
+
 TEST_CASE("a cancelled or late forward pass leaves the sequence as it was") {
   const model m = load_exact(data_dir() / "tiny" / "mini-4k");
   runner r(m);

@@ -95,7 +95,9 @@ class model {
   // `scratch`, valid until the next call; rows of ids that do not exist are
   // -inf. Polls `stop` every few milliseconds of work; on an error no sequence
   // has advanced.
-  // Token ids must be below vocab_size (checked: invalid_argument).
+  // Every run has a token at least, ids below vocab_size, no more logits than
+  // tokens, and long factors only where the model has them (checked:
+  // invalid_argument); no two runs have the same sequence.
   [[nodiscard]] result<std::span<const float>> forward(
       std::span<const batch_run> runs, team& threads, forward_scratch& scratch,
       const stop_condition& stop = {}) const;

@@ -42,6 +42,22 @@ inline bool has_tokenizer(const model_file& file) {
          file.hf()->file_ending_in(".tiktoken");
 }
 
+// What of a run does not depend on the others.
+inline result<void> check_run(const batch_run& run, const model_config& c) {
+  if (run.tokens.empty() || run.n_logits > run.tokens.size()) {
+    return error{error_code::invalid_argument,
+                 "a run of " + std::to_string(run.tokens.size()) +
+                     " tokens that asks for " + std::to_string(run.n_logits) +
+                     " rows of logits; a run has at least one token, and at "
+                     "most a row for each"};
+  }
+  if (run.long_factors && !c.rope.is_longrope()) {
+    return error{error_code::invalid_argument,
+                 "a run asks for long rotary factors, the model has none"};
+  }
+  return {};
+}
+
 // Everything about a model that follows from its configuration, weights and
 // tokenizer.
 inline void complete(model_weights& w) {
@@ -168,7 +184,9 @@ TINYPHI_FUNC result<std::span<const float>> model::forward(
   forward_buffers& b = *scratch.buffers_;
   b.tokens.clear();
   std::vector<std::size_t> logit_rows;
+  if (runs.empty()) return std::span<const float>();
   for (const batch_run& run : runs) {
+    TINYPHI_CHECK_OK(detail::check_run(run, c));
     const std::size_t begin = run.kv->length();
     const std::size_t end = begin + run.tokens.size();
     if (end > c.max_context) {
@@ -176,7 +194,6 @@ TINYPHI_FUNC result<std::span<const float>> model::forward(
                                           " tokens do not fit the context of " +
                                           std::to_string(c.max_context)};
     }
-    TINYPHI_ASSERT(run.n_logits <= run.tokens.size());
     for (std::size_t i = 0; i < run.tokens.size(); ++i) {
       const token_id id = run.tokens[i];
       if (id < 0 || static_cast<std::size_t>(id) >= c.vocab_size) {
