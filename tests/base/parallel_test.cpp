@@ -97,6 +97,17 @@ TEST_CASE("a grain of zero counts as one, a huge one as all", "[threads]") {
   CHECK(calls == 6);
 }
 
+TEST_CASE("a team has a sensible number of threads whatever is asked for",
+          "[threads]") {
+  for (const int n_threads : {std::numeric_limits<int>::min(), -1, 1025,
+                              std::numeric_limits<int>::max()}) {
+    team threads(n_threads);
+    CHECK(threads.n_threads() >= 1);
+    CHECK(threads.n_threads() <= 1024);
+    CHECK(covers(threads, 5000, 1));
+  }
+}
+
 TEST_CASE("a moved team goes on working, what is left of it works alone",
           "[threads]") {
   team first(2);

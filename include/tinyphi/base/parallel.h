@@ -49,7 +49,8 @@ class team {
  public:
   // n_threads 0: as many as the machine gives, looked up again about once a
   // second while the team runs (read_cpu_limits, with `root`). Otherwise up to
-  // that many, but no more at once than oneTBB has for the whole process.
+  // that many, but no more at once than oneTBB has for the whole process; less
+  // than 0 counts as 0, more than 1024 as that.
   explicit team(int n_threads = 0, std::string root = {});
   ~team();
   team(team&&) noexcept;
