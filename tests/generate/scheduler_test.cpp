@@ -2,6 +2,8 @@
 #include "tinyphi/generate/scheduler.h"
 
 #include <chrono>
+#include <cstdlib>
+#include <new>
 #include <thread>
 
 #include "support/models.h"
@@ -43,10 +45,21 @@ double seconds_since(steady_time start) {
       .count();
 }
 
+// How large the allocation is that this thread cannot have; 0: it has all.
+thread_local std::size_t refused_bytes = 0;
+
 // Long enough to be still read when somebody cancels.
 std::vector<token_id> long_prompt() { return made_up_prompt(3900, 3, 1900); }
 
 }  // namespace
+
+void* operator new(std::size_t n) {
+  void* p = n == refused_bytes && n > 0 ? nullptr : std::malloc(n);
+  if (p == nullptr) throw std::bad_alloc();
+  return p;
+}
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 TEST_CASE("a request that never fits the cache is refused with the numbers") {
   const model m = tiny_model("medium-128k");  // no window
@@ -249,6 +262,30 @@ TEST_CASE(
   run_to_end(s, *d);
   CHECK(d->seen().finish == finish_reason::cancelled);
   CHECK(c->done);
+}
+
+TEST_CASE("a request for which there is no memory ends alone") {
+  const model m = demo_model(false);
+  const generation_params params{.max_tokens = 6, .ignore_stop_ids = true};
+  generation_params with_logprobs = params;
+  with_logprobs.sampling.n_logprobs = 0;
+  const auto answer_beside = [&](std::size_t bytes) {
+    scheduler s = make_scheduler(m, 100);
+    const auto a = s.submit(made_up_prompt(9, 1, 1900), with_logprobs);
+    const auto b = s.submit(made_up_prompt(9, 2, 1900), params);
+    refused_bytes = bytes;
+    run_to_end(s, *b);
+    refused_bytes = 0;
+    run_to_end(s, *a);
+    CHECK(b->seen().finish == finish_reason::length);
+    CHECK((a->seen().finish == finish_reason::error) == (bytes != 0));
+    if (bytes != 0) CHECK(a->seen().error->message == "out of memory");
+    CHECK(s.pool().pages_in_use() == 0);
+    return ids_of(*b);
+  };
+  // The last step of a list of candidates for 1901 to 2048 tokens.
+  const std::size_t candidates = 2048 * sizeof(detail::candidate);
+  CHECK(answer_beside(candidates) == answer_beside(0));
 }
 
 TEST_CASE("threads that each wait for their own answer share the steps",

@@ -305,8 +305,11 @@ TINYPHI_FUNC void scheduler::run_batch() {
   std::span<const float> rest = *logits;
   for (std::size_t i = 0; i < runs_.size(); ++i) {
     if (runs_[i].n_logits == 0) continue;
-    suspect_ = owners_[i];
-    accept(*suspect_, rest.first(vocab_size));
+    sequence& s = *owners_[i];
+    // What one throws ends it alone: all have advanced and need their token.
+    auto ok =
+        detail::without_throwing([&] { accept(s, rest.first(vocab_size)); });
+    if (!ok) finish(s, finish_reason::error, std::move(ok).error());
     rest = rest.subspan(vocab_size);
   }
 }

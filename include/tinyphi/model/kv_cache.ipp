@@ -38,6 +38,10 @@ TINYPHI_FUNC result<std::byte*> kv_pool::acquire() {
                      "engine more kv_bytes"};
   }
   TINYPHI_TRY(auto page, aligned_array<std::byte>::create(page_bytes_));
+  // Room for all pages, so that release() never asks for memory.
+  if (free_.capacity() <= storage_.size()) {
+    free_.reserve(2 * storage_.size() + 1);
+  }
   storage_.push_back(std::move(page));
   ++in_use_;
   return storage_.back().data();
@@ -82,6 +86,7 @@ TINYPHI_FUNC void kv_sequence::clear() {
 
 TINYPHI_FUNC result<void> kv_sequence::reserve(std::size_t length) {
   const std::size_t had = pages_.size();
+  pages_.reserve((length + page_tokens - 1) / page_tokens);
   while (pages_.size() * page_tokens < length) {
     auto page = pool_->acquire();
     if (!page) {
