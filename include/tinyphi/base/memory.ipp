@@ -26,20 +26,31 @@ inline std::size_t named_number(const std::string& path,
   return 0;
 }
 
+// What a cgroup calls its limit, and what counts against it.
+struct memory_names {
+  std::string_view limit, used, droppable;
+};
+inline constexpr memory_names cgroup_memory[] = {
+    {"/memory.max", "/memory.current", "inactive_file"},  // version 2
+    {"/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file"},
+};
+
 }  // namespace detail
 
-TINYPHI_FUNC std::size_t available_memory() {
+TINYPHI_FUNC std::size_t available_memory(const std::string& root) {
   std::size_t least =
-      detail::named_number("/proc/meminfo", "MemAvailable:") * 1024;
-  for (const std::string& folder : cgroup_folders("memory")) {
-    std::size_t limit = 0, used = 0;
-    if (!(std::ifstream(folder + "/memory.max") >> limit)) continue;  // "max"
-    if (!(std::ifstream(folder + "/memory.current") >> used)) continue;
-    const std::size_t droppable =
-        detail::named_number(folder + "/memory.stat", "inactive_file");
-    used -= std::min(used, droppable);
-    const std::size_t left = limit - std::min(limit, used);
-    least = least == 0 ? left : std::min(least, left);
+      detail::named_number(root + "/proc/meminfo", "MemAvailable:") * 1024;
+  for (const std::string& folder : cgroup_folders("memory", root)) {
+    for (const detail::memory_names& names : detail::cgroup_memory) {
+      std::size_t limit = 0, used = 0;  // no limit: "max"
+      if (!(std::ifstream(folder + std::string(names.limit)) >> limit))
+        continue;
+      if (!(std::ifstream(folder + std::string(names.used)) >> used)) continue;
+      used -= std::min(
+          used, detail::named_number(folder + "/memory.stat", names.droppable));
+      const std::size_t left = limit > used ? limit - used : 1;
+      least = least == 0 ? left : std::min(least, left);
+    }
   }
   return least;
 }
