@@ -261,6 +261,19 @@ TEST_CASE("GGUF: tensors lie inside the file") {
                       "32"));
 }
 
+TEST_CASE("GGUF: tensors share no bytes") {
+  const auto second_at = [](std::uint64_t offset) {
+    gguf_builder b;
+    b.tensor("a", {16}, 0, 64).tensor("b", {16}, 0, offset).data(192);
+    return refusal(b);
+  };
+  CHECK(second_at(0) == "(no error)");
+  CHECK(second_at(128) == "(no error)");
+  CHECK(second_at(32) == "m.gguf: tensor a: begins inside another tensor");
+  CHECK(second_at(96) == "m.gguf: tensor b: begins inside another tensor");
+  CHECK_THAT(second_at(64), Contains(": begins inside another tensor"));
+}
+
 TEST_CASE("GGUF: element types that tinyphi cannot read are named") {
   CHECK_THAT(
       refusal(with_tensor({256}, 16)),

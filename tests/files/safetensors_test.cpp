@@ -108,6 +108,20 @@ TEST_CASE("safetensors: type, shape and place of a tensor are checked") {
              Contains("needs too many bytes, 0 are given"));
 }
 
+TEST_CASE("safetensors: tensors share no bytes") {
+  const auto second_at = [](std::string_view offsets) {
+    return refusal(
+        R"({"a": {"dtype": "U8", "shape": [8], "data_offsets": [4, 12]},)"
+        R"( "b": {"dtype": "U8", "shape": [4], "data_offsets": )" +
+            std::string(offsets) + "}}",
+        16);
+  };
+  CHECK(second_at("[0, 4]") == "(no error)");
+  CHECK(second_at("[12, 16]") == "(no error)");
+  CHECK(second_at("[8, 12]") == "f: tensor b: begins inside another tensor");
+  CHECK(second_at("[2, 6]") == "f: tensor a: begins inside another tensor");
+}
+
 TEST_CASE("safetensors: what is written is read again") {
   const temp_folder folder;
   const std::vector<float> logits{1.5f, -2, 3, 4, 5, 6};

@@ -322,6 +322,9 @@ TINYPHI_FUNC result<gguf_file> gguf_file::parse(
       return file.fault("tensor " + name, "this name comes twice");
     }
   }
+  if (const tensor_view* t = find_overlap(file.tensors())) {
+    return file.fault("tensor " + t->name, "begins inside another tensor");
+  }
   return file;
 }
 

@@ -161,6 +161,10 @@ TINYPHI_FUNC result<safetensors_file> safetensors_file::parse(
                 detail::read_safetensors_entry(member, file.origin_, data));
     file.entries_.push_back(std::move(e));
   }
+  if (const safetensors_entry* e = find_overlap(file.entries_)) {
+    return error{error_code::bad_data, file.origin_ + ": tensor " + e->name +
+                                           ": begins inside another tensor"};
+  }
   return file;
 }
 

@@ -37,6 +37,24 @@ class tensor_table {
   std::map<std::string, std::size_t, std::less<>> index_;
 };
 
+// A tensor that begins inside another one of `all`, or null. No writer makes
+// them, and a small file of them could ask for any amount of memory: every
+// tensor is packed for itself. Of Tensor: its bytes.
+template <class Tensor>
+[[nodiscard]] const Tensor* find_overlap(const std::vector<Tensor>& all) {
+  std::vector<const Tensor*> order;
+  for (const Tensor& t : all) {
+    if (!t.bytes.empty()) order.push_back(&t);
+  }
+  const auto begin = [](const Tensor* t) { return t->bytes.data(); };
+  std::ranges::sort(order, std::ranges::less(), begin);
+  const auto overlaps = [](const Tensor* a, const Tensor* b) {
+    return b->bytes.data() < a->bytes.data() + a->bytes.size();
+  };
+  const auto found = std::ranges::adjacent_find(order, overlaps);
+  return found == order.end() ? nullptr : *(found + 1);
+}
+
 // Names from files reach terminals through messages, so a name is printable
 // ASCII without spaces; every published one is.
 [[nodiscard]] inline bool is_plain_name(std::string_view name) {
