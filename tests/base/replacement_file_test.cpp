@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tinyphi/base/replacement_file.h"
 
+#include <sys/stat.h>
+
 #include <filesystem>
 
 #include "support/temp_folder.h"
@@ -60,6 +62,25 @@ TEST_CASE("a replacement can take another file's time and permissions") {
   REQUIRE_OK(opened);
   CHECK(opened->stamp().modified == stamp.modified);
   CHECK(opened->stamp().mode == 0640);
+}
+
+TEST_CASE("a replacement is as public as the umask and its maker allow") {
+  const temp_folder folder;
+  const auto mode_of = [](const fs::path& path) {
+    return static_cast<unsigned>(fs::status(path).permissions());
+  };
+  const ::mode_t before = ::umask(026);
+  replacement_file file(folder.path() / "a");
+  CHECK(file.create().has_value());
+  CHECK(file.commit().has_value());
+  replacement_file secret(folder.path() / "b");
+  CHECK(secret.create(0600).has_value());
+  for (const auto& entry : fs::directory_iterator(folder.path())) {
+    const bool is_a = entry.path().filename() == "a";
+    CHECK(mode_of(entry.path()) == (is_a ? 0640 : 0600));
+  }
+  CHECK(n_files(folder) == 2);
+  CHECK(::umask(before) == 026);
 }
 
 TEST_CASE("a replacement names what it cannot replace") {

@@ -4,6 +4,7 @@
 #define TINYPHI_BASE_REPLACEMENT_FILE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -22,19 +23,19 @@ class replacement_file {
   replacement_file& operator=(const replacement_file&) = delete;
   ~replacement_file();
 
-  // First of all; a target that is there and is no regular file is an error.
-  [[nodiscard]] result<void> create();
+  // First of all, with these permissions, less the process's umask; a target
+  // that is there and is no regular file is an error.
+  [[nodiscard]] result<void> create(std::uint32_t mode = 0666);
   // Claims `bytes` of the disk before they are written, or says that it has
   // not as many.
   [[nodiscard]] result<void> reserve(std::size_t bytes);
   [[nodiscard]] result<void> write(std::span<const std::byte> bytes);
-  // Puts the file in the target's place, as public as other new files.
+  // Puts the file in the target's place.
   [[nodiscard]] result<void> commit();
   // The same, with the permissions and the modification time of another file.
   [[nodiscard]] result<void> commit_like(const file_stamp& other);
 
  private:
-  [[nodiscard]] result<void> rename();
   std::filesystem::path target_;
   std::string temporary_;
   int fd_ = -1;

@@ -3,11 +3,12 @@
 #define TINYPHI_BASE_REPLACEMENT_FILE_IPP_
 
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -17,7 +18,7 @@
 TINYPHI_NAMESPACE_BEGIN
 
 TINYPHI_FUNC replacement_file::replacement_file(std::filesystem::path target)
-    : target_(std::move(target)), temporary_(target_.string() + ".XXXXXX") {}
+    : target_(std::move(target)) {}
 
 TINYPHI_FUNC replacement_file::~replacement_file() {
   if (fd_ < 0) return;
@@ -25,7 +26,7 @@ TINYPHI_FUNC replacement_file::~replacement_file() {
   ::unlink(temporary_.c_str());
 }
 
-TINYPHI_FUNC result<void> replacement_file::create() {
+TINYPHI_FUNC result<void> replacement_file::create(std::uint32_t mode) {
   std::error_code ignored;
   const auto status = std::filesystem::status(target_, ignored);
   if (exists(status) && !is_regular_file(status)) {
@@ -33,7 +34,15 @@ TINYPHI_FUNC result<void> replacement_file::create() {
     return error{error_code::invalid_argument,
                  target_.string() + ": not a regular file"};
   }
-  fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
+  // Not mkostemp, whose files are private: to make them as public as others,
+  // the umask would have to be changed for a moment, for all threads.
+  std::uint64_t random = 0;
+  if (::getentropy(&random, sizeof random) != 0) {
+    return detail::file_error(target_, errno);
+  }
+  temporary_ = target_.string() + "." + std::to_string(random);
+  fd_ =
+      ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   if (fd_ < 0) return detail::file_error(target_, errno);
   return {};
 }
@@ -55,16 +64,6 @@ TINYPHI_FUNC result<void> replacement_file::write(
   return {};
 }
 
-TINYPHI_FUNC result<void> replacement_file::commit() {
-  // mkostemp made it private.
-  const ::mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::fchmod(fd_, 0666 & ~mask) != 0) {
-    return detail::file_error(target_, errno);
-  }
-  return rename();
-}
-
 TINYPHI_FUNC result<void> replacement_file::commit_like(
     const file_stamp& other) {
   constexpr std::int64_t second = 1'000'000'000;
@@ -73,10 +72,10 @@ TINYPHI_FUNC result<void> replacement_file::commit_like(
   if (::fchmod(fd_, other.mode & 0666) != 0 || ::futimens(fd_, times) != 0) {
     return detail::file_error(target_, errno);
   }
-  return rename();
+  return commit();
 }
 
-TINYPHI_FUNC result<void> replacement_file::rename() {
+TINYPHI_FUNC result<void> replacement_file::commit() {
   if (::fsync(fd_) != 0 || ::rename(temporary_.c_str(), target_.c_str()) != 0) {
     return detail::file_error(target_, errno);
   }

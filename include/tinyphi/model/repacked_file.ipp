@@ -57,7 +57,7 @@ TINYPHI_FUNC result<void> write_repacked(const repacked_key& key,
   const auto write = [&]() -> result<void> {
     const std::string header = detail::repacked_header(key);
     replacement_file file(key.path);
-    TINYPHI_CHECK_OK(file.create());
+    TINYPHI_CHECK_OK(file.create(key.model.mode & 0666));
     TINYPHI_CHECK_OK(file.reserve(header.size() + strips.size()));
     TINYPHI_CHECK_OK(file.write(as_bytes(header)));
     constexpr std::size_t piece = std::size_t{64} << 20;
