@@ -34,13 +34,12 @@ def best_of(figure):
 def draw_row(figure, y, peers):
     """One figure with a share; `peers` gives each its colour."""
     out = [text(BAR_LEFT - 12, y + 14, figure.name, anchor="end")]
-    thin = 4 if figure.peers else 0
+    thin = 4 if figure.multiples else 0
     colour = MISSED if figure.reached() is False else REACHED
-    out.append(bar(y, 20 - thin * len(figure.peers), figure.share, colour))
-    for i, (name, ratio) in enumerate(figure.peers.items()):
-        share = figure.share / ratio
-        out.append(bar(y + 20 - thin * (len(figure.peers) - i) + 1, thin - 1,
-                       share, peers[name]))
+    out.append(bar(y, 20 - thin * len(figure.multiples), figure.share, colour))
+    for i, (name, ratio) in enumerate(figure.multiples.items()):
+        top = y + 20 - thin * (len(figure.multiples) - i) + 1
+        out.append(bar(top, thin - 1, figure.share / ratio, peers[name]))
     if figure.share_must is not None:
         x = BAR_LEFT + BAR_WIDTH * figure.share_must
         out.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y - 4}" '
@@ -83,7 +82,7 @@ def draw(title, figures):
     shown = [f for f in figures if not f.skipped]
     bars = [f for f in shown if f.share is not None and not f.at_most]
     numbers = [f for f in shown if f not in bars]
-    names = dict.fromkeys(name for f in bars for name in f.peers)
+    names = dict.fromkeys(name for f in bars for name in f.multiples)
     peers = {name: PEERS[i % len(PEERS)] for i, name in enumerate(names)}
     bottom = TOP + ROW * len(bars)
     height = bottom + 24 + ROW * len(numbers)

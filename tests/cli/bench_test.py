@@ -229,7 +229,8 @@ def test_figures_are_judged_by_share_and_peers(folder):
                           "--only", "resident")
     decode = found["decode Q4_0, 1 thread"]
     assert decode["samples"] == [8.0, 10.0] and decode["share"] == 0.84, decode
-    assert decode["peers"] == {"llama.cpp": 10 / 4, "ik_llama.cpp": 10 / 9}, decode
+    assert decode["multiples"] == {
+        "llama.cpp": 10 / 4, "ik_llama.cpp": 10 / 9}, decode
     # 84 % is enough, 1.11 times the faster peer is not.
     assert "2.50× llama.cpp, 1.11× ik_llama.cpp" in text, text
     assert "**no**" in line(text, "decode Q4_0, 1"), text
