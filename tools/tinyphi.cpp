@@ -13,6 +13,11 @@ namespace {
 
 // Options of both kinds of mistake, as one line: what is wrong, what helps.
 int fail_parsing(const CLI::App& app, const CLI::ParseError& e) {
+  const auto unknown = app.remaining();
+  if (app.get_subcommands().empty() && !unknown.empty()) {
+    return cli::fail_usage(unknown.front() +
+                           ": no such command or option (see tinyphi --help)");
+  }
   std::string command = "tinyphi";
   for (const CLI::App* sub : app.get_subcommands()) {
     command += " " + sub->get_name();

@@ -96,6 +96,7 @@ def test_version():
 
 def test_no_command_is_a_usage_error():
     fails(USAGE, [], "--help")
+    fails(USAGE, ["generat"], "generat: no such command", "tinyphi --help")
 
 
 def test_unknown_option_names_the_help():
@@ -467,6 +468,9 @@ def test_bench_measures_a_shape():
     fails(USAGE, ["bench", "--shape", "gpt-5"], "gpt-5", "phi-3-mini")
     fails(USAGE, ["bench", "--shape", "demo", "--type", "q9"], "q9", "Q4_0")
     fails(USAGE, ["bench", "--shape", "demo", "-p", 5000], "4096")
+    fails(USAGE, ["bench", "--shape", "demo", "-d", (1 << 64) - 1], "16777216")
+    fails(USAGE, ["bench", "--shape", "demo", "--sequences", 1 << 24],
+          "16777216 sequences", "memory holds")
     fails(USAGE, ["bench", "--shape", "demo", "-p", 0, "-n", 0], "-p", "-n")
     fails(USAGE, ["bench", "--shape", "demo", "-m", "x.gguf"], "--shape")
 

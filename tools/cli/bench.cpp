@@ -186,17 +186,19 @@ void add_bench(CLI::App& app, action& run) {
         ->delimiter(',')
         ->capture_default_str();
   };
+  constexpr std::size_t most = std::size_t{1} << 24;
   add_list("--type", o->types, "types of the random weights, with --shape");
   add_list("-t,--threads", o->threads,
            "numbers of threads; 0: as many as the machine gives")
       ->check(CLI::Range(0, 1024));
   add_list("-d,--depth", o->depths,
            "tokens that a sequence holds before; with 0 among them, "
-           "attention's own share is told");
+           "attention's own share is told")
+      ->check(CLI::Range(std::size_t{0}, most));
   const auto add_number = [&](const char* name, std::size_t& value,
                               const char* what, std::size_t min) {
     command->add_option(name, value, what)
-        ->check(CLI::Range(min, std::size_t{1} << 24))
+        ->check(CLI::Range(min, most))
         ->capture_default_str();
   };
   add_number("-p", o->n_prompt, "prompt tokens", 0);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <string>
 
 #include "tinyphi/base/memory.h"
 #include "tinyphi/generate/request.h"
@@ -97,7 +98,22 @@ result<void> bench_runner::decode(std::vector<tinyphi::kv_sequence>& all) {
   return {};
 }
 
+// Before any page is filled: what does not fit would push out other programs.
+result<void> bench_runner::check_memory(const bench_case& c) const {
+  const std::size_t length = c.depth + c.n_prompt + c.n_decode;
+  const std::size_t pages =
+      (length + tinyphi::page_tokens - 1) / tinyphi::page_tokens;
+  if (c.n_sequences * pages <= pool_.max_pages()) return {};
+  return tinyphi::error{
+      tinyphi::error_code::invalid_argument,
+      std::to_string(c.n_sequences) + " sequences (--sequences) of " +
+          std::to_string(length) + " tokens (-d, -p, -n): memory holds " +
+          std::to_string(pool_.max_pages() * tinyphi::page_tokens) +
+          " tokens together"};
+}
+
 result<void> bench_runner::run(const bench_case& c, speeds& out) {
+  TINYPHI_CHECK_OK(check_memory(c));
   std::vector<tinyphi::kv_sequence> all;
   for (std::size_t i = 0; i < c.n_sequences; ++i) {
     all.emplace_back(pool_, model_.config());

@@ -39,6 +39,7 @@ class bench_runner {
   [[nodiscard]] tinyphi::result<void> run(const bench_case& c, speeds& out);
 
  private:
+  [[nodiscard]] tinyphi::result<void> check_memory(const bench_case& c) const;
   tinyphi::result<void> fill(tinyphi::kv_sequence& kv, std::size_t n);
   tinyphi::result<void> prefill(tinyphi::kv_sequence& kv, std::size_t n);
   tinyphi::result<void> decode(std::vector<tinyphi::kv_sequence>& all);
