@@ -121,6 +121,8 @@ def test_missing_model_is_named():
 
 def test_messages_cannot_steer_the_terminal():
     fails(NO_INPUT, ["inspect", "no\x1b[2Jsuch"], "no.[2Jsuch")
+    fails(NO_INPUT, ["inspect", "no\u009b2Jsuch"], "no.2Jsuch")
+    fails(NO_INPUT, ["inspect", "caf\u00e9"], "caf\u00e9")
 
 
 def test_a_folder_that_is_no_model():

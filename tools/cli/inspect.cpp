@@ -90,9 +90,9 @@ void print_model(const tinyphi::model_file& file, std::string_view name,
   print_line("file      " + std::string(name) + ", " +
              (gguf ? "GGUF version " + std::to_string(gguf->version())
                    : std::string("Hugging Face folder")));
-  print_line("model     " + (config
-                                 ? summary_of(*config)
-                                 : "not runnable: " + config.error().message));
+  print_line("model     " +
+             (config ? summary_of(*config)
+                     : "not runnable: " + printable(config.error().message)));
   const auto metadata = metadata_of(file);
   if (!metadata.empty()) {
     print_line("metadata  " + std::to_string(metadata.size()) + " entries");

@@ -148,9 +148,14 @@ void progress_bar::show(double share) {
 
 std::string printable(std::string_view text) {
   std::string out(text);
-  for (char& c : out) {
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const char c = out[i];
     const bool control = (c >= 0 && c < 0x20) || c == 0x7F;
-    if (control && c != '\n') c = '.';
+    if (control && c != '\n') out[i] = '.';
+    // U+0080 to U+009F: a terminal may obey them as it does ESC and a letter.
+    if (c == '\xC2' && i + 1 < out.size() && (out[i + 1] & '\xE0') == '\x80') {
+      out.replace(i, 2, ".");
+    }
   }
   return out;
 }
