@@ -160,6 +160,14 @@ TEST_CASE(
   CHECK(recognised(other).starts_with(refusal));
 }
 
+TEST_CASE("a template of megabytes is refused in a moment") {
+  for (const std::string_view tag : {"{%%}", "{{}}", "{ {%", "{"}) {
+    std::string text;
+    while (text.size() < std::size_t{4} << 20) text += tag;
+    CHECK(recognised(text).starts_with("the file's chat template is none"));
+  }
+}
+
 TEST_CASE("without a template the control tokens decide") {
   CHECK(recognised("") == "phi3");
   vocabulary v = hf_vocabulary("demo/hf");

@@ -147,12 +147,23 @@ inline std::string canonical_tag(std::string_view text) {
   return out;
 }
 
+// Where the next tag opens. One pass: a search for each of the two would read
+// the whole rest for every tag, where one of them never comes.
+inline std::size_t find_tag(std::string_view text) {
+  for (std::size_t at = text.find('{'); at != text.npos;
+       at = text.find('{', at + 1)) {
+    const std::string_view two = text.substr(at, 2);
+    if (two == "{%" || two == "{{") return at;
+  }
+  return text.npos;
+}
+
 // A template without what does not change its output, as Hugging Face renders
 // it (trim_blocks, lstrip_blocks). Text outside of tags stays.
 inline std::string canonical_template(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    const std::size_t open = std::min(text.find("{%"), text.find("{{"));
+    const std::size_t open = find_tag(text);
     const std::size_t text_end = std::min(open, text.size());
     std::string_view outside = text.substr(0, text_end);
     if (open == text.npos) {
