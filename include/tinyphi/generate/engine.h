@@ -97,7 +97,7 @@ class engine {
       tinyphi::model m, const engine_options& options = {});
 
   [[nodiscard]] const tinyphi::model& model() const;
-  // As given, zeros replaced by what was chosen.
+  // As given, with the cache (kv_bytes, cache_type) that was chosen.
   [[nodiscard]] const engine_options& options() const;
 
   // One assistant turn. Errors that are known at once (no chat format, prompt
