@@ -58,6 +58,10 @@ void* operator new(std::size_t n) {
   if (p == nullptr) throw std::bad_alloc();
   return p;
 }
+// AddressSanitizer's own would not match the delete below.
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
+  return std::malloc(n);
+}
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
