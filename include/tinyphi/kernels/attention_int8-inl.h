@@ -74,10 +74,10 @@ struct int8_cache {
     }
   }
 
-  // Folds the values' scales into a row's weights and rounds them to 0..16256,
-  // in two bytes each: with one, the tokens beside an attention sink would
-  // round to nothing (one weight of 0.94 among 63 of 0.001: 6 % of the sum is
-  // lost).
+  // Folds the values' scales into a row's weights, up to the last that is seen,
+  // and rounds them to 0..16256, in two bytes each: with one, the tokens beside
+  // an attention sink would round to nothing (one weight of 0.94 among 63 of
+  // 0.001: 6 % of the sum is lost).
   static HWY_INLINE void round_weights(const kv_view& kv, const std::byte* part,
                                        std::size_t row, attention_tile& t) {
     constexpr f32_tag d;
@@ -86,8 +86,9 @@ struct int8_cache {
     const float* scales = int8_value_scales(part, kv_padded(kv.head_dim));
     float* w = t.scores[row];
     const slot_mask seen = t.seen[row];
+    const std::size_t slots = end_of(seen);
     auto most = hn::Zero(d);
-    for (std::size_t i = 0; i < page_tokens; i += lanes) {
+    for (std::size_t i = 0; i < slots; i += lanes) {
       auto product = hn::Mul(hn::Load(d, w + i), hn::Load(d, scales + i));
       if (~seen != 0) {
         product = hn::IfThenElseZero(seen_lanes(seen, i), product);
@@ -99,7 +100,7 @@ struct int8_cache {
     t.weight_step[row] = max / weight_steps;
     const auto inverse = hn::Set(d, max > 0 ? weight_steps / max : 0);
     auto coarse_sum = hn::Zero(di), fine_sum = hn::Zero(di);
-    for (std::size_t i = 0; i < page_tokens; i += lanes) {
+    for (std::size_t i = 0; i < slots; i += lanes) {
       const auto rounded = hn::NearestInt(hn::Mul(hn::Load(d, w + i), inverse));
       const auto coarse =
           hn::ShiftRight<7>(hn::Add(rounded, hn::Set(di, 1 << 6)));

@@ -76,13 +76,15 @@ HWY_INLINE hn::Mask<f32_tag> seen_lanes(slot_mask seen, std::size_t i) {
                           reinterpret_cast<const std::uint8_t*>(&bits));
 }
 
-// Scores of one row become e^(score - max); max, totals and shrink follow.
+// Scores of one row up to the last that is seen become e^(score - max); max,
+// totals and shrink follow.
 HWY_INLINE void soften(attention_tile& t, std::size_t row) {
   constexpr f32_tag d;
   float* s = t.scores[row];
   const slot_mask seen = t.seen[row];
+  const std::size_t slots = end_of(seen);
   if (~seen != 0) {
-    for (std::size_t i = 0; i < page_tokens; i += lanes) {
+    for (std::size_t i = 0; i < slots; i += lanes) {
       hn::Store(hn::IfThenElse(seen_lanes(seen, i), hn::Load(d, s + i),
                                hn::Neg(hn::Inf(d))),
                 d, s + i);
@@ -90,7 +92,7 @@ HWY_INLINE void soften(attention_tile& t, std::size_t row) {
   }
   auto max = hn::Set(d, t.max[row]);
   auto most = max;
-  for (std::size_t i = 0; i < page_tokens; i += lanes) {
+  for (std::size_t i = 0; i < slots; i += lanes) {
     most = hn::Max(most, hn::Load(d, s + i));
   }
   auto shrink = hn::Set(d, 1.f);
@@ -102,7 +104,7 @@ HWY_INLINE void soften(attention_tile& t, std::size_t row) {
   }
   t.shrink[row] = hn::GetLane(shrink);
   auto total = hn::Mul(hn::Load(d, t.totals[row]), shrink);
-  for (std::size_t i = 0; i < page_tokens; i += lanes) {
+  for (std::size_t i = 0; i < slots; i += lanes) {
     const auto e = exp(d, hn::Sub(hn::Load(d, s + i), max));
     hn::Store(e, d, s + i);
     total = hn::Add(total, e);
@@ -118,6 +120,11 @@ inline HWY_NOINLINE void add_part(const float* part, softmax_sums sums,
   constexpr f32_tag d;
   constexpr hn::CappedTag<float, 1> d1;
   if (sums.total == 0) return;
+  if (all.total == 0) {  // mostly the only one
+    all = sums;
+    std::memcpy(out, part, head_dim * sizeof(float));
+    return;
+  }
   const auto max = hn::Set(d1, HWY_MAX(all.max, sums.max));
   const float kept = hn::GetLane(exp(d1, hn::Sub(hn::Set(d1, all.max), max)));
   const float share = hn::GetLane(exp(d1, hn::Sub(hn::Set(d1, sums.max), max)));
