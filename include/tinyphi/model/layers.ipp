@@ -150,10 +150,12 @@ TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
 
 // How many of n pieces of so much work a task takes. Tasks are big enough to be
 // worth a thread and small enough that many wait for each: then threads end
-// together, and a preempted one delays nobody.
+// together, and a preempted one delays nobody: 8 tokens of a full-size model
+// take 2 to 3 % less time with 96 tasks than with 48; 128, or tasks of two
+// strips, gain nothing more.
 TINYPHI_FUNC std::size_t forward_context::grain(std::size_t n, std::size_t work,
                                                 std::size_t multiple) const {
-  constexpr std::size_t tasks_per_thread = 48;
+  constexpr std::size_t tasks_per_thread = 96;
   const std::size_t share =
       n / (static_cast<std::size_t>(threads_.n_threads()) * tasks_per_thread);
   return round_up(std::max(share, detail::pieces_per_task(work)), multiple);
