@@ -106,6 +106,7 @@ def test_unknown_option_names_the_help():
 
 def test_a_word_where_a_number_belongs():
     fails(USAGE, ["generate", "-n", "many", "-p", "x"], "many")
+    fails(USAGE, ["generate", "-n", "-1", "-p", "x"], "not in range")
 
 
 def test_prompt_and_file_exclude_each_other():
@@ -469,6 +470,7 @@ def test_bench_measures_a_shape():
     assert out["resident_bytes"] > decode["weight_bytes"] > 1 << 20, out
     fails(USAGE, ["bench", "--shape", "gpt-5"], "gpt-5", "phi-3-mini")
     fails(USAGE, ["bench", "--shape", "demo", "--type", "q9"], "q9", "Q4_0")
+    fails(USAGE, ["bench", "--type", "q8_0"], "--type", "--shape")
     fails(USAGE, ["bench", "--shape", "demo", "-p", 5000], "4096")
     fails(USAGE, ["bench", "--shape", "demo", "-d", (1 << 64) - 1], "16777216")
     fails(USAGE, ["bench", "--shape", "demo", "--sequences", 1 << 24],

@@ -178,7 +178,7 @@ void add_bench(CLI::App& app, action& run) {
   add_kv_type(*command, o->model.kv_type);
   std::string names;
   for (const std::string& name : shape_names()) names += " " + name;
-  command->add_option(
+  CLI::Option* shape = command->add_option(
       "--shape", o->shape,
       "random weights in a published shape instead of a model:" + names);
   const auto add_list = [&](const char* name, auto& values, const char* what) {
@@ -187,7 +187,7 @@ void add_bench(CLI::App& app, action& run) {
         ->capture_default_str();
   };
   constexpr std::size_t most = std::size_t{1} << 24;
-  add_list("--type", o->types, "types of the random weights, with --shape");
+  add_list("--type", o->types, "types of the random weights")->needs(shape);
   add_list("-t,--threads", o->threads,
            "numbers of threads; 0: as many as the machine gives")
       ->check(CLI::Range(0, 1024));

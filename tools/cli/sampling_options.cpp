@@ -15,7 +15,8 @@ void add_sampling_options(CLI::App& command, sampling_options& options) {
         ->capture_default_str();
   };
   add("-n,--max-tokens", p.max_tokens,
-      "at most so many tokens; 0: as far as the context allows");
+      "at most so many tokens; 0: as far as the context allows")
+      ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 24));
   add("--temperature,--temp", s.temperature,
       "0 to 100; 0: the likeliest token");
   add("--top-k", s.top_k, "the k likeliest tokens; 0: all");
