@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "tinyphi/base/replacement_file.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -75,12 +78,28 @@ TEST_CASE("a replacement is as public as the umask and its maker allow") {
   CHECK(file.commit().has_value());
   replacement_file secret(folder.path() / "b");
   CHECK(secret.create(0600).has_value());
-  for (const auto& entry : fs::directory_iterator(folder.path())) {
-    const bool is_a = entry.path().filename() == "a";
-    CHECK(mode_of(entry.path()) == (is_a ? 0640 : 0600));
-  }
+  CHECK(secret.commit().has_value());
+  CHECK(mode_of(folder.path() / "a") == 0640);
+  CHECK(mode_of(folder.path() / "b") == 0600);
   CHECK(n_files(folder) == 2);
   CHECK(::umask(before) == 026);
+}
+
+TEST_CASE("a process that is killed while it writes leaves nothing") {
+  const temp_folder folder;
+  const int can = ::open(folder.path().c_str(), O_WRONLY | O_TMPFILE, 0600);
+  if (can < 0) return;  // this file system has no files without names
+  ::close(can);
+  const ::pid_t child = ::fork();
+  if (child == 0) {
+    replacement_file file(folder.path() / "a");
+    const bool written = file.create() && file.write(as_bytes("part"));
+    ::_exit(written ? 7 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WEXITSTATUS(status) == 7);
+  CHECK(n_files(folder) == 0);
 }
 
 TEST_CASE("a replacement names what it cannot replace") {

@@ -5,8 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "support/temp_folder.h"
 #include "support/test.h"
@@ -109,6 +112,30 @@ TEST_CASE("a kept file of a foreign user is not believed") {
   CHECK_THAT(message_of(repacked_file::open(key)), Contains("belongs neither"));
   key.model.owner = 12345;
   CHECK(repacked_file::open(key));
+}
+
+TEST_CASE("who opens a file that several write finds all of it or nothing") {
+  const temp_folder folder;
+  const repacked_key key = key_in(folder);
+  std::vector<std::jthread> writers;
+  std::atomic<int> n_written = 0;
+  for (int i = 0; i < 4; ++i) {
+    writers.emplace_back([&] {
+      for (int n = 0; n < 10; ++n) {
+        n_written += write_repacked(key, as_bytes(strips)).has_value();
+      }
+    });
+  }
+  int n_opened = 0;
+  do {
+    const auto opened = repacked_file::open(key);
+    if (!opened && opened.error().code == error_code::not_found) continue;
+    REQUIRE_OK(opened);
+    REQUIRE(as_text(opened->strips()) == strips);
+    ++n_opened;
+  } while (n_written < 40 || n_opened == 0);
+  const auto files = fs::directory_iterator(folder.path());
+  CHECK(std::distance(begin(files), end(files)) == 1);
 }
 
 TEST_CASE("what cannot be kept is an error that says what to do") {

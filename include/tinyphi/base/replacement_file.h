@@ -15,7 +15,8 @@
 TINYPHI_NAMESPACE_BEGIN
 
 // A file beside `target` that takes its place when it is whole, and otherwise
-// goes away. Errors name the target.
+// goes away; where the file system knows files without names, also if the
+// process is killed. Errors name the target.
 class replacement_file {
  public:
   explicit replacement_file(std::filesystem::path target);
@@ -36,8 +37,9 @@ class replacement_file {
   [[nodiscard]] result<void> commit_like(const file_stamp& other);
 
  private:
+  result<void> choose_name();
   std::filesystem::path target_;
-  std::string temporary_;
+  std::string temporary_;  // empty while it has no name
   int fd_ = -1;
 };
 

@@ -23,7 +23,7 @@ TINYPHI_FUNC replacement_file::replacement_file(std::filesystem::path target)
 TINYPHI_FUNC replacement_file::~replacement_file() {
   if (fd_ < 0) return;
   ::close(fd_);
-  ::unlink(temporary_.c_str());
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 TINYPHI_FUNC result<void> replacement_file::create(std::uint32_t mode) {
@@ -36,14 +36,27 @@ TINYPHI_FUNC result<void> replacement_file::create(std::uint32_t mode) {
   }
   // Not mkostemp, whose files are private: to make them as public as others,
   // the umask would have to be changed for a moment, for all threads.
+#if defined(O_TMPFILE)
+  if (::access("/proc/self/fd", X_OK) == 0) {  // commit() needs it
+    const auto folder = target_.parent_path();
+    fd_ = ::open(folder.empty() ? "." : folder.c_str(),
+                 O_WRONLY | O_TMPFILE | O_CLOEXEC, mode);
+    if (fd_ >= 0) return {};
+  }
+#endif
+  TINYPHI_CHECK_OK(choose_name());
+  fd_ =
+      ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+  if (fd_ < 0) return detail::file_error(target_, errno);
+  return {};
+}
+
+TINYPHI_FUNC result<void> replacement_file::choose_name() {
   std::uint64_t random = 0;
   if (::getentropy(&random, sizeof random) != 0) {
     return detail::file_error(target_, errno);
   }
   temporary_ = target_.string() + "." + std::to_string(random);
-  fd_ =
-      ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-  if (fd_ < 0) return detail::file_error(target_, errno);
   return {};
 }
 
@@ -76,7 +89,16 @@ TINYPHI_FUNC result<void> replacement_file::commit_like(
 }
 
 TINYPHI_FUNC result<void> replacement_file::commit() {
-  if (::fsync(fd_) != 0 || ::rename(temporary_.c_str(), target_.c_str()) != 0) {
+  if (::fsync(fd_) != 0) return detail::file_error(target_, errno);
+  if (temporary_.empty()) {  // a link takes nothing's place, so rename follows
+    TINYPHI_CHECK_OK(choose_name());
+    const std::string unnamed = "/proc/self/fd/" + std::to_string(fd_);
+    if (::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, temporary_.c_str(),
+                 AT_SYMLINK_FOLLOW) != 0) {
+      return detail::file_error(target_, errno);
+    }
+  }
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) {
     return detail::file_error(target_, errno);
   }
   ::close(std::exchange(fd_, -1));
