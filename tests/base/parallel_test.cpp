@@ -14,6 +14,7 @@
 #include <future>
 #include <limits>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -143,6 +144,27 @@ TEST_CASE("runs inside runs, and runs of two threads at once, are done alone",
         std::launch::async, [&] { return keeps_covering(threads, 50ms); }));
   }
   for (auto& c : callers) CHECK(c.get());
+}
+
+TEST_CASE("what is thrown in a range comes out of the run", "[threads]") {
+  for (const int n_threads : {1, 2, 4}) {
+    team threads(n_threads);
+    for (std::size_t bad = 0; bad < 60; ++bad) {
+      std::atomic<int> inside = 0;
+      const auto run = [&](std::size_t n_bad) {
+        threads.run(60, 1, [&](std::size_t i, std::size_t) {
+          ++inside;
+          const bool throws = i >= bad && i < bad + n_bad;
+          --inside;
+          if (throws) throw std::runtime_error("range");
+        });
+      };
+      CHECK_THROWS_WITH(run(1), "range");
+      CHECK(inside == 0);
+      CHECK_THROWS_WITH(run(60), "range");  // many at once
+      CHECK(covers(threads, 60, 1));
+    }
+  }
 }
 
 TEST_CASE("one thread after the other may run a team", "[threads]") {

@@ -14,24 +14,23 @@
 TINYPHI_NAMESPACE_BEGIN
 
 // A reference to some f(begin, end), which must outlive it. Two words; costs
-// a call through a pointer. What f throws ends the program.
+// a call through a pointer.
 class range_function {
  public:
   template <std::invocable<std::size_t, std::size_t> F>
   requires(!std::same_as<F, range_function>) range_function(
       const F& f)  // NOLINT: implicit, so that calls take lambdas
-      : f_(&f),
-        call_([](const void* g, std::size_t begin, std::size_t end) noexcept {
+      : f_(&f), call_([](const void* g, std::size_t begin, std::size_t end) {
           (*static_cast<const F*>(g))(begin, end);
         }) {}
 
-  void operator()(std::size_t begin, std::size_t end) const noexcept {
+  void operator()(std::size_t begin, std::size_t end) const {
     call_(f_, begin, end);
   }
 
  private:
   const void* f_;
-  void (*call_)(const void*, std::size_t, std::size_t) noexcept;
+  void (*call_)(const void*, std::size_t, std::size_t);
 };
 
 // Threads that work through ranges together: the caller of `run` and oneTBB
@@ -65,7 +64,9 @@ class team {
   // from run to run the same, and when it has done them helps the others; so
   // which thread runs which range is not fixed, and results must not depend on
   // it. Denormal numbers are flushed to zero meanwhile. A run from within f,
-  // or while another thread runs the team, is done by its caller alone.
+  // or while another thread runs the team, is done by its caller alone. What f
+  // throws (the first, of several), run throws when no thread is in f any more;
+  // ranges may have been left out then.
   void run(std::size_t n, std::size_t grain, range_function f);
 
  private:

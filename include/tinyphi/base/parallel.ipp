@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <ctime>
+#include <exception>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -44,8 +45,10 @@ inline constexpr std::chrono::microseconds finish_spin{30};
 // time slices (prefill: 50 tokens/s with two, 39 with one). So some runs are
 // timed, and while the caller has a CPU for less than this share of them, short
 // ones are shared by one thread less, for a while.
-inline constexpr std::size_t timed_runs = 31;  // one in so many
-inline constexpr std::chrono::milliseconds timed_enough{20};
+inline constexpr std::size_t timed_runs = 31;      // one in so many,
+inline constexpr std::size_t timed_slow_runs = 4;  // and of slow ones
+inline constexpr std::chrono::microseconds slow_run{50};
+inline constexpr std::chrono::milliseconds timed_enough{40};
 inline constexpr double crowded_share = 0.8;
 inline constexpr std::chrono::milliseconds long_run{2};
 inline constexpr std::chrono::seconds crowded_time{3};
@@ -123,11 +126,18 @@ inline std::chrono::nanoseconds thread_time() {
   return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
 }
 
+// Sets `busy` to false, also when something is thrown.
+struct release_on_exit {
+  std::atomic<bool>& busy;
+  ~release_on_exit() { busy.store(false, std::memory_order_release); }
+};
+
 // What some runs took together.
 struct run_times {
   std::chrono::nanoseconds wall{}, cpu{};  // of the caller
   int n = 0;
 
+  [[nodiscard]] bool are_slow() const { return wall > n * slow_run; }
   [[nodiscard]] bool are_long() const { return cpu > n * long_run; }
   [[nodiscard]] bool are_crowded() const { return cpu < crowded_share * wall; }
 };
@@ -163,13 +173,14 @@ struct team::crew {
   void call_helpers(std::size_t n_wanted);
   void help(std::size_t self);
   void work(std::size_t self);
+  void run_range(std::size_t r);
 
   // The caller's. Helpers read the first three while they hold a range.
   const range_function* f = nullptr;
   std::size_t n = 0, grain = 0;
   const int fixed;  // number of threads; 0: what the machine gives
   const std::string root;
-  std::size_t n_runs = 0;
+  std::size_t until_timed = detail::timed_runs;
   int n_allowed, n_spared = 0;  // threads
   detail::run_times timed;
   clock::time_point limits_read, crowd_seen, call_after;
@@ -180,6 +191,8 @@ struct team::crew {
   alignas(detail::cache_line) std::atomic<std::uint32_t> n_begun{0};  // runs
   std::atomic<bool> ending{false};
   alignas(detail::cache_line) std::atomic<std::uint32_t> n_done{0};  // ranges
+  std::atomic<bool> failed{false};
+  std::exception_ptr thrown;  // by the one who set `failed`
 
   alignas(detail::cache_line) oneapi::tbb::task_arena arena;
   oneapi::tbb::task_group helpers;
@@ -215,9 +228,8 @@ TINYPHI_FUNC void team::crew::follow_limits() {
 // Neither clock is read in every run: that takes as long as a run's start.
 TINYPHI_FUNC void team::crew::run(std::size_t n_items, std::size_t item_grain,
                                   const range_function& g) {
-  if (++n_runs % detail::timed_runs != 0) {
-    return run_ranges(n_items, item_grain, g);
-  }
+  if (--until_timed != 0) return run_ranges(n_items, item_grain, g);
+  until_timed = detail::timed_runs;
   const auto start = clock::now();
   const auto had = detail::thread_time();
   if (fixed == 0 && start - limits_read > detail::limits_age) follow_limits();
@@ -225,6 +237,7 @@ TINYPHI_FUNC void team::crew::run(std::size_t n_items, std::size_t item_grain,
   timed.cpu += detail::thread_time() - had;
   timed.wall += clock::now() - start;
   ++timed.n;
+  if (timed.are_slow()) until_timed = detail::timed_slow_runs;
   if (timed.wall >= detail::timed_enough) follow_crowd();
 }
 
@@ -267,9 +280,12 @@ TINYPHI_FUNC void team::crew::run_ranges(std::size_t n_items,
   work(0);
   while (true) {
     const std::uint32_t done = n_done.load(std::memory_order_acquire);
-    if (done == n_ranges) return;
+    if (done == n_ranges) break;
     const auto changed = [&] { return n_done.load() != done; };
     if (!detail::spin(detail::finish_spin, changed)) n_done.wait(done);
+  }
+  if (failed.exchange(false)) {
+    std::rethrow_exception(std::exchange(thrown, nullptr));
   }
 }
 
@@ -312,19 +328,29 @@ TINYPHI_FUNC void team::crew::help(std::size_t self) {
 // Takes ranges while there are any: of its own share, then of the others'.
 TINYPHI_FUNC void team::crew::work(std::size_t self) {
   std::uint32_t n_taken = 0;
-  const auto run_range = [&](std::size_t r) {
-    (*f)(r * grain, std::min(n, (r + 1) * grain));
-    ++n_taken;
-  };
   const auto active = static_cast<std::size_t>(n_active);
-  while (const auto r = members[self].share.take_first()) run_range(*r);
+  for (; const auto r = members[self].share.take_first(); ++n_taken) {
+    run_range(*r);
+  }
   for (std::size_t i = 1; i < active; ++i) {
     detail::range_share& other = members[(self + i) % active].share;
-    while (const auto r = other.take_last()) run_range(*r);
+    for (; const auto r = other.take_last(); ++n_taken) run_range(*r);
   }
   if (n_taken == 0) return;
   n_done.fetch_add(n_taken);
   n_done.notify_one();
+}
+
+TINYPHI_FUNC void team::crew::run_range(std::size_t r) {
+#if defined(__cpp_exceptions)
+  try {
+#endif
+    (*f)(r * grain, std::min(n, (r + 1) * grain));
+#if defined(__cpp_exceptions)
+  } catch (...) {
+    if (!failed.exchange(true)) thrown = std::current_exception();
+  }
+#endif
 }
 
 TINYPHI_FUNC team::team(int n_threads, std::string root)
@@ -344,9 +370,8 @@ TINYPHI_FUNC void team::run(std::size_t n, std::size_t grain,
   const bool shared = n > grain && (n - 1) / grain < detail::most_ranges &&
                       crew_ != nullptr && crew_->members.size() > 1;
   if (shared && !crew_->busy.exchange(true, std::memory_order_acquire)) {
-    crew_->run(n, grain, f);
-    crew_->busy.store(false, std::memory_order_release);
-    return;
+    const detail::release_on_exit ended{crew_->busy};
+    return crew_->run(n, grain, f);
   }
   for (std::size_t begin = 0; begin < n; begin += std::min(grain, n - begin)) {
     f(begin, begin + std::min(grain, n - begin));
