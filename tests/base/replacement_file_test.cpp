@@ -56,7 +56,7 @@ TEST_CASE("a replacement that is given up leaves nothing") {
 TEST_CASE("a replacement can take another file's time and permissions") {
   const temp_folder folder;
   const fs::path path = folder.path() / "a";
-  const file_stamp stamp{1'234'567'890'123'456'789, 0, 0640};
+  const file_stamp stamp{1'234'567'890'123'456'789, 0, 0, 0640};
   replacement_file file(path);
   REQUIRE(file.create().has_value());
   REQUIRE(file.write(as_bytes("x")).has_value());

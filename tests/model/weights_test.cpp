@@ -279,15 +279,47 @@ TEST_CASE("kept weights of another model are packed again") {
   CHECK(strips(changed) != packed);
   CHECK(weights(path, keep).repacked);
 
-  // A damaged file, its time put back.
-  std::string bytes = *read_file(kept_path, 1 << 20);
-  bytes[4096] = static_cast<char>(~bytes[4096]);
-  folder.write("m.gguf.r16", bytes);
-  std::filesystem::last_write_time(kept_path, time);
-  const auto mended = weights(path, keep);
-  CHECK(!mended.repacked);
-  CHECK(strips(mended) == strips(changed));
+  // Any damage between the head and the end.
+  const std::string right = *read_file(kept_path, 1 << 20);
+  for (std::size_t i = 4096; i < right.size(); i += 997) {
+    std::string wrong = right;
+    wrong[i] = static_cast<char>(~wrong[i]);
+    folder.write("m.gguf.r16", wrong);
+    const auto mended = weights(path, keep);
+    REQUIRE(!mended.repacked);
+    REQUIRE(strips(mended) == strips(changed));
+  }
   CHECK(weights(path, keep).repacked);
+}
+
+TEST_CASE("kept weights of an unchanged model are not read") {
+  const temp_folder folder;
+  const auto path = folder.path() / "m";
+  const auto kept_path = path / "tinyphi.r16";
+  const load_options keep{.cache_repacked = true};
+  // The test's own files are older than two seconds.
+  std::filesystem::create_directory(path);
+  for (const auto& file :
+       std::filesystem::directory_iterator(data_dir() / "tiny" / "small-8k")) {
+    std::filesystem::create_symlink(file.path(), path / file.path().filename());
+  }
+  const auto packed = strips(weights(path, keep));
+  std::string bytes = *read_file(kept_path, 1 << 24);
+  const auto time = std::filesystem::last_write_time(kept_path);
+  bytes.back() = static_cast<char>(~bytes.back());
+  folder.write("m/tinyphi.r16", bytes);
+  std::filesystem::last_write_time(kept_path, time);
+  const auto believed = weights(path, keep);
+  CHECK(believed.repacked);
+  CHECK(strips(believed) != packed);
+
+  // Of a copy, which holds the same, all is read once.
+  bytes.back() = static_cast<char>(~bytes.back());
+  folder.write("m/tinyphi.r16", bytes);
+  const auto copied = weights(path, keep);
+  CHECK(copied.repacked);
+  CHECK(strips(copied) == packed);
+  CHECK(std::filesystem::last_write_time(kept_path) == time);
 }
 
 TEST_CASE("weights that cannot be kept are loaded all the same") {

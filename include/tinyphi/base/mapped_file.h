@@ -16,7 +16,10 @@ TINYPHI_NAMESPACE_BEGIN
 
 // What the system knows of a file besides its bytes.
 struct file_stamp {
-  std::int64_t modified = 0;  // nanoseconds since 1970
+  std::int64_t modified = 0;  // nanoseconds since 1970; anybody may set it
+  // The same of the last change to bytes, times, owner or name, which only the
+  // system sets.
+  std::int64_t changed = 0;
   std::uint32_t owner = 0;    // user id
   std::uint32_t mode = 0;     // permission bits
 };

@@ -37,6 +37,14 @@ inline error file_error(const std::filesystem::path& path, int number) {
           path.string() + ": " + std::generic_category().message(number)};
 }
 
+inline std::int64_t nanoseconds(const ::timespec& t) {
+  return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
+
+inline ::timespec timespec_of(std::int64_t nanoseconds) {
+  return {nanoseconds / 1'000'000'000, nanoseconds % 1'000'000'000};
+}
+
 struct open_file {
   int fd;
   std::uint64_t size;
@@ -62,8 +70,7 @@ inline result<open_file> open_regular(const std::filesystem::path& path) {
   }
   return open_file{
       fd, static_cast<std::uint64_t>(status.st_size),
-      file_stamp{std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 +
-                     status.st_mtim.tv_nsec,
+      file_stamp{nanoseconds(status.st_mtim), nanoseconds(status.st_ctim),
                  status.st_uid, status.st_mode & 07777}};
 }
 

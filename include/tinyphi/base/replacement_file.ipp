@@ -79,9 +79,8 @@ TINYPHI_FUNC result<void> replacement_file::write(
 
 TINYPHI_FUNC result<void> replacement_file::commit_like(
     const file_stamp& other) {
-  constexpr std::int64_t second = 1'000'000'000;
-  const ::timespec times[2] = {
-      {0, UTIME_NOW}, {other.modified / second, other.modified % second}};
+  const ::timespec times[2] = {{0, UTIME_NOW},
+                               detail::timespec_of(other.modified)};
   if (::fchmod(fd_, other.mode & 0666) != 0 || ::futimens(fd_, times) != 0) {
     return detail::file_error(target_, errno);
   }

@@ -5,7 +5,9 @@
 #define TINYPHI_MODEL_REPACKED_FILE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -16,19 +18,30 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-// What the file must be. It begins with the text `made_from`, filled up with
-// zeros to a multiple of 4096 bytes; the strips are the rest. Nothing in it is
-// read as a size or a place: a file that is not byte for byte what the loader
-// expects, or not of exactly the expected size, is refused.
+// What the file must be. It begins with the hash of its content in 16 digits
+// and the text `made_from`, filled up with zeros to a multiple of 4096 bytes;
+// the strips are the rest. Nothing in it is read as a size or a place: a file
+// whose text is not byte for byte what the loader expects, or that is not of
+// exactly the expected size, is refused.
 struct repacked_key {
   std::filesystem::path path;
   std::string made_from;
   std::size_t strip_bytes = 0;
-  // Of the model. The file is given the model's modification time, which any
-  // later writing to either of them changes, and is believed only if it belongs
-  // to the model's owner or to this process's user.
+  // Of the model. The file is believed only if it belongs to the model's owner
+  // or to this process's user.
   file_stamp model = {};
+  // last_change() of the model; the kept file's modification time is set to it.
+  // Writing to either, copying or moving one makes them differ, and the content
+  // has to be hashed again.
+  std::optional<std::int64_t> changed = {};
 };
+
+// When the files changed last, in whole seconds, and nanoseconds in which the
+// times of all have a part: another file in the place of one is noticed, even
+// if it is older. Nothing if the last change may not be over: file systems
+// count time in steps of up to two seconds.
+[[nodiscard]] std::optional<std::int64_t> last_change(
+    std::span<const mapped_file* const> files);
 
 // Owns the mapping of such a file; move-only, any thread may read.
 class repacked_file {
@@ -36,22 +49,38 @@ class repacked_file {
   // Errors: it is not there; it is not what the key says.
   [[nodiscard]] static result<repacked_file> open(const repacked_key& key);
 
+  // The hash that it was written with.
+  [[nodiscard]] std::uint64_t content() const { return content_; }
+  // True if neither it nor the model was written to since the one was made from
+  // the other, or its hash was last compared.
+  [[nodiscard]] bool unchanged() const { return unchanged_; }
+  // Makes unchanged() true of the next that opens it, if the system allows.
+  void remember(const repacked_key& key) const;
+
   // From a multiple of 4096 on.
   [[nodiscard]] std::span<const std::byte> strips() const {
     return file_.bytes().subspan(begin_);
   }
 
  private:
-  repacked_file(mapped_file file, std::size_t begin)
-      : file_(std::move(file)), begin_(begin) {}
+  repacked_file(mapped_file file, std::size_t begin, std::uint64_t content,
+                bool unchanged)
+      : file_(std::move(file)),
+        begin_(begin),
+        content_(content),
+        unchanged_(unchanged) {}
   mapped_file file_;
   std::size_t begin_;
+  std::uint64_t content_;
+  bool unchanged_;
 };
 
 // Writes the file, whole or not at all, in the place of what may be there.
-// `strips` are key.strip_bytes long. Errors say how to do without the file.
+// `strips` are key.strip_bytes long, `content` is a hash of them and of what
+// they were made from. Errors say how to do without the file.
 [[nodiscard]] result<void> write_repacked(const repacked_key& key,
                                           std::span<const std::byte> strips,
+                                          std::uint64_t content,
                                           const stop_condition& stop = {});
 
 TINYPHI_NAMESPACE_END

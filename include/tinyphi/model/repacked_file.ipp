@@ -2,9 +2,13 @@
 #ifndef TINYPHI_MODEL_REPACKED_FILE_IPP_
 #define TINYPHI_MODEL_REPACKED_FILE_IPP_
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
+#include <chrono>
 
 #include "tinyphi/base/aligned.h"
 #include "tinyphi/base/bytes.h"
@@ -15,14 +19,37 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
+constexpr std::size_t hash_digits = 16;
+
 // The text and the zeros behind it, of which there is at least one.
-inline std::string repacked_header(const repacked_key& key) {
-  std::string text = key.made_from;
+inline std::string repacked_header(const repacked_key& key,
+                                   std::uint64_t content) {
+  char digits[hash_digits];
+  const auto end = std::to_chars(digits, digits + hash_digits, content, 16).ptr;
+  const auto n = static_cast<std::size_t>(end - digits);
+  std::string text = std::string(hash_digits - n, '0') +
+                     std::string(digits, n) + "\n" + key.made_from;
   text.resize(round_up(text.size() + 1, 4096), '\0');
   return text;
 }
 
 }  // namespace detail
+
+TINYPHI_FUNC std::optional<std::int64_t> last_change(
+    std::span<const mapped_file* const> files) {
+  constexpr std::int64_t second = 1'000'000'000;
+  std::int64_t newest = 0;
+  std::int64_t nanoseconds = 0;
+  for (const mapped_file* file : files) {
+    const std::int64_t changed = file->stamp().changed;
+    newest = std::max(newest, changed);
+    nanoseconds = (nanoseconds + changed % second) % second;
+  }
+  const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+  if (newest + 2 * second > now.count()) return std::nullopt;
+  return newest / second * second + nanoseconds;
+}
 
 TINYPHI_FUNC result<repacked_file> repacked_file::open(
     const repacked_key& key) {
@@ -36,26 +63,38 @@ TINYPHI_FUNC result<repacked_file> repacked_file::open(
   if (stamp.owner != key.model.owner && stamp.owner != ::geteuid()) {
     return refused("belongs neither to the model's owner nor to this user");
   }
-  const std::string header = detail::repacked_header(key);
-  if (file.bytes().size() != header.size() + key.strip_bytes) {
+  const std::size_t begin = detail::repacked_header(key, 0).size();
+  if (file.bytes().size() != begin + key.strip_bytes) {
     return refused("has another size than this model's packed weights");
   }
-  if (stamp.modified != key.model.modified) {
-    return refused("it or the model was written to since it was made");
-  }
-  if (as_text(file.bytes().first(header.size())) != header) {
+  // Other digits than those that are written for a number are refused as well.
+  const std::string_view head = as_text(file.bytes().first(begin));
+  std::uint64_t content = 0;
+  std::from_chars(head.data(), head.data() + detail::hash_digits, content, 16);
+  if (head != detail::repacked_header(key, content)) {
     return refused("was not made from this model by this version");
   }
   file.want_huge_pages();
-  return repacked_file(std::move(file), header.size());
+  const bool unchanged = key.changed && stamp.modified == *key.changed;
+  return repacked_file(std::move(file), begin, content, unchanged);
+}
+
+// Another file that took this one's place meanwhile would get a time that its
+// model never has again.
+TINYPHI_FUNC void repacked_file::remember(const repacked_key& key) const {
+  if (!key.changed) return;
+  const ::timespec times[2] = {{0, UTIME_OMIT},
+                               detail::timespec_of(*key.changed)};
+  ::utimensat(AT_FDCWD, key.path.c_str(), times, 0);
 }
 
 TINYPHI_FUNC result<void> write_repacked(const repacked_key& key,
                                          std::span<const std::byte> strips,
+                                         std::uint64_t content,
                                          const stop_condition& stop) {
   TINYPHI_ASSERT(strips.size() == key.strip_bytes);
   const auto write = [&]() -> result<void> {
-    const std::string header = detail::repacked_header(key);
+    const std::string header = detail::repacked_header(key, content);
     replacement_file file(key.path);
     TINYPHI_CHECK_OK(file.create(key.model.mode & 0666));
     TINYPHI_CHECK_OK(file.reserve(header.size() + strips.size()));
@@ -66,7 +105,9 @@ TINYPHI_FUNC result<void> write_repacked(const repacked_key& key,
       TINYPHI_CHECK_OK(
           file.write(strips.subspan(i, std::min(piece, strips.size() - i))));
     }
-    return file.commit_like(key.model);
+    file_stamp stamp = key.model;
+    stamp.modified = key.changed.value_or(0);
+    return file.commit_like(stamp);
   };
   auto written = write();
   if (!written && written.error().code == error_code::io) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <functional>
 #include <optional>
 #include <string>
@@ -50,27 +49,88 @@ inline void release_stored(const model_file& file, const matrix_plan& plan) {
   for (const tensor_view* t : plan.parts) file.release(*t);
 }
 
-// Packs all matrices, one after the other, and lets go of what each was made
-// from.
-inline result<void> pack_weights(const model_weights& w,
-                                 const weight_plan& plan,
-                                 std::span<std::byte> strips, team& threads,
-                                 const stop_condition& stop,
-                                 const std::function<void(double)>& progress) {
+// How load_weights() was asked to work.
+struct weight_walk {
+  const model_file& file;
+  const weight_plan& plan;
+  team& threads;
+  const stop_condition& stop;
+  std::function<void(double)> progress;
+};
+
+// Calls work(m, s, i, begin) for every strip s of every matrix m, one matrix
+// after the other, and lets go of what each was made from. i counts the strips
+// of all, begin their bytes.
+template <class Work>
+result<void> for_all_strips(const weight_walk& walk, const Work& work) {
+  const weight_plan& plan = walk.plan;
+  std::size_t i = 0;
   std::size_t begin = 0;
   for (const matrix_plan& m : plan.matrices) {
-    TINYPHI_CHECK_OK(stop.check());
-    const std::size_t strip_bytes = m.to->strip_bytes();
-    threads.run(m.to->n_strips(), 4, [&](std::size_t from, std::size_t to) {
+    TINYPHI_CHECK_OK(walk.stop.check());
+    const std::size_t n = m.to->n_strips();
+    walk.threads.run(n, 4, [&](std::size_t from, std::size_t to) {
       for (std::size_t s = from; s < to; ++s) {
-        pack_planned_strip(m, s, strips.data() + begin + s * strip_bytes);
+        work(m, s, i + s, begin + s * m.to->strip_bytes());
       }
     });
-    release_stored(*w.file, m);
+    release_stored(walk.file, m);
+    i += n;
     begin = round_up(begin + m.bytes, cache_line);
-    progress(static_cast<double>(begin) / static_cast<double>(plan.bytes));
+    walk.progress(static_cast<double>(begin) / static_cast<double>(plan.bytes));
   }
   return {};
+}
+
+// The standard library's hash serves: who could look for two models with the
+// same one could as well write the kept file, and another library's hash only
+// makes it be written again.
+inline std::uint64_t hash_of(std::span<const std::byte> bytes) {
+  return std::hash<std::string_view>{}(as_text(bytes));
+}
+
+// Of every strip: the hash of the rows that it is made from, and its own.
+using strip_hashes = std::vector<std::array<std::uint64_t, 2>>;
+
+inline strip_hashes strip_hashes_for(const weight_plan& plan) {
+  std::size_t n = 0;
+  for (const matrix_plan& m : plan.matrices) n += m.to->n_strips();
+  return strip_hashes(n);
+}
+
+inline std::uint64_t hash_of_rows(const matrix_plan& m, std::size_t s) {
+  std::array<std::uint64_t, strip_rows> rows{};
+  const std::size_t n = std::min(strip_rows, m.to->rows - s * strip_rows);
+  for (std::size_t i = 0; i < n; ++i) {
+    rows[i] = hash_of(m.row(s * strip_rows + i));
+  }
+  return hash_of(std::as_bytes(std::span(rows)));
+}
+
+// Packs all matrices, and hashes them if there is room for hashes. The rows are
+// hashed first: of those that somebody writes to meanwhile, the strips may be
+// newer than the hash, which the next load notices, never older.
+inline result<void> pack_weights(const weight_walk& walk,
+                                 std::span<std::byte> strips,
+                                 strip_hashes& hashes) {
+  return for_all_strips(walk, [&](const matrix_plan& m, std::size_t s,
+                                  std::size_t i, std::size_t begin) {
+    const auto strip = strips.subspan(begin, m.to->strip_bytes());
+    if (!hashes.empty()) hashes[i][0] = hash_of_rows(m, s);
+    pack_planned_strip(m, s, strip.data());
+    if (!hashes.empty()) hashes[i][1] = hash_of(strip);
+  });
+}
+
+// The same hashes of strips that are there.
+inline result<void> hash_weights(const weight_walk& walk,
+                                 std::span<const std::byte> strips,
+                                 strip_hashes& hashes) {
+  return for_all_strips(walk, [&](const matrix_plan& m, std::size_t s,
+                                  std::size_t i, std::size_t begin) {
+    hashes[i] = {hash_of_rows(m, s),
+                 hash_of(strips.subspan(begin, m.to->strip_bytes()))};
+  });
 }
 
 // Lets the matrices see their strips.
@@ -81,27 +141,6 @@ inline void place_weights(const weight_plan& plan,
     m.to->data = strips.subspan(begin, m.bytes);
     begin = round_up(begin + m.bytes, cache_line);
   }
-}
-
-// True if the first, middle and last strip of every matrix, packed again, are
-// the ones that stand there. Hashing all of a model would take longer than
-// mapping it; this takes milliseconds, and another model is another nearly
-// everywhere.
-inline bool same_weights(const model_file& file, const weight_plan& plan,
-                         team& threads) {
-  std::atomic<bool> same = true;
-  threads.run(plan.matrices.size(), 1, [&](std::size_t i, std::size_t) {
-    const matrix_plan& m = plan.matrices[i];
-    const std::size_t last = m.to->n_strips() - 1;
-    std::vector<std::byte> strip;
-    for (const std::size_t s : {std::size_t{0}, last / 2, last}) {
-      strip.assign(m.to->strip_bytes(), std::byte{0});
-      pack_planned_strip(m, s, strip.data());
-      if (!std::equal(strip.begin(), strip.end(), m.to->strip(s))) same = false;
-    }
-    release_stored(file, m);
-  });
-  return same;
 }
 
 // The file that keeps the packed weights; nothing for a model in memory.
@@ -118,14 +157,12 @@ inline std::optional<repacked_key> repacked_key_of(
   key.path += ".r16";
   key.strip_bytes = plan.bytes;
   key.model = files.front()->stamp();
+  key.changed = last_change(files);
   std::string& text = key.made_from;
   text = "tinyphi packed weights, layout " +
          std::to_string(packed_layout_version) + "\n";
   for (const mapped_file* file : files) {
-    const file_stamp& stamp = file->stamp();
-    text += std::to_string(file->bytes().size()) + " bytes of " +
-            std::to_string(stamp.modified) + "\n";
-    key.model.modified = std::max(key.model.modified, stamp.modified);
+    text += std::to_string(file->bytes().size()) + " bytes\n";
   }
   const model_config& c = w.config;
   text += std::string(to_string(c.arch)) + ", heads " +
@@ -161,10 +198,25 @@ TINYPHI_FUNC result<void> load_weights(model_weights& w,
   const auto key = options.cache_repacked
                        ? detail::repacked_key_of(w, plan, options)
                        : std::nullopt;
+  // Writing a file takes as long as all before it, or longer.
+  const detail::weight_walk walk{
+      *w.file, plan, threads, options.stop,
+      [&](double share) { progress(key ? share / 2 : share); }};
+  detail::strip_hashes hashes;
+  const auto content = [&] {
+    return detail::hash_of(std::as_bytes(std::span(hashes)));
+  };
   if (key) {
+    hashes = detail::strip_hashes_for(plan);
     if (auto kept = repacked_file::open(*key)) {
-      detail::place_weights(plan, kept->strips());
-      if (detail::same_weights(*w.file, plan, threads)) {
+      bool same = kept->unchanged();
+      if (!same) {
+        TINYPHI_CHECK_OK(detail::hash_weights(walk, kept->strips(), hashes));
+        same = content() == kept->content();
+        if (same) kept->remember(*key);
+      }
+      if (same) {
+        detail::place_weights(plan, kept->strips());
         w.repacked = *std::move(kept);
         progress(1);
         return {};
@@ -172,13 +224,11 @@ TINYPHI_FUNC result<void> load_weights(model_weights& w,
     }
   }
   TINYPHI_TRY(w.strips, aligned_array<std::byte>::create(plan.bytes));
-  // Writing a file takes as long as all before it, or longer.
-  TINYPHI_CHECK_OK(detail::pack_weights(
-      w, plan, w.strips.span(), threads, options.stop,
-      [&](double share) { progress(key ? share / 2 : share); }));
+  TINYPHI_CHECK_OK(detail::pack_weights(walk, w.strips.span(), hashes));
   detail::place_weights(plan, w.strips.span());
   if (key) {
-    const auto kept = write_repacked(*key, w.strips.span(), options.stop);
+    const auto kept =
+        write_repacked(*key, w.strips.span(), content(), options.stop);
     TINYPHI_CHECK_OK(options.stop.check());
     if (!kept && options.warn) options.warn(kept.error());
     progress(1);
