@@ -544,7 +544,8 @@ def test_docs_qa_with_documents_that_are_none():
     with temporary() as folder:
         docs = pathlib.Path(folder) / "docs"
         docs.mkdir()
-        (docs / "good.md").write_text("# Fan\n\nThe colour of the fan is green.\n")
+        (docs / "good.md").write_text(
+            "# Fan\n\nThe colour of the fan is green.\n")
         (docs / "binary.md").write_bytes(bytes(range(256)) * 16)
         (docs / "link.md").symlink_to("/etc/passwd")
         out = expect(run_docs_qa(folder, "What is the colour of the fan?",

@@ -190,7 +190,7 @@ void add_bench(CLI::App& app, action& run) {
   add_list("--type", o->types, "types of the random weights")->needs(shape);
   add_list("-t,--threads", o->threads,
            "numbers of threads; 0: as many as the machine gives")
-      ->check(CLI::Range(0, 1024));
+      ->check(CLI::Range(0, tinyphi::most_threads));
   add_list("-d,--depth", o->depths,
            "tokens that a sequence holds before; with 0 among them, "
            "attention's own share is told")

@@ -101,9 +101,7 @@ result<void> bench_runner::decode(std::vector<tinyphi::kv_sequence>& all) {
 // Before any page is filled: what does not fit would push out other programs.
 result<void> bench_runner::check_memory(const bench_case& c) const {
   const std::size_t length = c.depth + c.n_prompt + c.n_decode;
-  const std::size_t pages =
-      (length + tinyphi::page_tokens - 1) / tinyphi::page_tokens;
-  if (c.n_sequences * pages <= pool_.max_pages()) return {};
+  if (c.n_sequences * tinyphi::n_pages(length) <= pool_.max_pages()) return {};
   return tinyphi::error{
       tinyphi::error_code::invalid_argument,
       std::to_string(c.n_sequences) + " sequences (--sequences) of " +

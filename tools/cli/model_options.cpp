@@ -47,7 +47,7 @@ void add_model_options(CLI::App& command, model_options& options) {
   command
       .add_option("-t,--threads", options.n_threads,
                   "threads; 0: as many as the machine gives")
-      ->check(CLI::Range(0, 1024))
+      ->check(CLI::Range(0, tinyphi::most_threads))
       ->capture_default_str();
   command.add_flag("--exact", options.exact,
                    "compute with f32 activations, the reference that equals "

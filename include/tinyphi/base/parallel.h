@@ -33,6 +33,9 @@ class range_function {
   void (*call_)(const void*, std::size_t, std::size_t);
 };
 
+// Of a team; more is a mistake.
+inline constexpr int most_threads = 1024;
+
 // Threads that work through ranges together: the caller of `run` and oneTBB
 // workers that help it. Helpers wait for the next run for a fraction of a
 // millisecond, so that runs in close succession start in well under a
@@ -49,7 +52,7 @@ class team {
   // n_threads 0: as many as the machine gives, looked up again about once a
   // second while the team runs (read_cpu_limits, with `root`). Otherwise up to
   // that many, but no more at once than oneTBB has for the whole process; less
-  // than 0 counts as 0, more than 1024 as that.
+  // than 0 counts as 0, more than most_threads as that.
   explicit team(int n_threads = 0, std::string root = {});
   ~team();
   team(team&&) noexcept;

@@ -25,7 +25,6 @@ namespace detail {
 
 inline constexpr std::size_t cache_line = 64;
 inline constexpr std::size_t most_ranges = std::size_t{1} << 31;
-inline constexpr int most_threads = 1024;
 inline constexpr std::chrono::seconds limits_age{1};
 // How long to look for what should come soon before giving the CPU away: a
 // helper for the next run, the caller for the last ranges of this one. Spinning
@@ -200,7 +199,7 @@ struct team::crew {
 
 // The process's oneTBB never has more threads than it found CPUs.
 TINYPHI_FUNC team::crew::crew(int n_threads, std::string machine_root)
-    : fixed(std::clamp(n_threads, 0, detail::most_threads)),
+    : fixed(std::clamp(n_threads, 0, most_threads)),
       root(std::move(machine_root)),
       n_allowed(fixed),
       members(static_cast<std::size_t>(

@@ -18,9 +18,8 @@ namespace detail {
 // One full context, at most a quarter of the memory there is.
 inline std::size_t default_kv_bytes(const model& m, kv_type type) {
   const std::size_t per_token = kv_bytes_per_token(m.config(), type);
-  const std::size_t pages =
-      (m.config().max_context + page_tokens - 1) / page_tokens;
-  const std::size_t context = pages * page_tokens * per_token;
+  const std::size_t context =
+      n_pages(m.config().max_context) * page_tokens * per_token;
   const std::size_t memory = available_memory();
   return memory == 0 ? context : std::min(context, memory / 4);
 }

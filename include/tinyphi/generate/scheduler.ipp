@@ -31,10 +31,6 @@ result<void> without_throwing(F&& f) {
   return {};
 }
 
-inline std::size_t divide_up(std::size_t n, std::size_t by) {
-  return n / by + (n % by != 0);
-}
-
 inline double seconds_between(steady_time from, steady_time to) {
   return std::chrono::duration<double>(to - from).count();
 }
@@ -88,11 +84,10 @@ TINYPHI_FUNC scheduler::scheduler(tinyphi::model m,
 // The most pages that a sequence of `length` tokens ever holds: with a window,
 // those behind it go back after every step.
 TINYPHI_FUNC std::size_t scheduler::pages_for(std::size_t length) const {
-  const std::size_t all = detail::divide_up(length, page_tokens);
+  const std::size_t all = n_pages(length);
   const std::size_t window = model_.config().window;
   if (window == 0) return all;
-  return std::min(
-      all, detail::divide_up(window + options_.prefill_chunk, page_tokens) + 1);
+  return std::min(all, n_pages(window + options_.prefill_chunk) + 1);
 }
 
 TINYPHI_FUNC std::vector<token_id> scheduler::dry_breaker_ids(

@@ -132,6 +132,11 @@ void gegelu(const float* x, float limit, std::size_t n,
 // ---- Attention over paged keys and values
 
 inline constexpr std::size_t page_tokens = 64;
+
+// How many pages hold so many tokens.
+[[nodiscard]] constexpr std::size_t n_pages(std::size_t n_tokens) {
+  return n_tokens / page_tokens + (n_tokens % page_tokens != 0);
+}
 inline constexpr std::size_t max_head_dim = 1024;
 
 // How cached keys and values are stored. int8, and int8_int4 where values have

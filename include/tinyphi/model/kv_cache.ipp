@@ -86,7 +86,7 @@ TINYPHI_FUNC void kv_sequence::clear() {
 
 TINYPHI_FUNC result<void> kv_sequence::reserve(std::size_t length) {
   const std::size_t had = pages_.size();
-  pages_.reserve((length + page_tokens - 1) / page_tokens);
+  pages_.reserve(n_pages(length));
   while (pages_.size() * page_tokens < length) {
     auto page = pool_->acquire();
     if (!page) {
