@@ -55,8 +55,7 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    const auto called = app.get_subcommands();
-    cli::print(called.empty() ? app.help() : called.front()->help());
+    cli::print(app.help());  // of the command, if there is one
     return cli::exit_done;
   } catch (const CLI::CallForVersion& e) {
     cli::print_line(e.what());
