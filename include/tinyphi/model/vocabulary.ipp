@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "tinyphi/base/keyed_hash.h"
 #include "tinyphi/files/hf_folder.ipp"
 #include "tinyphi/model/vocabulary.h"
 #include "tinyphi/text/tiktoken.h"
@@ -75,7 +76,7 @@ inline result<std::vector<std::pair<token_id, token_id>>> read_gguf_merges(
   constexpr std::string_view key = "tokenizer.ggml.merges";
   TINYPHI_TRY(const auto merges, file.strings(key, 1, std::size_t{1} << 21));
   if (!merges) return file.fault(key, "missing; byte-level BPE needs them");
-  std::unordered_map<std::string_view, token_id> ids;
+  std::unordered_map<std::string_view, token_id, keyed_hash> ids;
   ids.reserve(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     ids.emplace(tokens[i], static_cast<token_id>(i));

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "tinyphi/base/keyed_hash.h"
 #include "tinyphi/text/vocabulary.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -37,6 +38,7 @@ class merge_table {
   static constexpr std::uint64_t empty = ~std::uint64_t{0};
   [[nodiscard]] std::size_t slot_of(std::uint64_t pair) const;
 
+  keyed_hash hash_;
   std::vector<slot> slots_;  // a power of two, at most half full
   std::size_t used_ = 0;
 };

@@ -37,9 +37,9 @@ TINYPHI_FUNC void merge_table::reserve(std::size_t n) {
 // The slot that holds `pair`, or the free one where it belongs.
 TINYPHI_FUNC std::size_t merge_table::slot_of(std::uint64_t pair) const {
   const std::size_t mask = slots_.size() - 1;
-  // Fibonacci hashing; the low bits of the product alone mix too little.
-  const std::uint64_t product = pair * 0x9E3779B97F4A7C15u;
-  std::size_t i = static_cast<std::size_t>(product ^ (product >> 32)) & mask;
+  std::size_t i = hash_(static_cast<std::uint32_t>(pair >> 32),
+                        static_cast<std::uint32_t>(pair)) &
+                  mask;
   while (slots_[i].pair != pair && slots_[i].pair != empty) i = (i + 1) & mask;
   return i;
 }

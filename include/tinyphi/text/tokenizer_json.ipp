@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "tinyphi/base/json.h"
+#include "tinyphi/base/keyed_hash.h"
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/text/tokenizer_json.h"
 
@@ -150,7 +151,7 @@ class tokenizer_json_reader {
 
   json_reader root_;
   vocabulary v_;
-  std::unordered_map<std::string_view, token_id>
+  std::unordered_map<std::string_view, token_id, keyed_hash>
       ids_;  // as spelled in the file
 };
 

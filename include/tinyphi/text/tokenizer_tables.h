@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "tinyphi/base/keyed_hash.h"
 #include "tinyphi/text/bpe.h"
 #include "tinyphi/text/tokenizer.h"
 
@@ -91,7 +92,8 @@ struct tokenizer::tables {
   vocabulary v;
   std::vector<token_kind> kinds;  // [id]
   std::vector<std::string> text;  // [id], what bytes() returns
-  std::unordered_map<std::string_view, token_id> ids;  // into v.pieces
+  std::unordered_map<std::string_view, token_id, keyed_hash>
+      ids;  // into v.pieces
   std::array<token_id, 256> byte_ids{};
   merge_table merges;
   std::optional<detail::added_token_finder> added;
