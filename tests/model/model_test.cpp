@@ -12,6 +12,7 @@
 
 using namespace tinyphi;
 using namespace tinyphi_test;
+using Catch::Matchers::Contains;
 
 namespace {
 
@@ -436,6 +437,30 @@ TEST_CASE("random models of every architecture run and repeat") {
       for (const float x : logits) CHECK(std::isfinite(x));
     }
   }
+}
+
+TEST_CASE("random weights of an impossible shape are refused") {
+  const model_config right =
+      load_exact(data_dir() / "tiny" / "mini-4k").config();
+  const auto refusal = [&](auto change) {
+    model_config wrong = right;
+    change(wrong);
+    return message_of(model::random(wrong, dtype::f32, 1));
+  };
+  CHECK_THAT(message_of(model::random({}, dtype::f32, 1)),
+             Contains("vocabulary 0 where tinyphi needs 1 to 1048576"));
+  CHECK_THAT(refusal([](auto& c) { c.n_kv_heads = 0; }),
+             Contains("number of key-value heads 0 where tinyphi needs 1"));
+  CHECK_THAT(refusal([](auto& c) { c.n_heads = 4, c.n_kv_heads = 3; }),
+             Contains("not a multiple"));
+  CHECK_THAT(refusal([](auto& c) { c.head_dim = 1025; }),
+             Contains("head size 1025"));
+  CHECK_THAT(refusal([](auto& c) { c.rope.rotary_dim = 0; }),
+             Contains("rotary embedding of 0"));
+  CHECK_THAT(refusal([](auto& c) { c.sparse.vert_stride = 0; }),
+             Contains("vertical stride 0"));
+  CHECK_THAT(refusal([](auto& c) { c.window = 1u << 31; }),
+             Contains("window 2147483648"));
 }
 
 TEST_CASE("a pass that is stopped in the middle ends soon and says why") {

@@ -63,7 +63,8 @@ class model {
   [[nodiscard]] static result<model> load(model_file file,
                                           const load_options& options = {});
   // Random weights of a shape, for measuring speed without a download;
-  // seeded, so equal calls give equal models. It has no tokenizer.
+  // seeded, so equal calls give equal models. It has no tokenizer. Sizes that
+  // no file may have are an error.
   [[nodiscard]] static result<model> random(const model_config& config,
                                             dtype type, std::uint64_t seed,
                                             const load_options& options = {});

@@ -8,6 +8,7 @@
 
 #include "tinyphi/model/layers.h"
 #include "tinyphi/model/model.h"
+#include "tinyphi/model/model_config.ipp"
 #include "tinyphi/model/vocabulary.h"
 #include "tinyphi/model/weights.h"
 
@@ -146,7 +147,7 @@ TINYPHI_FUNC result<model> model::random(const model_config& config, dtype type,
                                          std::uint64_t seed,
                                          const load_options& options) {
   auto w = std::make_shared<model_weights>();
-  w->config = config;
+  TINYPHI_TRY(w->config, detail::finish_config(config, "random weights"));
   w->exact = options.exact;
   w->fast_prefill = options.fast_prefill;
   TINYPHI_CHECK_OK(randomize_weights(*w, type, seed, options));

@@ -148,15 +148,46 @@ inline result<void> check_rope(const rope_config& r, std::uint32_t head_dim,
   return {};
 }
 
+// Readers checked what they read; this is for sizes that follow from others,
+// and for configurations that a program made.
+inline result<void> check_sizes(const model_config& c,
+                                std::string_view origin) {
+  namespace limits = config_limits;
+  const struct {
+    const char* name;
+    std::uint32_t value;
+    natural_range range;
+  } sizes[] = {
+      {"vocabulary", c.vocab_size, limits::vocab_size},
+      {"hidden size", c.hidden, limits::hidden},
+      {"intermediate size", c.intermediate, limits::intermediate},
+      {"number of layers", c.n_layers, limits::n_layers},
+      {"number of heads", c.n_heads, limits::n_heads},
+      {"number of key-value heads", c.n_kv_heads, limits::n_heads},
+      {"head size", c.head_dim, limits::head_dim},
+      {"context", c.max_context, limits::context},
+      {"window", c.window, limits::window},
+      {"sparse block", c.sparse.block, limits::sparse_block},
+      {"number of local blocks", c.sparse.local_blocks, limits::sparse_block},
+      {"vertical stride", c.sparse.vert_stride, limits::sparse_block},
+      {"distance of dense layers", c.sparse.dense_every, limits::sparse_block},
+  };
+  for (const auto& s : sizes) {
+    if (s.value < s.range.min || s.value > s.range.max) {
+      return config_fault(
+          origin, std::string(s.name) + " " + std::to_string(s.value) +
+                      " where tinyphi needs " + std::to_string(s.range.min) +
+                      " to " + std::to_string(s.range.max));
+    }
+  }
+  return {};
+}
+
 // The checks that look at more than one number, and the values that follow
 // from others.
 inline result<model_config> finish_config(model_config c,
                                           std::string_view origin) {
-  if (c.head_dim < config_limits::head_dim.min ||
-      c.head_dim > config_limits::head_dim.max) {
-    return config_fault(origin, "head size " + std::to_string(c.head_dim) +
-                                    " where tinyphi needs 2 to 1024");
-  }
+  TINYPHI_CHECK_OK(check_sizes(c, origin));
   if (c.n_heads % c.n_kv_heads != 0) {
     return config_fault(origin, std::to_string(c.n_heads) +
                                     " attention heads are not a multiple of "
