@@ -289,6 +289,25 @@ TEST_CASE("matmul_f32 multiplies dequantized weights, to the bit") {
   }
 }
 
+TEST_CASE("halves of all bits are the numbers that they are") {
+  const std::size_t n = 1 << 16;
+  for (const dtype type : {dtype::f16, dtype::bf16}) {
+    std::vector<std::byte> stored(2 * n);
+    std::vector<float> expected(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto bits = static_cast<std::uint16_t>(i);
+      std::memcpy(stored.data() + 2 * i, &bits, 2);
+    }
+    dequantize_row(type, stored, expected);
+    const auto w = packed_from(type, n, 1, stored);
+    on_every_target([&] {
+      INFO(to_string(type));
+      CHECK(max_difference(product_f32(w, 0, w.n_strips(), {1.f}, 1),
+                           expected) == 0);
+    });
+  }
+}
+
 template <class Product>
 void check_same_bits(const packed_matrix& w, const Product& product) {
   const std::size_t most = 40;

@@ -93,7 +93,25 @@ HWY_INLINE hn::Vec<D> load_f32(D d, const float* from) {
 }
 template <class D>
 HWY_INLINE hn::Vec<D> load_f32(D d, const hwy::float16_t* from) {
+#if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SSSE3
+  // Highway's own, where the CPU has none, makes numbers of infinities and NaN.
+  const hn::RebindToSigned<D> di;
+  const auto* halves = reinterpret_cast<const std::int16_t*>(from);
+  const auto half =
+      hn::PromoteTo(di, hn::LoadU(hn::Rebind<std::int16_t, D>(), halves));
+  const auto sign = hn::And(half, hn::Set(di, -0x7FFFFFFF - 1));
+  const auto low = hn::And(hn::ShiftLeft<13>(half), hn::Set(di, 0x0FFFE000));
+  const auto bias = hn::Set(di, 112 << 23);
+  const auto no_number = hn::Gt(low, hn::Set(di, (31 << 23) - 1));
+  const auto large =
+      hn::Add(hn::Add(low, bias), hn::IfThenElseZero(no_number, bias));
+  const auto subnormal = hn::Mul(hn::ConvertTo(d, low), hn::Set(d, 0x1p-37f));
+  const auto magnitude = hn::IfThenElse(hn::Gt(hn::Set(di, 1 << 23), low),
+                                        hn::BitCast(di, subnormal), large);
+  return hn::BitCast(d, hn::Or(magnitude, sign));
+#else
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, D>(), from));
+#endif
 }
 template <class D>
 HWY_INLINE hn::Vec<D> load_f32(D d, const hwy::bfloat16_t* from) {
