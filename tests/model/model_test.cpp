@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "support/golden.h"
+#include "support/models.h"
 #include "support/test.h"
 
 using namespace tinyphi;
@@ -251,6 +252,32 @@ TEST_CASE("threads and splits leave every bit of a long context as it is") {
     REQUIRE_OK(m);
     check_long_context(*m, kv_type::int8);
   }
+}
+
+TEST_CASE("block-sparse queries may see no more than their own block") {
+  model_config c;
+  c.arch = architecture::phi3_small;
+  c.vocab_size = c.hidden = 64;
+  c.intermediate = 96;
+  c.n_layers = 2;
+  c.n_heads = c.n_kv_heads = 2;
+  c.head_dim = 20;
+  c.max_context = 100;
+  c.attention_scale = 0.3f;
+  c.rope.rotary_dim = 20;
+  c.sparse.block = 16;
+  c.sparse.local_blocks = 1;
+  const auto m = model::random(c, dtype::f32, 1);
+  REQUIRE_OK(m);
+  const std::vector<token_id> ids = made_up_prompt(50, 3, 64);
+  runner whole(*m), alone(*m);
+  std::vector<float> expected;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const auto row = alone.run(std::span(ids).subspan(i, 1), false);
+    expected.insert(expected.end(), row.begin(), row.end());
+  }
+  for (const float x : expected) CHECK(std::isfinite(x));
+  CHECK(whole.run(ids, false) == expected);
 }
 
 TEST_CASE("several sequences in one batch give what each gives alone") {

@@ -21,7 +21,7 @@ inline void block_sparse_keys(const block_sparse_config& s, std::size_t n_heads,
   const std::size_t step =
       s.homo_head_pattern ? 0
                           : std::max<std::size_t>(1, s.vert_stride / n_heads);
-  const std::size_t own = position / s.block;
+  const std::size_t own = position / s.block, first = ranges.size();
   for (std::size_t k = 0; k <= own; ++k) {
     const bool local = own - k < s.local_blocks;
     const bool strided = (k + head * step + 1) % s.vert_stride == 0;
@@ -29,7 +29,7 @@ inline void block_sparse_keys(const block_sparse_config& s, std::size_t n_heads,
     const auto begin = static_cast<std::uint32_t>(k * s.block);
     const auto end =
         static_cast<std::uint32_t>(std::min((k + 1) * s.block, position + 1));
-    if (!ranges.empty() && ranges.back().end == begin) {
+    if (ranges.size() > first && ranges.back().end == begin) {
       ranges.back().end = end;
     } else {
       ranges.push_back({begin, end});
