@@ -317,6 +317,51 @@ TEST_CASE("NaN in a query reaches its row and no other") {
   }
 }
 
+TEST_CASE("NaN in a key or a value reaches those who see it") {
+  for (const kv_type type : kv_types) {
+    for (const std::size_t at : {3u, 20u, 63u, 130u}) {
+      for (const bool in_key : {true, false}) {
+        cache c(type, 16, 133);
+        (in_key ? c.k : c.v)[at * 16 + 5] =
+            std::numeric_limits<float>::quiet_NaN();
+        const auto before = static_cast<std::uint32_t>(at);
+        const query q(c, {{{0, 133}}, {{0, before}}, {{before + 1, 133}}});
+        on_every_target([&] {
+          INFO(to_string(type) << (in_key ? " key " : " value ") << at);
+          c.store(at);
+          const auto out = q.result(c);
+          for (std::size_t i = 0; i < out.size(); ++i) {
+            // One column, or the vector's scale.
+            const bool reached = in_key || has_int8_keys(type) || i == 5;
+            CHECK(std::isnan(out[i]) == (i < 16 && reached));
+          }
+        });
+      }
+    }
+  }
+}
+
+TEST_CASE("pages whose weights are hardly above zero add nothing") {
+  for (const kv_type type : kv_types) {
+    for (const float below : {60.f, 80.f, 86.f, 90.f, 100.f, 110.f}) {
+      cache c(type, 16, 192);
+      const std::vector<float> none(16, 0.f),
+          less(16, -below / 16 / scale);  // e^-below of the others' weight
+      for (std::size_t p = 0; p < 192; ++p) {
+        store_kv(c.view, p, (p < 64 ? none : less).data(), &c.v[p * 16]);
+      }
+      query all(c, {{{0, 192}}}), first(c, {{{0, 64}}});
+      all.q.assign(16, 1.f);
+      first.q.assign(16, 1.f);
+      CHECK(max_difference(all.expected(c), first.expected(c)) < 1e-6f);
+      on_every_target([&] {
+        INFO(to_string(type) << " e^-" << below);
+        CHECK(max_difference(all.result(c), first.result(c)) < 1e-6f);
+      });
+    }
+  }
+}
+
 TEST_CASE("attention by integers is close to that of the numbers they round") {
   const cache exact(kv_type::f32, 96, 300), int8(kv_type::int8, 96, 300),
       int4_values(kv_type::int8_int4, 96, 300);

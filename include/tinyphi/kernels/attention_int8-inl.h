@@ -87,21 +87,22 @@ struct int8_cache {
     float* w = t.scores[row];
     const slot_mask seen = t.seen[row];
     const std::size_t slots = end_of(seen);
-    auto most = hn::Zero(d);
+    auto most = hn::Zero(di);
     for (std::size_t i = 0; i < slots; i += lanes) {
       auto product = hn::Mul(hn::Load(d, w + i), hn::Load(d, scales + i));
       if (~seen != 0) {
         product = hn::IfThenElseZero(seen_lanes(seen, i), product);
       }
       hn::Store(product, d, w + i);
-      most = hn::Max(most, product);
+      most = hn::Max(most, hn::BitCast(di, hn::Abs(product)));
     }
-    const float max = hn::GetLane(hn::MaxOfLanes(d, most));
-    t.weight_step[row] = max / weight_steps;
-    const auto inverse = hn::Set(d, max > 0 ? weight_steps / max : 0);
+    const auto [step, inverse] = rounding_of(most, weight_steps);
+    t.weight_step[row] = step;
+    if (inverse == 0) std::memset(w, 0, sizeof t.scores[row]);
     auto coarse_sum = hn::Zero(di), fine_sum = hn::Zero(di);
     for (std::size_t i = 0; i < slots; i += lanes) {
-      const auto rounded = hn::NearestInt(hn::Mul(hn::Load(d, w + i), inverse));
+      const auto rounded =
+          hn::NearestInt(hn::Mul(hn::Load(d, w + i), hn::Set(d, inverse)));
       const auto coarse =
           hn::ShiftRight<7>(hn::Add(rounded, hn::Set(di, 1 << 6)));
       const auto fine = hn::Sub(rounded, hn::ShiftLeft<7>(coarse));

@@ -166,7 +166,7 @@ HWY_INLINE float quantize_vector(const float* x, std::size_t n, std::int8_t* q,
   for (std::size_t i = 0; i < end; i += lanes) {
     most = hn::Max(most, hn::BitCast(di, hn::Abs(hn::Load(d, padded + i))));
   }
-  const auto [scale, inverse] = round_to_int8(most, steps);
+  const auto [scale, inverse] = rounding_of(most, steps);
   auto all = hn::Zero(di);
   for (std::size_t i = 0; i < end; i += lanes) {
     const auto v =

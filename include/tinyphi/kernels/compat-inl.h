@@ -122,10 +122,10 @@ HWY_INLINE hn::Vec<D> load_f32(D d, const hwy::bfloat16_t* from) {
 // integers NaN is the largest of all) round to at most `steps`: x = scale * q.
 // The scale is NaN if one is not finite; inverse is 0 then, and if all are too
 // small to have one: q is 0.
-struct int8_rounding {
+struct rounding {
   float scale, inverse;
 };
-HWY_INLINE int8_rounding round_to_int8(i32_vec most, float steps = 127) {
+HWY_INLINE rounding rounding_of(i32_vec most, float steps = 127) {
   const std::int32_t bits = hn::GetLane(hn::MaxOfLanes(i32_tag(), most));
   float max;
   std::memcpy(&max, &bits, 4);

@@ -50,7 +50,7 @@ HWY_INLINE void round_columns(const float* x, std::size_t n,
         most = hn::Max(most, bits);
       }
     }
-    const auto [scale, inverse] = round_to_int8(most);
+    const auto [scale, inverse] = rounding_of(most);
     const std::size_t begin = at;
     std::int32_t sum = 0;
     for (; k < end; k += group_size, at += tokens) {

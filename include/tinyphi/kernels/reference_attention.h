@@ -179,7 +179,7 @@ inline void attend_page(const kv_view& kv, const std::size_t* positions,
       most = std::max(most, weights[i] *= value_scale(kv, positions[i]));
   }
   // Weights round to steps of 1/16256 of the largest: two bytes.
-  const float steps = 127 * 128, inverse = most > 0 ? steps / most : 0;
+  const float steps = 127 * 128, inverse = most < 1e-30f ? 0 : steps / most;
   for (std::size_t d = 0; d < kv.head_dim; ++d) {
     out[d] *= shrink;
     for (std::size_t i = 0; i < n; ++i) {
