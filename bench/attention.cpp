@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // How close attention comes to what this machine can do, in Phi-3-mini's shape:
 //   attention [--json]
-// For each type of cache, one new token at 4096 and 16384 positions as a share
-// of the read bandwidth, and 256 prompt tokens behind them as a multiple of
-// the f32 peak. Best of several runs; compare shares rather than speeds.
+// For each type of cache, the last token of 4096 and 16384 positions as a share
+// of the read bandwidth, and the last 256, as a prompt's, as a multiple of the
+// f32 peak. Best of several runs; compare shares rather than speeds.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

@@ -7,6 +7,7 @@
 // figures, so compare shares rather than speeds.
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string_view>

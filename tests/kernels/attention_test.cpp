@@ -373,6 +373,31 @@ TEST_CASE("attention by integers is close to that of the numbers they round") {
   });
 }
 
+// Of the widest head: scores of 1024 * 127^2, and 64 * 16256 * 127 behind them.
+TEST_CASE("integer sums at both their ends do not overflow") {
+  for (const kv_type type : kv_types) {
+    for (const float sign : {1.f, -1.f}) {
+      cache c(type, max_head_dim, 128);
+      const std::vector<float> high(max_head_dim, sign),
+          low(max_head_dim, -sign);
+      for (std::size_t p = 0; p < 128; ++p) {
+        const auto& x = p < 64 ? high : low;
+        store_kv(c.view, p, x.data(), x.data());
+      }
+      query q(c, {{{0, 128}}, {{0, 128}}});  // each finds one half
+      std::fill_n(q.q.begin(), max_head_dim, 1.f);
+      std::fill_n(q.q.begin() + max_head_dim, max_head_dim, -1.f);
+      on_every_target([&] {
+        INFO(to_string(type) << " " << sign);
+        const auto out = q.result(c);
+        for (std::size_t i = 0; i < out.size(); ++i) {
+          CHECK(out[i] == Approx(i < max_head_dim ? 1 : -1).epsilon(1e-4));
+        }
+      });
+    }
+  }
+}
+
 TEST_CASE("many small weights beside a large one are not lost") {
   for (const kv_type type : kv_types) {
     cache c(type, 16, 64);

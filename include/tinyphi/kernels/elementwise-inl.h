@@ -17,8 +17,8 @@ namespace HWY_NAMESPACE {
 
 using one_tag = hn::CappedTag<float, 1>;
 
-// Sum of f(x[i]): four vectors of partial sums, then their lanes, then the
-// tail; the order depends on n alone.
+// Sum of (x[i] - mean)^2: four vectors of partial sums, then their lanes, then
+// the tail; the order depends on n alone.
 HWY_INLINE float sum_of_squares(const float* x, float mean, std::size_t n) {
   constexpr f32_tag d;
   const auto center = hn::Set(d, mean);
