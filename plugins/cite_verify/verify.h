@@ -125,14 +125,21 @@ inline sentence take_sentence(std::string_view& rest) {
       next = i + stop + read_marks(rest.substr(i + stop), s.marks);
       break;
     }
-    if (rest[i] == '.') i = rest.find_first_not_of('.', i) - 1;
+    // What was read once is passed over: a run of points or of marks inside a
+    // sentence would else be read again from each of its characters.
+    if (rest[i] == '.' || rest[i] == '!' || rest[i] == '?') {
+      i = rest.find_first_not_of(".!?", i) - 1;
+    }
     if (rest[i] != '[') continue;
     std::vector<std::size_t> marks;
     const std::size_t n = read_marks(rest.substr(i), marks);
     const std::string_view behind = rest.substr(i + n);
     const std::size_t stop = end_length(behind);
     const bool ends = stop > 0 || behind.empty() || behind.front() == '\n';
-    if (n == 0 || !ends) continue;
+    if (n == 0 || !ends) {
+      i += n - std::min<std::size_t>(n, 1);
+      continue;
+    }
     s.text = rest.substr(0, rest.find_last_not_of(" \t", i - 1) + 1);
     if (i == 0) s.text = {};
     s.closing = behind.substr(0, stop);
