@@ -8,6 +8,7 @@
 #include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "plugins/fts/index.h"
 #include "tinyphi/pipeline/stage.h"
@@ -73,8 +74,23 @@ struct ingest_stage {
                 static_cast<std::int64_t>(report.n_removed),
                 static_cast<std::int64_t>(report.n_chunks),
                 {}};
-    for (const std::string& note : report.notes) out.notes += note + '\n';
+    out.notes = join(report.notes);
     co_return out;
+  }
+
+  // One a line. A folder of many bad files must not make a text that is longer
+  // than a port may give: the stage would fail after its work is done.
+  static std::string join(const std::vector<std::string>& notes) {
+    constexpr std::size_t longest = 65536;
+    std::string text;
+    for (std::size_t i = 0; i < notes.size(); ++i) {
+      if (text.size() + notes[i].size() > longest) {
+        return text + "and " + std::to_string(notes.size() - i) +
+               " more notes\n";
+      }
+      text += notes[i] + '\n';
+    }
+    return text;
   }
 
   config config_;

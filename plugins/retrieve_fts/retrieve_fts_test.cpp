@@ -45,6 +45,24 @@ TEST_CASE("ingest makes an index, retrieve.fts finds its passages") {
   CHECK(nothing->count == 0);
 }
 
+TEST_CASE("a folder of many bad files cannot make ingestion fail") {
+  temp_folder folder;
+  const std::string name(200, 'x');
+  folder.write("docs/good.md", "The tank is empty.\n");
+  for (int i = 0; i < 1000; ++i) {
+    std::filesystem::create_symlink(
+        "nowhere", folder.path() / "docs" / (name + std::to_string(i) + ".md"));
+  }
+  host h({}, folder.path(), {});
+  const ingest_stage ingest({folder.path() / "docs", folder.path() / "i.db"},
+                            h);
+  auto report = run_stage(ingest, {});
+  REQUIRE_OK(report);
+  CHECK(report->files == 1);
+  CHECK(report->notes.size() < 65536 + 100);
+  CHECK(report->notes.ends_with(" more notes\n"));
+}
+
 TEST_CASE("errors name the folder or the index") {
   temp_folder folder;
   host h({}, folder.path(), {});
