@@ -220,3 +220,46 @@ TEST_CASE("hostile TOML is refused with its place") {
                        std::string(100, '.')))
             .empty());
 }
+
+TEST_CASE("a hostile file costs no more time and memory than its size") {
+  const auto repeated = [](std::size_t n, std::string_view unit) {
+    std::string text;
+    while (n-- > 0) text += unit;
+    return text;
+  };
+  const auto finds = [](const std::string& text, const std::string& what) {
+    return faults_of(text).find(what) != std::string::npos;
+  };
+  CHECK(finds(with("with.x = [" + repeated(200'000, "'a',") + "]"),
+              "unknown parameter 'with.x'"));
+
+  // One text or all together would be gigabytes.
+  const auto env = [](std::size_t bytes) {
+    return "\n[env.X]\ntype = 'text'\ndefault = '" + std::string(bytes, 'v') +
+           "'\n";
+  };
+  const std::string too_much = "have more than 4194304 bytes";
+  CHECK(!finds(
+      with("with.add = '" + repeated(100'000, "${env.X}") + "'" + env(1)),
+      "error"));
+  CHECK(finds(
+      with("with.add = '" + repeated(50'000, "${env.X}") + "'" + env(500'000)),
+      too_much));
+  CHECK(finds(
+      with("with.x = [" + repeated(20'000, "'${env.X}',") + "]" + env(500'000)),
+      too_much));
+
+  const std::string has_256 = "entries, allowed are 256";
+  CHECK(finds(with("in." + std::string(400'000, 'k') + " = { first = [" +
+                   repeated(200'000, "1,") + "] }"),
+              "has more than 256 bytes"));
+  CHECK(finds(with("in.k = { first = [" + repeated(200'000, "1,") + "] }"),
+              "200000 " + has_256));
+  CHECK(finds(with("after = [" + repeated(100'000, "'c',") + "]"),
+              "100000 " + has_256));
+  std::string stages;
+  for (int i = 0; i < 20'000; ++i) {
+    stages += "[stage.s" + std::to_string(i) + "]\nuse = 'echo'\n";
+  }
+  CHECK(finds(with(stages), "[stage] has 20001 " + has_256));
+}

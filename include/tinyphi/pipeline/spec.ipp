@@ -133,9 +133,14 @@ class toml_reader {
     return out;
   }
 
-  // Where a string's text starts if it stands in the file as it is.
+  // Where a string's text starts if it stands in the file as it is. Far to the
+  // right that is not looked for: the walk along a line of many strings would
+  // be quadratic.
   position text_start(std::string_view value, position at) const {
-    if (at.line == 0 || at.line > lines_.size()) return {};
+    constexpr std::size_t last_column = 1024;
+    if (at.line == 0 || at.line > lines_.size() || at.column > last_column) {
+      return {};
+    }
     std::size_t i = lines_[at.line - 1];
     for (std::size_t column = 1; column < at.column; ++column) {
       if (i >= text_.size()) return {};

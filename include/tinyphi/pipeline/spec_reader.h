@@ -76,6 +76,8 @@ class spec_reader {
   void fill_in(config_node& node, const std::string& where);
   void fill_in_text(config_node& node, const std::string& where);
   bool check_id(const config_member& m, const std::string& what);
+  // False (reported) for more than max_entries.
+  bool check_size(std::size_t n, position at, const std::string& where);
   void report(fault code, position at, std::string message) {
     faults_->push_back({code, at, std::move(message)});
   }
@@ -86,6 +88,8 @@ class spec_reader {
   std::vector<diagnostic>* faults_;
   pipeline_spec spec_;
   std::optional<duration> default_timeout_;
+  // Of texts that fill_in changed; above max_filled_bytes nothing is filled in.
+  std::size_t filled_bytes_ = 0;
 };
 
 TINYPHI_NAMESPACE_END

@@ -170,8 +170,10 @@ TINYPHI_FUNC const config_table* spec_reader::named_section(
     report(fault::wrong_type, m->value.at,
            "[" + std::string(key) + "] is " + std::string(m->value.kind()) +
                ", not a table");
+    return nullptr;
   }
-  return table;
+  const std::string where = "[" + std::string(key) + "]";
+  return check_size(table->size(), m->at, where) ? table : nullptr;
 }
 
 template <class T>
@@ -213,6 +215,15 @@ TINYPHI_FUNC bool spec_reader::check_id(const config_member& m,
          what + " " + quote(m.key) +
              ": a name is a small letter and up to 31 small letters, digits "
              "and '_'");
+  return false;
+}
+
+TINYPHI_FUNC bool spec_reader::check_size(std::size_t n, position at,
+                                          const std::string& where) {
+  if (n <= spec_limits::max_entries) return true;
+  report(fault::out_of_range, at,
+         where + " has " + std::to_string(n) + " entries, allowed are " +
+             std::to_string(spec_limits::max_entries));
   return false;
 }
 

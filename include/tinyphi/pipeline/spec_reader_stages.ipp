@@ -178,6 +178,9 @@ TINYPHI_FUNC binding_spec spec_reader::read_binding(const config_member& m,
   }
   if (list != nullptr && list->get<config_array>() != nullptr &&
       !list->get<config_array>()->empty()) {
+    if (!check_size(list->get<config_array>()->size(), list->at, where)) {
+      return binding;
+    }
     for (const config_node& item : *list->get<config_array>()) {
       if (auto r = read_reference(item, where)) {
         binding.from.push_back(*std::move(r));
@@ -252,7 +255,9 @@ TINYPHI_FUNC void spec_reader::read_stage(const config_member& entry) {
     stage.when = node.find("when")->value;
   }
   if (const auto* after =
-          optional_key<config_array>(node, "after", where, "a list")) {
+          optional_key<config_array>(node, "after", where, "a list");
+      after && check_size(after->size(), node.find("after")->value.at,
+                          where + ": after")) {
     for (const config_node& item : *after) {
       const auto* id = item.get<std::string>();
       if (id == nullptr) {
@@ -289,6 +294,12 @@ TINYPHI_FUNC void spec_reader::read_bindings(const config_member& in,
                       ", write in.<port> = \"stage.port\"");
   }
   for (const config_member& m : *table) {
+    if (m.key.size() > spec_limits::max_port_bytes) {
+      report(fault::bad_name, m.at,
+             "stage " + stage.id + ": in." + quote(m.key) + " has more than " +
+                 std::to_string(spec_limits::max_port_bytes) + " bytes");
+      continue;
+    }
     stage.in.push_back(read_binding(m, "stage " + stage.id + ": in." + m.key));
   }
 }
@@ -305,6 +316,7 @@ TINYPHI_FUNC void spec_reader::fill_in(config_node& node,
 
 TINYPHI_FUNC void spec_reader::fill_in_text(config_node& node,
                                             const std::string& where) {
+  if (filled_bytes_ > spec_limits::max_filled_bytes) return;  // reported
   const std::string text = *node.get<std::string>();
   std::string out;
   for (std::size_t i = 0; i < text.size();) {
@@ -317,17 +329,16 @@ TINYPHI_FUNC void spec_reader::fill_in_text(config_node& node,
       out += '$', i += 2;
       continue;
     }
-    const position at = node.text_position(i);
     const std::size_t end = text.find('}', i);
     if (end == std::string::npos) {
-      return report(fault::bad_env, at,
+      return report(fault::bad_env, node.text_position(i),
                     where +
                         ": '${' without '}'; write '$${' for the "
                         "characters themselves");
     }
     const std::string name = text.substr(i + 2, end - i - 2);
     if (name.starts_with("secret.")) {
-      return report(fault::not_supported, at,
+      return report(fault::not_supported, node.text_position(i),
                     where + ": ${secret.x} is not supported yet");
     }
     const auto value = name.starts_with("env.") ? spec_.env.find(name.substr(4))
@@ -336,7 +347,7 @@ TINYPHI_FUNC void spec_reader::fill_in_text(config_node& node,
       std::vector<std::string> full;
       for (const auto& e : spec_.env) full.push_back("env." + e.first);
       const std::vector<std::string_view> known(full.begin(), full.end());
-      return report(fault::bad_env, at,
+      return report(fault::bad_env, node.text_position(i),
                     where + ": ${" + name + "} names nothing in [env]" +
                         did_you_mean(name, known));
     }
@@ -355,9 +366,20 @@ TINYPHI_FUNC void spec_reader::fill_in_text(config_node& node,
     };
     std::visit(put, value->second);
     if (node.get<std::string>() == nullptr) return;
+    if (out.size() > spec_limits::max_filled_bytes - filled_bytes_) {
+      filled_bytes_ = spec_limits::max_filled_bytes + 1;
+      return report(fault::out_of_range, node.text_position(i),
+                    where +
+                        ": with ${...} filled in, the file's texts have "
+                        "more than " +
+                        std::to_string(spec_limits::max_filled_bytes) +
+                        " bytes");
+    }
     i = end + 1;
   }
   if (out == text) return;
+  filled_bytes_ +=
+      std::min(out.size(), spec_limits::max_filled_bytes - filled_bytes_);
   node.data = std::move(out);
   node.text_at = {};
 }
