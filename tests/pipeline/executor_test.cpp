@@ -373,6 +373,57 @@ TEST_CASE("a stream that fails after its first piece fails for good") {
   CHECK(text_of(*r, "a") == "none");
 }
 
+TEST_CASE("a stream that fails while its first piece is read fails for good") {
+  const pipeline p = compiled(
+      "tinyphi = 1\n[output]\na = { from = \"s.text\", stream = true, default "
+      "= \"none\" }\n[stage.s]\nuse = \"flood\"\nfallback = \"skip\"\n"
+      "with.fail_at = 1\n");
+  std::string seen, message;
+  run_options options;
+  options.on_text = [&](std::string_view, std::string piece) -> task<void> {
+    seen += piece;
+    co_await sleep_ms(50);
+  };
+  boost::asio::io_context context;
+  const auto whole = [&]() -> task<void> {
+    const auto r = co_await p.async_run({}, options);
+    message = message_of(r);
+  };
+  boost::asio::co_spawn(context, whole, [](std::exception_ptr) {});
+  context.run();
+  CHECK(message == "stage s: the flood dried up");
+  CHECK(seen == std::string(1000, 'a'));
+}
+
+TEST_CASE("a stream that failed before anybody read it is not read later") {
+  std::string seen;
+  const auto r = compiled(R"(
+tinyphi = 1
+[input]
+q = "text"
+[output]
+a = { from = { first = ["late.text", "s.text"] }, stream = true, default = "none" }
+[stage.slow]
+use = "echo"
+in.text = "input.q"
+with.wait_ms = 50
+[stage.late]
+use = "echo"
+in.text = "slow.text"
+when = "slow.text == 'no'"
+[stage.s]
+use = "flood"
+fallback = "skip"
+with.fail_at = 3)")
+                     .run({{"q", "yes"}}, {},
+                          [&](std::string_view, std::string_view piece) {
+                            seen += piece;
+                          });
+  REQUIRE_OK(r);
+  CHECK(text_of(*r, "a") == "none");
+  CHECK(seen == "none");
+}
+
 TEST_CASE("a streamed output falls to its next source and its default") {
   const std::string_view text = R"(
 tinyphi = 1

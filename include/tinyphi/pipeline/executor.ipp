@@ -60,7 +60,7 @@ inline task<std::optional<error>> run_instance(request& r, std::size_t i) {
 inline bool was_read(const request& r, const graph_stage& s) {
   for (std::size_t port = 0; port < s.out.size(); ++port) {
     const auto& stream = r.streams[s.first_slot + port];
-    if (stream && stream->read > 0) return true;
+    if (stream && stream->was_read) return true;
   }
   return false;
 }
@@ -104,6 +104,10 @@ inline task<void> run_stage(request& r, std::size_t i) {
   }
   for (std::size_t port = 0; port < s.out.size(); ++port) {
     r.slots[s.first_slot + port].reset();
+    // A reader that comes only now finds nothing.
+    if (r.streams[s.first_slot + port]) {
+      r.streams[s.first_slot + port]->text.clear();
+    }
   }
   run.reason = failed->message;
   run.now = stage_run::state::skipped;
@@ -126,6 +130,7 @@ inline task<bool> read_stream(request& r, const graph_output& out,
     if (port.read < port.text.size()) {
       const std::size_t end = port.text.size();
       std::string piece = port.text.substr(port.read, end - port.read);
+      port.was_read = true;
       co_await deliver(r, out, std::move(piece));
       port.read = end;
       r.notify();

@@ -35,6 +35,8 @@ class stream_port final : public text_sink {
   std::string text;
   std::size_t read = 0;
   bool has_reader = false;
+  bool was_read = false;  // the reader was given a piece, even if it has not
+                          // taken it yet
 
  private:
   request* request_;
