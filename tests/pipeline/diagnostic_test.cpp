@@ -14,6 +14,14 @@ TEST_CASE("a diagnostic reads as file, line, column, code and message") {
   CHECK(to_string(whole, "a.toml") == "a.toml: error[TP1003]: no [output]");
 }
 
+TEST_CASE("a diagnostic is one line, whatever the file's names hold") {
+  CHECK(to_string(diagnostic{fault::unknown_key,
+                             {2, 1},
+                             "unknown key 'a\nx.toml: ok\x1B[2J\x7F'"},
+                  "x\n.toml") ==
+        "x?.toml:2:1: error[TP1002]: unknown key 'a?x.toml: ok?[2J?'");
+}
+
 TEST_CASE("diagnostics as JSON escape what the file says") {
   const diagnostic d{fault::unknown_value, {2, 3}, "no 'a\"b'"};
   const auto v = parse_json(to_json(std::span(&d, 1), "x.toml"), "out");

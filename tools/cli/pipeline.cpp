@@ -132,7 +132,8 @@ proved_pipeline prove(const std::string& file, bool as_json,
   if (as_json) {
     print_line(to_json(checked->faults, file));
   } else {
-    const std::string faults = to_string(checked->faults, file) + "\n";
+    const std::string faults =
+        printable(to_string(checked->faults, file)) + "\n";
     std::fwrite(faults.data(), 1, faults.size(), stderr);
   }
   return {nullptr, exit_config};

@@ -57,7 +57,7 @@ struct diagnostic {
   friend bool operator==(const diagnostic&, const diagnostic&) = default;
 };
 
-// "file:line:col: error[TP1002]: message"
+// "file:line:col: error[TP1002]: message", with '?' for control characters.
 [[nodiscard]] std::string to_string(const diagnostic& d, std::string_view file);
 // All of them, one a line, in the order of the file.
 [[nodiscard]] std::string to_string(std::span<const diagnostic> all,

@@ -45,7 +45,12 @@ TINYPHI_FUNC std::string to_string(const diagnostic& d, std::string_view file) {
     place +=
         ':' + std::to_string(d.at.line) + ':' + std::to_string(d.at.column);
   }
-  return place + ": error[" + detail::code_text(d.code) + "]: " + d.message;
+  place += ": error[" + detail::code_text(d.code) + "]: " + d.message;
+  // Names in the file may hold line breaks and terminal sequences.
+  for (char& c : place) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+  return place;
 }
 
 TINYPHI_FUNC std::string to_string(std::span<const diagnostic> all,
