@@ -50,7 +50,7 @@ struct source_file {
   std::string path;  // relative to the folder, valid UTF-8, printable
   unique_fd fd;
   std::uint64_t size = 0;
-  std::int64_t mtime = 0;  // nanoseconds
+  std::int64_t mtime = 0;  // nanoseconds, modulo 2^64
 };
 
 struct folder_limits {
@@ -80,6 +80,14 @@ inline std::string printable(std::string_view name) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
   }
   return out;
+}
+
+// Wraps around after the year 2262: a file may claim to be from any time, and
+// times are only compared for equality.
+inline std::int64_t nanoseconds(const timespec& t) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(t.tv_sec) *
+                                       1'000'000'000u +
+                                   static_cast<std::uint64_t>(t.tv_nsec));
 }
 
 inline bool is_document_name(std::string_view name) {
@@ -157,10 +165,9 @@ class folder_walk {
           error_code::limit,
           "more than " + std::to_string(limits_.max_files) + " documents"};
     }
-    return on_file_(source_file{
-        path, std::move(fd), static_cast<std::uint64_t>(info.st_size),
-        std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 +
-            info.st_mtim.tv_nsec});
+    return on_file_(source_file{path, std::move(fd),
+                                static_cast<std::uint64_t>(info.st_size),
+                                nanoseconds(info.st_mtim)});
   }
 
   const folder_limits& limits_;

@@ -54,6 +54,7 @@ constexpr std::int64_t application_id = 0x74706869;  // "tphi"
 constexpr std::int64_t schema_version = 1;
 // Passage ids: the file's id in the upper bits, the passage's number below.
 constexpr int chunk_bits = 24;
+constexpr std::int64_t max_file_id = std::int64_t{1} << 38;
 
 // Errors unless `db` is an index that this version can read.
 inline result<void> check_schema(const database& db, std::string_view path) {

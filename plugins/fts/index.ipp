@@ -97,6 +97,13 @@ class index_update {
     for (;;) {
       TINYPHI_TRY(const bool more, rows.step());
       if (!more) return {};
+      if (rows.integer(1) < 1 || rows.integer(1) > max_file_id) {
+        return error{error_code::bad_data,
+                     "the index holds file id " +
+                         std::to_string(rows.integer(1)) +
+                         ", which no update makes; delete the file, it can be "
+                         "built again"};
+      }
       known_[rows.text(0)] = {rows.integer(1),
                               rows.integer(2),
                               rows.integer(3),
@@ -185,6 +192,7 @@ class index_update {
                             " line) VALUES (?, ?, ?, ?, ?)"));
     std::int64_t row = id << chunk_bits;
     for (const chunk& c : chunks) {
+      TINYPHI_CHECK_OK(options_.stop.check());
       insert.bind(1, ++row).bind(2, std::string_view(c.title));
       insert.bind(3, std::string_view(c.heading));
       insert.bind(4, std::string_view(c.text));

@@ -198,6 +198,49 @@ TEST_CASE("an update that is stopped or fails changes nothing") {
   CHECK(f.find("pump") == "The pump is blue.");
 }
 
+TEST_CASE("a deadline holds inside one large document") {
+  fixture f;
+  std::string text;
+  while (text.size() < (4 << 20)) text += "#\nx\n";
+  f.docs.write("a.md", text);
+  fts::index_options options;
+  const auto start = std::chrono::steady_clock::now();
+  options.stop.deadline = start + std::chrono::milliseconds(100);
+  const auto r = fts::update_index(f.docs.path(), f.index, options);
+  REQUIRE(!r);
+  CHECK(r.error().code == error_code::deadline);
+  CHECK(!fs::exists(f.index));
+}
+
+TEST_CASE("a file may claim to be from any time") {
+  fixture f;
+  f.docs.write("a.md", "The pump is blue.\n");
+  const timespec times[2] = {{20'000'000'000, 0}, {20'000'000'000, 0}};
+  REQUIRE(::utimensat(AT_FDCWD, (f.docs.path() / "a.md").c_str(), times, 0) ==
+          0);
+  CHECK(f.update().n_read == 1);
+  CHECK(f.update().n_read == 0);
+  CHECK(fts::detail::nanoseconds({20'000'000'000, 5}) ==
+        fts::detail::nanoseconds({20'000'000'000, 4}) + 1);
+}
+
+TEST_CASE("an index with impossible file ids is refused") {
+  for (const char* id : {"9223372036854775807", "0", "-1"}) {
+    fixture f;
+    f.docs.write("a.md", "The pump is blue.\n");
+    f.update();
+    {
+      const auto db = fts::database::open(f.index, fts::database::mode::create);
+      REQUIRE_OK(db);
+      const auto set = db->execute("UPDATE file SET id = " + std::string(id));
+      REQUIRE_OK(set);
+    }
+    f.docs.write("b.md", "The tank is red.\n");
+    CHECK_THAT(message_of(fts::update_index(f.docs.path(), f.index)),
+               Catch::Contains("which no update makes"));
+  }
+}
+
 TEST_CASE("foreign files are neither used nor changed") {
   fixture f;
   f.docs.write("a.md", "The pump is blue.\n");
