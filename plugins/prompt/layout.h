@@ -65,6 +65,8 @@ class layout {
                                            const stop_condition& stop) const;
 
  private:
+  // No context is larger; caps up to here add up without overflow.
+  static constexpr std::int64_t max_cap = std::int64_t{1} << 20;
   static constexpr std::size_t no_cap = std::numeric_limits<std::size_t>::max();
 
   // A piece of the prompt: a marker, or the place of a template.

@@ -30,9 +30,10 @@ inline layout::layout(layout_source source, host& h)
     if (!variables_.contains(name)) {
       add_fault(fault::unknown_key, "fit", 0,
                 "with.fit." + name + ": no template uses '" + name + "'");
-    } else if (cap < 1) {
+    } else if (cap < 1 || cap > max_cap) {
       add_fault(fault::out_of_range, "fit", 0,
-                "with.fit." + name + " must be at least 1 token");
+                "with.fit." + name + " is " + std::to_string(cap) +
+                    " tokens, allowed are 1 to " + std::to_string(max_cap));
     }
   }
   if (faults_.empty()) share_tokens();

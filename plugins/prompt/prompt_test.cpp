@@ -191,6 +191,22 @@ TEST_CASE("the worst case is proven from caps, fixed text and reserve") {
   CHECK(prompt_stage::check(c, h).prompt->tokens > 5000);
 }
 
+TEST_CASE("the worst case holds the texts that tags can print") {
+  host h = host_with(4096);
+  prompt_stage::config c;
+  c.model.name = "phi";
+  c.fit = {{"q", 10}};
+  std::string words;
+  for (int i = 0; i < 1000; ++i) words += "pump ";
+  for (const std::string& tag :
+       {"{{ q | default('" + words + "') }}", "{{ q }}{{ '" + words + "' }}"}) {
+    c.user = tag;
+    const auto facts = prompt_stage::check(c, h);
+    REQUIRE(facts.prompt);
+    CHECK(facts.prompt->tokens > 1000);
+  }
+}
+
 TEST_CASE("no prompt is longer than its proof, whatever the values") {
   host h = host_with(600);
   auto c = config();
@@ -241,6 +257,18 @@ TEST_CASE("a config that makes no sense is refused, with its place") {
   c = config();
   c.system = "{% for x in more %}{% endfor %}";
   CHECK_THAT(faults_of(c, h).at(0), Catch::Contains("are both lists"));
+}
+
+TEST_CASE("caps that would overflow the worst case are refused") {
+  host h = host_with(4096);
+  auto c = config();
+  c.user += " {{ question }}";
+  c.fit = {{"question", INT64_MAX}};  // twice that is 0 and a little
+  const auto facts = prompt_stage::check(c, h);
+  REQUIRE(facts.faults.size() == 1);
+  CHECK(facts.faults[0].message ==
+        "with.fit.question is 9223372036854775807 tokens, allowed are 1 to "
+        "1048576");
 }
 
 TEST_CASE("without a tokenizer bytes are counted, but nothing is laid out") {

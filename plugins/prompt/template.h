@@ -119,7 +119,8 @@ class prompt_template {
   variables() const {
     return variables_;
   }
-  // All text outside tags, from every branch, each loop's body once.
+  // All text that the template itself can print, quoted texts included, from
+  // every branch, each loop's body once.
   [[nodiscard]] const std::string& fixed_text() const { return fixed_text_; }
 
   // Text of the template is trusted, and its control flag is `control`; text

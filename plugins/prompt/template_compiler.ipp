@@ -280,8 +280,10 @@ class template_compiler : detail::template_scanner {
     while (accept("|")) {
       detail::filter f{};
       if (!one_filter(f)) return false;
+      if (printed) out_.fixed_text_ += f.text;
       o.filters.push_back(std::move(f));
     }
+    if (printed) out_.fixed_text_ += o.text;
     if (o.from != operand::source::variable) return true;
     variable_use& u = use(o.name, at);
     const auto is_default = [](const detail::filter& f) {
@@ -323,12 +325,11 @@ class template_compiler : detail::template_scanner {
     if (f.kind == filter_kind::fallback) {
       if (!quoted(f.text)) return false;
     } else {
-      operand n;
-      if (!value(n, false)) return false;
-      if (n.from != operand::source::number || !n.filters.empty()) {
-        return fail(at, "lines() takes a number");
-      }
-      f.count = static_cast<std::size_t>(n.number);
+      const auto* first = text_.data() + at_;
+      const auto [last, status] =
+          std::from_chars(first, text_.data() + text_.size(), f.count);
+      if (status != std::errc{}) return fail(at, "lines() takes a number");
+      at_ += static_cast<std::size_t>(last - first);
     }
     return accept(")") || fail("')' is missing");
   }

@@ -144,6 +144,10 @@ TEST_CASE("nesting, output and work are bounded") {
   for (int i = 0; i < 10000; ++i) nots += "not ";
   CHECK_THAT(fault_of(nots), Catch::Contains("nested too deep"));
 
+  std::string lines = "{{ a";
+  for (int i = 0; i < 5000; ++i) lines += " | lines(1";
+  CHECK_THAT(fault_of(lines), Catch::Contains("')' is missing"));
+
   documents many(1000);
   many[0].text = std::string(1 << 20, 'x');
   prompts::bindings values;
