@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tinyphi/base/mapped_file.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,6 +51,18 @@ TEST_CASE("a file that is not there is named") {
   REQUIRE(!file);
   CHECK(file.error().code == error_code::not_found);
   CHECK(message_of(file) == "/no/such/file: No such file or directory");
+}
+
+TEST_CASE("a file may be from any time") {
+  const temp_folder folder;
+  const auto path = folder.write("a", "x");
+  for (const std::int64_t year : {-300, 0, 130, 290, 400}) {
+    const ::timespec times[2] = {{0, UTIME_OMIT}, {year * 31'556'952, 7}};
+    // File systems bring times that they cannot hold to their nearest.
+    REQUIRE(::utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
+    CHECK(mapped_file::open(path).has_value());
+    CHECK(read_file(path, 1).has_value());
+  }
 }
 
 TEST_CASE("read_file reads at most what is allowed") {

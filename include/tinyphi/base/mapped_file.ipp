@@ -37,8 +37,11 @@ inline error file_error(const std::filesystem::path& path, int number) {
           path.string() + ": " + std::generic_category().message(number)};
 }
 
+// Wraps around after the year 2262: a file may claim to be from any time.
 inline std::int64_t nanoseconds(const ::timespec& t) {
-  return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(t.tv_sec) *
+                                       1'000'000'000u +
+                                   static_cast<std::uint64_t>(t.tv_nsec));
 }
 
 inline ::timespec timespec_of(std::int64_t nanoseconds) {

@@ -47,7 +47,7 @@ TINYPHI_FUNC std::optional<std::int64_t> last_change(
   }
   const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
       std::chrono::system_clock::now().time_since_epoch());
-  if (newest + 2 * second > now.count()) return std::nullopt;
+  if (newest > now.count() - 2 * second) return std::nullopt;
   return newest / second * second + nanoseconds;
 }
 
