@@ -136,8 +136,9 @@ inline sentence take_sentence(std::string_view& rest) {
     const std::string_view behind = rest.substr(i + n);
     const std::size_t stop = end_length(behind);
     const bool ends = stop > 0 || behind.empty() || behind.front() == '\n';
-    if (n == 0 || !ends) {
-      i += n - std::min<std::size_t>(n, 1);
+    if (n == 0) continue;
+    if (!ends) {
+      i += n - 1;
       continue;
     }
     s.text = rest.substr(0, rest.find_last_not_of(" \t", i - 1) + 1);

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "tinyphi/base/error.h"
+#include "tinyphi/base/mapped_file.h"
 #include "tinyphi/base/utf8.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -76,18 +77,8 @@ inline std::string system_message(int code) {
 // A file name for messages: no control characters, valid UTF-8.
 inline std::string printable(std::string_view name) {
   std::string out = to_valid_utf8(name);
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  }
+  hide_controls(out);
   return out;
-}
-
-// Wraps around after the year 2262: a file may claim to be from any time, and
-// times are only compared for equality.
-inline std::int64_t nanoseconds(const timespec& t) {
-  return static_cast<std::int64_t>(static_cast<std::uint64_t>(t.tv_sec) *
-                                       1'000'000'000u +
-                                   static_cast<std::uint64_t>(t.tv_nsec));
 }
 
 inline bool is_document_name(std::string_view name) {
@@ -167,7 +158,7 @@ class folder_walk {
     }
     return on_file_(source_file{path, std::move(fd),
                                 static_cast<std::uint64_t>(info.st_size),
-                                nanoseconds(info.st_mtim)});
+                                unix_nanoseconds(info.st_mtim)});
   }
 
   const folder_limits& limits_;

@@ -97,21 +97,21 @@ class index_update {
     for (;;) {
       TINYPHI_TRY(const bool more, rows.step());
       if (!more) return {};
-      if (rows.integer(1) < 1 || rows.integer(1) > max_file_id) {
+      const std::int64_t id = rows.integer(1);
+      if (id < 1 || id > max_file_id) {
         return error{error_code::bad_data,
-                     "the index holds file id " +
-                         std::to_string(rows.integer(1)) +
+                     "the index holds file id " + std::to_string(id) +
                          ", which no update makes; delete the file, it can be "
                          "built again"};
       }
-      known_[rows.text(0)] = {rows.integer(1),
+      known_[rows.text(0)] = {id,
                               rows.integer(2),
                               rows.integer(3),
                               rows.integer(4),
                               rows.integer(5) != 0,
                               rows.text(6),
                               false};
-      last_id_ = std::max(last_id_, rows.integer(1));
+      last_id_ = std::max(last_id_, id);
     }
   }
 

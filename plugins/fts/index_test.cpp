@@ -220,8 +220,8 @@ TEST_CASE("a file may claim to be from any time") {
           0);
   CHECK(f.update().n_read == 1);
   CHECK(f.update().n_read == 0);
-  CHECK(fts::detail::nanoseconds({20'000'000'000, 5}) ==
-        fts::detail::nanoseconds({20'000'000'000, 4}) + 1);
+  CHECK(unix_nanoseconds({20'000'000'000, 5}) ==
+        unix_nanoseconds({20'000'000'000, 4}) + 1);
 }
 
 TEST_CASE("an index with impossible file ids is refused") {

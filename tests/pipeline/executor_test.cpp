@@ -31,6 +31,19 @@ result<run_result> run(std::string_view text, std::string q = "x",
   return compiled(text).run({{"q", std::move(q)}}, stop);
 }
 
+// What a run on a loop of its own ends with.
+std::string message_of_run(const pipeline& p, const run_options& options) {
+  std::string message;
+  boost::asio::io_context context;
+  const auto whole = [&]() -> task<void> {
+    const auto r = co_await p.async_run({}, options);
+    message = message_of(r);
+  };
+  boost::asio::co_spawn(context, whole, [](std::exception_ptr) {});
+  context.run();
+  return message;
+}
+
 }  // namespace
 
 TEST_CASE("a pipeline runs from its input to its output") {
@@ -326,14 +339,7 @@ TEST_CASE("a slow reader holds the sender back") {
     ahead = std::max(ahead, flood::sent - got);
     got += static_cast<std::int64_t>(piece.size() / 1000);
   };
-  std::string message;
-  boost::asio::io_context context;
-  const auto whole = [&]() -> task<void> {
-    const auto r = co_await p.async_run({}, options);
-    message = message_of(r);
-  };
-  boost::asio::co_spawn(context, whole, [](std::exception_ptr) {});
-  context.run();
+  const std::string message = message_of_run(p, options);
   CHECK(message == "(no error)");
   CHECK(got == 100);
   CHECK(ahead <= 6);
@@ -378,19 +384,13 @@ TEST_CASE("a stream that fails while its first piece is read fails for good") {
       "tinyphi = 1\n[output]\na = { from = \"s.text\", stream = true, default "
       "= \"none\" }\n[stage.s]\nuse = \"flood\"\nfallback = \"skip\"\n"
       "with.fail_at = 1\n");
-  std::string seen, message;
+  std::string seen;
   run_options options;
   options.on_text = [&](std::string_view, std::string piece) -> task<void> {
     seen += piece;
     co_await sleep_ms(50);
   };
-  boost::asio::io_context context;
-  const auto whole = [&]() -> task<void> {
-    const auto r = co_await p.async_run({}, options);
-    message = message_of(r);
-  };
-  boost::asio::co_spawn(context, whole, [](std::exception_ptr) {});
-  context.run();
+  const std::string message = message_of_run(p, options);
   CHECK(message == "stage s: the flood dried up");
   CHECK(seen == std::string(1000, 'a'));
 }

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -14,14 +15,21 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
+// Nanoseconds since 1970, modulo 2^64: a file may claim to be from any time.
+[[nodiscard]] inline std::int64_t unix_nanoseconds(const ::timespec& t) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(t.tv_sec) *
+                                       1'000'000'000u +
+                                   static_cast<std::uint64_t>(t.tv_nsec));
+}
+
 // What the system knows of a file besides its bytes.
 struct file_stamp {
   std::int64_t modified = 0;  // nanoseconds since 1970; anybody may set it
   // The same of the last change to bytes, times, owner or name, which only the
   // system sets.
   std::int64_t changed = 0;
-  std::uint32_t owner = 0;    // user id
-  std::uint32_t mode = 0;     // permission bits
+  std::uint32_t owner = 0;  // user id
+  std::uint32_t mode = 0;   // permission bits
 };
 
 // Owns a read-only private mapping of a regular file; move-only, any thread

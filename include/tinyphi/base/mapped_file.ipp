@@ -37,13 +37,6 @@ inline error file_error(const std::filesystem::path& path, int number) {
           path.string() + ": " + std::generic_category().message(number)};
 }
 
-// Wraps around after the year 2262: a file may claim to be from any time.
-inline std::int64_t nanoseconds(const ::timespec& t) {
-  return static_cast<std::int64_t>(static_cast<std::uint64_t>(t.tv_sec) *
-                                       1'000'000'000u +
-                                   static_cast<std::uint64_t>(t.tv_nsec));
-}
-
 inline ::timespec timespec_of(std::int64_t nanoseconds) {
   return {nanoseconds / 1'000'000'000, nanoseconds % 1'000'000'000};
 }
@@ -71,10 +64,10 @@ inline result<open_file> open_regular(const std::filesystem::path& path) {
                                       ? ": a folder where a file is needed"
                                       : ": not a regular file")};
   }
-  return open_file{
-      fd, static_cast<std::uint64_t>(status.st_size),
-      file_stamp{nanoseconds(status.st_mtim), nanoseconds(status.st_ctim),
-                 status.st_uid, status.st_mode & 07777}};
+  return open_file{fd, static_cast<std::uint64_t>(status.st_size),
+                   file_stamp{unix_nanoseconds(status.st_mtim),
+                              unix_nanoseconds(status.st_ctim), status.st_uid,
+                              status.st_mode & 07777}};
 }
 
 }  // namespace detail

@@ -113,6 +113,14 @@ inline void append_utf8(std::string& out, char32_t code_point) {
   return out;
 }
 
+// Puts '?' in the place of ASCII control characters: names that come from files
+// may hold line breaks and terminal sequences.
+inline void hide_controls(std::string& text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+}
+
 TINYPHI_NAMESPACE_END
 
 #endif  // TINYPHI_BASE_UTF8_H_

@@ -46,10 +46,7 @@ TINYPHI_FUNC std::string to_string(const diagnostic& d, std::string_view file) {
         ':' + std::to_string(d.at.line) + ':' + std::to_string(d.at.column);
   }
   place += ": error[" + detail::code_text(d.code) + "]: " + d.message;
-  // Names in the file may hold line breaks and terminal sequences.
-  for (char& c : place) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  }
+  hide_controls(place);
   return place;
 }
 
