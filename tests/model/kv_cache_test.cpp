@@ -41,7 +41,7 @@ TEST_CASE("a sequence takes pages as it grows and gives them back") {
     CHECK(pool.pages_in_use() == 1);
     REQUIRE_OK(s.reserve(65));
     CHECK(pool.pages_in_use() == 2);
-    s.advance(65);
+    s.commit(65);
     CHECK(s.length() == 65);
     kv_sequence moved = std::move(s);
     CHECK(moved.length() == 65);
@@ -56,7 +56,7 @@ TEST_CASE("pages behind the window go back to the pool and are null") {
   kv_sequence s(pool, c);
   for (std::size_t n = 1; n <= 800; ++n) {
     REQUIRE_OK(s.reserve(n));
-    s.advance(n);
+    s.commit(n);
     // The next query, at n, sees keys n - 79 .. n.
     const std::size_t first_seen = n < 80 ? 0 : n - 79;
     const kv_view v = s.view(1, 2);

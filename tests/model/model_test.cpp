@@ -40,7 +40,8 @@ struct runner {
     const batch_run one{&kv, ids, long_factors, ids.size()};
     const auto logits = m.forward({&one, 1}, threads, scratch);
     REQUIRE_OK(logits);
-    return {logits->begin(), logits->end()};
+    kv.commit(kv.length() + ids.size());
+    return {logits->logits.begin(), logits->logits.end()};
   }
 
   const model& m;
@@ -307,7 +308,7 @@ TEST_CASE("several sequences in one batch give what each gives alone") {
     for (std::size_t k = 0; k < prompts.size(); ++k) {
       runner alone(*m);
       const auto expected = alone.run(prompts[k], false);
-      CHECK(std::memcmp(logits->data() + k * vocab,
+      CHECK(std::memcmp(logits->logits.data() + k * vocab,
                         expected.data() + expected.size() - vocab,
                         vocab * sizeof(float)) == 0);
     }
@@ -414,18 +415,18 @@ TEST_CASE("forward refuses runs that make no sense, and does none for none") {
   const auto try_run = [&](const batch_run& one) {
     return message_of(m.forward({&one, 1}, r.threads, r.scratch));
   };
-  CHECK(try_run({.kv = &r.kv, .tokens = {}, .n_logits = 0}) ==
-        "a run of 0 tokens that asks for 0 rows of logits; a run has at least "
+  CHECK(try_run({.kv = &r.kv, .tokens = {}, .n_rows = 0}) ==
+        "a run of 0 tokens that asks for 0 rows of output; a run has at least "
         "one token, and at most a row for each");
-  CHECK(try_run({.kv = &r.kv, .tokens = ids, .n_logits = 3}) ==
-        "a run of 2 tokens that asks for 3 rows of logits; a run has at least "
+  CHECK(try_run({.kv = &r.kv, .tokens = ids, .n_rows = 3}) ==
+        "a run of 2 tokens that asks for 3 rows of output; a run has at least "
         "one token, and at most a row for each");
   CHECK(try_run({.kv = &r.kv, .tokens = ids, .long_factors = true}) ==
         "a run asks for long rotary factors, the model has none");
   CHECK(r.kv.length() == 0);
   const auto nothing = m.forward({}, r.threads, r.scratch);
   REQUIRE_OK(nothing);
-  CHECK(nothing->empty());
+  CHECK(nothing->logits.empty());
 }
 
 TEST_CASE("a cancelled or late forward pass leaves the sequence as it was") {

@@ -94,7 +94,7 @@ std::vector<float> logits(const model& m) {
   const batch_run run{&kv, ids, false, ids.size()};
   const auto out = m.forward({&run, 1}, threads, scratch);
   REQUIRE_OK(out);
-  return {out->begin(), out->end()};
+  return {out->logits.begin(), out->logits.end()};
 }
 
 model_weights weights(const std::filesystem::path& path,

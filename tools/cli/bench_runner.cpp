@@ -66,7 +66,7 @@ result<void> bench_runner::fill(tinyphi::kv_sequence& kv, std::size_t n) {
   for (std::size_t page = 0; page * tinyphi::page_tokens < n; ++page) {
     std::memset(kv.view(0, 0).pages[page], 0x2A, pool_.page_bytes());
   }
-  kv.advance(n);
+  kv.commit(n);
   return {};
 }
 
@@ -79,6 +79,7 @@ result<void> bench_runner::prefill(tinyphi::kv_sequence& kv, std::size_t n) {
     run.kv = &kv;
     run.tokens = ids;
     TINYPHI_CHECK_OK(model_.forward({&run, 1}, team_, scratch_, stop_));
+    kv.commit(kv.length() + ids.size());
   }
   return {};
 }
@@ -95,6 +96,7 @@ result<void> bench_runner::decode(std::vector<tinyphi::kv_sequence>& all) {
     runs[i].tokens = {&ids[i], 1};
   }
   TINYPHI_CHECK_OK(model_.forward(runs, team_, scratch_, stop_));
+  for (tinyphi::kv_sequence& kv : all) kv.commit(kv.length() + 1);
   return {};
 }
 

@@ -276,7 +276,7 @@ TINYPHI_FUNC void scheduler::plan() {
     runs_.push_back({.kv = &*s->kv,
                      .tokens = std::span(s->tokens).subspan(stored, n),
                      .long_factors = s->long_factors,
-                     .n_logits = n == left ? std::size_t{1} : 0});
+                     .n_rows = n == left ? std::size_t{1} : 0});
     owners_.push_back(s.get());
   }
 }
@@ -297,10 +297,11 @@ TINYPHI_FUNC void scheduler::run_batch() {
     return;
   }
   const std::size_t vocab_size = model_.config().vocab_size;
-  std::span<const float> rest = *logits;
+  std::span<const float> rest = logits->logits;
   for (std::size_t i = 0; i < runs_.size(); ++i) {
-    if (runs_[i].n_logits == 0) continue;
     sequence& s = *owners_[i];
+    s.kv->commit(s.kv->length() + runs_[i].tokens.size());
+    if (runs_[i].n_rows == 0) continue;
     // What one throws ends it alone: all have advanced and need their token.
     auto ok =
         detail::without_throwing([&] { accept(s, rest.first(vocab_size)); });

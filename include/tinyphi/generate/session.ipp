@@ -54,8 +54,12 @@ TINYPHI_FUNC result<std::span<const float>> session::run(
   const batch_run run{.kv = &s.kv,
                       .tokens = tokens,
                       .long_factors = s.m.needs_long_factors(s.length_limit),
-                      .n_logits = tokens.size()};
-  return s.m.forward({&run, 1}, s.threads, s.scratch, stop);
+                      .n_rows = tokens.size()};
+  TINYPHI_TRY(const forward_output out,
+              s.m.forward({&run, 1}, s.threads, s.scratch, stop));
+  TINYPHI_CHECK_OK(out.check(0));
+  s.kv.commit(s.kv.length() + tokens.size());
+  return out.logits;
 }
 
 TINYPHI_FUNC std::size_t session::length() const { return state_->kv.length(); }

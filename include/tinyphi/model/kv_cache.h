@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Keys and values of past tokens: a pool of pages under one budget, and a page
-// table per sequence. Pages that leave the attention window go back to the
-// pool: that is the ring.
+// Keys and values of past tokens: a pool of pages under one budget, counted
+// references to them, and a page table per sequence. Sequences share pages; a
+// page that others hold is copied before it is written. Pages that leave the
+// attention window are let go: that is the ring.
 #ifndef TINYPHI_MODEL_KV_CACHE_H_
 #define TINYPHI_MODEL_KV_CACHE_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "tinyphi/base/error.h"
@@ -15,6 +19,42 @@
 #include "tinyphi/model/model_config.h"
 
 TINYPHI_NAMESPACE_BEGIN
+
+class kv_pool;
+
+// A counted reference to one page; copies refer to the same page, and the last
+// one gives it back to the pool, which must outlive them. Like the pool, it
+// belongs to one thread at a time.
+class kv_page {
+ public:
+  kv_page() = default;
+  kv_page(const kv_page& other) noexcept;
+  kv_page(kv_page&& other) noexcept
+      : pool_(std::exchange(other.pool_, nullptr)), index_(other.index_) {}
+  kv_page& operator=(kv_page other) noexcept {
+    std::swap(pool_, other.pool_);
+    std::swap(index_, other.index_);
+    return *this;
+  }
+  ~kv_page();
+
+  // True if it refers to a page.
+  explicit operator bool() const { return pool_ != nullptr; }
+  // The page's bytes; null without a page.
+  [[nodiscard]] std::byte* data() const;
+  // True if another reference to the same page exists.
+  [[nodiscard]] bool shared() const;
+
+  friend bool operator==(const kv_page& a, const kv_page& b) {
+    return a.pool_ == b.pool_ && (!a || a.index_ == b.index_);
+  }
+
+ private:
+  friend class kv_pool;
+  kv_page(kv_pool* pool, std::uint32_t index) : pool_(pool), index_(index) {}
+  kv_pool* pool_ = nullptr;
+  std::uint32_t index_ = 0;
+};
 
 // A page holds page_tokens positions of all layers and key/value heads:
 // [layer][kv_head] of kv_head_bytes. 64 positions, because a core reads one
@@ -26,54 +66,93 @@ class kv_pool {
  public:
   // max_bytes: the budget.
   kv_pool(const model_config& config, kv_type type, std::size_t max_bytes);
+  kv_pool(const kv_pool&) = delete;
+  kv_pool& operator=(const kv_pool&) = delete;
 
   [[nodiscard]] kv_type type() const { return type_; }
   [[nodiscard]] std::size_t page_bytes() const { return page_bytes_; }
   [[nodiscard]] std::size_t max_pages() const { return max_pages_; }
   [[nodiscard]] std::size_t pages_in_use() const { return in_use_; }
+  [[nodiscard]] std::size_t free_pages() const { return max_pages_ - in_use_; }
 
-  // A page to write on; error_code::limit when the budget is spent.
-  [[nodiscard]] result<std::byte*> acquire();
-  void release(std::byte* page);
+  // A page of which the caller holds the only reference; its contents are
+  // undefined. error_code::limit when the budget is spent and nobody gives a
+  // page back, or when the system has no memory.
+  [[nodiscard]] result<kv_page> acquire();
+
+  // Asked when the budget is spent: lets go of at least one page and returns
+  // true, or returns false. It may not acquire.
+  void set_reclaim(std::function<bool()> reclaim) {
+    reclaim_ = std::move(reclaim);
+  }
 
  private:
+  friend class kv_page;
+  void release(std::uint32_t index);
+
   kv_type type_;
   std::size_t page_bytes_;
   std::size_t max_pages_;
   std::size_t in_use_ = 0;
   std::vector<aligned_array<std::byte>> storage_;
-  std::vector<std::byte*> free_;
+  std::vector<std::uint32_t> counts_;  // references to each page
+  std::vector<std::uint32_t> free_;
+  std::function<bool()> reclaim_;
 };
 
-// The page table of one sequence; gives its pages back when destroyed. The
-// pool must outlive it. Move-only.
+// The page table of one sequence. The pool must outlive it. Move-only; fork()
+// copies on purpose. A forward pass stores behind length(); what it stored
+// counts only once the caller commits it.
 class kv_sequence {
  public:
   kv_sequence(kv_pool& pool, const model_config& config);
   kv_sequence(kv_sequence&& other) noexcept;
   kv_sequence& operator=(kv_sequence&& other) noexcept;
-  ~kv_sequence();
+  ~kv_sequence() = default;
 
-  // Positions stored so far = the position of the next token.
+  // Positions committed so far = the position of the next token.
   [[nodiscard]] std::size_t length() const { return length_; }
 
-  // Makes room for positions up to `length` without storing them. On an error
-  // (budget) the sequence is as before.
+  // Makes positions from length() up to `length` writable without committing
+  // them: takes pages, and copies the page of position length() if others hold
+  // it, too. On an error (limit) the sequence is as before.
   [[nodiscard]] result<void> reserve(std::size_t length);
-  // Positions up to `length` are stored now; drops pages behind the window.
-  void advance(std::size_t length);
+  // Positions up to `length` count from now on; lets go of pages that the next
+  // token's window does not reach.
+  void commit(std::size_t length);
+  // Goes back to `length` positions. invalid_argument, and no change, where
+  // pages that the token at `length` sees have left the window.
+  [[nodiscard]] result<void> truncate(std::size_t length);
   // Forgets everything.
   void clear();
+
+  // A sequence of the same committed positions, which shares all pages.
+  [[nodiscard]] kv_sequence fork() const;
+  // Takes over `length` positions from pages that others hold; the sequence
+  // must be empty. pages: n_pages(length); those that the token at `length`
+  // does not see may be empty.
+  void adopt(std::span<const kv_page> pages, std::size_t length);
+
+  // One for every page_tokens positions, empty where the window has passed.
+  // The last may hold uncommitted positions.
+  [[nodiscard]] std::span<const kv_page> pages() const { return pages_; }
+  // The first page that the token at position `length` sees.
+  [[nodiscard]] std::size_t first_page_seen(std::size_t length) const;
 
   // One layer's and head's view for the kernels.
   [[nodiscard]] kv_view view(std::size_t layer, std::size_t kv_head) const;
 
  private:
+  kv_sequence() = default;
+  void drop_unseen();
+  void set_page(std::size_t i, kv_page page);
+
   kv_pool* pool_ = nullptr;
   std::size_t window_ = 0, head_dim_ = 0, n_kv_heads_ = 0;
   std::size_t length_ = 0;
-  std::size_t first_page_ = 0;     // pages before this one were dropped
-  std::vector<std::byte*> pages_;  // null where dropped
+  std::size_t first_page_ = 0;  // pages before this one were let go
+  std::vector<kv_page> pages_;
+  std::vector<std::byte*> data_;  // of each page, as kernels want them
 };
 
 // What the cache holds unless asked otherwise: f32 for exact models, else int8.
@@ -87,6 +166,12 @@ class kv_sequence {
 // pages of page_tokens.
 [[nodiscard]] std::size_t kv_bytes_per_token(const model_config& config,
                                              kv_type type);
+
+// The most pages that a sequence of `length` tokens ever holds, of which a
+// forward pass stores at most `slice` at once: with a window, the pages behind
+// it go back after every step.
+[[nodiscard]] std::size_t kv_pages_for(const model_config& config,
+                                       std::size_t length, std::size_t slice);
 
 TINYPHI_NAMESPACE_END
 

@@ -3,6 +3,7 @@
 #define TINYPHI_MODEL_KV_CACHE_IPP_
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -16,20 +17,36 @@ TINYPHI_FUNC std::size_t kv_bytes_per_token(const model_config& config,
          (kv_head_bytes(type, config.head_dim) / page_tokens);
 }
 
+TINYPHI_FUNC std::size_t kv_pages_for(const model_config& config,
+                                      std::size_t length, std::size_t slice) {
+  const std::size_t all = n_pages(length);
+  if (config.window == 0) return all;
+  return std::min(all, n_pages(config.window + slice) + 1);
+}
+
+TINYPHI_FUNC kv_page::kv_page(const kv_page& other) noexcept
+    : pool_(other.pool_), index_(other.index_) {
+  if (pool_ != nullptr) ++pool_->counts_[index_];
+}
+TINYPHI_FUNC kv_page::~kv_page() {
+  if (pool_ != nullptr) pool_->release(index_);
+}
+TINYPHI_FUNC std::byte* kv_page::data() const {
+  return pool_ == nullptr ? nullptr : pool_->storage_[index_].data();
+}
+TINYPHI_FUNC bool kv_page::shared() const {
+  return pool_ != nullptr && pool_->counts_[index_] > 1;
+}
+
 TINYPHI_FUNC kv_pool::kv_pool(const model_config& config, kv_type type,
                               std::size_t max_bytes)
     : type_(type),
       page_bytes_(kv_bytes_per_token(config, type) * page_tokens),
       max_pages_(max_bytes / page_bytes_) {}
 
-TINYPHI_FUNC result<std::byte*> kv_pool::acquire() {
-  if (!free_.empty()) {
-    std::byte* page = free_.back();
-    free_.pop_back();
-    ++in_use_;
-    return page;
-  }
-  if (storage_.size() == max_pages_) {
+TINYPHI_FUNC result<kv_page> kv_pool::acquire() {
+  while (free_.empty() && storage_.size() >= max_pages_) {
+    if (reclaim_ && reclaim_()) continue;
     return error{error_code::limit,
                  "the cache budget of " +
                      std::to_string(max_pages_ * page_bytes_) + " bytes (" +
@@ -37,18 +54,27 @@ TINYPHI_FUNC result<std::byte*> kv_pool::acquire() {
                      " tokens) is spent; ask for fewer tokens or give the "
                      "engine more kv_bytes"};
   }
-  TINYPHI_TRY(auto page, aligned_array<std::byte>::create(page_bytes_));
-  // Room for all pages, so that release() never asks for memory.
-  if (free_.capacity() <= storage_.size()) {
-    free_.reserve(2 * storage_.size() + 1);
+  if (free_.empty()) {
+    TINYPHI_TRY(auto page, aligned_array<std::byte>::create(page_bytes_));
+    // Room for all pages, so that release() never asks for memory.
+    if (free_.capacity() <= storage_.size()) {
+      free_.reserve(2 * storage_.size() + 1);
+    }
+    counts_.reserve(storage_.size() + 1);
+    storage_.push_back(std::move(page));
+    counts_.push_back(0);
+    free_.push_back(static_cast<std::uint32_t>(storage_.size() - 1));
   }
-  storage_.push_back(std::move(page));
+  const std::uint32_t index = free_.back();
+  free_.pop_back();
+  counts_[index] = 1;
   ++in_use_;
-  return storage_.back().data();
+  return kv_page(this, index);
 }
 
-TINYPHI_FUNC void kv_pool::release(std::byte* page) {
-  free_.push_back(page);
+TINYPHI_FUNC void kv_pool::release(std::uint32_t index) {
+  if (--counts_[index] > 0) return;
+  free_.push_back(index);
   --in_use_;
 }
 
@@ -70,53 +96,110 @@ TINYPHI_FUNC kv_sequence& kv_sequence::operator=(kv_sequence&& other) noexcept {
   std::swap(length_, other.length_);
   std::swap(first_page_, other.first_page_);
   std::swap(pages_, other.pages_);
+  std::swap(data_, other.data_);
   return *this;
 }
 
-TINYPHI_FUNC kv_sequence::~kv_sequence() { clear(); }
-
 TINYPHI_FUNC void kv_sequence::clear() {
-  for (std::byte* page : pages_) {
-    if (page != nullptr) pool_->release(page);
-  }
   pages_.clear();
+  data_.clear();
   first_page_ = 0;
   length_ = 0;
 }
 
+TINYPHI_FUNC void kv_sequence::set_page(std::size_t i, kv_page page) {
+  data_[i] = page.data();
+  pages_[i] = std::move(page);
+}
+
 TINYPHI_FUNC result<void> kv_sequence::reserve(std::size_t length) {
+  TINYPHI_ASSERT(length >= length_);
   const std::size_t had = pages_.size();
+  const std::size_t first = length_ / page_tokens;  // that is written to
+  kv_page own;
+  if (length > length_ && first < had && pages_[first].shared()) {
+    TINYPHI_TRY(own, pool_->acquire());
+  }
   pages_.reserve(n_pages(length));
-  while (pages_.size() * page_tokens < length) {
+  data_.reserve(n_pages(length));
+  while (pages_.size() < n_pages(length)) {
     auto page = pool_->acquire();
     if (!page) {
-      while (pages_.size() > had) {
-        pool_->release(pages_.back());
-        pages_.pop_back();
-      }
+      pages_.resize(had);
+      data_.resize(had);
       return std::move(page).error();
     }
-    pages_.push_back(*page);
+    data_.push_back(page->data());
+    pages_.push_back(*std::move(page));
+  }
+  if (own) {
+    std::memcpy(own.data(), data_[first], pool_->page_bytes());
+    set_page(first, std::move(own));
   }
   return {};
 }
 
-TINYPHI_FUNC void kv_sequence::advance(std::size_t length) {
+TINYPHI_FUNC std::size_t kv_sequence::first_page_seen(
+    std::size_t length) const {
+  // The query at position `length` sees [length + 1 - window, length].
+  if (window_ == 0 || length + 1 <= window_) return 0;
+  return (length + 1 - window_) / page_tokens;
+}
+
+TINYPHI_FUNC void kv_sequence::drop_unseen() {
+  const std::size_t keep = std::min(first_page_seen(length_), pages_.size());
+  for (; first_page_ < keep; ++first_page_) set_page(first_page_, {});
+}
+
+TINYPHI_FUNC void kv_sequence::commit(std::size_t length) {
   TINYPHI_ASSERT(length >= length_ && length <= pages_.size() * page_tokens);
   length_ = length;
-  if (window_ == 0 || length_ + 1 <= window_) return;
-  // The next query, at position length_, sees [length_ + 1 - window_, length_].
-  const std::size_t keep = (length_ + 1 - window_) / page_tokens;
-  for (; first_page_ < std::min(keep, pages_.size()); ++first_page_) {
-    pool_->release(pages_[first_page_]);
-    pages_[first_page_] = nullptr;
+  drop_unseen();
+}
+
+TINYPHI_FUNC result<void> kv_sequence::truncate(std::size_t length) {
+  TINYPHI_ASSERT(length <= length_);
+  if (length > 0 && first_page_seen(length) < first_page_) {
+    return error{error_code::invalid_argument,
+                 "a sequence of " + std::to_string(length_) +
+                     " tokens cannot go back to " + std::to_string(length) +
+                     ": the keys that this position sees have left the window"};
   }
+  if (length == 0) {
+    clear();
+    return {};
+  }
+  length_ = length;
+  pages_.resize(n_pages(length));
+  data_.resize(n_pages(length));
+  return {};
+}
+
+TINYPHI_FUNC kv_sequence kv_sequence::fork() const {
+  kv_sequence twin;
+  twin.pool_ = pool_;
+  twin.window_ = window_;
+  twin.head_dim_ = head_dim_;
+  twin.n_kv_heads_ = n_kv_heads_;
+  twin.adopt(std::span(pages_).first(n_pages(length_)), length_);
+  return twin;
+}
+
+TINYPHI_FUNC void kv_sequence::adopt(std::span<const kv_page> pages,
+                                     std::size_t length) {
+  TINYPHI_ASSERT(pages_.empty() && pages.size() == n_pages(length));
+  pages_.assign(pages.begin(), pages.end());
+  data_.resize(pages_.size());
+  for (std::size_t i = 0; i < pages_.size(); ++i) data_[i] = pages_[i].data();
+  length_ = length;
+  first_page_ = 0;
+  drop_unseen();
 }
 
 TINYPHI_FUNC kv_view kv_sequence::view(std::size_t layer,
                                        std::size_t kv_head) const {
   const std::size_t index = layer * n_kv_heads_ + kv_head;
-  return {pages_.data(), index * kv_head_bytes(pool_->type(), head_dim_),
+  return {data_.data(), index * kv_head_bytes(pool_->type(), head_dim_),
           head_dim_, pool_->type()};
 }
 

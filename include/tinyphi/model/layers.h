@@ -96,7 +96,14 @@ struct forward_buffers {
   matrix_buffer cos, sin;         // [tokens][rotary_dim / 2]
   matrix_buffer parts;  // [tokens n_heads spans][head_dim], see attend
   std::vector<softmax_sums> sums;  // of each part
-  matrix_buffer logits;            // [logit rows][vocab_size]
+  // The wanted rows of each kind: indices into `tokens`, and what they give.
+  std::vector<std::size_t> logit_rows, logprob_rows, hidden_rows;
+  std::vector<token_id> targets;  // of logprob_rows
+  matrix_buffer logits;           // [logit_rows][vocab_size]
+  matrix_buffer head;             // the same of some logprob_rows at a time
+  std::vector<float> logprobs;    // [logprob_rows]
+  activations hidden;             // [hidden_rows][hidden]
+  std::vector<std::int32_t> bad_layer;  // of each run, see forward_output
 };
 
 // Key positions that query head `head` at `position` sees, appended to
@@ -128,7 +135,7 @@ class forward_context {
       : w_(w), c_(w.config), b_(b), threads_(threads), stop_(stop) {}
 
   // Sizes the buffers for their tokens; fails only for want of memory.
-  [[nodiscard]] result<void> prepare(std::size_t n_logits);
+  [[nodiscard]] result<void> prepare();
 
   // x = embedding rows times the multiplier; cos and sin of every position.
   void embed();
@@ -148,8 +155,8 @@ class forward_context {
               activations& out);
   // out = gate(in . w^T + bias), by the architecture's own gate.
   void gate(const linear& gate_up, const activations& in, activations& out);
-  // logits of the wanted rows of x (ascending indices).
-  [[nodiscard]] result<void> logits(std::span<const std::size_t> rows);
+  // Logits, log-probabilities and hidden states of the wanted rows of x.
+  [[nodiscard]] result<void> outputs();
 
   // Why the pass was stopped and its results are not whole, if it was.
   [[nodiscard]] result<void> check_stop() const { return stop_.check(); }
@@ -165,6 +172,8 @@ class forward_context {
                                   std::size_t multiple) const;
   void matmul_or_add(const linear& l, const activations& in, matrix_buffer& out,
                      bool add);
+  [[nodiscard]] result<void> head(std::span<const std::size_t> rows,
+                                  matrix_buffer& out);
   void multiply(const linear& l, const activations& in, std::size_t strip_begin,
                 std::size_t strip_end, token_tile tokens,
                 product_rows out) const;

@@ -3,6 +3,7 @@
 #define TINYPHI_MODEL_LAYERS_IPP_
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "tinyphi/kernels/kernels.h"
@@ -17,6 +18,18 @@ namespace detail {
 // multiplies by them. One thread of Zen 4, GMAC/s with 36 and with 96 tokens:
 // Q4_0 139 -> 132 and 161 -> 172, Q4_K 116 -> 127 and 132 -> 169.
 inline constexpr std::size_t fast_tokens = 64;
+
+// ln of the softmax of `logits` at `id`. The sum is taken in double, since a
+// vocabulary has up to 2^20 terms.
+inline float log_probability_of(std::span<const float> logits, token_id id) {
+  float highest = -std::numeric_limits<float>::infinity();
+  for (const float x : logits) highest = std::max(highest, x);
+  double sum = 0;
+  for (const float x : logits)
+    sum += static_cast<double>(std::exp(x - highest));
+  return logits[static_cast<std::size_t>(id)] - highest -
+         static_cast<float>(std::log(sum));
+}
 
 template <class T>
 result<void> grow(aligned_array<T>& a, std::size_t n) {
@@ -71,7 +84,7 @@ TINYPHI_FUNC void activations::round(std::size_t t, std::size_t column,
   quantize_q8(f32_.row(t) + column, n, rounded_, t, column);
 }
 
-TINYPHI_FUNC result<void> forward_context::prepare(std::size_t n_logits) {
+TINYPHI_FUNC result<void> forward_context::prepare() {
   const std::size_t n = b_.tokens.size();
   const std::size_t q_cols = std::size_t{c_.n_heads} * c_.head_dim;
   const std::size_t kv_cols = std::size_t{c_.n_kv_heads} * c_.head_dim;
@@ -84,8 +97,7 @@ TINYPHI_FUNC result<void> forward_context::prepare(std::size_t n_logits) {
   TINYPHI_CHECK_OK(b_.gated.resize(n, c_.intermediate, f32, rounded, fast));
   TINYPHI_CHECK_OK(b_.cos.resize(n, c_.rope.rotary_dim / 2));
   TINYPHI_CHECK_OK(b_.sin.resize(n, c_.rope.rotary_dim / 2));
-  TINYPHI_CHECK_OK(plan_attention());
-  return b_.logits.resize(n_logits, c_.vocab_size);
+  return plan_attention();
 }
 
 TINYPHI_FUNC void forward_context::embed() {
@@ -271,15 +283,17 @@ TINYPHI_FUNC void forward_context::gate_columns(
   }
 }
 
-TINYPHI_FUNC result<void> forward_context::logits(
-    std::span<const std::size_t> rows) {
+// Logits of the named rows of x (ascending indices).
+TINYPHI_FUNC result<void> forward_context::head(
+    std::span<const std::size_t> rows, matrix_buffer& out) {
+  TINYPHI_CHECK_OK(out.resize(rows.size(), c_.vocab_size));
   if (rows.empty()) return {};
   TINYPHI_CHECK_OK(b_.normed.resize(rows.size(), c_.hidden, w_.has_f32_products,
                                     w_.has_integer_products, w_.fast_prefill));
   norm(w_.final_norm, b_.x, b_.normed, rows);
-  matmul(w_.lm_head, b_.normed, b_.logits);
+  matmul(w_.lm_head, b_.normed, out);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    float* row = b_.logits.row(i);
+    float* row = out.row(i);
     if (c_.logits_divisor != 1.0f) {
       for (std::size_t id = 0; id < c_.vocab_size; ++id) {
         row[id] /= c_.logits_divisor;
@@ -289,6 +303,32 @@ TINYPHI_FUNC result<void> forward_context::logits(
       row[static_cast<std::size_t>(id)] =
           -std::numeric_limits<float>::infinity();
     }
+  }
+  return {};
+}
+
+TINYPHI_FUNC result<void> forward_context::outputs() {
+  TINYPHI_CHECK_OK(head(b_.logit_rows, b_.logits));
+  // Some rows at a time: a row of logits is 128 to 800 KB, and a prompt to be
+  // scored may have thousands.
+  constexpr std::size_t at_once = 32;
+  const std::span<const std::size_t> rows = b_.logprob_rows;
+  b_.logprobs.resize(rows.size());
+  for (std::size_t i = 0; i < rows.size(); i += at_once) {
+    const std::size_t n = std::min(at_once, rows.size() - i);
+    TINYPHI_CHECK_OK(head(rows.subspan(i, n), b_.head));
+    TINYPHI_CHECK_OK(check_stop());
+    threads_.run(n, 1, [&](std::size_t begin, std::size_t end) {
+      for (; begin < end; ++begin) {
+        b_.logprobs[i + begin] = detail::log_probability_of(
+            {b_.head.row(begin), c_.vocab_size}, b_.targets[i + begin]);
+      }
+    });
+  }
+  TINYPHI_CHECK_OK(
+      b_.hidden.resize(b_.hidden_rows.size(), c_.hidden, true, false));
+  if (!b_.hidden_rows.empty()) {
+    norm(w_.final_norm, b_.x, b_.hidden, b_.hidden_rows);
   }
   return {};
 }

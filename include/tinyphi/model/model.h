@@ -4,6 +4,7 @@
 #define TINYPHI_MODEL_MODEL_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -23,13 +24,38 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-// Some tokens of one sequence, to be run in one go behind what its cache
+// What a run wants to know of its rows.
+enum class row_output : std::uint8_t {
+  logits,    // [vocab_size]; -inf for ids that do not exist
+  logprobs,  // the log-probability of one given id
+  hidden     // [hidden]: the hidden state after the final norm
+};
+
+// Some tokens of one sequence, to be computed in one go behind what its cache
 // already holds.
 struct batch_run {
   kv_sequence* kv = nullptr;
   std::span<const token_id> tokens = {};
   bool long_factors = false;  // longrope's long set, for the whole sequence
-  std::size_t n_logits = 1;   // logits wanted for the last n tokens
+  std::size_t n_rows = 1;     // output wanted after each of the last n tokens
+  row_output output = row_output::logits;
+  // For logprobs: [n_rows], the id that each row is asked for.
+  std::span<const token_id> targets = {};
+};
+
+// What a forward pass gives: the wanted rows of all runs, each kind in the
+// order of the runs. Valid until the scratch is used again.
+struct forward_output {
+  std::span<const float> logits;    // [rows][vocab_size]
+  std::span<const float> logprobs;  // [rows]
+  std::span<const float> hidden;    // [rows][hidden]
+  // For each run, after how many layers the residual stream of one of its
+  // tokens stopped being finite; -1 where all is finite.
+  std::span<const std::int32_t> bad_layer;
+
+  // bad_data, with the layer, if a number of run `i` is not finite. The other
+  // runs of the batch are right all the same.
+  [[nodiscard]] result<void> check(std::size_t i) const;
 };
 
 struct model_weights;    // weights.h
@@ -91,15 +117,13 @@ class model {
   // True if a sequence of `length` tokens needs longrope's long factors.
   [[nodiscard]] bool needs_long_factors(std::size_t length) const;
 
-  // Runs all batches through all layers and stores their keys and values.
-  // Returns logits [sum of n_logits][vocab_size], in the order of the runs, in
-  // `scratch`, valid until the next call; rows of ids that do not exist are
-  // -inf. Polls `stop` every few milliseconds of work; on an error no sequence
-  // has advanced.
-  // Every run has a token at least, ids below vocab_size, no more logits than
+  // Computes all runs through all layers and stores their keys and values
+  // behind the sequences' length(); whoever accepts the result commits the
+  // positions. Polls `stop` every few milliseconds of work.
+  // Every run has at least one token, ids below vocab_size, no more rows than
   // tokens, and long factors only where the model has them (checked:
   // invalid_argument); no two runs have the same sequence.
-  [[nodiscard]] result<std::span<const float>> forward(
+  [[nodiscard]] result<forward_output> forward(
       std::span<const batch_run> runs, team& threads, forward_scratch& scratch,
       const stop_condition& stop = {}) const;
 

@@ -45,12 +45,19 @@ inline bool has_tokenizer(const model_file& file) {
 
 // What of a run does not depend on the others.
 inline result<void> check_run(const batch_run& run, const model_config& c) {
-  if (run.tokens.empty() || run.n_logits > run.tokens.size()) {
+  if (run.tokens.empty() || run.n_rows > run.tokens.size()) {
     return error{error_code::invalid_argument,
                  "a run of " + std::to_string(run.tokens.size()) +
-                     " tokens that asks for " + std::to_string(run.n_logits) +
-                     " rows of logits; a run has at least one token, and at "
+                     " tokens that asks for " + std::to_string(run.n_rows) +
+                     " rows of output; a run has at least one token, and at "
                      "most a row for each"};
+  }
+  if (run.output == row_output::logprobs && run.targets.size() != run.n_rows) {
+    return error{error_code::invalid_argument,
+                 "a run that asks for the log-probabilities of " +
+                     std::to_string(run.targets.size()) + " ids in " +
+                     std::to_string(run.n_rows) +
+                     " rows; each row is asked for one id"};
   }
   if (run.long_factors && !c.rope.is_longrope()) {
     return error{error_code::invalid_argument,
@@ -178,50 +185,128 @@ TINYPHI_FUNC bool model::needs_long_factors(std::size_t length) const {
   return rope.is_longrope() && length > rope.original_context;
 }
 
-TINYPHI_FUNC result<std::span<const float>> model::forward(
+namespace detail {
+
+inline result<void> check_ids(std::span<const token_id> ids,
+                              const model_config& c) {
+  for (const token_id id : ids) {
+    if (id >= 0 && static_cast<std::size_t>(id) < c.vocab_size) continue;
+    return error{error_code::invalid_argument,
+                 "token id " + std::to_string(id) +
+                     " is not in the vocabulary of " +
+                     std::to_string(c.vocab_size)};
+  }
+  return {};
+}
+
+// Adds the tokens and the wanted rows of `run` to the batch.
+inline result<void> add_run(const batch_run& run, const model_config& c,
+                            forward_buffers& b) {
+  TINYPHI_CHECK_OK(check_run(run, c));
+  const std::size_t begin = run.kv->length();
+  const std::size_t end = begin + run.tokens.size();
+  if (end > c.max_context) {
+    return error{error_code::limit, std::to_string(end) +
+                                        " tokens do not fit the context of " +
+                                        std::to_string(c.max_context)};
+  }
+  TINYPHI_CHECK_OK(check_ids(run.tokens, c));
+  TINYPHI_CHECK_OK(check_ids(run.targets, c));
+  TINYPHI_CHECK_OK(run.kv->reserve(end));
+  auto& rows = run.output == row_output::logits     ? b.logit_rows
+               : run.output == row_output::logprobs ? b.logprob_rows
+                                                    : b.hidden_rows;
+  for (std::size_t i = 0; i < run.tokens.size(); ++i) {
+    if (i + run.n_rows >= run.tokens.size()) rows.push_back(b.tokens.size());
+    b.tokens.push_back({run.tokens[i], begin + i, run.kv, run.long_factors});
+  }
+  b.targets.insert(b.targets.end(), run.targets.begin(), run.targets.end());
+  return {};
+}
+
+inline bool all_finite(std::span<const float> x) {
+  // A finite number times zero is zero; infinities and NaN give NaN, which
+  // stays in the sum. Eight sums, so that they go on side by side.
+  float sums[8] = {};
+  std::size_t i = 0;
+  for (; i + 8 <= x.size(); i += 8) {
+    for (std::size_t k = 0; k < 8; ++k) sums[k] += x[i + k] * 0.0f;
+  }
+  for (; i < x.size(); ++i) sums[0] += x[i] * 0.0f;
+  float sum = 0;
+  for (const float s : sums) sum += s;
+  return sum == 0.0f;
+}
+
+// Notes `layer` for each run of which a row is not finite and that has no note.
+inline bool note_bad_rows(std::span<const batch_run> runs,
+                          std::span<const float> x, std::size_t hidden,
+                          std::int32_t layer, std::vector<std::int32_t>& bad) {
+  bool found = false;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const std::size_t n = runs[i].tokens.size() * hidden;
+    if (bad[i] < 0 && !all_finite(x.first(n))) {
+      bad[i] = layer;
+      found = true;
+    }
+    x = x.subspan(n);
+  }
+  return found;
+}
+
+inline result<void> run_layers(forward_context& f, const layer_trace& trace) {
+  return f.config().arch == architecture::phi3_small
+             ? forward_phi3_small(f, trace)
+             : forward_phi3(f, trace);
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC result<void> forward_output::check(std::size_t i) const {
+  if (bad_layer[i] < 0) return {};
+  return error{error_code::bad_data,
+               bad_layer[i] == 0
+                   ? std::string("a number of the embedding is not finite: the "
+                                 "model's weights are damaged")
+                   : "a number is not finite after layer " +
+                         std::to_string(bad_layer[i]) +
+                         ": the model's weights are damaged, or overflow in "
+                         "this arithmetic"};
+}
+
+TINYPHI_FUNC result<forward_output> model::forward(
     std::span<const batch_run> runs, team& threads, forward_scratch& scratch,
     const stop_condition& stop) const {
   const model_config& c = w_->config;
   forward_buffers& b = *scratch.buffers_;
   b.tokens.clear();
-  std::vector<std::size_t> logit_rows;
-  if (runs.empty()) return std::span<const float>();
+  b.targets.clear();
+  for (auto* rows : {&b.logit_rows, &b.logprob_rows, &b.hidden_rows}) {
+    rows->clear();
+  }
+  b.bad_layer.assign(runs.size(), -1);
+  if (runs.empty()) return forward_output{};
   for (const batch_run& run : runs) {
-    TINYPHI_CHECK_OK(detail::check_run(run, c));
-    const std::size_t begin = run.kv->length();
-    const std::size_t end = begin + run.tokens.size();
-    if (end > c.max_context) {
-      return error{error_code::limit, std::to_string(end) +
-                                          " tokens do not fit the context of " +
-                                          std::to_string(c.max_context)};
-    }
-    for (std::size_t i = 0; i < run.tokens.size(); ++i) {
-      const token_id id = run.tokens[i];
-      if (id < 0 || static_cast<std::size_t>(id) >= c.vocab_size) {
-        return error{error_code::invalid_argument,
-                     "token id " + std::to_string(id) +
-                         " is not in the vocabulary of " +
-                         std::to_string(c.vocab_size)};
-      }
-      if (i + run.n_logits >= run.tokens.size()) {
-        logit_rows.push_back(b.tokens.size());
-      }
-      b.tokens.push_back({id, begin + i, run.kv, run.long_factors});
-    }
-    TINYPHI_CHECK_OK(run.kv->reserve(end));
+    TINYPHI_CHECK_OK(detail::add_run(run, c, b));
   }
 
   forward_context f(*w_, threads, b, stop);
-  TINYPHI_CHECK_OK(f.prepare(logit_rows.size()));
-  TINYPHI_CHECK_OK(c.arch == architecture::phi3_small
-                       ? forward_phi3_small(f, scratch.trace)
-                       : forward_phi3(f, scratch.trace));
-  TINYPHI_CHECK_OK(f.logits(logit_rows));
-  TINYPHI_CHECK_OK(stop.check());  // the last tasks may have been left out
-  for (const batch_run& run : runs) {
-    run.kv->advance(run.kv->length() + run.tokens.size());
+  TINYPHI_CHECK_OK(f.prepare());
+  TINYPHI_CHECK_OK(detail::run_layers(f, scratch.trace));
+  // What is not finite stays so in the residual stream, so one look at its end
+  // tells. Where it began is worth computing everything again.
+  auto bad = b.bad_layer;
+  if (detail::note_bad_rows(runs, b.x.values(), c.hidden, 0, bad)) {
+    TINYPHI_CHECK_OK(
+        detail::run_layers(f, [&](std::size_t layer, std::span<const float> x) {
+          detail::note_bad_rows(runs, x, c.hidden,
+                                static_cast<std::int32_t>(layer), b.bad_layer);
+        }));
   }
-  return b.logits.values();
+  TINYPHI_CHECK_OK(f.outputs());
+  TINYPHI_CHECK_OK(stop.check());  // the last tasks may have been left out
+  return forward_output{b.logits.values(), b.logprobs, b.hidden.f32().values(),
+                        b.bad_layer};
 }
 
 TINYPHI_NAMESPACE_END
