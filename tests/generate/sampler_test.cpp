@@ -213,6 +213,88 @@ TEST_CASE("typical keeps the tokens of nearly average surprise") {
              {{3, 1.0 / 3}, {1, 2.0 / 3}});
 }
 
+TEST_CASE("steps before temperature come as top_k, typical, top_p, min_p") {
+  // Entropy 1.2058; distances of -ln p from it: 0.513, 0.180, 0.691, 1.097.
+  const std::vector<float> logits = logs({0.5, 0.25, 0.15, 0.1});
+  SECTION("top_k, then typical") {
+    // Of {2/3, 1/3} the first is nearest to the entropy and covers 0.6; of all
+    // four, the second and the first do.
+    check_same(
+        shares({.temperature = 1, .top_k = 2, .typical_p = 0.6f}, logits),
+        {{0, 1.0}});
+  }
+  SECTION("typical, then top_p") {
+    // Typical leaves the first two, of which 2/3 covers 0.6. Top_p first would
+    // leave two, and of them typical both.
+    check_same(
+        shares({.temperature = 1, .top_p = 0.6f, .typical_p = 0.7f}, logits),
+        {{0, 1.0}});
+  }
+  SECTION("top_p, then min_p") {
+    // Three cover 0.8, and all are likely enough. Of those that min_p leaves,
+    // two cover 0.8.
+    check_same(
+        shares({.temperature = 1, .top_p = 0.8f, .min_p = 0.25f}, logits),
+        {{0, 0.5 / 0.9}, {1, 0.25 / 0.9}, {2, 0.15 / 0.9}});
+  }
+  SECTION("min_p, then temperature") {
+    // 0.25 is half of 0.5, but 0.0625 a quarter of 0.25.
+    check_same(shares({.temperature = 0.5f, .min_p = 0.45f}, logits),
+               {{0, 0.8}, {1, 0.2}});
+    // And 0.316 is more than that of 0.707.
+    check_same(shares({.temperature = 2, .min_p = 0.45f}, logits),
+               {{0, 0.707 / 1.207}, {1, 0.5 / 1.207}});
+  }
+}
+
+TEST_CASE("mirostat's mu loses eta times what a surprise is above tau") {
+  // In bits, of the distribution at the temperature; mu starts at 2 tau.
+  const std::vector<double> bits = {1, 2, 3, 3};
+  std::vector<float> logits;
+  for (const double b : bits) {
+    logits.push_back(-2 * static_cast<float>(b * std::log(2.0)));
+  }
+  std::map<token_id, int> seen;
+  sampler_scratch scratch;
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    sampler s({.temperature = 2,
+               .mirostat = 2,
+               .mirostat_tau = 2.5f,
+               .mirostat_eta = 0.25f,
+               .seed = seed},
+              {});
+    double mu = 5;
+    for (int i = 0; i < 3; ++i) {
+      const auto c = s.choose(logits, scratch);
+      REQUIRE_OK(c);
+      mu -= 0.25 * (bits[static_cast<std::size_t>(c->token.id)] - 2.5);
+      CHECK(c->mu == Approx(mu).margin(1e-5));
+      s.accept(*c);
+      ++seen[c->token.id];
+    }
+  }
+  CHECK(seen.size() == 4);
+  // The surprise is that among those left, and mu decides who is left next:
+  // of 1 and 2 bits, 1.585 are above tau by 0.575, and 2 bits are too many.
+  int n_seconds = 0;
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    sampler s({.temperature = 2,
+               .mirostat = 2,
+               .mirostat_tau = 1.01f,
+               .mirostat_eta = 1,
+               .seed = seed},
+              {});
+    const token_id first = next(s, logits).id;
+    const auto c = s.choose(logits, scratch);
+    if (first == 1) {
+      CHECK(c->token.id == 0);
+      CHECK(c->mu == Approx(2.02 - 0.575 + 1.01).margin(1e-3));
+      ++n_seconds;
+    }
+  }
+  CHECK(n_seconds > 5);
+}
+
 TEST_CASE("mirostat 2 drops surprising tokens and steers mu to tau") {
   const std::vector<float> logits = logs({0.5, 0.25, 0.125, 0.125});
   // mu starts at 2 tau: tokens of more than 2 bits go.
