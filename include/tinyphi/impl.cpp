@@ -18,6 +18,7 @@
 #include "tinyphi/generate/engine.ipp"
 #include "tinyphi/generate/sampler.ipp"
 #include "tinyphi/generate/sampling_params.ipp"
+#include "tinyphi/generate/sampling_steps.ipp"
 #include "tinyphi/generate/scheduler.ipp"
 #include "tinyphi/generate/session.ipp"
 #include "tinyphi/model/attention.ipp"

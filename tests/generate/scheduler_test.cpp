@@ -2,10 +2,9 @@
 #include "tinyphi/generate/scheduler.h"
 
 #include <chrono>
-#include <cstdlib>
-#include <new>
 #include <thread>
 
+#include "support/allocations.h"
 #include "support/models.h"
 #include "support/test.h"
 
@@ -45,25 +44,10 @@ double seconds_since(steady_time start) {
       .count();
 }
 
-// How large the allocation is that this thread cannot have; 0: it has all.
-thread_local std::size_t refused_bytes = 0;
-
 // Long enough to be still read when somebody cancels.
 std::vector<token_id> long_prompt() { return made_up_prompt(3900, 3, 1900); }
 
 }  // namespace
-
-void* operator new(std::size_t n) {
-  void* p = n == refused_bytes && n > 0 ? nullptr : std::malloc(n);
-  if (p == nullptr) throw std::bad_alloc();
-  return p;
-}
-// AddressSanitizer's own would not match the delete below.
-void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
-  return std::malloc(n);
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 TEST_CASE("a request that never fits the cache is refused with the numbers") {
   const model m = tiny_model("medium-128k");  // no window
@@ -277,9 +261,9 @@ TEST_CASE("a request for which there is no memory ends alone") {
     scheduler s = make_scheduler(m, 100);
     const auto a = s.submit(made_up_prompt(9, 1, 1900), with_logprobs);
     const auto b = s.submit(made_up_prompt(9, 2, 1900), params);
-    refused_bytes = bytes;
+    tinyphi_test::refuse_allocations_of(bytes);
     run_to_end(s, *b);
-    refused_bytes = 0;
+    tinyphi_test::refuse_allocations_of(0);
     run_to_end(s, *a);
     CHECK(b->seen().finish == finish_reason::length);
     CHECK((a->seen().finish == finish_reason::error) == (bytes != 0));

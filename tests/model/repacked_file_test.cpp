@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <thread>
@@ -148,6 +149,22 @@ TEST_CASE("the last change tells files apart, unless it may not be over") {
   CHECK(change({a, b}) != change({b, c}));
   CHECK(change({folder.path() / "new"}) == std::nullopt);
   CHECK(change({a, folder.path() / "new"}) == std::nullopt);
+}
+
+TEST_CASE("a change is trusted from two seconds after it on") {
+  using namespace std::chrono_literals;
+  const temp_folder folder;
+  folder.write("model", "x");
+  const auto file = mapped_file::open(folder.path() / "model");
+  REQUIRE_OK(file);
+  const mapped_file* const files[] = {&*file};
+  const std::chrono::system_clock::time_point changed(
+      std::chrono::nanoseconds(file->stamp().changed));
+  CHECK(last_change(files, changed + 2s) == file->stamp().changed);
+  CHECK(last_change(files, changed + 2s - 1ns) == std::nullopt);
+  CHECK(last_change(files, changed) == std::nullopt);
+  // A clock that was set back.
+  CHECK(last_change(files, changed - 24h) == std::nullopt);
 }
 
 TEST_CASE("a kept file of a foreign user is not believed") {

@@ -6,9 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "tinyphi/base/error.h"
 #include "tinyphi/generate/sampling_params.h"
 #include "tinyphi/text/vocabulary.h"
 
@@ -27,41 +28,107 @@ struct sampled_token {
   std::vector<token_logprob> top;
 };
 
+// A row of logits holds finite numbers and, for tokens that may not come, -inf;
+// at least one is finite. Otherwise bad_data, which names the position in the
+// text that the row is for, and the first id at fault.
+[[nodiscard]] result<void> check_logits(std::span<const float> logits,
+                                        std::size_t position);
+
+// ln of the probability that a row, for which check_logits holds, gives to
+// `id`; -inf for a token that may not come.
+[[nodiscard]] float log_probability(std::span<const float> logits, token_id id);
+
 namespace detail {
 struct candidate {
   token_id id;
   float logit;
 };
+struct ranked_candidate {
+  float key;
+  candidate c;
+};
 }  // namespace detail
 
-// The state of one sequence: random stream, history, mirostat's mu.
+// What choosing needs room for, between calls nothing of worth: one for each
+// thread that chooses at a time serves any number of sequences.
+class sampler_scratch {
+ public:
+  // With room for rows of vocab_size, and for DRY over max_length tokens;
+  // choosing grows what is too small.
+  explicit sampler_scratch(std::size_t vocab_size = 0,
+                           std::size_t max_length = 0);
+  // What it holds of memory.
+  [[nodiscard]] std::size_t bytes() const;
+
+ private:
+  friend class sampler;
+  std::vector<float> adjusted_;
+  std::vector<detail::candidate> candidates_;  // in order of id
+  std::vector<detail::ranked_candidate> ranked_;
+  std::vector<std::size_t> matches_;
+  std::vector<std::pair<token_id, std::size_t>> repeats_;
+};
+
+// The state of one sequence: random stream, history, mirostat's mu. choose
+// computes and accept commits, so a choice may be dropped as if it had never
+// been made. Members that are const may be called from many threads at once,
+// and samplers share nothing.
 class sampler {
  public:
-  // p has passed check_sampling. dry_breaker_ids: tokens that end a DRY match.
-  sampler(sampling_params p, std::vector<token_id> dry_breaker_ids);
+  // The next token, and what changes when it is accepted.
+  struct choice {
+    sampled_token token;
+    std::size_t position = 0;  // tokens before it
+    float mu = 0;              // mirostat's from then on
+    bool drew = false;         // takes a number from the random stream
+  };
 
-  // Prompt tokens count for penalties and DRY. They lie in the vocabulary.
-  void observe(std::span<const token_id> prompt);
-  // Picks the next token and remembers it. Ties go to the lower id; logits of
-  // -inf and NaN are never chosen unless nothing else is left.
-  [[nodiscard]] sampled_token sample(std::span<const float> logits);
+  // p has passed check_sampling. dry_breaker_ids: tokens that end a DRY match.
+  // Given the vocabulary's size and the longest that prompt and answer get
+  // together, observe and accept allocate nothing.
+  sampler(sampling_params p, std::vector<token_id> dry_breaker_ids,
+          std::size_t vocab_size = 0, std::size_t max_length = 0);
+
+  // Tokens that were not chosen (a prompt, forced ones) count for penalties and
+  // DRY, and draw no random number. They lie in the vocabulary.
+  void observe(std::span<const token_id> tokens);
+  // The next token, a function of what was observed and accepted so far and of
+  // `logits`, one row. Ties go to the lower id. Errors as check_logits, and
+  // invalid_argument if logit_bias bans all that the row allows. Allocates for
+  // sampled_token::top alone, once `scratch` has the size.
+  [[nodiscard]] result<choice> choose(std::span<const float> logits,
+                                      sampler_scratch& scratch) const;
+  // Commits what choose returned since the last change: the token joins those
+  // observed, one random number is used up if one was drawn, mu moves.
+  void accept(const choice& c);
+  // choose and accept in one, with a scratch of its own.
+  [[nodiscard]] result<sampled_token> sample(std::span<const float> logits);
+
+  // Tokens observed and accepted so far.
+  [[nodiscard]] std::size_t length() const { return length_; }
+  // What it holds of memory.
+  [[nodiscard]] std::size_t bytes() const;
 
  private:
   void remember(token_id id);
-  [[nodiscard]] std::span<const float> adjust(std::span<const float> logits);
-  void penalize_repeats();
-  [[nodiscard]] token_id draw();
-  [[nodiscard]] double next_uniform();
+  [[nodiscard]] bool has_penalties() const;
+  [[nodiscard]] std::span<const float> adjust(std::span<const float> logits,
+                                              sampler_scratch& scratch) const;
+  void penalize_repeats(sampler_scratch& scratch) const;
+  void keep_likely(sampler_scratch& scratch) const;
+  void draw(sampler_scratch& scratch, choice& c) const;
+  [[nodiscard]] double uniform() const;
+  [[nodiscard]] error nothing_left() const;
 
   sampling_params params_;
-  std::vector<token_id> breakers_;  // sorted
-  std::vector<token_id> history_;
-  std::unordered_map<token_id, std::int32_t> counts_;  // in the penalty window
-  std::uint64_t counter_ = 0;  // numbers drawn: (seed, counter) -> number
+  std::vector<token_id> breakers_;    // sorted
+  std::size_t kept_ = 0;              // of the last tokens, for windows
+  std::vector<token_id> history_;     // the last ones, kept_ at least
+  std::vector<std::int32_t> counts_;  // by id, in the penalty window
+  std::size_t length_ = 0;
+  std::uint64_t drawn_ = 0;  // (seed, numbers drawn before) -> number
   float mu_ = 0;
-
-  std::vector<float> adjusted_;
-  std::vector<detail::candidate> candidates_;  // in order of id
+  sampler_scratch own_;  // sample's
 };
 
 TINYPHI_NAMESPACE_END

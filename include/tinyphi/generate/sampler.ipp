@@ -7,334 +7,275 @@
 #include <limits>
 
 #include "tinyphi/generate/sampler.h"
+#include "tinyphi/generate/sampling_steps.ipp"
 
 TINYPHI_NAMESPACE_BEGIN
 
-namespace detail {
-
-inline constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
-inline constexpr float banning_bias = -100.0f;
-
-// SplitMix64's output function (Steele, Lea, Flood, 2014).
-inline std::uint64_t mix64(std::uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-  return x ^ (x >> 31);
-}
-
-// Keeps the candidates of highest key, ties by lower id, up to and with the
-// first for which enough() holds; they stay in their order. A heap, because few
-// of many are kept as a rule.
-template <class Key, class Enough>
-void keep_best(std::vector<candidate>& all, Key key, Enough enough) {
-  struct entry {
-    float key;
-    candidate c;
-    bool operator<(const entry& o) const {
-      return key != o.key ? key < o.key : c.id > o.c.id;
-    }
-  };
-  if (all.size() < 2) return;
-  std::vector<entry> heap;
-  heap.reserve(all.size());
-  for (const candidate& c : all) heap.push_back({key(c), c});
-  std::make_heap(heap.begin(), heap.end());
-  entry last = heap.front();
-  while (!enough(last.c)) {
-    std::pop_heap(heap.begin(), heap.end());
-    heap.pop_back();
-    if (heap.empty()) return;
-    last = heap.front();
+TINYPHI_FUNC result<void> check_logits(std::span<const float> logits,
+                                       std::size_t position) {
+  if (detail::find_best(logits).valid) return {};
+  const std::string row =
+      "the logits of the token at position " + std::to_string(position);
+  const auto wrong =
+      std::find_if(logits.begin(), logits.end(), detail::is_no_logit);
+  if (wrong == logits.end()) {
+    return error{error_code::bad_data,
+                 row + " allow none of " + std::to_string(logits.size()) +
+                     " ids: all are -inf, at least one must be finite; check "
+                     "the model's file"};
   }
-  std::erase_if(all, [&](const candidate& c) {
-    return entry{key(c), c} < last;
-  });
+  return error{error_code::bad_data,
+               row + " hold " + (std::isnan(*wrong) ? "NaN" : "+inf") +
+                   " at id " + std::to_string(wrong - logits.begin()) +
+                   ", allowed are finite numbers and -inf; check the model's "
+                   "file"};
 }
 
-inline float highest_logit(const std::vector<candidate>& all) {
-  float highest = minus_infinity;
-  for (const candidate& c : all) highest = std::max(highest, c.logit);
-  return highest;
-}
-
-// ln of the sum of exp(logit). A finite maximum must exist.
-inline double log_sum_exp(const std::vector<candidate>& all) {
-  const float highest = highest_logit(all);
+TINYPHI_FUNC float log_probability(std::span<const float> logits, token_id id) {
+  const float highest = detail::find_best(logits).logit;
   double sum = 0;
-  for (const candidate& c : all) {
-    sum += static_cast<double>(std::exp(c.logit - highest));
-  }
-  return static_cast<double>(highest) + std::log(sum);
+  for (const float x : logits)
+    sum += static_cast<double>(std::exp(x - highest));
+  const double log_sum = static_cast<double>(highest) + std::log(sum);
+  return static_cast<float>(
+      static_cast<double>(logits[static_cast<std::size_t>(id)]) - log_sum);
 }
 
-inline double log_probability(const candidate& c, double log_sum) {
-  return static_cast<double>(c.logit) - log_sum;
+TINYPHI_FUNC sampler_scratch::sampler_scratch(std::size_t vocab_size,
+                                              std::size_t max_length) {
+  adjusted_.reserve(vocab_size);
+  candidates_.reserve(vocab_size);
+  ranked_.reserve(vocab_size);
+  matches_.reserve(max_length);
+  repeats_.reserve(max_length);
 }
 
-inline void keep_top_k(std::vector<candidate>& all, std::size_t k) {
-  if (k >= all.size()) return;
-  std::size_t kept = 0;
-  keep_best(
-      all, [](const candidate& c) { return c.logit; },
-      [&](const candidate&) { return ++kept == k; });
+TINYPHI_FUNC std::size_t sampler_scratch::bytes() const {
+  return detail::bytes_of(adjusted_) + detail::bytes_of(candidates_) +
+         detail::bytes_of(ranked_) + detail::bytes_of(matches_) +
+         detail::bytes_of(repeats_);
 }
-
-inline void keep_top_p(std::vector<candidate>& all, double p) {
-  const double log_sum = log_sum_exp(all);
-  double covered = 0;
-  keep_best(
-      all, [](const candidate& c) { return c.logit; },
-      [&](const candidate& c) {
-        return (covered += std::exp(log_probability(c, log_sum))) >= p;
-      });
-}
-
-// Meister et al., "Locally typical sampling", 2022: the tokens whose surprise
-// is nearest to the entropy, until they cover p.
-inline void keep_typical(std::vector<candidate>& all, double p) {
-  const double log_sum = log_sum_exp(all);
-  double entropy = 0;
-  for (const candidate& c : all) {
-    const double log_p = log_probability(c, log_sum);
-    const double probability = std::exp(log_p);
-    if (probability > 0) entropy -= probability * log_p;
-  }
-  double covered = 0;
-  keep_best(
-      all,
-      [&](const candidate& c) {
-        return static_cast<float>(
-            -std::abs(log_probability(c, log_sum) + entropy));
-      },
-      [&](const candidate& c) {
-        return (covered += std::exp(log_probability(c, log_sum))) >= p;
-      });
-}
-
-// Keeps what is at least min_p times as likely as the likeliest.
-inline void keep_min_p(std::vector<candidate>& all, float min_p) {
-  const float least = highest_logit(all) + std::log(min_p);
-  std::erase_if(all, [&](const candidate& c) { return c.logit < least; });
-}
-
-// Lengths of the longest common prefixes of `text` with each of its suffixes
-// (Z-algorithm); the first is 0.
-inline std::vector<std::size_t> prefix_matches(std::span<const token_id> text) {
-  std::vector<std::size_t> z(text.size(), 0);
-  std::size_t left = 0, right = 0;
-  for (std::size_t i = 1; i < text.size(); ++i) {
-    if (i < right) z[i] = std::min(right - i, z[i - left]);
-    while (i + z[i] < text.size() && text[z[i]] == text[i + z[i]]) ++z[i];
-    if (i + z[i] > right) left = i, right = i + z[i];
-  }
-  return z;
-}
-
-inline token_id best_token(std::span<const float> logits) {
-  std::size_t best = 0;
-  float highest = minus_infinity;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] > highest) highest = logits[i], best = i;
-  }
-  return static_cast<token_id>(best);
-}
-
-// The tokens that may be chosen: no NaN, no -inf; +inf becomes finite.
-inline void collect_candidates(std::span<const float> logits,
-                               std::vector<candidate>& out) {
-  out.clear();
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (!(logits[i] > minus_infinity)) continue;
-    out.push_back({static_cast<token_id>(i),
-                   std::min(logits[i], std::numeric_limits<float>::max())});
-  }
-}
-
-// Fills in the log-probability of `chosen` and the n best, given all candidates
-// in order of id.
-inline void add_logprobs(std::vector<candidate>& all, std::size_t n,
-                         sampled_token& chosen) {
-  chosen.logprob = minus_infinity;
-  if (all.empty()) return;
-  const double log_sum = log_sum_exp(all);
-  const auto log_p = [&](const candidate& c) {
-    return static_cast<float>(log_probability(c, log_sum));
-  };
-  const auto found = std::lower_bound(
-      all.begin(), all.end(), chosen.id,
-      [](const candidate& c, token_id id) { return c.id < id; });
-  if (found != all.end() && found->id == chosen.id) {
-    chosen.logprob = log_p(*found);
-  }
-  const auto end =
-      all.begin() + static_cast<std::ptrdiff_t>(std::min(n, all.size()));
-  std::partial_sort(
-      all.begin(), end, all.end(), [](const candidate& a, const candidate& b) {
-        return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
-      });
-  for (auto c = all.begin(); c != end; ++c) {
-    chosen.top.push_back({c->id, log_p(*c)});
-  }
-}
-
-}  // namespace detail
 
 TINYPHI_FUNC sampler::sampler(sampling_params p,
-                              std::vector<token_id> dry_breaker_ids)
+                              std::vector<token_id> dry_breaker_ids,
+                              std::size_t vocab_size, std::size_t max_length)
     : params_(std::move(p)),
       breakers_(std::move(dry_breaker_ids)),
       mu_(2 * params_.mirostat_tau) {
   std::sort(breakers_.begin(), breakers_.end());
+  // -1, all, becomes the largest number.
+  const auto keep = [this](std::int32_t window) {
+    kept_ = std::max(kept_, static_cast<std::size_t>(window));
+  };
+  if (params_.dry_multiplier > 0) keep(params_.dry_window);
+  if (has_penalties()) {
+    keep(params_.penalty_window);
+    counts_.reserve(vocab_size);
+  }
+  history_.reserve(kept_ < max_length / 2 ? 2 * kept_ : max_length);
 }
 
-TINYPHI_FUNC void sampler::observe(std::span<const token_id> prompt) {
-  for (const token_id id : prompt) remember(id);
+TINYPHI_FUNC std::size_t sampler::bytes() const {
+  return detail::bytes_of(breakers_) + detail::bytes_of(history_) +
+         detail::bytes_of(counts_) + own_.bytes();
+}
+
+TINYPHI_FUNC void sampler::observe(std::span<const token_id> tokens) {
+  for (const token_id id : tokens) remember(id);
 }
 
 TINYPHI_FUNC void sampler::remember(token_id id) {
+  ++length_;
+  if (kept_ == 0) return;
+  if (has_penalties()) {
+    const auto count_of = [this](token_id t) -> std::int32_t& {
+      const auto at = static_cast<std::size_t>(t);
+      if (at >= counts_.size()) counts_.resize(at + 1);
+      return counts_[at];
+    };
+    const auto window = static_cast<std::size_t>(params_.penalty_window);
+    ++count_of(id);
+    if (history_.size() >= window) {
+      --count_of(history_[history_.size() - window]);
+    }
+  }
+  if (history_.size() / 2 >= kept_) {
+    history_.erase(history_.begin(),
+                   history_.end() - static_cast<std::ptrdiff_t>(kept_));
+  }
   history_.push_back(id);
-  ++counts_[id];
-  if (params_.penalty_window < 0) return;
-  const auto window = static_cast<std::size_t>(params_.penalty_window);
-  if (history_.size() <= window) return;
-  const auto left = counts_.find(history_[history_.size() - 1 - window]);
-  if (--left->second == 0) counts_.erase(left);
 }
 
-TINYPHI_FUNC sampled_token sampler::sample(std::span<const float> logits) {
-  TINYPHI_ASSERT(!logits.empty());
-  sampled_token chosen;
-  const std::span<const float> adjusted = adjust(logits);
+TINYPHI_FUNC result<sampler::choice> sampler::choose(
+    std::span<const float> logits, sampler_scratch& scratch) const {
+  choice c;
+  c.position = length_;
+  c.mu = mu_;
+  const std::span<const float> adjusted = adjust(logits, scratch);
+  const bool as_they_are = adjusted.data() == logits.data();
+  if (!as_they_are) TINYPHI_CHECK_OK(check_logits(logits, length_));
+  const detail::best_logit best = detail::find_best(adjusted);
+  if (!best.valid) {
+    if (!as_they_are) return nothing_left();
+    return check_logits(logits, length_).error();
+  }
+  c.token.id = static_cast<token_id>(best.id);
   if (params_.temperature > 0) {
-    detail::collect_candidates(adjusted, candidates_);
-    chosen.id = candidates_.empty() ? 0 : draw();
-  } else {
-    chosen.id = detail::best_token(adjusted);
+    detail::collect_candidates(adjusted, scratch.candidates_);
+    draw(scratch, c);
   }
-  remember(chosen.id);
   if (params_.n_logprobs >= 0) {
-    detail::collect_candidates(logits, candidates_);
-    detail::add_logprobs(candidates_,
-                         static_cast<std::size_t>(params_.n_logprobs), chosen);
+    detail::collect_candidates(logits, scratch.candidates_);
+    detail::add_logprobs(scratch.candidates_,
+                         static_cast<std::size_t>(params_.n_logprobs), c.token);
   }
-  return chosen;
+  return c;
+}
+
+TINYPHI_FUNC void sampler::accept(const choice& c) {
+  TINYPHI_ASSERT(c.position == length_);
+  remember(c.token.id);
+  if (c.drew) ++drawn_;
+  mu_ = c.mu;
+}
+
+TINYPHI_FUNC result<sampled_token> sampler::sample(
+    std::span<const float> logits) {
+  TINYPHI_TRY(choice c, choose(logits, own_));
+  accept(c);
+  return std::move(c.token);
+}
+
+TINYPHI_FUNC error sampler::nothing_left() const {
+  return {error_code::invalid_argument,
+          "logit_bias bans (-100) every id that the model allows for the token "
+          "at position " +
+              std::to_string(length_) + "; leave at least one"};
+}
+
+TINYPHI_FUNC bool sampler::has_penalties() const {
+  return params_.penalty_window != 0 &&
+         (params_.repetition_penalty != 1 || params_.presence_penalty != 0 ||
+          params_.frequency_penalty != 0);
 }
 
 // The logits after bias, penalties and DRY; the logits themselves if none of
-// them is on.
+// them is on. What was finite stays so unless it is banned.
 TINYPHI_FUNC std::span<const float> sampler::adjust(
-    std::span<const float> logits) {
-  const float repetition = params_.repetition_penalty;
-  const bool penalties = repetition != 1 || params_.presence_penalty != 0 ||
-                         params_.frequency_penalty != 0;
+    std::span<const float> logits, sampler_scratch& scratch) const {
   const bool dry = params_.dry_multiplier > 0;
-  if (params_.logit_bias.empty() && !penalties && !dry) return logits;
+  if (params_.logit_bias.empty() && !has_penalties() && !dry) return logits;
 
-  adjusted_.assign(logits.begin(), logits.end());
-  const auto at = [&](token_id id) -> float& {
-    return adjusted_[static_cast<std::size_t>(id)];
-  };
+  auto& adjusted = scratch.adjusted_;
+  adjusted.assign(logits.begin(), logits.end());
   for (const auto& [id, bias] : params_.logit_bias) {
-    at(id) =
-        bias > detail::banning_bias ? at(id) + bias : detail::minus_infinity;
+    float& logit = adjusted[static_cast<std::size_t>(id)];
+    logit = bias > detail::banning_bias ? logit + bias : detail::minus_infinity;
   }
-  if (penalties) {
-    for (const auto& [id, count] : counts_) {
-      float& logit = at(id);
-      logit = logit > 0 ? logit / repetition : logit * repetition;
-      logit -= params_.presence_penalty +
-               params_.frequency_penalty * static_cast<float>(count);
-    }
+  const float repetition = params_.repetition_penalty;
+  TINYPHI_ASSERT(counts_.size() <= adjusted.size());
+  for (std::size_t i = 0; i < counts_.size(); ++i) {
+    if (counts_[i] == 0 || adjusted[i] == detail::minus_infinity) continue;
+    const float x = adjusted[i];
+    adjusted[i] = detail::finite(
+        (x > 0 ? x / repetition : x * repetition) -
+        (params_.presence_penalty +
+         params_.frequency_penalty * static_cast<float>(counts_[i])));
   }
-  if (dry) penalize_repeats();
-  return adjusted_;
+  if (dry) penalize_repeats(scratch);
+  return adjusted;
 }
 
 // DRY: a token that would make the end of the text repeat an earlier stretch
 // of n tokens loses multiplier * base^(n - allowed_length).
-TINYPHI_FUNC void sampler::penalize_repeats() {
-  std::size_t n = history_.size();
-  if (params_.dry_window >= 0) {
-    n = std::min(n, static_cast<std::size_t>(params_.dry_window));
-  }
-  const std::vector<token_id> backwards(
-      history_.rbegin(), history_.rbegin() + static_cast<std::ptrdiff_t>(n));
+TINYPHI_FUNC void sampler::penalize_repeats(sampler_scratch& scratch) const {
+  // -1, all, becomes the largest number.
+  const std::size_t n =
+      std::min(history_.size(), static_cast<std::size_t>(params_.dry_window));
+  const auto text = std::span(history_).last(n);
   const auto breaks = [&](token_id id) {
     return std::binary_search(breakers_.begin(), breakers_.end(), id);
   };
   const auto limit = static_cast<std::size_t>(
-      std::find_if(backwards.begin(), backwards.end(), breaks) -
-      backwards.begin());
+      std::find_if(text.rbegin(), text.rend(), breaks) - text.rbegin());
   const auto allowed = static_cast<std::size_t>(params_.dry_allowed_length);
-  const std::vector<std::size_t> matches = detail::prefix_matches(backwards);
-  std::unordered_map<token_id, std::size_t> longest;
+  detail::backward_matches(text, scratch.matches_);
+  auto& repeats = scratch.repeats_;
+  repeats.clear();
   for (std::size_t i = 1; i < n; ++i) {
-    const std::size_t length = std::min(matches[i], limit);
-    const token_id next = backwards[i - 1];
-    if (length < allowed || breaks(next)) continue;
-    std::size_t& so_far = longest[next];
-    so_far = std::max(so_far, length);
+    const std::size_t length = std::min(scratch.matches_[i], limit);
+    const token_id next = text[n - i];
+    if (length >= allowed && !breaks(next)) repeats.emplace_back(next, length);
   }
-  for (const auto& [id, length] : longest) {
+  // Of each token, the longest repeat comes last.
+  std::sort(repeats.begin(), repeats.end());
+  for (std::size_t i = 0; i < repeats.size(); ++i) {
+    const auto [id, length] = repeats[i];
+    if (i + 1 < repeats.size() && repeats[i + 1].first == id) continue;
     const float penalty =
         params_.dry_multiplier *
         std::pow(params_.dry_base, static_cast<float>(length - allowed));
+    float& logit = scratch.adjusted_[static_cast<std::size_t>(id)];
     // A finite bound: repeating is still better than a banned token.
-    adjusted_[static_cast<std::size_t>(id)] -= std::min(penalty, 1e30f);
+    if (logit > detail::minus_infinity) {
+      logit = detail::finite(logit - std::min(penalty, 1e30f));
+    }
   }
+}
+
+// The steps before temperature, and temperature; mirostat has its own.
+TINYPHI_FUNC void sampler::keep_likely(sampler_scratch& scratch) const {
+  auto& all = scratch.candidates_;
+  auto& heap = scratch.ranked_;
+  if (params_.mirostat == 0) {
+    if (params_.top_k > 0) {
+      detail::keep_top_k(all, heap, static_cast<std::size_t>(params_.top_k));
+    }
+    if (params_.typical_p < 1) {
+      detail::keep_typical(all, heap, params_.typical_p);
+    }
+    if (params_.top_p < 1) detail::keep_top_p(all, heap, params_.top_p);
+    if (params_.min_p > 0) detail::keep_min_p(all, params_.min_p);
+  }
+  const float highest = detail::highest_logit(all);
+  for (detail::candidate& c : all) {
+    c.logit = (c.logit - highest) / params_.temperature;
+  }
+  if (params_.mirostat == 0) return;
+  // Basu et al., 2021, algorithm of "v2".
+  const double log_sum = detail::log_sum_exp(all);
+  std::erase_if(all, [&](const detail::candidate& c) {
+    return c.logit < 0 && detail::surprise(c, log_sum) > mu_;
+  });
 }
 
 // One of the candidates, of which there is at least one.
-TINYPHI_FUNC token_id sampler::draw() {
-  auto& all = candidates_;
-  const float temperature = params_.temperature;
-  const auto surprise = [](const detail::candidate& c, double log_sum) {
-    return -detail::log_probability(c, log_sum) / std::log(2.0);
-  };
-  if (params_.mirostat == 2) {  // Basu et al., 2021, algorithm of "v2"
-    const float highest = detail::highest_logit(all);
-    for (detail::candidate& c : all)
-      c.logit = (c.logit - highest) / temperature;
-    const double log_sum = detail::log_sum_exp(all);
-    std::erase_if(all, [&](const detail::candidate& c) {
-      return c.logit < 0 && surprise(c, log_sum) > mu_;
-    });
-  } else {
-    if (params_.top_k > 0) {
-      detail::keep_top_k(all, static_cast<std::size_t>(params_.top_k));
-    }
-    if (params_.typical_p < 1) detail::keep_typical(all, params_.typical_p);
-    if (params_.top_p < 1) detail::keep_top_p(all, params_.top_p);
-    if (params_.min_p > 0) detail::keep_min_p(all, params_.min_p);
-    const float highest = detail::highest_logit(all);
-    for (detail::candidate& c : all)
-      c.logit = (c.logit - highest) / temperature;
-  }
-
+TINYPHI_FUNC void sampler::draw(sampler_scratch& scratch, choice& c) const {
+  keep_likely(scratch);
+  const auto& all = scratch.candidates_;
   double sum = 0;
-  for (const detail::candidate& c : all)
-    sum += static_cast<double>(std::exp(c.logit));
-  double left = next_uniform() * sum;
+  for (const auto& x : all) sum += static_cast<double>(std::exp(x.logit));
+  double left = uniform() * sum;
   const detail::candidate* chosen = nullptr;
-  for (const detail::candidate& c : all) {
-    const auto weight = static_cast<double>(std::exp(c.logit));
+  for (const auto& x : all) {
+    const auto weight = static_cast<double>(std::exp(x.logit));
     if (weight == 0) continue;
-    chosen = &c;
+    chosen = &x;
     if ((left -= weight) < 0) break;
   }
-  if (params_.mirostat == 2) {
-    const double observed = surprise(*chosen, std::log(sum));
-    mu_ -= params_.mirostat_eta *
-           static_cast<float>(observed - params_.mirostat_tau);
-  }
-  return chosen->id;
+  c.token.id = chosen->id;
+  c.drew = true;
+  if (params_.mirostat == 0) return;
+  const double observed = detail::surprise(*chosen, std::log(sum));
+  c.mu -= params_.mirostat_eta *
+          static_cast<float>(observed - params_.mirostat_tau);
 }
 
 // In [0, 1), the same for the same seed and count of numbers before it.
-TINYPHI_FUNC double sampler::next_uniform() {
+TINYPHI_FUNC double sampler::uniform() const {
   constexpr std::uint64_t golden = 0x9E3779B97F4A7C15u;
-  const std::uint64_t bits =
-      detail::mix64(detail::mix64(params_.seed + golden) + ++counter_ * golden);
+  const std::uint64_t bits = detail::mix64(
+      detail::mix64(params_.seed + golden) + (drawn_ + 1) * golden);
   return static_cast<double>(bits >> 11) * 0x1p-53;
 }
 

@@ -314,8 +314,12 @@ TINYPHI_FUNC void scheduler::run_batch() {
 TINYPHI_FUNC void scheduler::accept(sequence& s,
                                     std::span<const float> logits) {
   if (!s.first_token) s.first_token = std::chrono::steady_clock::now();
-  sampled_token chosen = s.choose->sample(logits);
-  const token_id id = chosen.id;
+  auto chosen = s.choose->sample(logits);
+  if (!chosen) {
+    finish(s, finish_reason::error, std::move(chosen).error());
+    return;
+  }
+  const token_id id = chosen->id;
   const auto& stop_ids = model_.stop_ids();
   if (!s.ignore_stop_ids &&
       std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) {
@@ -323,7 +327,7 @@ TINYPHI_FUNC void scheduler::accept(sequence& s,
     return;
   }
   s.tokens.push_back(id);
-  s.answer.push_back(std::move(chosen));
+  s.answer.push_back(*std::move(chosen));
   if (s.text) {
     const std::string piece = s.text->push(id);
     const std::lock_guard lock(mutex_);

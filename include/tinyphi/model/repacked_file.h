@@ -4,6 +4,7 @@
 #ifndef TINYPHI_MODEL_REPACKED_FILE_H_
 #define TINYPHI_MODEL_REPACKED_FILE_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -38,10 +39,12 @@ struct repacked_key {
 
 // When the files changed last, in whole seconds, and nanoseconds in which the
 // times of all have a part: another file in the place of one is noticed, even
-// if it is older. Nothing if the last change may not be over: file systems
-// count time in steps of up to two seconds.
+// if it is older. Nothing if the last change is less than two seconds before
+// now, in which file systems count time: it may not be over.
 [[nodiscard]] std::optional<std::int64_t> last_change(
-    std::span<const mapped_file* const> files);
+    std::span<const mapped_file* const> files,
+    std::chrono::system_clock::time_point now =
+        std::chrono::system_clock::now());
 
 // Owns the mapping of such a file; move-only, any thread may read.
 class repacked_file {

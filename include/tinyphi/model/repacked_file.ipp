@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 
 #include "tinyphi/base/aligned.h"
 #include "tinyphi/base/bytes.h"
@@ -36,7 +35,8 @@ inline std::string repacked_header(const repacked_key& key,
 }  // namespace detail
 
 TINYPHI_FUNC std::optional<std::int64_t> last_change(
-    std::span<const mapped_file* const> files) {
+    std::span<const mapped_file* const> files,
+    std::chrono::system_clock::time_point now) {
   constexpr std::int64_t second = 1'000'000'000;
   std::int64_t newest = 0;
   std::int64_t nanoseconds = 0;
@@ -45,9 +45,10 @@ TINYPHI_FUNC std::optional<std::int64_t> last_change(
     newest = std::max(newest, changed);
     nanoseconds = (nanoseconds + changed % second) % second;
   }
-  const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::chrono::system_clock::now().time_since_epoch());
-  if (newest > now.count() - 2 * second) return std::nullopt;
+  const auto nanoseconds_now =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(
+          now.time_since_epoch());
+  if (newest > nanoseconds_now.count() - 2 * second) return std::nullopt;
   return newest / second * second + nanoseconds;
 }
 
