@@ -45,6 +45,7 @@ UNTESTED = {
     "include/tinyphi/pipeline.h": "tests/header_only",
     "include/tinyphi/base/cgroup.h": "memory, parallel",
     "include/tinyphi/files/tensor_table.h": "gguf, safetensors",
+    "include/tinyphi/generate/planned_step.h": "step_plan, fair_shares",
     "include/tinyphi/generate/request.h": "scheduler, engine",
     "include/tinyphi/kernels/reference.h": "all tests of kernels",
     "include/tinyphi/kernels/reference_attention.h": "attention",
