@@ -15,6 +15,8 @@
 #include "tinyphi/files/hf_folder.ipp"
 #include "tinyphi/files/model_file.ipp"
 #include "tinyphi/files/safetensors.ipp"
+#include "tinyphi/generate/draft_policy.ipp"
+#include "tinyphi/generate/draft_source.ipp"
 #include "tinyphi/generate/engine.ipp"
 #include "tinyphi/generate/sampler.ipp"
 #include "tinyphi/generate/sampling_params.ipp"
