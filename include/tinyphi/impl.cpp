@@ -16,6 +16,8 @@
 #include "tinyphi/files/model_file.ipp"
 #include "tinyphi/files/safetensors.ipp"
 #include "tinyphi/generate/admission.ipp"
+#include "tinyphi/generate/draft_policy.ipp"
+#include "tinyphi/generate/draft_source.ipp"
 #include "tinyphi/generate/engine.ipp"
 #include "tinyphi/generate/fair_shares.ipp"
 #include "tinyphi/generate/sampler.ipp"
