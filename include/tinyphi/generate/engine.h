@@ -22,13 +22,16 @@
 TINYPHI_NAMESPACE_BEGIN
 
 class scheduler;  // scheduler.h
-struct sequence;
+struct sequence;  // sequence.h
+struct outcome;
 
 // One running answer. Move-only; destroying it cancels and frees its cache.
 // Iterating it drives the engine for everybody if nobody else is; several
-// threads may each iterate their own generation. One that nobody iterates
-// hinders no other: its text waits. cancel() may be called from any thread and
-// takes effect inside a prompt of its own, or after the step under way.
+// threads may each iterate their own generation. One that nobody reads hinders
+// no other: its text waits, up to max_unread_bytes, and then its computing.
+// cancel() may be called from any thread; it and the deadline take effect
+// within 100 ms, inside anybody's prompt. One that was moved from is like one
+// that has ended.
 class generation {
  public:
   generation(generation&&) noexcept = default;
@@ -38,6 +41,14 @@ class generation {
   // The next piece of text (whole UTF-8 characters, never empty), or nothing
   // when the answer is complete. Blocks.
   [[nodiscard]] std::optional<std::string> next();
+  // The same with the piece's tokens and their log-probabilities. Without a
+  // tokenizer pieces have tokens only; at the end a piece may have text only.
+  [[nodiscard]] std::optional<text_piece> next_piece();
+  // What has come since, perhaps nothing, without blocking or driving: for
+  // callers that learn by generation_params::on_progress that there is more.
+  [[nodiscard]] text_piece poll();
+  // True once the answer is complete; what came last may still be read.
+  [[nodiscard]] bool done() const;
   // All that is left, joined.
   [[nodiscard]] std::string text();
 
@@ -54,12 +65,16 @@ class generation {
   [[nodiscard]] tinyphi::usage usage() const;
   // The answer's tokens, without the stop token.
   [[nodiscard]] const std::vector<sampled_token>& tokens() const;
+  // Where the error is `unavailable` because too many requests wait: in how
+  // many seconds another try is worth it.
+  [[nodiscard]] double retry_after_seconds() const;
 
  private:
   friend class engine;
   generation(std::shared_ptr<scheduler> s, std::shared_ptr<sequence> q)
       : scheduler_(std::move(s)), sequence_(std::move(q)) {}
   void abandon() noexcept;
+  [[nodiscard]] const outcome& seen() const;
 
   std::shared_ptr<scheduler> scheduler_;
   std::shared_ptr<sequence> sequence_;  // null once moved from
@@ -86,9 +101,20 @@ class generation::iterator {
   std::optional<std::string> piece_;
 };
 
+// How likely a text is behind another.
+struct text_score {
+  double log_probability = 0;   // of the whole text: the sum of ...
+  std::vector<float> logprobs;  // ... its tokens', in order
+};
+
 // A shared handle: copies are the same engine. All members may be called from
-// any thread. No thread of its own: whoever iterates a generation drives.
-// The same request gives the same tokens whatever runs beside it.
+// any thread. No thread of its own: whoever iterates a generation drives, or a
+// thread of the caller's in drive().
+// The same request gives the same tokens whatever runs beside it, with and
+// without cache and drafts, in exact and in integer mode ("the same request
+// gives the same tokens whatever runs beside it", engine_test.cpp); not with
+// load_options::fast_prefill, which rounds a prompt by how much of it is read
+// at once.
 class engine {
  public:
   // invalid_argument for options out of range; limit for a budget below one
@@ -101,7 +127,8 @@ class engine {
   [[nodiscard]] const engine_options& options() const;
 
   // One assistant turn. Errors that are known at once (no chat format, prompt
-  // longer than the context, bad parameters) come back in the generation.
+  // longer than the context, bad parameters, a full queue) come back in the
+  // generation.
   [[nodiscard]] generation chat(std::span<const message> messages,
                                 const generation_params& params = {});
   [[nodiscard]] generation chat(std::initializer_list<message> messages,
@@ -113,9 +140,38 @@ class engine {
                                     const generation_params& params = {});
   [[nodiscard]] generation complete(std::vector<token_id> prompt,
                                     const generation_params& params = {});
+  // n answers to one prompt, which is read once; answer i has the seed
+  // params.sampling.seed + i.
+  [[nodiscard]] std::vector<generation> chat_n(
+      std::span<const message> messages, std::size_t n,
+      const generation_params& params = {});
+  [[nodiscard]] std::vector<generation> complete_n(
+      std::vector<token_id> prompt, std::size_t n,
+      const generation_params& params = {});
+
+  // How likely each candidate is as what follows the prompt, which is read
+  // once. Of params count stop_when, priority, tenant and cache_domain. Blocks
+  // and drives, as generation::next does. An empty candidate is
+  // invalid_argument.
+  [[nodiscard]] result<std::vector<text_score>> score(
+      std::span<const segment> prompt, std::span<const std::string> candidates,
+      const generation_params& params = {});
+  // [texts][hidden]: the mean of each text's last hidden states, of length 1.
+  [[nodiscard]] result<std::vector<std::vector<float>>> embed(
+      std::span<const std::string> texts, const generation_params& params = {});
+
+  // Runs everybody's requests on this thread until `stop` says so, and sleeps
+  // while there are none; first it measures for up to five seconds what steps
+  // cost here, so that the first long prompt is already read in slices of the
+  // right size. unavailable while another thread is in it.
+  [[nodiscard]] result<void> drive(const stop_condition& stop);
 
  private:
   explicit engine(std::shared_ptr<scheduler> s) : scheduler_(std::move(s)) {}
+  [[nodiscard]] result<std::vector<token_id>> chat_prompt(
+      std::span<const message> messages) const;
+  [[nodiscard]] result<std::vector<token_id>> encode(
+      std::span<const segment> prompt) const;
   std::shared_ptr<scheduler> scheduler_;
 };
 

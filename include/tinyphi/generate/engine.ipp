@@ -3,6 +3,7 @@
 #define TINYPHI_GENERATE_ENGINE_IPP_
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "tinyphi/base/memory.h"
@@ -20,8 +21,17 @@ inline std::size_t default_kv_bytes(const model& m, kv_type type) {
   const std::size_t per_token = kv_bytes_per_token(m.config(), type);
   const std::size_t context =
       n_pages(m.config().max_context) * page_tokens * per_token;
-  const std::size_t memory = available_memory();
-  return memory == 0 ? context : std::min(context, memory / 4);
+  const std::size_t available = available_memory();
+  return available == 0 ? context : std::min(context, available / 4);
+}
+
+// Why a request that gives no text did not give what it was asked for.
+inline result<void> outcome_of(const outcome& o) {
+  if (o.error) return *o.error;
+  if (o.finish == finish_reason::stop) return {};
+  return o.finish == finish_reason::deadline
+             ? error{error_code::deadline, "the deadline has passed"}
+             : error{error_code::cancelled, "cancelled"};
 }
 
 }  // namespace detail
@@ -37,8 +47,21 @@ TINYPHI_FUNC void generation::abandon() noexcept {
   if (sequence_) scheduler_->abandon(*sequence_);
 }
 
+TINYPHI_FUNC std::optional<text_piece> generation::next_piece() {
+  if (!sequence_) return std::nullopt;
+  return scheduler_->next_piece(*sequence_);
+}
 TINYPHI_FUNC std::optional<std::string> generation::next() {
-  return scheduler_->next_text(*sequence_);
+  while (auto piece = next_piece()) {
+    if (!piece->text.empty()) return std::move(piece->text);
+  }
+  return std::nullopt;
+}
+TINYPHI_FUNC text_piece generation::poll() {
+  return sequence_ ? scheduler_->take_piece(*sequence_) : text_piece{};
+}
+TINYPHI_FUNC bool generation::done() const {
+  return !sequence_ || sequence_->done;
 }
 TINYPHI_FUNC std::string generation::text() {
   std::string all;
@@ -47,19 +70,24 @@ TINYPHI_FUNC std::string generation::text() {
 }
 TINYPHI_FUNC generation::iterator generation::begin() { return iterator(this); }
 
-TINYPHI_FUNC void generation::cancel() { sequence_->stop.token.cancel(); }
+TINYPHI_FUNC void generation::cancel() {
+  if (sequence_) sequence_->stop.token.cancel();
+}
 
+TINYPHI_FUNC const outcome& generation::seen() const {
+  static const outcome moved_from{};
+  return sequence_ ? sequence_->seen() : moved_from;
+}
 TINYPHI_FUNC const std::optional<tinyphi::error>& generation::error() const {
-  return sequence_->seen().error;
+  return seen().error;
 }
-TINYPHI_FUNC finish_reason generation::finish() const {
-  return sequence_->seen().finish;
-}
-TINYPHI_FUNC tinyphi::usage generation::usage() const {
-  return sequence_->seen().usage;
-}
+TINYPHI_FUNC finish_reason generation::finish() const { return seen().finish; }
+TINYPHI_FUNC tinyphi::usage generation::usage() const { return seen().usage; }
 TINYPHI_FUNC const std::vector<sampled_token>& generation::tokens() const {
-  return sequence_->seen().tokens;
+  return seen().tokens;
+}
+TINYPHI_FUNC double generation::retry_after_seconds() const {
+  return seen().retry_after_seconds;
 }
 
 TINYPHI_FUNC result<engine> engine::create(tinyphi::model m,
@@ -70,7 +98,11 @@ TINYPHI_FUNC result<engine> engine::create(tinyphi::model m,
       {"max_sequences", static_cast<double>(o.max_sequences), '[', 1, 4096,
        ']'},
       {"prefill_chunk", static_cast<double>(o.prefill_chunk), '[', 1, 65536,
-       ']'}};
+       ']'},
+      {"max_waiting", static_cast<double>(o.max_waiting), '[', 1, 1 << 20, ']'},
+      {"max_waiting_tokens", static_cast<double>(o.max_waiting_tokens), '[', 1,
+       std::exp2(32), ']'},
+      {"gap_ms", o.gap_ms, '[', 1, 60000, ']'}};
   for (const auto& range : ranges) {
     if (!range.holds()) return range.fault();
   }
@@ -94,31 +126,156 @@ TINYPHI_FUNC const engine_options& engine::options() const {
   return scheduler_->options();
 }
 
+// The ids of a prompt. A text that cannot fit the context whatever its tokens
+// are is refused before it is tokenized.
+TINYPHI_FUNC result<std::vector<token_id>> engine::encode(
+    std::span<const segment> prompt) const {
+  const tokenizer* t = model().tokenizer();
+  if (t == nullptr) {
+    return tinyphi::error{
+        error_code::unsupported,
+        model().path().string() + ": has no tokenizer; give token ids"};
+  }
+  const std::size_t most =
+      model().config().max_context * scheduler_->longest_token();
+  std::size_t n = 0;
+  for (const segment& s : prompt) n += s.text.size();
+  if (n > most) {
+    return tinyphi::error{error_code::limit,
+                          "the prompt has " + std::to_string(n) +
+                              " bytes; the context of " +
+                              std::to_string(model().config().max_context) +
+                              " tokens holds at most " + std::to_string(most)};
+  }
+  return t->encode(prompt, true);
+}
+
+TINYPHI_FUNC result<std::vector<token_id>> engine::chat_prompt(
+    std::span<const message> messages) const {
+  TINYPHI_TRY(const chat_format format, model().chat_format());
+  TINYPHI_TRY(const auto prompt, render_chat(format, messages));
+  return encode(prompt);
+}
+
 TINYPHI_FUNC generation engine::chat(std::span<const message> messages,
                                      const generation_params& params) {
-  const auto ids = [&]() -> result<std::vector<token_id>> {
-    TINYPHI_TRY(const chat_format format, model().chat_format());
-    TINYPHI_TRY(const auto prompt, render_chat(format, messages));
-    return model().tokenizer()->encode(prompt, true);
-  };
-  return {scheduler_, scheduler_->submit(ids(), params)};
+  return {scheduler_, scheduler_->submit(chat_prompt(messages), params)};
 }
 
 TINYPHI_FUNC generation engine::complete(std::span<const segment> prompt,
                                          const generation_params& params) {
-  if (const tokenizer* t = model().tokenizer()) {
-    return complete(t->encode(prompt, true), params);
-  }
-  return {scheduler_,
-          scheduler_->submit(
-              tinyphi::error{error_code::unsupported,
-                             model().path().string() +
-                                 ": has no tokenizer; give token ids"},
-              params)};
+  return {scheduler_, scheduler_->submit(encode(prompt), params)};
 }
 TINYPHI_FUNC generation engine::complete(std::vector<token_id> prompt,
                                          const generation_params& params) {
   return {scheduler_, scheduler_->submit(std::move(prompt), params)};
+}
+
+TINYPHI_FUNC std::vector<generation> engine::chat_n(
+    std::span<const message> messages, std::size_t n,
+    const generation_params& params) {
+  auto prompt = chat_prompt(messages);
+  if (prompt) return complete_n(*std::move(prompt), n, params);
+  std::vector<generation> all;
+  for (std::size_t i = 0; i < n; ++i) {
+    all.push_back({scheduler_, scheduler_->submit(prompt, params)});
+  }
+  return all;
+}
+
+TINYPHI_FUNC std::vector<generation> engine::complete_n(
+    std::vector<token_id> prompt, std::size_t n,
+    const generation_params& params) {
+  std::vector<generation> all;
+  generation_params p = params;
+  std::shared_ptr<sequence> first;
+  for (std::size_t i = 0; i < n; ++i, ++p.sampling.seed) {
+    auto s = first ? scheduler_->submit_twin(first, p, prompt)
+                   : scheduler_->submit(prompt, p);
+    if (!first) first = s;
+    all.push_back({scheduler_, std::move(s)});
+  }
+  return all;
+}
+
+TINYPHI_FUNC result<std::vector<text_score>> engine::score(
+    std::span<const segment> prompt, std::span<const std::string> candidates,
+    const generation_params& params) {
+  TINYPHI_TRY(const auto shared, encode(prompt));
+  // The prompt and a candidate are tokenized together, as the model has learnt
+  // to read them, so that what they share may end before the prompt does.
+  std::vector<text_request> requests;
+  std::vector<segment> whole(prompt.begin(), prompt.end());
+  whole.emplace_back();
+  for (const std::string& candidate : candidates) {
+    whole.back().text = candidate;
+    text_request r;
+    TINYPHI_TRY(r.text, encode(whole));
+    const auto differs = std::mismatch(shared.begin(), shared.end(),
+                                       r.text.begin(), r.text.end());
+    r.n_scored = static_cast<std::size_t>(r.text.end() - differs.second);
+    if (r.n_scored == 0 || r.n_scored == r.text.size()) {
+      return tinyphi::error{
+          error_code::invalid_argument,
+          "candidate " + std::to_string(requests.size()) +
+              (r.n_scored == 0 ? " adds no token to the prompt"
+                               : " follows an empty prompt") +
+              "; both need text"};
+    }
+    requests.push_back(std::move(r));
+  }
+  std::vector<generation> runs;
+  std::size_t first_shares = 0;
+  for (text_request& r : requests) {
+    const std::size_t before = r.text.size() - r.n_scored - 1;
+    if (runs.empty()) {
+      first_shares = before;
+    } else {
+      r.leader = runs.front().sequence_;
+      r.n_shared = std::min(first_shares, before);
+    }
+    runs.push_back({scheduler_, scheduler_->submit(std::move(r), params)});
+  }
+  std::vector<text_score> scores;
+  for (generation& run : runs) {
+    while (run.next_piece()) {
+    }
+    TINYPHI_CHECK_OK(detail::outcome_of(run.seen()));
+    text_score s;
+    s.logprobs = run.seen().logprobs;
+    for (const float p : s.logprobs) s.log_probability += double{p};
+    scores.push_back(std::move(s));
+  }
+  return scores;
+}
+
+TINYPHI_FUNC result<std::vector<std::vector<float>>> engine::embed(
+    std::span<const std::string> texts, const generation_params& params) {
+  std::vector<generation> runs;
+  for (const std::string& text : texts) {
+    const segment s{text};
+    TINYPHI_TRY(auto ids, encode({&s, 1}));
+    text_request r{.kind = request_kind::embed, .text = std::move(ids)};
+    runs.push_back({scheduler_, scheduler_->submit(std::move(r), params)});
+  }
+  std::vector<std::vector<float>> vectors;
+  for (generation& run : runs) {
+    while (run.next_piece()) {
+    }
+    TINYPHI_CHECK_OK(detail::outcome_of(run.seen()));
+    // The mean has the direction of the sum; the length is made 1.
+    const std::vector<double>& sums = run.seen().sums;
+    double squares = 0;
+    for (const double x : sums) squares += x * x;
+    const double length = squares > 0 ? std::sqrt(squares) : 1;
+    std::vector<float>& v = vectors.emplace_back();
+    for (const double x : sums) v.push_back(static_cast<float>(x / length));
+  }
+  return vectors;
+}
+
+TINYPHI_FUNC result<void> engine::drive(const stop_condition& stop) {
+  return scheduler_->drive(stop);
 }
 
 TINYPHI_NAMESPACE_END

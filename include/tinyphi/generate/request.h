@@ -5,12 +5,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "tinyphi/base/cancel.h"
+#include "tinyphi/generate/planned_step.h"
+#include "tinyphi/generate/prefix_cache.h"
+#include "tinyphi/generate/sampler.h"
 #include "tinyphi/generate/sampling_params.h"
 #include "tinyphi/model/kv_cache.h"
 
@@ -24,8 +28,17 @@ struct engine_options {
   // How the cache stores keys and values; nothing: as the model's mode asks.
   std::optional<kv_type> cache_type = {};
   std::size_t max_sequences = 16;   // [1, 4096] running at once; more wait
-  std::size_t prefill_chunk = 256;  // [1, 65536] prompt tokens per step, so
-                                    // that others' decoding goes on meanwhile
+  std::size_t prefill_chunk = 256;  // [1, 65536] prompt tokens per step at most
+  // Requests that wait at once, [1, 2^20], and their prompts' tokens together,
+  // [1, 2^32]; more are refused.
+  std::size_t max_waiting = 256;
+  std::size_t max_waiting_tokens = std::size_t{1} << 22;
+  // The time that a step may take while answers are being decoded: the longest
+  // gap between two of their tokens, in milliseconds, [1, 60000].
+  double gap_ms = 250;
+  // Keeps the pages of texts that were computed, as long as nobody else needs
+  // them, so that prompts which begin alike are not computed again.
+  bool prefix_cache = true;
 };
 
 struct generation_params {
@@ -38,6 +51,20 @@ struct generation_params {
   // pass the original context. Otherwise as Hugging Face does it: short, and
   // everything again with the long ones once the text has passed it.
   bool long_from_start = false;
+  // Who runs first when not all can: the class, then the tenant that was served
+  // least (fair_shares.h).
+  priority_class priority = priority_class::normal;
+  std::uint64_t tenant = 0;
+  // Requests see what others computed only inside their own domain.
+  domain_id cache_domain = 0;
+  // Tokens are guessed from repetitions in prompt, answer and `references`, and
+  // verified several at once; the answer is the same without.
+  bool drafts = true;
+  // Texts that the answer may quote, as tokens: retrieved passages, say.
+  std::vector<std::vector<token_id>> references = {};
+  // Called from the driving thread, after a step in which there is new text or
+  // the answer has ended; it must not block, and not call the engine.
+  std::function<void()> on_progress = {};
 };
 
 enum class finish_reason : std::uint8_t {
@@ -56,10 +83,22 @@ enum class finish_reason : std::uint8_t {
 
 struct usage {
   std::size_t prompt_tokens = 0;
+  std::size_t cached_tokens = 0;      // of these, found in the prefix cache
   std::size_t completion_tokens = 0;  // stop token not counted
+  std::size_t drafted_tokens = 0;     // guessed, and ...
+  std::size_t accepted_tokens = 0;    // ... of these, right
   double queue_seconds = 0;           // waiting for admission
   double prefill_seconds = 0;         // admission to first token
   double decode_seconds = 0;          // first token to the end
+};
+
+// Some text as it came, and the tokens that it was made of; a token whose text
+// is held back (half a character, the beginning of a stop string) comes with
+// the piece that shows it.
+struct text_piece {
+  std::string text;
+  std::vector<sampled_token> tokens;
+  [[nodiscard]] bool empty() const { return text.empty() && tokens.empty(); }
 };
 
 TINYPHI_NAMESPACE_END

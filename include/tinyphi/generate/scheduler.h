@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Runs the sequences of one engine together, step by step, on whichever thread
-// waits for text. Behind engine.h; applications do not see it.
+// Runs the requests of one engine together, step by step, on whichever thread
+// waits for text or drives. Behind engine.h; applications do not see it.
 #ifndef TINYPHI_GENERATE_SCHEDULER_H_
 #define TINYPHI_GENERATE_SCHEDULER_H_
 
@@ -17,125 +17,175 @@
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
 #include "tinyphi/base/parallel.h"
+#include "tinyphi/generate/admission.h"
+#include "tinyphi/generate/fair_shares.h"
+#include "tinyphi/generate/prefix_cache.h"
 #include "tinyphi/generate/request.h"
-#include "tinyphi/generate/sampler.h"
+#include "tinyphi/generate/sequence.h"
+#include "tinyphi/generate/step_cost.h"
+#include "tinyphi/generate/step_plan.h"
 #include "tinyphi/model/kv_cache.h"
 #include "tinyphi/model/model.h"
-#include "tinyphi/text/stream_text.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
-// How an answer ended.
-struct outcome {
-  finish_reason finish = finish_reason::none;
-  std::optional<tinyphi::error> error;
-  tinyphi::usage usage;
-  std::vector<sampled_token> tokens;
+// What nobody takes rests once it holds this much.
+inline constexpr std::size_t max_unread_bytes = std::size_t{1} << 16;
+inline constexpr std::size_t max_unread_tokens = 4096;
+
+// A request to score tokens, or to sum up hidden states.
+struct text_request {
+  request_kind kind = request_kind::score;
+  std::vector<token_id> text;
+  std::size_t n_scored = 0;  // score: of the last tokens
+  std::shared_ptr<sequence> leader = {};
+  std::size_t n_shared = 0;
 };
 
-// One request on its way: incoming, waiting, running, done.
-struct sequence {
-  // Set when it is submitted.
-  stop_condition stop;
-  bool ignore_stop_ids = false;
-  std::size_t prompt_tokens = 0;
-  std::size_t max_tokens = 0;  // what context and request allow
-  std::size_t pages = 0;       // of the cache, at the worst
-  steady_time submitted;
-
-  // The driver's own. What is in `tokens` but not yet in the cache is to be
-  // run: a prompt, all of a text that changes its rotary factors, or the one
-  // token chosen last.
-  std::vector<token_id> tokens;  // prompt and answer
-  bool long_factors = false;
-  std::optional<kv_sequence> kv;  // while it runs
-  std::optional<sampler> choose;
-  std::optional<stream_text> text;  // none without a tokenizer
-  std::vector<sampled_token> answer;
-  std::optional<steady_time> admitted, first_token;
-
-  // Under the scheduler's mutex; `result` is final once `done` is set.
-  std::string ready;  // text that nobody has taken
-  std::atomic<bool> done = false;
-  outcome result;
-
-  // What may be seen now: nothing until it is done.
-  [[nodiscard]] const outcome& seen() const { return done ? result : running; }
-  const outcome running{};
-};
-
-// All public members may be called from any thread. Each step runs one batch:
-// the next token of every running sequence, and a slice of the first prompt
-// that is not yet read. There is one driver at a time: a thread in next_text
-// that finds no other steps for everybody.
+// All public members may be called from any thread. There is one driver at a
+// time: the thread in drive(), otherwise a thread in next_piece that finds no
+// other, which steps for everybody.
+//
+// A step (scheduler_step.ipp): sweep out what has ended, admit who fits, plan
+// rows by what a step costs on this machine, compute them, accept what they
+// give, publish it. Pages (scheduler_pages.ipp): when they are short, cached
+// texts give way, then the newest request of the lowest class, which goes on
+// later.
 class scheduler {
  public:
-  // Options without zeros; kv_bytes holds at least one page.
+  // Requires resolved options: cache_type is set, and kv_bytes holds at least
+  // one page.
   scheduler(tinyphi::model m, const engine_options& options);
 
   // Takes a request. What is wrong with it is in the sequence's result.
   [[nodiscard]] std::shared_ptr<sequence> submit(
       result<std::vector<token_id>> prompt, const generation_params& params);
-  // Blocks until there is text, and takes it; nothing once `s` is done.
-  [[nodiscard]] std::optional<std::string> next_text(sequence& s);
+  // The same, going on from the cache of `leader`, whose prompt is the same.
+  [[nodiscard]] std::shared_ptr<sequence> submit_twin(
+      const std::shared_ptr<sequence>& leader, const generation_params& params,
+      std::vector<token_id> prompt);
+  [[nodiscard]] std::shared_ptr<sequence> submit(
+      text_request r, const generation_params& params);
+
+  // Blocks until there is something, and takes it; nothing once `s` is done.
+  [[nodiscard]] std::optional<text_piece> next_piece(sequence& s);
+  // Takes what there is without driving or waiting; may be empty.
+  [[nodiscard]] text_piece take_piece(sequence& s);
   // Cancels `s` and gives back what it holds, at once or after the step that
   // is under way.
   void abandon(sequence& s);
+  // Steps until `stop` says so, and sleeps while there is nothing to do. Other
+  // threads only wait meanwhile. unavailable if somebody drives already.
+  [[nodiscard]] result<void> drive(const stop_condition& stop);
 
   [[nodiscard]] const tinyphi::model& model() const { return model_; }
   [[nodiscard]] const engine_options& options() const { return options_; }
+  // Bytes of the tokenizer's longest token.
+  [[nodiscard]] std::size_t longest_token() const { return longest_token_; }
   // To be looked at while nobody drives.
   [[nodiscard]] const kv_pool& pool() const { return pool_; }
+  [[nodiscard]] const prefix_cache& cache() const { return cache_; }
+  [[nodiscard]] const step_cost& cost() const { return cost_; }
+  [[nodiscard]] std::size_t steps() const { return n_steps_; }
+  [[nodiscard]] std::size_t preemptions() const { return n_preempted_; }
+  void drop_cache() { cache_.clear(); }
 
  private:
   // Lists, so that a sequence moves on without memory being asked for.
   using sequences = std::list<std::shared_ptr<sequence>>;
 
+  // scheduler.ipp: requests come in and go out.
   [[nodiscard]] result<void> prepare(sequence& s,
                                      result<std::vector<token_id>> prompt,
                                      const generation_params& params) const;
-  [[nodiscard]] result<void> make_room(sequence& s,
-                                       std::size_t max_tokens) const;
-  [[nodiscard]] std::size_t pages_for(std::size_t length) const;
+  [[nodiscard]] result<void> limit_answer(sequence& s,
+                                          std::size_t max_tokens) const;
   [[nodiscard]] std::vector<token_id> dry_breaker_ids(
       const sampling_params& p) const;
+  void enqueue(const std::shared_ptr<sequence>& s, result<void> prepared);
+  void stop_driving(std::unique_lock<std::mutex>& lock);
+  void give_piece(sequence& s, text_piece& out);
 
-  // The driver's.
-  void step();
+  // scheduler_step.ipp: the driver's step.
+  bool step();
   void sweep();
-  void admit();
-  void plan();
-  void run_batch();
-  void accept(sequence& s, std::span<const float> logits);
+  void sweep_waiting();
+  bool end_if_stopped(sequence& s);
+  void plan_rows();
+  void propose_drafts();
+  void add_run(sequence& s, const planned_run& run);
+  void compute();
+  void watch();
+  void accept_all(const forward_output& out);
+  void accept_answer(sequence& s, std::span<const float> rows);
+  void accept_row(sequence& s, sampled_token token);
+  void accept_values(sequence& s, std::span<const float> rows);
+  void commit(sequence& s, const batch_run& run);
+  void publish();
+  void add_piece(sequence& s, text_piece& piece);
   void finish(sequence& s, finish_reason why,
               std::optional<tinyphi::error> e = {});
-  void stop_driving(std::unique_lock<std::mutex>& lock);
+  void calibrate();
+  [[nodiscard]] double time_step(std::size_t stored, std::size_t rows);
+
+  // scheduler_pages.ipp: the driver's pages.
+  [[nodiscard]] std::size_t pages_for(std::size_t length) const;
+  void admit();
+  void begin(sequence& s);
+  void go_on_from_cache(sequence& s);
+  void offer_pages(sequence& s, bool all);
+  [[nodiscard]] std::size_t pages_to_begin(const sequence& s) const;
+  [[nodiscard]] std::size_t pages_kept_for_oldest() const;
+  void reserve_pages();
+  [[nodiscard]] bool give_way();
 
   const tinyphi::model model_;
   const engine_options options_;
+  std::size_t longest_token_ = 1;
 
   std::mutex mutex_;
-  std::condition_variable changed_;  // a step has ended
+  std::condition_variable changed_;  // a step has ended, or work has come
   bool driving_ = false;
   bool abandoned_ = false;  // something was, since the last sweep
   sequences incoming_;
+  std::size_t n_waiting_ = 0, n_waiting_tokens_ = 0;  // incoming and waiting
+  double waiting_ms_ = 0;                             // what they will take
+  std::uint64_t next_order_ = 0;
 
-  // The driver's own.
+  // ---- The driver's own.
   team team_;
   forward_scratch scratch_;
   kv_pool pool_;
-  std::size_t promised_pages_ = 0;  // worst cases of all that run
+  prefix_cache cache_;
+  step_cost cost_;
+  fair_shares shares_;
+  admission admission_;
   sequences waiting_;
   sequences running_;
-  std::vector<batch_run> runs_;    // this step's, ...
-  std::vector<sequence*> owners_;  // ... and whose they are
-  sequence* suspect_ = nullptr;    // whom an exception would end
+  double expected_answer_ = 256;  // tokens, the mean of recent answers
+  std::size_t n_steps_ = 0, n_preempted_ = 0;
+
+  // This step's: the plan, its runs, and whose they are.
+  std::vector<plan_request> requests_;
+  std::vector<sequence*> members_;  // of requests_, by index
+  std::vector<double> draft_ms_;    // a step with so many more rows
+  step_plan plan_;
+  std::vector<batch_run> runs_;
+  std::vector<sequence*> owners_;
+  std::vector<sampler_scratch> samplers_;  // one for each thread that accepts
+  std::mutex samplers_mutex_;
+  stop_condition step_stop_;
+  bool step_has_reader_ = false;  // whose token step_stop_'s is a child of
+  steady_time step_began_;
+  sequence* suspect_ = nullptr;  // the sequence that a failure would end
 };
 
 TINYPHI_NAMESPACE_END
 
 #if TINYPHI_HEADER_ONLY
 #include "tinyphi/generate/scheduler.ipp"
+#include "tinyphi/generate/scheduler_pages.ipp"
+#include "tinyphi/generate/scheduler_step.ipp"
 #endif
 
 #endif  // TINYPHI_GENERATE_SCHEDULER_H_

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
+// Requests on their way in and out: what they may ask, who waits, who drives.
 #ifndef TINYPHI_GENERATE_SCHEDULER_IPP_
 #define TINYPHI_GENERATE_SCHEDULER_IPP_
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <exception>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "tinyphi/generate/scheduler.h"
@@ -35,21 +39,10 @@ inline double seconds_between(steady_time from, steady_time to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-inline usage usage_of(const sequence& s, steady_time now) {
-  usage u;
-  u.prompt_tokens = s.prompt_tokens;
-  u.completion_tokens = s.answer.size();
-  const steady_time admitted = s.admitted.value_or(now);
-  const steady_time first = s.first_token.value_or(now);
-  u.queue_seconds = seconds_between(s.submitted, admitted);
-  u.prefill_seconds = seconds_between(admitted, first);
-  u.decode_seconds = seconds_between(first, now);
-  return u;
-}
-
 inline result<void> check_prompt(std::span<const token_id> prompt,
-                                 const model_config& config) {
-  if (prompt.empty()) {
+                                 const model_config& config,
+                                 bool may_be_empty = false) {
+  if (prompt.empty() && !may_be_empty) {
     return error{error_code::invalid_argument, "the prompt has no tokens"};
   }
   if (prompt.size() >= config.max_context) {
@@ -70,6 +63,9 @@ inline result<void> check_prompt(std::span<const token_id> prompt,
   return {};
 }
 
+// Token ids of one request are remembered for drafts up to here: 2.5 MB.
+inline constexpr std::size_t max_draft_tokens = std::size_t{1} << 15;
+
 }  // namespace detail
 
 TINYPHI_FUNC scheduler::scheduler(tinyphi::model m,
@@ -79,15 +75,16 @@ TINYPHI_FUNC scheduler::scheduler(tinyphi::model m,
       team_(options.n_threads),
       pool_(model_.config(),
             options.cache_type.value_or(model_.default_kv_type()),
-            options.kv_bytes) {}
-
-// The most pages that a sequence of `length` tokens ever holds: with a window,
-// those behind it go back after every step.
-TINYPHI_FUNC std::size_t scheduler::pages_for(std::size_t length) const {
-  const std::size_t all = n_pages(length);
-  const std::size_t window = model_.config().window;
-  if (window == 0) return all;
-  return std::min(all, n_pages(window + options_.prefill_chunk) + 1);
+            options.kv_bytes),
+      cache_(model_.config().window, 4 * pool_.max_pages() + 1024) {
+  pool_.set_reclaim([this] { return cache_.evict(); });
+  if (const tokenizer* t = model_.tokenizer()) {
+    for (std::size_t i = 0; i < t->size(); ++i) {
+      longest_token_ =
+          std::max(longest_token_, t->bytes(static_cast<token_id>(i)).size());
+    }
+  }
+  scratch_.trace = [this](std::size_t, std::span<const float>) { watch(); };
 }
 
 TINYPHI_FUNC std::vector<token_id> scheduler::dry_breaker_ids(
@@ -112,33 +109,44 @@ TINYPHI_FUNC std::vector<token_id> scheduler::dry_breaker_ids(
 TINYPHI_FUNC result<void> scheduler::prepare(
     sequence& s, result<std::vector<token_id>> prompt,
     const generation_params& params) const {
+  const model_config& config = model_.config();
   TINYPHI_TRY(s.tokens, std::move(prompt));
   s.prompt_tokens = s.tokens.size();
-  TINYPHI_CHECK_OK(check_sampling(params.sampling, model_.config().vocab_size));
-  TINYPHI_CHECK_OK(detail::check_prompt(s.tokens, model_.config()));
+  TINYPHI_CHECK_OK(check_sampling(params.sampling, config.vocab_size));
+  TINYPHI_CHECK_OK(detail::check_prompt(s.tokens, config));
   const tokenizer* t = model_.tokenizer();
   for (const std::string& stop : params.stop) {
     if (t == nullptr) {
       return error{error_code::unsupported,
-                   "stop strings need a tokenizer, which this model has not"};
+                   "stop strings need a tokenizer; this model has none"};
     }
     if (stop.empty()) {
       return error{error_code::invalid_argument, "a stop string is empty"};
     }
   }
-  TINYPHI_CHECK_OK(make_room(s, params.max_tokens));
+  TINYPHI_CHECK_OK(limit_answer(s, params.max_tokens));
   s.long_factors = params.long_from_start &&
                    model_.needs_long_factors(s.prompt_tokens + s.max_tokens);
   s.ignore_stop_ids = params.ignore_stop_ids;
-  s.choose.emplace(params.sampling, dry_breaker_ids(params.sampling));
+  const std::size_t longest = s.prompt_tokens + s.max_tokens;
+  s.choose.emplace(params.sampling, dry_breaker_ids(params.sampling),
+                   config.vocab_size, longest);
   s.choose->observe(s.tokens);
   if (t != nullptr) s.text.emplace(*t, params.stop);
+  if (!params.drafts) return {};
+  std::size_t n = longest;
+  for (const auto& reference : params.references) n += reference.size() + 1;
+  s.source.emplace(std::min(n, detail::max_draft_tokens));
+  for (const auto& reference : params.references) {
+    s.source->add_reference(reference);
+  }
+  for (const token_id id : s.tokens) s.source->append(id);
   return {};
 }
 
 // How long the answer may get, and what that takes of the cache.
-TINYPHI_FUNC result<void> scheduler::make_room(sequence& s,
-                                               std::size_t max_tokens) const {
+TINYPHI_FUNC result<void> scheduler::limit_answer(
+    sequence& s, std::size_t max_tokens) const {
   const std::size_t context = model_.config().max_context;
   s.max_tokens = context - s.prompt_tokens;
   if (max_tokens != 0) {
@@ -147,37 +155,129 @@ TINYPHI_FUNC result<void> scheduler::make_room(sequence& s,
     const std::size_t held = pool_.max_pages() * page_tokens;
     s.max_tokens = held > s.prompt_tokens ? held - s.prompt_tokens : 1;
   }
-  s.pages = pages_for(s.prompt_tokens + s.max_tokens);
-  if (s.pages <= pool_.max_pages()) return {};
+  s.worst_pages = pages_for(s.prompt_tokens + s.max_tokens);
+  if (s.worst_pages <= pool_.max_pages()) return {};
   return error{
       error_code::limit,
       std::to_string(s.prompt_tokens) + " prompt tokens and up to " +
           std::to_string(s.max_tokens) + " new ones need " +
-          std::to_string(s.pages * pool_.page_bytes()) +
+          std::to_string(s.worst_pages * pool_.page_bytes()) +
           " bytes of cache, the engine's budget is " +
           std::to_string(options_.kv_bytes) +
           "; give it more (kv_bytes) or ask for fewer tokens (max_tokens)"};
 }
 
-TINYPHI_FUNC std::shared_ptr<sequence> scheduler::submit(
-    result<std::vector<token_id>> prompt, const generation_params& params) {
+// Puts a request that is prepared in line, or says in it what is wrong.
+TINYPHI_FUNC void scheduler::enqueue(const std::shared_ptr<sequence>& s,
+                                     result<void> prepared) {
+  const auto refuse = [&](tinyphi::error e) {
+    s->result.finish = finish_reason::error;
+    s->result.error = std::move(e);
+    s->result.usage.prompt_tokens = s->prompt_tokens;
+    s->done = true;
+  };
+  if (!prepared) return refuse(std::move(prepared).error());
+  const std::lock_guard lock(mutex_);
+  const std::size_t n = s->tokens.size();
+  if (n_waiting_ >= options_.max_waiting ||
+      n > options_.max_waiting_tokens - n_waiting_tokens_) {
+    // Coming back at once would be in vain; a second is a step or two.
+    const double seconds = std::max(1.0, std::ceil(waiting_ms_ / 1000));
+    s->result.retry_after_seconds = seconds;
+    return refuse({error_code::unavailable,
+                   std::to_string(n_waiting_) + " requests of " +
+                       std::to_string(n_waiting_tokens_) +
+                       " tokens wait already, allowed are " +
+                       std::to_string(options_.max_waiting) + " of " +
+                       std::to_string(options_.max_waiting_tokens) +
+                       "; try again in about " +
+                       std::to_string(static_cast<long long>(seconds)) + " s"});
+  }
+  ++n_waiting_;
+  n_waiting_tokens_ += n;
+  s->order = next_order_++;
+  incoming_.push_back(s);
+  changed_.notify_all();
+}
+
+namespace detail {
+
+inline std::shared_ptr<sequence> make_sequence(const generation_params& p) {
   auto s = std::make_shared<sequence>();
   s->submitted = std::chrono::steady_clock::now();
   // A child: ending this request must not end others of the same caller.
-  s->stop = {params.stop_when.token.child(), params.stop_when.deadline};
-  if (auto ok = prepare(*s, std::move(prompt), params); !ok) {
-    s->result.finish = finish_reason::error;
-    s->result.error = std::move(ok).error();
-    s->result.usage.prompt_tokens = s->prompt_tokens;
-    s->done = true;
-    return s;
-  }
-  const std::lock_guard lock(mutex_);
-  incoming_.push_back(s);
+  s->stop = {p.stop_when.token.child(), p.stop_when.deadline};
+  s->priority = p.priority;
+  s->tenant = p.tenant;
+  s->domain = p.cache_domain;
+  s->on_progress = p.on_progress;
   return s;
 }
 
-TINYPHI_FUNC std::optional<std::string> scheduler::next_text(sequence& s) {
+}  // namespace detail
+
+TINYPHI_FUNC std::shared_ptr<sequence> scheduler::submit(
+    result<std::vector<token_id>> prompt, const generation_params& params) {
+  auto s = detail::make_sequence(params);
+  enqueue(s, prepare(*s, std::move(prompt), params));
+  return s;
+}
+
+TINYPHI_FUNC std::shared_ptr<sequence> scheduler::submit_twin(
+    const std::shared_ptr<sequence>& leader, const generation_params& params,
+    std::vector<token_id> prompt) {
+  auto s = detail::make_sequence(params);
+  s->leader = leader;
+  s->n_shared = prompt.empty() ? 0 : prompt.size() - 1;
+  enqueue(s, prepare(*s, std::move(prompt), params));
+  return s;
+}
+
+TINYPHI_FUNC std::shared_ptr<sequence> scheduler::submit(
+    text_request r, const generation_params& params) {
+  auto s = detail::make_sequence(params);
+  s->kind = r.kind;
+  s->leader = std::move(r.leader);
+  s->n_shared = r.n_shared;
+  s->tokens = std::move(r.text);
+  s->prompt_tokens = s->tokens.size() - r.n_scored;
+  s->long_factors = model_.needs_long_factors(s->tokens.size());
+  if (r.n_scored > 0) {
+    const auto first =
+        s->tokens.end() - static_cast<std::ptrdiff_t>(r.n_scored);
+    s->targets.assign(first, s->tokens.end());
+    s->tokens.pop_back();  // nobody asks what follows it
+  }
+  const auto prepared = [&]() -> result<void> {
+    TINYPHI_CHECK_OK(detail::check_prompt(s->tokens, model_.config()));
+    TINYPHI_CHECK_OK(detail::check_prompt(s->targets, model_.config(), true));
+    s->worst_pages = pages_for(s->tokens.size());
+    if (s->worst_pages <= pool_.max_pages()) return {};
+    return error{error_code::limit,
+                 "a text of " + std::to_string(s->tokens.size()) +
+                     " tokens needs " +
+                     std::to_string(s->worst_pages * pool_.page_bytes()) +
+                     " bytes of cache, the engine's budget is " +
+                     std::to_string(options_.kv_bytes) +
+                     "; give it more (kv_bytes) or a shorter text"};
+  }();
+  enqueue(s, prepared);
+  return s;
+}
+
+TINYPHI_FUNC void scheduler::give_piece(sequence& s, text_piece& out) {
+  out = std::exchange(s.ready, {});
+  if (s.full.exchange(false)) changed_.notify_all();
+}
+
+TINYPHI_FUNC text_piece scheduler::take_piece(sequence& s) {
+  const std::lock_guard lock(mutex_);
+  text_piece out;
+  give_piece(s, out);
+  return out;
+}
+
+TINYPHI_FUNC std::optional<text_piece> scheduler::next_piece(sequence& s) {
   std::unique_lock lock(mutex_);
   while (s.ready.empty() && !s.done) {
     if (driving_) {
@@ -186,12 +286,18 @@ TINYPHI_FUNC std::optional<std::string> scheduler::next_text(sequence& s) {
     }
     driving_ = true;
     lock.unlock();
-    step();
+    const bool worked = step();
     lock.lock();
     stop_driving(lock);
+    // Everybody else rests until somebody takes what they have.
+    if (!worked && s.ready.empty() && !s.done) {
+      changed_.wait_for(lock, std::chrono::milliseconds(20));
+    }
   }
   if (s.ready.empty()) return std::nullopt;
-  return std::exchange(s.ready, {});
+  text_piece out;
+  give_piece(s, out);
+  return out;
 }
 
 TINYPHI_FUNC void scheduler::abandon(sequence& s) {
@@ -215,146 +321,29 @@ TINYPHI_FUNC void scheduler::stop_driving(std::unique_lock<std::mutex>& lock) {
   changed_.notify_all();
 }
 
-TINYPHI_FUNC void scheduler::step() {
-  sweep();
-  admit();
-  if (running_.empty()) return;
-  suspect_ = running_.back().get();
-  auto ok = detail::without_throwing([this] {
-    plan();
-    run_batch();
-  });
-  if (!ok) finish(*suspect_, finish_reason::error, std::move(ok).error());
-  std::erase_if(running_, [](const auto& s) { return s->done.load(); });
-}
-
-// Takes in what was submitted, and ends what was cancelled or is late.
-TINYPHI_FUNC void scheduler::sweep() {
-  {
-    const std::lock_guard lock(mutex_);
-    waiting_.splice(waiting_.end(), incoming_);
+TINYPHI_FUNC result<void> scheduler::drive(const stop_condition& stop) {
+  std::unique_lock lock(mutex_);
+  if (driving_) {
+    return error{error_code::unavailable,
+                 "another thread drives this engine; one is enough"};
   }
-  const auto end_if_stopped = [this](const std::shared_ptr<sequence>& s) {
-    const auto why = s->stop.reason();
-    if (why) {
-      finish(*s, *why == error_code::deadline ? finish_reason::deadline
-                                              : finish_reason::cancelled);
+  driving_ = true;
+  lock.unlock();
+  if (!cost_.measured()) calibrate();
+  while (!stop.reason()) {
+    const bool worked = step();
+    lock.lock();
+    changed_.notify_all();
+    // Cancels and deadlines wake nobody, so they are looked for now and then.
+    if (!worked && incoming_.empty() && !abandoned_) {
+      changed_.wait_for(lock, std::chrono::milliseconds(20));
     }
-    return why.has_value();
-  };
-  std::erase_if(waiting_, end_if_stopped);
-  std::erase_if(running_, end_if_stopped);
-}
-
-// First come, first served: a large request is not overtaken for ever.
-TINYPHI_FUNC void scheduler::admit() {
-  while (!waiting_.empty() && running_.size() < options_.max_sequences) {
-    sequence& s = *waiting_.front();
-    if (promised_pages_ + s.pages > pool_.max_pages()) return;
-    running_.splice(running_.end(), waiting_, waiting_.begin());
-    promised_pages_ += s.pages;
-    s.admitted = std::chrono::steady_clock::now();
-    s.kv.emplace(pool_, model_.config());
+    abandoned_ = false;
+    lock.unlock();
   }
-}
-
-TINYPHI_FUNC void scheduler::plan() {
-  runs_.clear();
-  owners_.clear();
-  bool prefilling = false;
-  for (const auto& s : running_) {
-    // As Hugging Face does: once the text is longer than the original context,
-    // all of it is computed with the long factors.
-    if (!s->long_factors && model_.needs_long_factors(s->tokens.size())) {
-      s->kv->clear();
-      s->long_factors = true;
-    }
-    const std::size_t stored = s->kv->length();
-    const std::size_t left = s->tokens.size() - stored;
-    if (left > 1 && std::exchange(prefilling, true)) continue;
-    const std::size_t n = std::min(left, options_.prefill_chunk);
-    runs_.push_back({.kv = &*s->kv,
-                     .tokens = std::span(s->tokens).subspan(stored, n),
-                     .long_factors = s->long_factors,
-                     .n_rows = n == left ? std::size_t{1} : 0});
-    owners_.push_back(s.get());
-  }
-}
-
-TINYPHI_FUNC void scheduler::run_batch() {
-  const auto longest = std::max_element(
-      runs_.begin(), runs_.end(), [](const batch_run& a, const batch_run& b) {
-        return a.tokens.size() < b.tokens.size();
-      });
-  suspect_ = owners_[static_cast<std::size_t>(longest - runs_.begin())];
-  // The request that makes this step long may end it: nothing has advanced
-  // then, and the others repeat their one token.
-  auto logits = model_.forward(runs_, team_, scratch_, suspect_->stop);
-  if (!logits) {
-    const error_code code = logits.error().code;
-    if (code == error_code::cancelled || code == error_code::deadline) return;
-    finish(*suspect_, finish_reason::error, std::move(logits).error());
-    return;
-  }
-  const std::size_t vocab_size = model_.config().vocab_size;
-  std::span<const float> rest = logits->logits;
-  for (std::size_t i = 0; i < runs_.size(); ++i) {
-    sequence& s = *owners_[i];
-    s.kv->commit(s.kv->length() + runs_[i].tokens.size());
-    if (runs_[i].n_rows == 0) continue;
-    // What one throws ends it alone: all have advanced and need their token.
-    auto ok =
-        detail::without_throwing([&] { accept(s, rest.first(vocab_size)); });
-    if (!ok) finish(s, finish_reason::error, std::move(ok).error());
-    rest = rest.subspan(vocab_size);
-  }
-}
-
-// Chooses the next token of `s`.
-TINYPHI_FUNC void scheduler::accept(sequence& s,
-                                    std::span<const float> logits) {
-  if (!s.first_token) s.first_token = std::chrono::steady_clock::now();
-  auto chosen = s.choose->sample(logits);
-  if (!chosen) {
-    finish(s, finish_reason::error, std::move(chosen).error());
-    return;
-  }
-  const token_id id = chosen->id;
-  const auto& stop_ids = model_.stop_ids();
-  if (!s.ignore_stop_ids &&
-      std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) {
-    finish(s, finish_reason::stop);
-    return;
-  }
-  s.tokens.push_back(id);
-  s.answer.push_back(*std::move(chosen));
-  if (s.text) {
-    const std::string piece = s.text->push(id);
-    const std::lock_guard lock(mutex_);
-    s.ready += piece;
-  }
-  if (s.text && s.text->stopped()) {
-    finish(s, finish_reason::stop);
-  } else if (s.answer.size() == s.max_tokens) {
-    finish(s, finish_reason::length);
-  }
-}
-
-TINYPHI_FUNC void scheduler::finish(sequence& s, finish_reason why,
-                                    std::optional<tinyphi::error> e) {
-  if (s.kv) {
-    s.kv.reset();
-    promised_pages_ -= s.pages;
-  }
-  std::string held;  // lost only if there is no memory for it
-  if (s.text && !s.text->stopped()) {
-    (void)detail::without_throwing([&] { held = s.text->finish(); });
-  }
-  const usage u = detail::usage_of(s, std::chrono::steady_clock::now());
-  const std::lock_guard lock(mutex_);
-  (void)detail::without_throwing([&] { s.ready += held; });
-  s.result = {why, std::move(e), u, std::move(s.answer)};
-  s.done = true;
+  lock.lock();
+  stop_driving(lock);
+  return {};
 }
 
 TINYPHI_NAMESPACE_END

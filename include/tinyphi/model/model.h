@@ -97,6 +97,7 @@ class model {
 
   [[nodiscard]] const model_config& config() const;
   [[nodiscard]] bool exact() const;
+  [[nodiscard]] bool fast_prefill() const;
   [[nodiscard]] kv_type default_kv_type() const {
     return tinyphi::default_kv_type(exact());
   }

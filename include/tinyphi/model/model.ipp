@@ -164,6 +164,7 @@ TINYPHI_FUNC result<model> model::random(const model_config& config, dtype type,
 
 TINYPHI_FUNC const model_config& model::config() const { return w_->config; }
 TINYPHI_FUNC bool model::exact() const { return w_->exact; }
+TINYPHI_FUNC bool model::fast_prefill() const { return w_->fast_prefill; }
 TINYPHI_FUNC const std::filesystem::path& model::path() const {
   return w_->path;
 }

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+// The driver's pages: who begins, what the prefix cache gives and gets, who
+// gives way when pages run short.
+#ifndef TINYPHI_GENERATE_SCHEDULER_PAGES_IPP_
+#define TINYPHI_GENERATE_SCHEDULER_PAGES_IPP_
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "tinyphi/generate/scheduler.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+TINYPHI_FUNC std::size_t scheduler::pages_for(std::size_t length) const {
+  return kv_pages_for(model_.config(), length, options_.prefill_chunk);
+}
+
+// What must be free for `s` to begin: its text so far and an answer as long as
+// answers are as a rule. More is asked for when it is needed.
+TINYPHI_FUNC std::size_t scheduler::pages_to_begin(const sequence& s) const {
+  const std::size_t left =
+      s.kind == request_kind::answer ? s.max_tokens - s.answer.size() : 0;
+  const auto expected = static_cast<std::size_t>(expected_answer_);
+  return pages_for(s.tokens.size() + std::min(left, expected));
+}
+
+// The oldest request that runs comes to its end whatever others need.
+TINYPHI_FUNC std::size_t scheduler::pages_kept_for_oldest() const {
+  if (running_.empty()) return 0;
+  const sequence& oldest = **std::min_element(
+      running_.begin(), running_.end(),
+      [](const auto& a, const auto& b) { return a->order < b->order; });
+  std::size_t held = 0;
+  for (const kv_page& page : oldest.kv->pages()) held += bool(page);
+  return oldest.worst_pages > held ? oldest.worst_pages - held : 0;
+}
+
+TINYPHI_FUNC void scheduler::admit() {
+  while (!waiting_.empty() && running_.size() < options_.max_sequences) {
+    std::vector<waiting_request> candidates;
+    std::vector<sequences::iterator> places;
+    for (auto i = waiting_.begin(); i != waiting_.end(); ++i) {
+      const sequence& s = **i;
+      // A twin begins when its leader has read what they share.
+      if (s.leader && !s.leader->done &&
+          (!s.leader->kv || s.leader->kv->length() < s.n_shared)) {
+        continue;
+      }
+      candidates.push_back({s.tenant, s.priority, pages_to_begin(s), s.order});
+      places.push_back(i);
+    }
+    const std::size_t kept = pages_kept_for_oldest();
+    const std::size_t all = pool_.free_pages() + cache_.evictable_pages();
+    const auto next =
+        admission_.next(candidates, all > kept ? all - kept : 0, shares_);
+    if (!next) return;
+    admission_.begun(candidates, *next);
+    sequence& s = **places[*next];
+    running_.splice(running_.end(), waiting_, places[*next]);
+    begin(s);
+  }
+}
+
+TINYPHI_FUNC void scheduler::begin(sequence& s) {
+  {
+    const std::lock_guard lock(mutex_);
+    --n_waiting_;
+    n_waiting_tokens_ -= std::min(n_waiting_tokens_, s.tokens.size());
+  }
+  if (!s.admitted) s.admitted = std::chrono::steady_clock::now();
+  s.kv.emplace(pool_, model_.config());
+  s.pages_offered = 0;
+  const auto leader = std::exchange(s.leader, nullptr);
+  if (leader && leader->kv && leader->kv->length() >= s.n_shared &&
+      leader->long_factors == s.long_factors) {
+    kv_sequence twin = leader->kv->fork();
+    if (twin.truncate(s.n_shared)) {
+      s.kv = std::move(twin);
+      s.cached_tokens = s.n_shared;
+      return;
+    }
+  }
+  go_on_from_cache(s);
+}
+
+// Takes over what the prefix cache has of the text of `s`, whose own cache is
+// empty. At least the last token is computed, for its output; of a text that is
+// embedded, all are.
+TINYPHI_FUNC void scheduler::go_on_from_cache(sequence& s) {
+  if (!options_.prefix_cache || s.kind == request_kind::embed) return;
+  const std::size_t outputs =
+      s.kind == request_kind::score ? s.targets.size() : 1;
+  const prefix_match match =
+      cache_.find({s.long_factors}, s.domain,
+                  std::span(s.tokens).first(s.tokens.size() - outputs));
+  if (match.length == 0) return;
+  s.kv->adopt(match.pages, match.length);
+  s.pages_offered = match.length / page_tokens;
+  if (s.answer.empty()) s.cached_tokens = match.length;
+}
+
+// Gives the prefix cache what `s` has computed: full pages as they fill up, and
+// the last one, too, when it will not be written any more.
+TINYPHI_FUNC void scheduler::offer_pages(sequence& s, bool all) {
+  if (!options_.prefix_cache || !s.kv) return;
+  std::size_t length = s.kv->length();
+  // Fast prefill computes prompts in another way than answers.
+  if (model_.fast_prefill()) length = std::min(length, s.prompt_tokens);
+  if (!all) length -= length % page_tokens;
+  const std::size_t n = n_pages(length);
+  if (n <= s.pages_offered && !all) return;
+  // What does not fit into memory is not cached.
+  (void)detail::without_throwing([&] {
+    cache_.insert({s.long_factors}, s.domain, std::span(s.tokens).first(length),
+                  s.kv->pages().first(n));
+  });
+  s.pages_offered = n;
+}
+
+// Makes room for the rows of this step. Where pages are short, cached ones go
+// first (the pool sees to it), then others' requests give way.
+TINYPHI_FUNC void scheduler::reserve_pages() {
+  for (std::size_t i = 0; i < runs_.size();) {
+    sequence& s = *owners_[i];
+    suspect_ = &s;
+    const auto ok = s.kv->reserve(s.kv->length() + runs_[i].tokens.size());
+    if (ok) {
+      ++i;
+      continue;
+    }
+    // Memory that the system does not have is nobody's to give.
+    if (pool_.free_pages() == 0 && give_way()) {
+      // Whoever gave way may be in this step, before or behind this run.
+      for (std::size_t k = runs_.size(); k-- > 0;) {
+        if (owners_[k]->kv) continue;
+        runs_.erase(runs_.begin() + static_cast<std::ptrdiff_t>(k));
+        owners_.erase(owners_.begin() + static_cast<std::ptrdiff_t>(k));
+        if (k < i) --i;
+      }
+      continue;
+    }
+    finish(s, finish_reason::error, ok.error());
+    runs_.erase(runs_.begin() + static_cast<std::ptrdiff_t>(i));
+    owners_.erase(owners_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+}
+
+// Lets one request wait again, with what it has come to so far; its text is
+// computed once more when there is room, with the same result. False if nobody
+// can: the oldest never does.
+TINYPHI_FUNC bool scheduler::give_way() {
+  std::vector<plan_request> candidates;
+  std::vector<sequences::iterator> places;
+  for (auto i = running_.begin(); i != running_.end(); ++i) {
+    const sequence& s = **i;
+    if (s.done || !s.kv) continue;
+    plan_request r;
+    r.tenant = s.tenant;
+    r.priority = s.priority;
+    r.left = s.left();
+    r.order = s.order;
+    candidates.push_back(r);
+    places.push_back(i);
+  }
+  const auto victim = choose_victim(candidates, shares_);
+  if (!victim) return false;
+  sequence& s = **places[*victim];
+  offer_pages(s, true);
+  s.kv.reset();
+  s.logprobs.clear();
+  s.sums.clear();
+  ++n_preempted_;
+  {
+    const std::lock_guard lock(mutex_);
+    ++n_waiting_;
+    n_waiting_tokens_ += s.tokens.size();
+  }
+  waiting_.splice(waiting_.begin(), running_, places[*victim]);
+  return true;
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_GENERATE_SCHEDULER_PAGES_IPP_
