@@ -146,7 +146,7 @@ TEST_CASE("what is wrong with a request is said in its generation") {
   CHECK(fault_of(e.complete({1}, {.sampling = {.top_p = 2}})) ==
         "top_p is 2, allowed are numbers in (0, 1]");
   CHECK(fault_of(e.complete({1}, {.stop = {"x"}})) ==
-        "stop strings need a tokenizer, which this model has not");
+        "stop strings need a tokenizer; this model has none");
   CHECK_THAT(fault_of(e.complete(std::vector<segment>{{"Hello"}})),
              Catch::EndsWith("has no tokenizer; give token ids"));
   CHECK(fault_of(e.chat({{role::user, "Hello"}})) ==

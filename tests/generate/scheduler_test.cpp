@@ -35,7 +35,7 @@ std::vector<token_id> ids_of(const sequence& s) {
 }
 
 void run_to_end(scheduler& s, sequence& q) {
-  while (s.next_text(q)) {
+  while (s.next_piece(q)) {
   }
 }
 
@@ -149,7 +149,7 @@ TEST_CASE("a generation that nobody takes from hinders no other") {
   run_to_end(s, *taken);
   CHECK(left->done);
   std::string text;
-  while (auto piece = s.next_text(*left)) text += *piece;
+  while (auto piece = s.next_piece(*left)) text += piece->text;
   CHECK(text == m.tokenizer()->decode(ids_of(*left)));
 }
 
@@ -162,7 +162,7 @@ TEST_CASE("abandoning gives the pages back and leaves others as they are") {
 
   const auto a = s.submit(made_up_prompt(80, 1, 1900), params);
   const auto b = s.submit(made_up_prompt(200, 2, 1900), params);
-  while (b->answer.empty()) CHECK(s.next_text(*a));
+  while (b->answer.empty()) CHECK(s.next_piece(*a));
   CHECK(s.pool().pages_in_use() == 2 + 4);
   s.abandon(*b);
   CHECK(b->seen().finish == finish_reason::cancelled);
@@ -186,7 +186,7 @@ TEST_CASE("cancelling from another thread ends a long prefill at once") {
     cancelled = std::chrono::steady_clock::now();
     q->stop.token.cancel();
   });
-  CHECK(!s.next_text(*q));
+  CHECK(!s.next_piece(*q));
   const double reaction = seconds_since(cancelled);
   other.join();
   INFO("reaction in seconds: " << reaction);
@@ -204,12 +204,12 @@ TEST_CASE("a deadline ends a prefill, and one that has passed ends at once") {
   generation_params params;
   params.stop_when.deadline = start + 30ms;
   const auto q = s.submit(long_prompt(), params);
-  CHECK(!s.next_text(*q));
+  CHECK(!s.next_piece(*q));
   CHECK(seconds_since(start) >= 0.03);
   CHECK(seconds_since(start) < 0.13);
   CHECK(q->seen().finish == finish_reason::deadline);
   const auto late = s.submit(long_prompt(), params);
-  CHECK(!s.next_text(*late));
+  CHECK(!s.next_piece(*late));
   CHECK(late->seen().finish == finish_reason::deadline);
 }
 
@@ -221,7 +221,7 @@ TEST_CASE("a prompt cancelled in a shared step costs others nothing") {
   run_to_end(s, *reference);
 
   const auto decoding = s.submit(made_up_prompt(20, 1, 1900), params);
-  while (decoding->answer.empty()) CHECK(s.next_text(*decoding));
+  while (decoding->answer.empty()) CHECK(s.next_piece(*decoding));
   const auto reading = s.submit(long_prompt(), {});
   std::thread other([&] {
     std::this_thread::sleep_for(20ms);
@@ -305,7 +305,7 @@ TEST_CASE("threads that each wait for their own answer share the steps",
       // Every other thread also drops one request half-way.
       if (i % 2 == 0) {
         const auto dropped = s.submit(prompt(i), params(i));
-        static_cast<void>(s.next_text(*dropped));
+        static_cast<void>(s.next_piece(*dropped));
         s.abandon(*dropped);
       }
       const auto q = s.submit(prompt(i), params(i));
@@ -316,4 +316,192 @@ TEST_CASE("threads that each wait for their own answer share the steps",
   for (std::thread& t : threads) t.join();
   CHECK(found == expected);
   CHECK(s.pool().pages_in_use() == 0);
+}
+
+TEST_CASE("a prompt that was computed before is found, to the token") {
+  const model m = tiny_model("medium-128k");
+  scheduler s = make_scheduler(m, 20);
+  const std::vector<token_id> first = made_up_prompt(150, 1, 300);
+  const generation_params params{.max_tokens = 3, .ignore_stop_ids = true};
+  const auto ask = [&](std::vector<token_id> prompt, domain_id domain = 0) {
+    generation_params p = params;
+    p.cache_domain = domain;
+    const auto q = s.submit(std::move(prompt), p);
+    run_to_end(s, *q);
+    CHECK(!q->seen().error);
+    return q;
+  };
+  const auto a = ask(first);
+  CHECK(a->seen().usage.cached_tokens == 0);
+  // The last token is computed again, for its logits.
+  const auto again = ask(first);
+  CHECK(again->seen().usage.cached_tokens == 149);
+  CHECK(ids_of(*again) == ids_of(*a));
+  // The answer but for its last token is there, too.
+  std::vector<token_id> longer = first;
+  for (const token_id id : ids_of(*a)) longer.push_back(id);
+  longer.push_back(7);
+  CHECK(ask(longer)->seen().usage.cached_tokens == 152);
+  // A text that goes another way after 100 tokens, inside a page.
+  std::vector<token_id> other = first;
+  other[100] = other[100] == 9 ? 10 : 9;
+  CHECK(ask(other)->seen().usage.cached_tokens == 100);
+  // Nobody sees what another domain computed.
+  CHECK(ask(first, 1)->seen().usage.cached_tokens == 0);
+  CHECK(ask(first, 1)->seen().usage.cached_tokens == 149);
+}
+
+TEST_CASE("cached pages give way before a request waits or is refused") {
+  const model m = tiny_model("medium-128k");
+  scheduler s = make_scheduler(m, 4);
+  const generation_params params{.max_tokens = 10, .ignore_stop_ids = true};
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    const auto q = s.submit(made_up_prompt(180, i, 300), params);
+    run_to_end(s, *q);
+    CHECK(ids_of(*q).size() == 10);
+    CHECK(s.pool().pages_in_use() <= 4);
+    CHECK(s.cache().n_cached_pages() == s.pool().pages_in_use());
+  }
+  CHECK(s.preemptions() == 0);
+}
+
+TEST_CASE("the newest gives way when pages are short, and goes on as before") {
+  const model m = tiny_model("medium-128k");
+  generation_params params{.max_tokens = 110, .ignore_stop_ids = true};
+  params.sampling = {.temperature = 1, .seed = 5};
+  const auto answer_of = [&](scheduler& s, std::uint32_t i) {
+    return s.submit(made_up_prompt(60, i, 300), params);
+  };
+  std::vector<std::vector<token_id>> expected;
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    scheduler alone = make_scheduler(m, 20, {.prefix_cache = false});
+    const auto q = answer_of(alone, i);
+    run_to_end(alone, *q);
+    expected.push_back(ids_of(*q));
+  }
+  // 170 tokens each: three pages, of which five are there for three requests.
+  scheduler s = make_scheduler(m, 5);
+  // The answers that came before were short, so all three are let in.
+  for (int i = 0; i < 100; ++i) {
+    run_to_end(s, *s.submit({1, 2}, {.max_tokens = 1, .drafts = false}));
+  }
+  std::vector<std::shared_ptr<sequence>> all;
+  for (std::uint32_t i = 0; i < 3; ++i) all.push_back(answer_of(s, i));
+  run_to_end(s, *all[0]);
+  CHECK(s.preemptions() > 0);
+  CHECK(!all[2]->done);
+  for (const auto& q : all) run_to_end(s, *q);
+  for (std::size_t i = 0; i < 3; ++i) CHECK(ids_of(*all[i]) == expected[i]);
+}
+
+TEST_CASE("a queue of two refuses the third, and says when to come back") {
+  const model m = tiny_model("medium-128k");
+  scheduler s = make_scheduler(m, 20, {.max_sequences = 1, .max_waiting = 2});
+  const generation_params params{.max_tokens = 2, .ignore_stop_ids = true};
+  const auto submit = [&] { return s.submit({1, 2, 3}, params); };
+  const auto a = submit(), b = submit(), refused = submit();
+  REQUIRE(refused->done);
+  REQUIRE(refused->seen().error);
+  CHECK(refused->seen().error->code == error_code::unavailable);
+  CHECK(refused->seen().error->message ==
+        "2 requests of 6 tokens wait already, allowed are 2 of 4194304; try "
+        "again in about 1 s");
+  CHECK(refused->seen().retry_after_seconds == 1);
+  run_to_end(s, *a);
+  run_to_end(s, *b);
+  const auto later = submit();
+  run_to_end(s, *later);
+  CHECK(ids_of(*later).size() == 2);
+
+  scheduler few = make_scheduler(m, 20, {.max_waiting_tokens = 5});
+  CHECK(!few.submit({1, 2, 3, 4}, params)->done);
+  CHECK(few.submit({1, 2}, params)->done);
+}
+
+TEST_CASE(
+    "an answer that nobody reads rests at 4096 tokens until somebody does") {
+  const model shape = tiny_model("medium-128k");
+  model_config config = shape.config();
+  config.max_context = 1 << 14;
+  config.rope.original_context = 1 << 14;
+  const auto m = model::random(config, dtype::q8_0, 3);
+  REQUIRE_OK(m);
+  scheduler s = make_scheduler(*m, 300);
+  const auto unread =
+      s.submit({1, 2}, {.max_tokens = 5000, .ignore_stop_ids = true});
+  const auto read =
+      s.submit({3, 4}, {.max_tokens = 5000, .ignore_stop_ids = true});
+  run_to_end(s, *read);
+  CHECK(read->seen().finish == finish_reason::length);
+  CHECK(!unread->done);
+  CHECK(unread->ready.tokens.size() >= max_unread_tokens);
+  CHECK(unread->ready.tokens.size() <= max_unread_tokens + 17);
+  run_to_end(s, *unread);
+  CHECK(ids_of(*unread).size() == 5000);
+}
+
+TEST_CASE("one thread drives, others wait, and sleep when nobody drives",
+          "[threads]") {
+  const model m = demo_model(false);
+  scheduler s = make_scheduler(m, 100);
+  stop_condition stop;
+  std::thread driver([&] { REQUIRE_OK(s.drive(stop)); });
+  while (!s.cost().measured()) std::this_thread::sleep_for(1ms);
+  CHECK(s.drive({}).error().message ==
+        "another thread drives this engine; one is enough");
+  std::atomic<int> told = 0;
+  generation_params params{.max_tokens = 20, .ignore_stop_ids = true};
+  params.on_progress = [&] { ++told; };
+  const auto polled = s.submit(made_up_prompt(20, 1, 1900), params);
+  while (!polled->done) std::this_thread::sleep_for(1ms);
+  CHECK(told > 0);
+  CHECK(s.take_piece(*polled).tokens.size() == 20);
+  const auto blocking = s.submit(made_up_prompt(20, 1, 1900), params);
+  run_to_end(s, *blocking);
+  CHECK(ids_of(*blocking) == ids_of(*polled));
+  stop.token.cancel();
+  driver.join();
+  // And now whoever waits drives again.
+  const auto after = s.submit(made_up_prompt(20, 1, 1900), params);
+  run_to_end(s, *after);
+  CHECK(ids_of(*after) == ids_of(*polled));
+}
+
+TEST_CASE(
+    "a deadline of a decoding request ends it within 100 ms beside a long "
+    "prompt") {
+  const model m = demo_model(false);
+  scheduler s =
+      make_scheduler(m, 400, {.prefill_chunk = 4000, .gap_ms = 60000});
+  const auto reading = s.submit(long_prompt(), {.max_tokens = 1});
+  generation_params params{.max_tokens = 3000, .ignore_stop_ids = true};
+  const auto decoding = s.submit(made_up_prompt(3, 1, 1900), params);
+  while (decoding->answer.empty()) REQUIRE(s.next_piece(*decoding));
+  const auto cancelled_at = std::chrono::steady_clock::now();
+  decoding->stop.deadline = cancelled_at + 5ms;
+  run_to_end(s, *decoding);
+  INFO("seconds: " << seconds_since(cancelled_at));
+  CHECK(seconds_since(cancelled_at) < 0.105);
+  CHECK(decoding->seen().finish == finish_reason::deadline);
+  s.abandon(*reading);
+}
+
+TEST_CASE("drafts are found in references and change nothing but the steps") {
+  const model m = demo_model(false);
+  const auto steps_for = [&](const generation_params& params) {
+    scheduler s = make_scheduler(m, 100);
+    // A machine on which eight rows cost as much as one.
+    const auto q = s.submit(made_up_prompt(60, 1, 1900), params);
+    run_to_end(s, *q);
+    return std::pair(ids_of(*q), s.steps());
+  };
+  generation_params params{.max_tokens = 60, .ignore_stop_ids = true};
+  params.drafts = false;
+  const auto [plain, plain_steps] = steps_for(params);
+  params.drafts = true;
+  params.references = {plain};
+  const auto [drafted, drafted_steps] = steps_for(params);
+  CHECK(drafted == plain);
+  CHECK(plain_steps >= 60);
+  CHECK(drafted_steps <= plain_steps);
 }

@@ -91,7 +91,7 @@ TEST_CASE("the feed-forward steps are their kernels, in any number of tasks") {
           b.tokens.push_back(
               {static_cast<token_id>(t % 64), t, nullptr, false});
         }
-        const auto prepared = f.prepare(0);
+        const auto prepared = f.prepare();
         REQUIRE_OK(prepared);
         f.embed();
         f.norm(layer.ffn_norm, b.x, b.normed);
