@@ -104,7 +104,7 @@ TINYPHI_FUNC void step_cost::rebuild() {
 TINYPHI_FUNC void step_cost::set_attention(double key_ms, double slice_key_ms) {
   table_.key_ms = detail::bounded(key_ms, 0, 1e3);
   table_.slice_key_ms = detail::bounded(slice_key_ms, 0, 1e3);
-  table_.attention = 1;
+  table_.attention = table_.key_ms + table_.slice_key_ms > 0 ? 1 : 0;
   attention_weight_ = 0;
   // What the knots hold was counted in other units.
   for (knot& k : table_.knots) k.attention = 0;
@@ -199,7 +199,7 @@ TINYPHI_FUNC void step_cost::learn(const step_shape& s, double ms) {
       change_pace(least_factor_);
       unexpected_ = 0;
     } else {
-      move(k, s, ms, 0.5);
+      move(k, s, ms, 1);
     }
   }
   rebuild();

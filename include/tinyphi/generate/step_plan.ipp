@@ -212,9 +212,12 @@ TINYPHI_FUNC void plan_step(std::span<const plan_request> requests,
   if (!out.rows.empty()) {
     detail::choose_rows(requests, cost, targets, shares, out);
     out.limit_ms = std::max(targets.gap_ms, 1.5 * out.decode_ms);
-    const double room = out.limit_ms - out.decode_ms;
-    detail::add_drafts(requests, cost, shares,
-                       out.decode_ms + (prompt_waits ? room / 2 : room), out);
+    // Not where even rows have to wait.
+    if (out.n_decoding == out.rows.size()) {
+      const double room = out.limit_ms - out.decode_ms;
+      detail::add_drafts(requests, cost, shares,
+                         out.decode_ms + (prompt_waits ? room / 2 : room), out);
+    }
   }
   if (prompt_waits) {
     detail::add_slice(requests, prompt, cost, targets, shares, out);
