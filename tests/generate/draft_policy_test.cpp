@@ -336,6 +336,9 @@ TEST_CASE(
     policy.learn_undrafted(16, true);
     CHECK(policy.paused() == 1023);
     CHECK(policy.choose_length(17, 16, step_ms, 0) > 0);
+    draft_policy undrafted = policy;
+    undrafted.learn_undrafted(17, false);
+    CHECK(undrafted.paused() == 0);
     policy.learn(17, 4, 0, step_ms, 0);
     CHECK(policy.paused() == 0);
     CHECK(policy.choose_length(16, 16, step_ms, 0) > 0);

@@ -103,7 +103,6 @@ TINYPHI_FUNC void draft_policy::learn(std::size_t match_length,
   for (std::size_t i = 0; i < std::min(accepted + 1, drafted); ++i) {
     observe(match_length + i, i < accepted);
   }
-  paused_ -= std::min(paused_, accepted + 1);
   const auto others = static_cast<double>(other_rows);
   const auto tokens = static_cast<double>(accepted) + 1;
   const double made = (others + tokens) / (others + 1);

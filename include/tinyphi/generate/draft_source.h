@@ -47,10 +47,10 @@ class draft_source {
   // follow: the longest end of the text, of 3 tokens or more, that stands
   // earlier in the text or in a reference with a token after it; 0 and an
   // empty `out` where there is none. Of several such places it takes the last
-  // (for an end that has more than 8 shorter ends with places of their own,
-  // one of them). The draft stops at the border of a text; at the end of the
-  // text itself it goes on with its own first tokens, as a text that repeats
-  // itself does.
+  // (a place where matches of more than 7 lengths ended counts for the 7
+  // longest). The draft stops at the border of a text; at the end of the text
+  // itself it goes on with its own first tokens, as a text that repeats itself
+  // does.
   [[nodiscard]] std::size_t propose(std::size_t n,
                                     std::vector<token_id>& out) const;
 
