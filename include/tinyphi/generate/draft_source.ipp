@@ -13,9 +13,9 @@ TINYPHI_NAMESPACE_BEGIN
 namespace detail {
 
 inline constexpr token_id text_border = -1;
-// How many shorter ends of a text get to know the place where it stands now.
-// Each would take O(n) a token in a text of equal tokens.
-inline constexpr int known_ends = 16;
+// How many ends of a text get to know the place where it stands now. All of
+// them would take O(n) a token in a text of equal tokens.
+inline constexpr int known_ends = 8;
 
 }  // namespace detail
 
