@@ -44,6 +44,8 @@ int run(int argc, char** argv) {
   cli::add_chat(app, command);
   cli::add_tokenize(app, command);
   cli::add_logits(app, command);
+  cli::add_score(app, command);
+  cli::add_embed(app, command);
   cli::add_inspect(app, command);
   cli::add_plan(app, command);
   cli::add_bench(app, command);

@@ -234,7 +234,7 @@ TINYPHI_FUNC result<std::vector<text_score>> engine::score(
       r.leader = runs.front().sequence_;
       r.n_shared = std::min(first_shares, before);
     }
-    runs.push_back({scheduler_, scheduler_->submit(std::move(r), params)});
+    runs.push_back({scheduler_, scheduler_->submit_text(std::move(r), params)});
   }
   std::vector<text_score> scores;
   for (generation& run : runs) {
@@ -256,7 +256,7 @@ TINYPHI_FUNC result<std::vector<std::vector<float>>> engine::embed(
     const segment s{text};
     TINYPHI_TRY(auto ids, encode({&s, 1}));
     text_request r{.kind = request_kind::embed, .text = std::move(ids)};
-    runs.push_back({scheduler_, scheduler_->submit(std::move(r), params)});
+    runs.push_back({scheduler_, scheduler_->submit_text(std::move(r), params)});
   }
   std::vector<std::vector<float>> vectors;
   for (generation& run : runs) {

@@ -63,7 +63,10 @@ class prefix_cache {
   // Lets go of the page that was not used for the longest time, of those that
   // are not pinned and that nobody else holds; false if there is none.
   bool evict();
-  // Lets go of everything that is not pinned, or of everything.
+  // The same of those that others hold, too: frees no page, but makes its
+  // holder the only one, who need not copy it before it writes.
+  bool forget();
+  // Lets go of everything that is not pinned.
   void clear();
   void unpin_all();
 

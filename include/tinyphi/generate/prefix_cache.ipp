@@ -253,9 +253,13 @@ TINYPHI_FUNC bool prefix_cache::evict() {
   return true;
 }
 
-TINYPHI_FUNC void prefix_cache::clear() {
+TINYPHI_FUNC bool prefix_cache::forget() {
   ++clock_;
-  while (remove_oldest_leaf()) {
+  return remove_oldest_leaf();
+}
+
+TINYPHI_FUNC void prefix_cache::clear() {
+  while (forget()) {
   }
 }
 

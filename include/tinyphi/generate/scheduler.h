@@ -64,7 +64,7 @@ class scheduler {
   [[nodiscard]] std::shared_ptr<sequence> submit_twin(
       const std::shared_ptr<sequence>& leader, const generation_params& params,
       std::vector<token_id> prompt);
-  [[nodiscard]] std::shared_ptr<sequence> submit(
+  [[nodiscard]] std::shared_ptr<sequence> submit_text(
       text_request r, const generation_params& params);
 
   // Blocks until there is something, and takes it; nothing once `s` is done.

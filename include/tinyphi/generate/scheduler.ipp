@@ -233,7 +233,7 @@ TINYPHI_FUNC std::shared_ptr<sequence> scheduler::submit_twin(
   return s;
 }
 
-TINYPHI_FUNC std::shared_ptr<sequence> scheduler::submit(
+TINYPHI_FUNC std::shared_ptr<sequence> scheduler::submit_text(
     text_request r, const generation_params& params) {
   auto s = detail::make_sequence(params);
   s->kind = r.kind;

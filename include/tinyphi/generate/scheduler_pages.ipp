@@ -130,7 +130,11 @@ TINYPHI_FUNC void scheduler::reserve_pages() {
       continue;
     }
     // Memory that the system does not have is nobody's to give.
-    if (pool_.free_pages() == 0 && give_way()) {
+    const bool short_of_pages = pool_.free_pages() == 0;
+    // A page that the cache holds beside this request need not be copied once
+    // the cache lets go of it.
+    if (short_of_pages && cache_.forget()) continue;
+    if (short_of_pages && give_way()) {
       // Whoever gave way may be in this step, before or behind this run.
       for (std::size_t k = runs_.size(); k-- > 0;) {
         if (owners_[k]->kv) continue;

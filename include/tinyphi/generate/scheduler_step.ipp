@@ -272,9 +272,6 @@ TINYPHI_FUNC void scheduler::accept_all(const forward_output& out) {
         break;
     }
   }
-  while (samplers_.size() < static_cast<std::size_t>(team_.n_threads())) {
-    samplers_.emplace_back(vocab);
-  }
   team_.run(runs_.size(), 1, [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
       sequence& s = *owners_[i];
