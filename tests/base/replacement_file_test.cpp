@@ -88,7 +88,7 @@ TEST_CASE("a replacement is as public as the umask and its maker allow") {
 TEST_CASE("a process that is killed while it writes leaves nothing") {
   const temp_folder folder;
   const int can = ::open(folder.path().c_str(), O_WRONLY | O_TMPFILE, 0600);
-  if (can < 0) return;  // this file system has no files without names
+  if (can < 0) SKIP_CASE("this file system has no files without names");
   ::close(can);
   const ::pid_t child = ::fork();
   if (child == 0) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A header-only program of two translation units that give the same answer. It
-// is built three times: with every header compiled alone beside it, with
-// other.cpp for this machine's CPU, and without exceptions.
+// is built three times: as it is, with other.cpp for this machine's CPU, and
+// without exceptions beside every header compiled alone.
 #include "ask.h"
 
 static_assert(TINYPHI_HEADER_ONLY == 1);

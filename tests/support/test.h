@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <string>
 
+#include "support/skip.h"
 #include "tinyphi/base/error.h"
 
 namespace tinyphi_test {
