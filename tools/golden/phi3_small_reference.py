@@ -2,8 +2,8 @@
 """Phi-3-small's forward pass, spelled out: no cache, no batch, float64.
 
 transformers has no class for this architecture, so this is what the golden
-files of small-8k and small-128k come from. It is written from the published
-description (config.json and the model's card), to be read beside it.
+files of small-8k and small-128k are compared with. It spells out what the
+published modeling_phi3_small.py and its block-sparse kernels compute.
 """
 import json
 import math
