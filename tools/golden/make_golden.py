@@ -9,7 +9,8 @@
 
 Phi-3 and Phi-4 are what transformers computes in float32 with eager attention
 on one thread, Phi-3-small is what phi3_small_reference.py computes. The prompts
-(ids.K) are those of the file that is there. --check prints the largest
+(ids.K) are those of the file that is there, and with --add-prompt 5,6,7 another
+one of these ids; a folder that has no file gets one. --check prints the largest
 difference of each key and fails when one is over 5e-5, when a greedy token
 differs, or when a key is missing or unknown. --write leaves a file alone that
 passes the check.
@@ -37,6 +38,7 @@ from safetensors.torch import load_file, save
 TRANSFORMERS = "5.24.0"
 TINY = pathlib.Path(__file__).resolve().parents[2] / "tests/data/tiny"
 BOUND = 5e-5
+N_GREEDY = 12  # of a new prompt
 
 
 class HuggingFace:
@@ -70,15 +72,15 @@ def greedy_of(model, ids, n):
 
 
 @torch.no_grad()
-def made_again(folder, golden):
+def made_again(folder, golden, new_prompts):
     small = folder.name.startswith("small-")
     model = Phi3Small(folder) if small else HuggingFace(folder)
     made = {}
-    for k, ids in enumerate(prompts_of(golden)):
+    for k, ids in enumerate(prompts_of(golden) + new_prompts):
         logits, hidden = model(ids)
         made[f"ids.{k}"] = torch.tensor(ids)
         made[f"logits.{k}"] = logits.float().contiguous()
-        n_greedy = len(golden[f"greedy.{k}"])
+        n_greedy = len(golden.get(f"greedy.{k}", range(N_GREEDY)))
         made[f"greedy.{k}"] = torch.tensor(greedy_of(model, ids, n_greedy))
         if k == 0:
             for layer, x in enumerate(hidden):
@@ -113,8 +115,12 @@ def main():
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--check", action="store_true")
     what.add_argument("--write", action="store_true")
+    parser.add_argument("--add-prompt", help="ids with commas between, for --write")
     parser.add_argument("models", nargs="*", help="folders of tests/data/tiny; all")
     args = parser.parse_args()
+    if args.add_prompt and (args.check or len(args.models) != 1):
+        parser.error("--add-prompt goes with --write and one model")
+    new = [[int(i) for i in args.add_prompt.split(",")]] if args.add_prompt else []
     if transformers.__version__.split(".")[0] != TRANSFORMERS.split(".")[0]:
         sys.exit(
             f"transformers {transformers.__version__}, but the golden files are "
@@ -127,8 +133,8 @@ def main():
     unequal = []
     for name in args.models or sorted(p.name for p in TINY.iterdir()):
         path = TINY / name / "golden.safetensors"
-        golden = load_file(path)
-        made = made_again(path.parent, golden)
+        golden = load_file(path) if path.exists() else {}
+        made = made_again(path.parent, golden, new)
         worst = worst_difference(name, golden, made)
         if worst <= BOUND:
             continue
