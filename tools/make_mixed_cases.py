@@ -3,7 +3,7 @@
 """Writes tests/data/mixed: a random model of two layers, quantized by
 llama.cpp's llama-quantize as it mixes types, and the logits that numpy finds
 with the weights as PyPI's gguf dequantizes them. Needs `pip install
-gguf==0.19.0 numpy` and the path of llama-quantize.
+gguf==0.19.0 numpy==2.4.6` and the path of llama-quantize.
 
 <name>.gguf; <name>.bin: u32 n, u32 ids[n], f32 logits[n][vocab].
 """

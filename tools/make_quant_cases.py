@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Writes what PyPI's gguf makes of rows of 256 columns to tests/data. Needs
-`pip install gguf==0.19.0 numpy`. Little-endian:
+`pip install gguf==0.19.0 numpy==2.4.6`. Little-endian:
 
 quant_cases.bin, per case: f32 x[256], then its bytes as each of
 QUANTIZED.

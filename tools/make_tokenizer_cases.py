@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Writes tests/data/tokenizer/{o200k,cl100k}-small: byte-level vocabularies of
 a thousand tokens, and what Hugging Face's tokenizers and OpenAI's tiktoken make
-of odd texts with them. Needs `pip install tokenizers tiktoken`; the result is
-in the repository, so nobody has to run it."""
+of odd texts with them; and tests/data/tokenizer/phi-3/cases.jsonl again, what
+Hugging Face's tokenizers makes of its texts with the tokenizer.json beside it.
+Needs `pip install tokenizers==0.23.3 tiktoken==0.14.0`; the result is in the
+repository, so nobody has to run it."""
 import base64
 import json
 import pathlib
@@ -74,8 +76,24 @@ def trained(pattern):
     return tok
 
 
-def write_jsonl(path, rows):
-    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+def write_jsonl(path, rows, **options):
+    path.write_text("".join(json.dumps(r, **options) + "\n" for r in rows))
+
+
+def case(tok, text):
+    ids = tok.encode(text, add_special_tokens=False).ids
+    return {"text": text, "ids": ids,
+            "text_back": tok.decode(ids, skip_special_tokens=False)}
+
+
+def write_phi_3(source, folder):
+    """The texts are those of the file that is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tok = Tokenizer.from_file(str(source / "tokenizer.json"))
+    lines = (source / "cases.jsonl").read_text().strip("\n").split("\n")
+    write_jsonl(folder / "cases.jsonl",
+                [case(tok, json.loads(line)["text"]) for line in lines],
+                ensure_ascii=False)
 
 
 def write_o200k(folder, n):
@@ -84,12 +102,7 @@ def write_o200k(folder, n):
     tok.add_special_tokens([AddedToken(t, special=True, normalized=False)
                             for t in PHI_4_MINI])
     tok.save(str(folder / "tokenizer.json"), pretty=False)
-    rows = []
-    for text in texts(1, n):
-        ids = tok.encode(text, add_special_tokens=False).ids
-        rows.append({"text": text, "ids": ids, "text_back": tok.decode(
-            ids, skip_special_tokens=False)})
-    write_jsonl(folder / "cases.jsonl", rows)
+    write_jsonl(folder / "cases.jsonl", [case(tok, t) for t in texts(1, n)])
 
 
 def write_cl100k(folder, n):
@@ -119,8 +132,9 @@ def write_cl100k(folder, n):
 
 if __name__ == "__main__":
     here = pathlib.Path(__file__).resolve().parent.parent
-    out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else (
-        here / "tests" / "data" / "tokenizer")
+    data = here / "tests" / "data" / "tokenizer"
+    out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else data
     n = int(sys.argv[2]) if len(sys.argv) > 2 else 600
     write_o200k(out / "o200k-small", n)
     write_cl100k(out / "cl100k-small", n)
+    write_phi_3(data / "phi-3", out / "phi-3")

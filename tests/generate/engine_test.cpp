@@ -61,10 +61,10 @@ TEST_CASE("greedy answers are Hugging Face's, over the longrope switch too") {
       engine e = make_engine(m, {.n_threads = 1, .prefill_chunk = chunk});
       std::vector<generation> answers;
       std::vector<std::vector<token_id>> expected;
-      for (int k = 0; g.has("ids." + std::to_string(k)); ++k) {
+      for (std::size_t k = 0; k < g.prompts(); ++k) {
         expected.push_back(g.ids("greedy." + std::to_string(k)));
         answers.push_back(e.complete(
-            g.ids("ids." + std::to_string(k)),
+            g.prompt(k),
             {.max_tokens = expected.back().size(), .ignore_stop_ids = true}));
       }
       for (std::size_t k = 0; k < answers.size(); ++k) {

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT
+// Chat formats against what Hugging Face's templates render, and what they
+// recognise and refuse.
 #include "tinyphi/text/chat_template.h"
+
+#include <algorithm>
+#include <map>
 
 #include "support/test.h"
 #include "support/tokenizers.h"
@@ -12,7 +17,6 @@ namespace {
 const message system_turn{role::system, "Be brief."};
 const message question{role::user, "Hi"};
 const message answer{role::assistant, "Yes"};
-const message next_question{role::user, " Why? "};
 
 std::string rendered(chat_format f, const std::vector<message>& turns,
                      bool add_generation_prompt = true) {
@@ -30,47 +34,54 @@ std::string recognised(const std::string& chat_template) {
   return f ? std::string(to_string(*f)) : f.error().message;
 }
 
-}  // namespace
+constexpr chat_format all_formats[] = {
+    chat_format::phi3_april, chat_format::phi3_medium, chat_format::phi3,
+    chat_format::phi3_small, chat_format::phi4_mini,   chat_format::phi4};
 
-TEST_CASE("each format renders as its template does") {
-  const std::vector<message> all = {system_turn, question, answer,
-                                    next_question};
-  const std::vector<message> turns = {question, answer, next_question};
-  CHECK(rendered(chat_format::phi3_april, turns) ==
-        "<s><|user|>\nHi<|end|>\n<|assistant|>\nYes<|end|>\n"
-        "<|user|>\n Why? <|end|>\n<|assistant|>\n");
-  CHECK(rendered(chat_format::phi3_medium, turns) ==
-        "<|user|>\nHi<|end|>\n<|assistant|>\nYes<|end|>\n"
-        "<|user|>\n Why? <|end|>\n<|assistant|>\n");
-  CHECK(rendered(chat_format::phi3, all) ==
-        "<|system|>\nBe brief.<|end|>\n<|user|>\nHi<|end|>\n"
-        "<|assistant|>\nYes<|end|>\n<|user|>\n Why? <|end|>\n<|assistant|>\n");
-  CHECK(rendered(chat_format::phi3_small, all) ==
-        "<|endoftext|><|system|>\nBe brief.<|end|>\n<|user|>\nHi<|end|>\n"
-        "<|assistant|>\nYes<|end|>\n<|user|>\n Why? <|end|>\n<|assistant|>\n");
-  CHECK(rendered(chat_format::phi4_mini, all) ==
-        "<|system|>Be brief.<|end|><|user|>Hi<|end|><|assistant|>Yes<|end|>"
-        "<|user|> Why? <|end|><|assistant|>");
-  CHECK(rendered(chat_format::phi4, all) ==
-        "<|im_start|>system<|im_sep|>Be brief.<|im_end|>"
-        "<|im_start|>user<|im_sep|>Hi<|im_end|>"
-        "<|im_start|>assistant<|im_sep|>Yes<|im_end|>"
-        "<|im_start|>user<|im_sep|> Why? <|im_end|>"
-        "<|im_start|>assistant<|im_sep|>");
+chat_format format_named(const std::string& name) {
+  const auto f = std::ranges::find(all_formats, name,
+                                   [](chat_format x) { return to_string(x); });
+  REQUIRE(f != std::end(all_formats));
+  return *f;
 }
 
-TEST_CASE("without a generation prompt the templates end as they say") {
-  const std::vector<message> turns = {question};
-  CHECK(rendered(chat_format::phi3, turns, false) ==
-        "<|user|>\nHi<|end|>\n<|endoftext|>");
-  CHECK(rendered(chat_format::phi3_small, turns, false) ==
-        "<|endoftext|><|user|>\nHi<|end|>\n<|endoftext|>");
-  CHECK(rendered(chat_format::phi4_mini, turns, false) ==
-        "<|user|>Hi<|end|><|endoftext|>");
-  CHECK(rendered(chat_format::phi4, turns, false) ==
-        "<|im_start|>user<|im_sep|>Hi<|im_end|>");
-  CHECK(rendered(chat_format::phi3_medium, {question, answer}, false) ==
-        "<|user|>\nHi<|end|>\n<|assistant|>\nYes<|end|>\n");
+// The messages of a line of a JSON Lines file.
+std::vector<message> turns_of(const json::object& line) {
+  std::vector<message> turns;
+  for (const auto& m : line.at("messages").as_array()) {
+    const std::string name = text_of(m.at("role"));
+    const bool known =
+        name == "system" || name == "user" || name == "assistant";
+    REQUIRE(known);
+    turns.push_back({name == "system" ? role::system
+                     : name == "user" ? role::user
+                                      : role::assistant,
+                     text_of(m.at("content"))});
+  }
+  return turns;
+}
+
+}  // namespace
+
+// cases.jsonl is what transformers makes of the templates beside it
+// (tools/golden/make_chat_cases.py).
+TEST_CASE("392 prompts of six formats are those of Hugging Face's templates") {
+  std::map<std::string, std::size_t> seen;
+  for (const auto& c : read_jsonl("chat/cases.jsonl")) {
+    const std::string name = text_of(c.at("format"));
+    INFO(json::serialize(c));
+    CHECK(rendered(format_named(name), turns_of(c),
+                   c.at("add_generation_prompt").as_bool()) ==
+          text_of(c.at("prompt")));
+    ++seen[name];
+  }
+  for (const chat_format f : all_formats) {
+    const std::string name(to_string(f));
+    const bool has_system =
+        f != chat_format::phi3_april && f != chat_format::phi3_medium;
+    INFO(name);
+    CHECK(seen[name] == (has_system ? 80 : 36));
+  }
 }
 
 TEST_CASE("an empty system turn is left out only where the template does so") {
@@ -106,40 +117,10 @@ TEST_CASE("a role that the template would drop is an error") {
 }
 
 TEST_CASE("published templates are recognised") {
-  CHECK(recognised(read_data(
-            "tokenizer/microsoft-Phi-3.5-mini-instruct.jinja")) == "phi3");
-  const std::string april =
-      "{% for message in messages %}{% if (message['role'] == 'user') %}"
-      "{{'<|user|>' + '\\n' + message['content'] + '<|end|>' + '\\n' + "
-      "'<|assistant|>' + '\\n'}}{% elif (message['role'] == 'assistant') %}"
-      "{{message['content'] + '<|end|>' + '\\n'}}{% endif %}{% endfor %}";
-  CHECK(recognised(april) == "phi3_medium");
-  CHECK(recognised("{{ bos_token }}" + april) == "phi3_april");
-  CHECK(recognised(
-            "{{ bos_token }}{% for message in messages %}{{'<|' + "
-            "message['role'] + '|>' + '\\n' + message['content'] + "
-            "'<|end|>\\n' }}{% endfor %}{% if add_generation_prompt %}"
-            "{{ '<|assistant|>\\n' }}{% else %}{{ eos_token }}{% endif %}") ==
-        "phi3_small");
-  CHECK(recognised(
-            "{% for message in messages %}{% if message['role'] == 'system' "
-            "and 'tools' in message and message['tools'] is not none %}"
-            "{{ '<|' + message['role'] + '|>' + message['content'] + "
-            "'<|tool|>' + message['tools'] + '<|/tool|>' + '<|end|>' }}"
-            "{% else %}{{ '<|' + message['role'] + '|>' + message['content'] "
-            "+ '<|end|>' }}{% endif %}{% endfor %}"
-            "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% else %}"
-            "{{ eos_token }}{% endif %}") == "phi4_mini");
-  CHECK(recognised(
-            "{% for message in messages %}{% if (message['role'] == "
-            "'system') %}{{'<|im_start|>system<|im_sep|>' + "
-            "message['content'] + '<|im_end|>'}}{% elif (message['role'] == "
-            "'user') %}{{'<|im_start|>user<|im_sep|>' + message['content'] + "
-            "'<|im_end|>'}}{% elif (message['role'] == 'assistant') %}"
-            "{{'<|im_start|>assistant<|im_sep|>' + message['content'] + "
-            "'<|im_end|>'}}{% endif %}{% endfor %}"
-            "{% if add_generation_prompt %}"
-            "{{ '<|im_start|>assistant<|im_sep|>' }}{% endif %}") == "phi4");
+  for (const chat_format f : all_formats) {
+    const std::string name(to_string(f));
+    CHECK(recognised(read_data("chat/" + name + ".jinja")) == name);
+  }
 }
 
 TEST_CASE(
@@ -177,6 +158,7 @@ TEST_CASE("without a template the control tokens decide") {
             .starts_with("the file has no chat template"));
 }
 
+// tools/golden/make_chat_cases.py checks these ids against transformers.
 TEST_CASE("the demo model's prompts are those of Hugging Face") {
   const tokenizer t = make_tokenizer(hf_vocabulary("demo/hf"));
   const auto format = recognise_chat_format(t);
@@ -184,15 +166,7 @@ TEST_CASE("the demo model's prompts are those of Hugging Face") {
   const auto answers = read_jsonl("demo/answers.jsonl");
   REQUIRE(answers.size() > 100);
   for (const auto& a : answers) {
-    std::vector<message> turns;
-    for (const auto& m : a.at("messages").as_array()) {
-      const std::string name = text_of(m.at("role"));
-      turns.push_back({name == "system" ? role::system
-                       : name == "user" ? role::user
-                                        : role::assistant,
-                       text_of(m.at("content"))});
-    }
-    const auto prompt = render_chat(*format, turns);
+    const auto prompt = render_chat(*format, turns_of(a));
     REQUIRE_OK(prompt);
     CHECK(t.encode(*prompt, true) == ids_of(a.at("prompt_ids")));
     CHECK(t.decode(ids_of(a.at("answer_ids"))) == text_of(a.at("answer")));
