@@ -156,7 +156,11 @@ TEST_CASE("Drafts run while they raise tokens per millisecond, and fit") {
   CHECK(all.runs[0].drafts == 7);
   CHECK(all.runs[0].tokens == 1);
   CHECK(all.shape.decode_rows == 8);
-  CHECK(plan_of({decoding(0, 7)}, even_cost(-1, 51)).runs[0].drafts == 0);
+  const step_targets long_gap{.gap_ms = 1000};
+  CHECK(plan_of({decoding(0, 7)}, even_cost(1, 49), long_gap).runs[0].drafts ==
+        7);
+  CHECK(plan_of({decoding(0, 7)}, even_cost(-1, 51), long_gap).runs[0].drafts ==
+        0);
   // Within the gap.
   const step_cost cost = even_cost(50, 10);
   CHECK(plan_of({decoding(0, 16)}, cost, {.gap_ms = 220}).runs[0].drafts == 16);
@@ -217,6 +221,14 @@ TEST_CASE("More rows than fit: the most that do, by class, credit and turn") {
   CHECK(plan.runs[17].index == 37);
   CHECK(plan.runs[18].index == 4);
   CHECK(plan.runs[19].index == 6);
+}
+
+TEST_CASE("Rows are the most that fit, though fewer rows would not fit") {
+  step_cost cost = even_cost(0, 12.5);
+  cost.set({.decode_rows = 12}, 300);
+  const step_plan plan =
+      plan_of(std::vector<plan_request>(40, decoding()), cost);
+  CHECK(plan.n_decoding == 20);
 }
 
 TEST_CASE("100 streams of which 20 fit: each runs at least every 7th step") {
