@@ -88,6 +88,24 @@ TEST_CASE(
   }
 }
 
+TEST_CASE(
+    "A tenant's turn lasts until its quantum is used, then the next has"
+    " one") {
+  const step_cost cost = tinyphi_test::zen4().calibrated();
+  const std::vector<plan_request> both = {waiting_prompt(7), waiting_prompt(8)};
+  fair_shares shares;
+  step_plan plan;
+  std::vector<std::uint64_t> turns;
+  for (int i = 0; i < 12; ++i) {
+    plan_step(both, cost, {}, shares, plan);
+    REQUIRE(plan.slice() != nullptr);
+    turns.push_back(both[plan.slice()->position].tenant);
+    shares.charge(plan, both, 34, false);
+  }
+  CHECK(turns ==
+        std::vector<std::uint64_t>{7, 7, 7, 8, 8, 8, 7, 7, 7, 8, 8, 8});
+}
+
 TEST_CASE("Tenants of weights 1, 2 and 4 get time in proportion within 2 %") {
   step_simulation s(tinyphi_test::zen4());
   s.shares.set_weight(2, 2);
@@ -176,7 +194,11 @@ TEST_CASE("Who returns has no more credit than one of those who stayed") {
   for (int i = 0; i < 50; ++i) shares.charge(slice_plan(0), one, 95, false);
   const double stayed = shares.credit(1);
   CHECK(shares.credit(2) <= std::max(stayed, 0.0));
-  CHECK(shares.credit(77) == shares.credit(2));  // as one that is new
+  const double newcomer = shares.credit(77);
+  CHECK(newcomer == shares.credit(2));
+  REQUIRE(newcomer < 90);
+  shares.charge(slice_plan(0), both, 10, false);
+  CHECK(shares.credit(2) == newcomer);
 }
 
 TEST_CASE("A tenant keeps two quanta at most") {
@@ -213,6 +235,7 @@ TEST_CASE(
   // It hangs up and comes again: the other one is served until it is repaid.
   requests.erase(requests.begin());
   shares.charge(slice_plan(0), requests, 50, false);
+  CHECK(shares.credit(1) == Approx(-800));
   requests.push_back(waiting_prompt(1));
   double paid = 50;
   step_plan next;

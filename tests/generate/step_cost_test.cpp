@@ -126,6 +126,16 @@ TEST_CASE("The third slow step in a row is believed, for all sizes") {
   CHECK(error_of(cost, m) < .05);
 }
 
+TEST_CASE("A slower machine is slower in attention too, within 5 %") {
+  step_machine m = tinyphi_test::zen4();
+  step_cost cost = m.calibrated();
+  const step_shape far{.decode_rows = 1, .decode_keys = 4000};
+  for (int i = 0; i < 100; ++i) cost.learn(far, m.ms(far));
+  for (int i = 0; i < 3; ++i) cost.learn(far, 2.5 * m.ms(far));
+  CHECK(cost.ms(far) == Approx(2.5 * m.ms(far)));
+  CHECK(cost.ms(rows(1)) == Approx(2.5 * m.ms(rows(1))).epsilon(.05));
+}
+
 TEST_CASE("Ten steps in page faults leave it within 10 % three steps later") {
   const step_machine m = tinyphi_test::zen4();
   step_cost cost = m.calibrated();
@@ -171,6 +181,24 @@ TEST_CASE("step_cost learns the cost of keys without calibration within 10 %") {
   for (const std::size_t n : {0, 1000, 3000}) {
     const step_shape s{.slice = 16, .slice_stored = n};
     CHECK(cost.ms(s) == Approx(m.ms(s)).epsilon(.1));
+  }
+}
+
+TEST_CASE(
+    "2,000 steps with 10 % noise move the cost of a key by 10 % at most") {
+  const step_machine m = tinyphi_test::zen4();
+  for (unsigned seed = 0; seed < 10; ++seed) {
+    step_cost cost = m.calibrated();
+    std::mt19937_64 random(seed);
+    std::uniform_real_distribution<double> noise(.9, 1.1);
+    for (std::size_t n = 1000; n < 3000; ++n) {
+      const step_shape s{.decode_rows = 1, .decode_keys = n};
+      cost.learn(s, m.ms(s) * noise(random));
+    }
+    const auto key_ms = [](const auto& c) {
+      return c.ms({1, 5000, 0, 0}) - c.ms({1, 4000, 0, 0});
+    };
+    CHECK(key_ms(cost) == Approx(key_ms(m)).epsilon(.1));
   }
 }
 

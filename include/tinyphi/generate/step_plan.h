@@ -19,6 +19,7 @@ struct step_targets {
   double gap_ms = 250;         // between two tokens of those that decode
   double idle_step_ms = 1000;  // a step while nobody decodes
   std::size_t max_slice = 512;
+  std::size_t page_tokens = 0;  // where slices had best end; 0: anywhere
 };
 
 // Fills `out`, in the time of sorting the requests at most. Every request that
@@ -32,12 +33,14 @@ struct step_targets {
 // Then one prompt: `shares` says whose; of that tenant the one with the longest
 // cached prefix, every fourth step the oldest. Its slice is the one that reads
 // fastest, p / T(decode, p), within max(gap, 1.5 x T(decode, 0)), or within
-// idle_step when nobody decodes; the largest of those within 3 %. If none
+// idle_step when nobody decodes; the largest of those within 3 %; less, half at
+// most, to end with a page where that reads no more than 10 % slower. If none
 // fits: one token, every second step while others decode.
 //
 // Not the best marginal rate, p / (T(decode, p) - T(decode, 0)): where a few
-// rows are nearly free that gives slices of 4, which read a prompt at 0.4 of
-// the speed that it has alone; slices of 16 within the same limit, at 0.75.
+// rows are nearly free (Emerald Rapids, step_plan_test.cpp) that gives slices
+// of 4, which read a prompt at 0.4 of the speed that it has alone; slices of 16
+// within the same limit, at 0.75.
 void plan_step(std::span<const plan_request> requests, const step_cost& cost,
                const step_targets& targets, const fair_shares& shares,
                step_plan& out);

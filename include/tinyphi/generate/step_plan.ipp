@@ -174,6 +174,20 @@ inline std::size_t choose_slice(const step_cost& cost, step_shape shape,
   return 0;
 }
 
+// Less, if that ends a page and reads nearly as fast.
+inline std::size_t cut_at_page(const step_cost& cost, step_shape shape,
+                               std::size_t page_tokens) {
+  const std::size_t slice = shape.slice;
+  if (page_tokens == 0) return slice;
+  const std::size_t over = (shape.slice_stored + slice) % page_tokens;
+  if (over > slice / 2) return slice;
+  const double ms = cost.ms(shape);
+  shape.slice -= over;
+  const bool fast = static_cast<double>(shape.slice) * ms >=
+                    0.9 * static_cast<double>(slice) * cost.ms(shape);
+  return fast ? shape.slice : slice;
+}
+
 inline void add_slice(std::span<const plan_request> requests,
                       std::size_t position, const step_cost& cost,
                       const step_targets& targets, const fair_shares& shares,
@@ -189,8 +203,12 @@ inline void add_slice(std::span<const plan_request> requests,
     slice = 1;
   }
   shape.slice = slice;
+  // The rest of a prompt is not cut.
+  if (slice < r.left) {
+    shape.slice = cut_at_page(cost, shape, targets.page_tokens);
+  }
   out.shape = shape;
-  out.runs.push_back({position, r.index, slice, 0});
+  out.runs.push_back({position, r.index, shape.slice, 0});
 }
 
 }  // namespace detail
