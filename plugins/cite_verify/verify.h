@@ -69,7 +69,7 @@ struct quotable {
 };
 
 struct known_passage {
-  claim headings;  // with the document's title
+  claim headings;  // not the document's title, which is above too much
   std::vector<quotable> sentences;
 };
 
@@ -170,7 +170,7 @@ class verifier {
   result<void> read_passages() {
     for (const document& d : passages_) {
       known_passage p;
-      p.headings = read_claim(d.title + "; " + d.locator, words_);
+      p.headings = read_claim(d.locator, words_);
       std::string_view rest = d.text;
       bool begins_line = true;
       while (!rest.empty()) {
