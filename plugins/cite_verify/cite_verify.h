@@ -40,9 +40,10 @@ struct cite_verify_stage {
     return std::tuple{
         param("min_overlap", &config::min_overlap)
             .range(0, 1)
-            .doc("share of a sentence's words that its passage must hold"),
+            .doc("share of a sentence's content words that its quote and the "
+                 "headings above it must hold; 1: all"),
         param("mark", &config::mark)
-            .doc("put behind a sentence that rests on no passage"),
+            .doc("follows a sentence that no passage supports"),
         param("refusals", &config::refusals)
             .doc("beginnings of sentences that say that nothing is known")};
   }
@@ -56,10 +57,15 @@ struct cite_verify_stage {
   }
 
   cite_verify_stage(config c, host&)
-      : options_{c.min_overlap, std::move(c.mark), std::move(c.refusals)} {}
+      : options_{c.min_overlap, std::move(c.mark), std::move(c.refusals), {}} {}
 
-  task<outputs> run(run_context&, inputs in) const {
-    auto answer = cite::verify_citations(in.text, in.docs, options_);
+  task<outputs> run(run_context& cx, inputs in) const {
+    cite::verify_options options = options_;
+    options.stop = cx.stop();
+    const auto verify = [&] {
+      return cite::verify_citations(in.text, in.docs, options);
+    };
+    auto answer = unwrap(co_await cx.blocking(verify));
     co_return outputs{std::move(answer.text), std::move(answer.citations),
                       answer.ok};
   }

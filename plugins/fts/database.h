@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // SQLite with the few guarantees the plugins need: errors as values, bound
-// parameters, and a database file that can only hold data, not behaviour.
+// parameters, and a database file that can only hold data, not behavior, and
+// whose damage is noticed.
 #ifndef TINYPHI_PLUGINS_FTS_DATABASE_H_
 #define TINYPHI_PLUGINS_FTS_DATABASE_H_
 
@@ -15,6 +16,7 @@
 #include <system_error>
 #include <utility>
 
+#include "plugins/fts/checked_file.h"
 #include "tinyphi/base/error.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -71,7 +73,8 @@ class database {
   enum class mode : std::uint8_t { read, create };
 
   // Not opened as a URI, not shared, no extensions, no triggers, no views, and
-  // functions that a schema names are not trusted.
+  // functions that a schema names are not trusted. An error if the file is
+  // neither empty nor an index of tinyphi (checked_file.h).
   [[nodiscard]] static result<database> open(const std::filesystem::path& path,
                                              mode m);
 
@@ -119,11 +122,23 @@ class transaction {
 
 namespace detail {
 
+// For files that open() took, which bear the mark of an index: that is what
+// makes it right to advise to delete them.
+inline error damaged_index(const std::string& what) {
+  return {error_code::bad_data,
+          what +
+              "; this index of tinyphi is damaged: delete the file, the next "
+              "ingestion builds it again"};
+}
+
 inline error sqlite_error(sqlite3* db) {
   const int code = sqlite3_errcode(db) & 0xFF;
   const char* file = sqlite3_db_filename(db, "main");
   std::string where =
       file != nullptr && *file != '\0' ? std::string(file) + ": " : "";
+  if (has_read_damage(db)) {
+    return damaged_index(where + "the checksum of a page is wrong");
+  }
   switch (code) {
     case SQLITE_FULL:
       return {error_code::io, where +
@@ -131,9 +146,7 @@ inline error sqlite_error(sqlite3* db) {
                                   "before; free some space and try again"};
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
-      return {error_code::bad_data,
-              where + "not an intact index (" + sqlite3_errmsg(db) +
-                  "); delete the file, it can be built again"};
+      return damaged_index(where + sqlite3_errmsg(db));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return {error_code::unavailable,
@@ -182,8 +195,17 @@ inline result<database> database::open(const std::filesystem::path& path,
                         ? SQLITE_OPEN_READONLY
                         : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   sqlite3* handle = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  const char* vfs = checked_vfs_name();
+  const int code = vfs != nullptr
+                       ? sqlite3_open_v2(path.c_str(), &handle, flags, vfs)
+                       : SQLITE_ERROR;
   database db(handle);
+  if (code == SQLITE_NOTADB) {
+    return error{error_code::bad_data,
+                 path.string() +
+                     ": not an index of tinyphi, and left alone; "
+                     "choose another file for the index"};
+  }
   if (code != SQLITE_OK) {
     return error{error_code::io, path.string() + ": cannot open the index: " +
                                      (handle != nullptr ? sqlite3_errmsg(handle)
@@ -196,6 +218,8 @@ inline result<database> database::open(const std::filesystem::path& path,
     sqlite3_db_config(handle, off, 0, nullptr);
   }
   sqlite3_busy_timeout(handle, 2000);
+  int n_reserved = page_checksum_bytes;
+  sqlite3_file_control(handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &n_reserved);
   TINYPHI_CHECK_OK(db.execute("PRAGMA cell_size_check = ON"));
   return db;
 }

@@ -50,8 +50,7 @@ struct index_report {
 
 namespace detail {
 
-constexpr std::int64_t application_id = 0x74706869;  // "tphi"
-constexpr std::int64_t schema_version = 1;
+constexpr std::int64_t schema_version = 2;  // 2: pages have checksums
 // Passage ids: the file's id in the upper bits, the passage's number below.
 constexpr int chunk_bits = 24;
 constexpr std::int64_t max_file_id = std::int64_t{1} << 38;
@@ -61,8 +60,8 @@ inline result<void> check_schema(const database& db, std::string_view path) {
   TINYPHI_TRY(const std::int64_t id, db.integer("PRAGMA application_id"));
   if (id != application_id) {
     return error{error_code::bad_data, std::string(path) +
-                                           ": a database, but not an index of "
-                                           "tinyphi; choose another file"};
+                                           ": an empty database; an ingest "
+                                           "stage fills it"};
   }
   TINYPHI_TRY(const std::int64_t version, db.integer("PRAGMA user_version"));
   if (version != schema_version) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The sample pipeline, its documents and the demo model together: are the
-// answers right? The only test that depends on what the demo model says.
+// The sample pipeline, its documents and the demo model together: how many
+// answers are right, and how many are wrong but called grounded? The only test
+// that depends on what the demo model says.
 #include <algorithm>
 #include <fstream>
 #include <map>
@@ -21,6 +22,7 @@ namespace {
 const std::filesystem::path pipelines = TINYPHI_PIPELINES;
 
 struct question {
+  std::string group;  // tools/demo_model/check_questions.py tells what they are
   std::string text;
   std::string answer;  // empty: the documents do not say
   std::string file;
@@ -39,8 +41,8 @@ std::vector<question> questions() {
       return v != nullptr && v->is_string() ? std::string(v->as_string())
                                             : std::string();
     };
-    all.push_back(
-        {text("question"), text("answer"), text("file"), text("heading")});
+    all.push_back({text("group"), text("question"), text("answer"),
+                   text("file"), text("heading")});
   }
   return all;
 }
@@ -86,40 +88,113 @@ const T& output(const run_result& r, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("docs-qa: 95 % of the answers right, every other question declined") {
-  temp_folder folder;
-  const pipeline p = compiled("docs-qa/docs-qa.toml",
-                              {{"INDEX", folder.path() / "docs-qa.db"}});
-  int n_answerable = 0, n_right = 0;
-  for (const question& q : questions()) {
-    INFO(q.text);
-    const auto r = p.run({{"question", q.text}});
-    REQUIRE_OK(r);
-    CHECK(output<std::string>(*r, "notes").empty());
-    const auto& answer = output<std::string>(*r, "answer");
-    const auto& sources = output<citations>(*r, "citations");
-    INFO(answer);
-    if (q.answer.empty()) {
-      CHECK(answer.starts_with("I don't know"));
-      CHECK(sources.empty());
-      CHECK(!output<bool>(*r, "grounded"));
-      continue;
-    }
-    ++n_answerable;
-    const bool right = answer.find(q.answer) != std::string::npos &&
-                       sources.size() == 1 && sources[0].source == q.file &&
-                       sources[0].locator == q.heading &&
-                       output<bool>(*r, "grounded");
-    if (right) {
-      ++n_right;
-    } else {
-      WARN("not right: " << q.text << " -> " << answer);
-    }
+namespace {
+
+// How the questions of one group were answered.
+struct score {
+  int n = 0;
+  int right = 0;           // the expected words, grounded, the expected place
+  int wrong_grounded = 0;  // a true sentence of the documents, but no answer
+  int marked = 0;          // a sentence of the answer has no source
+  int refused = 0;         // by retrieval alone: the model was not asked
+  int declined = 0;        // by the model
+};
+
+void add(score& s, const question& q, const run_result& r) {
+  const auto& answer = output<std::string>(r, "answer");
+  const auto& sources = output<citations>(r, "citations");
+  const bool grounded = output<bool>(r, "grounded");
+  const bool asked =
+      std::any_of(r.stages.begin(), r.stages.end(), [](const stage_report& t) {
+        return t.id == "generate" && t.outcome == stage_outcome::done;
+      });
+  const bool answered = !q.answer.empty() &&
+                        answer.find(q.answer) != std::string::npos &&
+                        sources.size() == 1 && sources[0].source == q.file &&
+                        sources[0].locator == q.heading;
+  ++s.n;
+  s.refused += !asked;
+  s.declined += asked && answer.starts_with("I don't know");
+  s.marked += answer.find("[no source]") != std::string::npos;
+  s.right += answered && grounded;
+  s.wrong_grounded += grounded && !answered;
+  if (grounded && !answered) {
+    WARN("wrong but grounded: " << q.text << " -> " << answer);
   }
-  WARN(n_right << " of " << n_answerable << " answers right");
-  CHECK(n_answerable >= 30);
-  CHECK(questions().size() - static_cast<std::size_t>(n_answerable) >= 10);
-  CHECK(100 * n_right >= 95 * n_answerable);
+  // Nothing that is marked or refused is called grounded.
+  CHECK((!grounded || (asked && answer.find("[no source]") == answer.npos)));
+}
+
+// The scores of all groups, computed once.
+const std::map<std::string, score>& scores() {
+  static const auto all = [] {
+    temp_folder folder;
+    const pipeline p = compiled("docs-qa/docs-qa.toml",
+                                {{"INDEX", folder.path() / "docs-qa.db"}});
+    std::map<std::string, score> groups;
+    for (const question& q : questions()) {
+      INFO(q.text);
+      const auto r = p.run({{"question", q.text}});
+      REQUIRE_OK(r);
+      CHECK(output<std::string>(*r, "notes").empty());
+      add(groups[q.group], q, *r);
+    }
+    for (const auto& [group, s] : groups) {
+      WARN(group << ": " << s.right << " of " << s.n << " right, "
+                 << s.wrong_grounded << " wrong but grounded, " << s.marked
+                 << " marked, " << s.declined << " declined by the model, "
+                 << s.refused << " refused by retrieval");
+    }
+    return groups;
+  }();
+  return all;
+}
+
+}  // namespace
+
+// The bounds leave one answer of room: the last bits of a sum, and with them
+// close choices of the model, differ among CPUs.
+TEST_CASE("docs-qa, asked as trained: at least 38 of 39 answers are right") {
+  const score& s = scores().at("trained");
+  CHECK(s.n == 39);
+  CHECK(s.right >= 38);
+}
+
+TEST_CASE("docs-qa, facts that no training text has: at least 9 of 19 right") {
+  const score& s = scores().at("fresh");
+  CHECK(s.n == 19);
+  CHECK(s.right >= 9);
+}
+
+TEST_CASE("docs-qa, asked in other words: at least 9 of 29 answers are right") {
+  const score& s = scores().at("paraphrased");
+  CHECK(s.n == 29);
+  CHECK(s.right >= 9);
+}
+
+TEST_CASE("docs-qa: at most 3 of 87 answers are wrong but grounded") {
+  int n = 0, wrong_grounded = 0;
+  for (const char* group : {"trained", "fresh", "paraphrased"}) {
+    n += scores().at(group).n;
+    wrong_grounded += scores().at(group).wrong_grounded;
+  }
+  CHECK(n == 87);
+  CHECK(wrong_grounded <= 3);
+}
+
+TEST_CASE(
+    "docs-qa, near questions without an answer: all 25 reach the model, at "
+    "most 14 answers are wrong but grounded") {
+  const score& s = scores().at("near");
+  CHECK(s.n == 25);
+  CHECK(s.refused == 0);
+  CHECK(s.wrong_grounded <= 14);
+}
+
+TEST_CASE("docs-qa, far questions: retrieval alone refuses all 31") {
+  const score& s = scores().at("far");
+  CHECK(s.n == 31);
+  CHECK(s.refused == 31);
 }
 
 TEST_CASE("docs-qa: control tokens in a document change nothing") {

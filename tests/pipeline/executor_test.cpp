@@ -141,6 +141,34 @@ when = "len(input.q) == 2")toml";
   }
 }
 
+TEST_CASE("a condition over a value of a skipped stage skips, and says why") {
+  const auto r = run(R"toml(
+tinyphi = 1
+[input]
+q = "text"
+[output]
+a = { from = { first = ["late.text", "longer.text"] }, default = "nothing" }
+[stage.early]
+use = "echo"
+in.text = "input.q"
+when = "input.q == 'other'"
+[stage.late]
+use = "echo"
+in.text = "input.q"
+when = "early.text != 'x'"
+[stage.longer]
+use = "echo"
+in.text = "input.q"
+when = "not (len(early.text) == 5)")toml",
+                     "why");
+  REQUIRE_OK(r);
+  CHECK(text_of(*r, "a") == "nothing");
+  for (const stage_report& s : r->stages) {
+    CHECK(s.outcome == stage_outcome::skipped);
+    if (s.id != "early") CHECK(s.reason == "when: early.text is absent");
+  }
+}
+
 TEST_CASE("independent stages run at the same time") {
   const auto r = run(R"(
 tinyphi = 1

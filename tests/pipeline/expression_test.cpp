@@ -58,8 +58,23 @@ TEST_CASE("expressions give what they say") {
   CHECK(holds("not (q.ok and false) and true"));
   CHECK(holds("has(q.text) and not has(q.gone)"));
   CHECK(holds("q.ok == true"));
-  // `and` binds closer than `or`.
+}
+
+TEST_CASE("comparisons bind closer than not, then and, then or") {
   CHECK(holds("true or false and false"));
+  CHECK(!holds("not false and false"));
+  CHECK(holds("not true or true"));
+  CHECK(!holds("not q.text == 'ab'"));
+  CHECK(holds("not q.ok == false"));
+  CHECK(holds("not not q.ok"));
+}
+
+TEST_CASE("without a value that it needs, no expression holds") {
+  for (const char* text : {"q.gone == 'x'", "q.gone != 'x'", "len(q.gone) == 0",
+                           "not (q.gone == 'x')", "q.ok or q.gone == 'x'"}) {
+    INFO(text);
+    CHECK(!holds(text));
+  }
 }
 
 TEST_CASE("has() looks at a value without needing it") {

@@ -52,7 +52,7 @@ class expression {
   [[nodiscard]] const std::vector<std::size_t>& needs() const { return needs_; }
   // All slots it looks at: `needs` and the arguments of has().
   [[nodiscard]] const std::vector<std::size_t>& reads() const { return reads_; }
-  // All slots of needs() must be present.
+  // False while one of the slots of needs() is absent.
   [[nodiscard]] bool holds(const lookup& values) const;
 
  private:

@@ -2,6 +2,7 @@
 #ifndef TINYPHI_PIPELINE_EXPRESSION_IPP_
 #define TINYPHI_PIPELINE_EXPRESSION_IPP_
 
+#include <algorithm>
 #include <charconv>
 
 #include "tinyphi/base/utf8.h"
@@ -299,6 +300,8 @@ expression::parse(std::string_view text, const resolver& resolve) {
 }
 
 TINYPHI_FUNC bool expression::holds(const lookup& values) const {
+  const auto is_absent = [&](std::size_t i) { return values(i) == nullptr; };
+  if (std::any_of(needs_.begin(), needs_.end(), is_absent)) return false;
   return std::get<bool>(evaluate(nodes_.size() - 1, values));
 }
 

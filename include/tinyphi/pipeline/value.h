@@ -40,11 +40,11 @@ struct document {
 };
 using documents = std::vector<document>;
 
-// A sentence of an answer and the passage it rests on.
+// A sentence of an answer and the passage that supports it.
 struct citation {
   std::string sentence;
   std::size_t number = 0;  // the passage's number in the prompt, from 1;
-                           // 0: it rests on none, and the rest is empty
+                           // 0: none supports it, and the rest is empty
   std::string id;
   std::string source;
   std::string title;
