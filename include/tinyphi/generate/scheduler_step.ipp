@@ -163,7 +163,6 @@ TINYPHI_FUNC void scheduler::plan_rows() {
   plan_step(requests_, cost_, targets, shares_, plan_);
   for (const planned_run& run : plan_.runs) {
     sequence& s = *members_[run.index];
-    s.ran = shares_.step();
     add_run(s, run);
   }
 }
@@ -240,6 +239,7 @@ TINYPHI_FUNC void scheduler::compute() {
   const bool aborted = !out;
   shares_.charge(plan_, requests_, ms,
                  aborted && reader && reader->stop.reason());
+  for (sequence* s : owners_) s->ran = shares_.step();
   if (aborted) {
     const error_code code = out.error().code;
     if (code == error_code::cancelled || code == error_code::deadline) return;
@@ -491,6 +491,15 @@ TINYPHI_FUNC void scheduler::calibrate() {
   constexpr double budget_ms = 5000;
   plan_.expected_ms = 0;
   const auto begin = std::chrono::steady_clock::now();
+  constexpr std::size_t keys = 1024, slice = 16;
+  const double near_row = time_step(0, 1), far_row = time_step(keys, 1);
+  const double near_slice = time_step(0, slice),
+               far_slice = time_step(keys, slice);
+  if (near_row > 0 && far_row > 0 && near_slice > 0 && far_slice > 0) {
+    cost_.set_attention(
+        std::max(0.0, (far_row - near_row) / keys),
+        std::max(0.0, (far_slice - near_slice) / (keys * slice)));
+  }
   for (const std::size_t rows : step_cost::sizes) {
     if (rows > options_.prefill_chunk) break;
     const double ms = time_step(0, rows);
@@ -499,14 +508,6 @@ TINYPHI_FUNC void scheduler::calibrate() {
     (rows <= draft_policy::max_length ? shape.decode_rows : shape.slice) = rows;
     cost_.set(shape, ms);
   }
-  constexpr std::size_t keys = 1024, rows = 16;
-  const double near_row = time_step(0, 1), far_row = time_step(keys, 1);
-  const double near_slice = time_step(0, rows),
-               far_slice = time_step(keys, rows);
-  if (near_row <= 0 || far_row <= 0 || near_slice <= 0 || far_slice <= 0)
-    return;
-  cost_.set_attention(std::max(0.0, (far_row - near_row) / keys),
-                      std::max(0.0, (far_slice - near_slice) / (keys * rows)));
 }
 
 TINYPHI_NAMESPACE_END
