@@ -467,7 +467,10 @@ TINYPHI_FUNC void scheduler::finish(sequence& s, finish_reason why,
 // `stored` tokens whose values do not matter to it; 0 if it cannot run.
 TINYPHI_FUNC double scheduler::time_step(std::size_t stored, std::size_t rows) {
   kv_sequence kv(pool_, model_.config());
-  if (stored + rows > model_.config().max_context) return 0;
+  if (stored + rows > model_.config().max_context ||
+      n_pages(stored + rows) > pool_.free_pages()) {
+    return 0;
+  }
   if (!kv.reserve(stored + rows)) return 0;
   kv.commit(stored);
   const std::vector<token_id> ids(rows, token_id{1});
