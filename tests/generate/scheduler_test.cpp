@@ -2,11 +2,15 @@
 #include "tinyphi/generate/scheduler.h"
 
 #include <chrono>
+#include <cstring>
+#include <limits>
 #include <thread>
 
 #include "support/allocations.h"
 #include "support/models.h"
+#include "support/temp_folder.h"
 #include "support/test.h"
+#include "tinyphi/base/mapped_file.h"
 
 using namespace tinyphi;
 using namespace std::chrono_literals;
@@ -516,4 +520,36 @@ TEST_CASE("drafts are found in references and change nothing but the steps") {
   CHECK(drafted == plain);
   CHECK(plain_steps >= 60);
   CHECK(drafted_steps <= plain_steps);
+}
+
+TEST_CASE("a number that is not finite ends its own request, with the layer") {
+  // A copy of the model with a NaN in layer 2's feed-forward output.
+  const auto from = tinyphi_test::data_dir() / "tiny" / "mini-4k";
+  const tinyphi_test::temp_folder folder;
+  for (const char* name : {"config.json", "generation_config.json"}) {
+    std::filesystem::copy_file(from / name, folder.path() / name);
+  }
+  auto bytes = read_file(from / "model.safetensors", std::size_t{1} << 26);
+  REQUIRE_OK(bytes);
+  const std::string key = "\"model.layers.1.mlp.down_proj.weight\"";
+  const std::size_t at = bytes->find("\"data_offsets\":[", bytes->find(key));
+  REQUIRE(at != std::string::npos);
+  std::uint64_t header = 0;
+  std::memcpy(&header, bytes->data(), sizeof header);
+  const std::size_t begin = std::stoul(bytes->substr(at + 16));
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::memcpy(bytes->data() + 8 + header + begin, &nan, sizeof nan);
+  folder.write("model.safetensors", *bytes);
+
+  const auto m = model::load(folder.path(), {.exact = true});
+  REQUIRE_OK(m);
+  scheduler s = make_scheduler(*m, 4);
+  const auto q = s.submit(token_ids{1, 2, 3}, {});
+  run_to_end(s, *q);
+  REQUIRE(q->seen().error);
+  CHECK(q->seen().error->code == error_code::bad_data);
+  CHECK_THAT(q->seen().error->message,
+             Catch::Contains("a number is not finite after layer 2"));
+  CHECK(q->seen().tokens.empty());
+  CHECK(s.pool().pages_in_use() == 0);
 }
