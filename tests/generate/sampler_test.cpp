@@ -539,7 +539,7 @@ TEST_CASE(
     "with any parameters a choice is finite, repeatable and uncommitted") {
   auto d = dice(1);
   sampler_scratch scratch;
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 120; ++round) {
     const sampling_params p = random_params(d, one_of(d, -1, 20));
     const std::vector<token_id> prompt = random_text(d, 30);
     sampler s(p, {1, 4}), twin(p, {1, 4});
@@ -642,7 +642,7 @@ TEST_CASE("choosing and accepting allocate nothing but the top list") {
   const std::size_t reserved = scratch.bytes();
   std::vector<std::vector<float>> rows;
   for (int i = 0; i < 50; ++i) rows.push_back(random_row(d, vocab_size));
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 100; ++round) {
     const std::int32_t n_logprobs = one_of(d, -1, 20);
     const sampling_params p = random_params(d, n_logprobs);
     const std::vector<token_id> prompt = random_text(d, length - rows.size());
@@ -756,7 +756,7 @@ TEST_CASE("one sampler may be asked by many threads at once", "[threads]") {
 
 TEST_CASE("log_probability is within 1e-6 of a sum in long double") {
   auto d = dice(6);
-  for (int round = 0; round < 50; ++round) {
+  for (int round = 0; round < 10; ++round) {
     const std::vector<float> row = random_row(d, 3000);
     long double sum = 0;
     const float highest = *std::max_element(row.begin(), row.end());
