@@ -152,7 +152,7 @@ class verifier {
         out.text += s.text;
         out.text += s.closing;
       } else {
-        TINYPHI_TRY(citation c, bind(s));
+        citation c = bind(s);
         all_bound = all_bound && c.number > 0;
         out.text += set_marks(s.text, c.number);
         out.text += s.closing;
@@ -184,7 +184,7 @@ class verifier {
     return {};
   }
 
-  result<citation> bind(const sentence& s) {
+  citation bind(const sentence& s) {
     citation c;
     c.sentence = set_marks(s.text, 0) + std::string(s.closing);
     const claim said = read_claim(c.sentence, words_);
@@ -194,7 +194,6 @@ class verifier {
       const bool is_named =
           std::find(s.marks.begin(), s.marks.end(), i + 1) != s.marks.end();
       for (const quotable& q : known_[i].sentences) {
-        TINYPHI_CHECK_OK(options_.stop.check());
         const auto found = find_support(said, q.says, known_[i].headings,
                                         options_.min_overlap);
         if (!found) continue;
