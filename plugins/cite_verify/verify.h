@@ -48,7 +48,7 @@ struct verified_answer {
 // Passages count from 1, in the order in which the prompt showed them. A
 // sentence of a passage supports a sentence of the answer if
 // - each content word of the latter stands in it, or in the headings above it,
-// - each number stands there too, and counts the same,
+// - each number stands there too, in the same order, and counts the same,
 // - each negation stands there, about the same word, and none of its own is
 //   missing in the answer, unless it is in a clause that the answer left out.
 // Among several the sentence that shares most words is quoted, from a passage
@@ -97,6 +97,20 @@ inline bool leaves_out_negation(const claim& said, const claim& quote,
       });
 }
 
+// Whether the numbers that are said come from the quote in another order:
+// "from 2 to 6" does not support "from 6 to 2".
+inline bool reorders_numbers(const claim& said, const claim& quote) {
+  auto next = quote.words.begin();
+  for (const claim_word& w : said.words) {
+    if (!w.is_exact || !quote.holds(w.id)) continue;
+    const auto same = [&](const claim_word& other) { return other.id == w.id; };
+    next = std::find_if(next, quote.words.end(), same);
+    if (next == quote.words.end()) return true;
+    ++next;
+  }
+  return false;
+}
+
 // Nothing if `quote` does not support what is said.
 inline std::optional<support> find_support(const claim& said,
                                            const claim& quote,
@@ -125,6 +139,7 @@ inline std::optional<support> find_support(const claim& said,
       return {};
     }
   }
+  if (reorders_numbers(said, quote)) return {};
   if (leaves_out_negation(said, quote, headings)) return {};
   return support{share(), n_in_quote};
 }

@@ -185,6 +185,10 @@ TEST_CASE("numbers stand in the quote as they are, and count the same") {
   CHECK(!supports("A share of 5 \u20AC.", "A share of 5 %."));
   CHECK(!supports("It opens at 12:30.", "It opens at 12."));
   CHECK(!supports("Code E42 is an error.", "Code E43 is an error."));
+  const char* times = "It starts at 6 and ends at 8.";
+  CHECK(supports(times, "It ends at 8."));
+  CHECK(!supports(times, "It starts at 8 and ends at 6."));
+  CHECK(!supports("Open from 2 to 6.", "Open from 6 to 2."));
   // The 3 in the heading is not how many bar they are.
   CHECK(!supports("The limit is 6 bar.", "The limit is 3 bar.", "Brook 3"));
 }
