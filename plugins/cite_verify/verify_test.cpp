@@ -262,6 +262,8 @@ TEST_CASE("min_overlap is the share of words, not of numbers and negations") {
   CHECK(bound(answer, 0.1));
   CHECK(!bound("The large green tank holds 400 liters of water.", 0.1));
   CHECK(!bound("The large green tank does not hold 300 liters.", 0.1));
+  CHECK(!bound("The large green tank holds water, says page 7.", 0.1));
+  CHECK(!bound("The large green tank holds water, half of it 50 %.", 0.1));
   CHECK(!bound("Nobody knows.", 0));
   cite::verify_options options;
   options.min_overlap = 0.5;
