@@ -88,6 +88,28 @@ TEST_CASE("a team covers a range once, in pieces that start at the grain",
   }
 }
 
+TEST_CASE("a member of a run works on one range at a time, and has a number",
+          "[threads]") {
+  for (const int n_threads : {1, 2, 5}) {
+    team threads(n_threads);
+    REQUIRE(threads.n_members() >= 1);
+    REQUIRE(threads.n_members() <= static_cast<std::size_t>(n_threads));
+    std::vector<std::atomic<bool>> at_work(threads.n_members());
+    std::atomic<bool> right{true};
+    for (int run = 0; run < 200; ++run) {
+      threads.run(100, 1, [&](std::size_t, std::size_t, std::size_t member) {
+        if (member >= at_work.size() || at_work[member].exchange(true)) {
+          right = false;
+          return;
+        }
+        std::this_thread::yield();
+        at_work[member] = false;
+      });
+    }
+    CHECK(right);
+  }
+}
+
 TEST_CASE("a grain of zero counts as one, a huge one as all", "[threads]") {
   team threads(2);
   std::atomic<std::size_t> calls{0};

@@ -172,7 +172,7 @@ struct team::crew {
   void call_helpers(std::size_t n_wanted);
   void help(std::size_t self);
   void work(std::size_t self);
-  void run_range(std::size_t r);
+  void run_range(std::size_t r, std::size_t self);
 
   // The caller's. Helpers read the first three while they hold a range.
   const range_function* f = nullptr;
@@ -329,22 +329,22 @@ TINYPHI_FUNC void team::crew::work(std::size_t self) {
   std::uint32_t n_taken = 0;
   const auto active = static_cast<std::size_t>(n_active);
   for (; const auto r = members[self].share.take_first(); ++n_taken) {
-    run_range(*r);
+    run_range(*r, self);
   }
   for (std::size_t i = 1; i < active; ++i) {
     detail::range_share& other = members[(self + i) % active].share;
-    for (; const auto r = other.take_last(); ++n_taken) run_range(*r);
+    for (; const auto r = other.take_last(); ++n_taken) run_range(*r, self);
   }
   if (n_taken == 0) return;
   n_done.fetch_add(n_taken);
   n_done.notify_one();
 }
 
-TINYPHI_FUNC void team::crew::run_range(std::size_t r) {
+TINYPHI_FUNC void team::crew::run_range(std::size_t r, std::size_t self) {
 #if defined(__cpp_exceptions)
   try {
 #endif
-    (*f)(r * grain, std::min(n, (r + 1) * grain));
+    (*f)(r * grain, std::min(n, (r + 1) * grain), self);
 #if defined(__cpp_exceptions)
   } catch (...) {
     if (!failed.exchange(true)) thrown = std::current_exception();
@@ -362,6 +362,12 @@ TINYPHI_FUNC int team::n_threads() const {
   return crew_ == nullptr ? 1 : crew_->n_active.load(std::memory_order_relaxed);
 }
 
+TINYPHI_FUNC std::size_t team::n_members() const {
+  if (crew_ == nullptr) return 1;
+  const auto n_slots = static_cast<std::size_t>(crew_->arena.max_concurrency());
+  return std::clamp<std::size_t>(crew_->members.size(), 1, n_slots);
+}
+
 TINYPHI_FUNC void team::run(std::size_t n, std::size_t grain,
                             range_function f) {
   const flush_denormals fast;
@@ -373,7 +379,7 @@ TINYPHI_FUNC void team::run(std::size_t n, std::size_t grain,
     return crew_->run(n, grain, f);
   }
   for (std::size_t begin = 0; begin < n; begin += std::min(grain, n - begin)) {
-    f(begin, begin + std::min(grain, n - begin));
+    f(begin, begin + std::min(grain, n - begin), 0);
   }
 }
 

@@ -96,7 +96,8 @@ struct forward_buffers {
   matrix_buffer cos, sin;         // [tokens][rotary_dim / 2]
   matrix_buffer parts;  // [tokens n_heads spans][head_dim], see attend
   std::vector<softmax_sums> sums;  // of each part
-  matrix_buffer logits;            // [logit rows][vocab_size]
+  matrix_buffer scratch;  // [members of the team][floats]: a task's own
+  matrix_buffer logits;   // [logit rows][vocab_size]
 };
 
 // Key positions that query head `head` at `position` sees, appended to
@@ -163,6 +164,7 @@ class forward_context {
   struct attention_queries;
   [[nodiscard]] std::size_t grain(std::size_t n, std::size_t work,
                                   std::size_t multiple) const;
+  [[nodiscard]] std::size_t gate_columns_at_once() const;
   void matmul_or_add(const linear& l, const activations& in, matrix_buffer& out,
                      bool add);
   void multiply(const linear& l, const activations& in, std::size_t strip_begin,

@@ -18,6 +18,15 @@ namespace detail {
 // Q4_0 139 -> 132 and 161 -> 172, Q4_K 116 -> 127 and 132 -> 169.
 inline constexpr std::size_t fast_tokens = 64;
 
+// Products are gated while they are in L2: gates and ups of so many columns for
+// so many tokens, or of more columns for fewer tokens. Ups may begin inside a
+// strip, which makes one strip more.
+inline constexpr std::size_t gate_tokens = 16 * tile_tokens;
+inline constexpr std::size_t gate_columns = 64;  // or those of a wide scale
+[[nodiscard]] constexpr std::size_t gate_floats(std::size_t columns) {
+  return gate_tokens * (2 * columns + strip_rows);
+}
+
 template <class T>
 result<void> grow(aligned_array<T>& a, std::size_t n) {
   if (a.size() >= n) return {};
@@ -84,6 +93,8 @@ TINYPHI_FUNC result<void> forward_context::prepare(std::size_t n_logits) {
   TINYPHI_CHECK_OK(b_.gated.resize(n, c_.intermediate, f32, rounded, fast));
   TINYPHI_CHECK_OK(b_.cos.resize(n, c_.rope.rotary_dim / 2));
   TINYPHI_CHECK_OK(b_.sin.resize(n, c_.rope.rotary_dim / 2));
+  TINYPHI_CHECK_OK(b_.scratch.resize(
+      threads_.n_members(), detail::gate_floats(gate_columns_at_once())));
   TINYPHI_CHECK_OK(plan_attention());
   return b_.logits.resize(n_logits, c_.vocab_size);
 }
@@ -201,29 +212,19 @@ TINYPHI_FUNC void forward_context::add_matmul(const linear& l,
   matmul_or_add(l, in, out, true);
 }
 
-namespace detail {
-
-// Products are gated while they are in L2: gates and ups of so many columns for
-// so many tokens, or of more columns for fewer tokens. Ups may begin inside a
-// strip, which makes one strip more.
-inline constexpr std::size_t gate_tokens = 16 * tile_tokens;
-inline constexpr std::size_t gate_columns = 64;  // or those of a wide scale
-[[nodiscard]] constexpr std::size_t gate_floats(std::size_t columns) {
-  return gate_tokens * (2 * columns + strip_rows);
+TINYPHI_FUNC std::size_t forward_context::gate_columns_at_once() const {
+  return std::max(detail::gate_columns, b_.gated.rounded().scale_cols);
 }
-
-}  // namespace detail
 
 TINYPHI_FUNC void forward_context::gate(const linear& gate_up,
                                         const activations& in,
                                         activations& out) {
   const std::size_t n = c_.intermediate, m = in.rows();
-  const std::size_t columns =
-      std::max(detail::gate_columns, out.rounded().scale_cols);
+  const std::size_t columns = gate_columns_at_once();
   threads_.run(
       n, grain(n, 2 * gate_up.w.cols * m, columns),
-      [&](std::size_t begin, std::size_t end) {
-        alignas(64) float products[detail::gate_floats(wide_scale_cols)];
+      [&](std::size_t begin, std::size_t end, std::size_t member) {
+        float* products = b_.scratch.row(member);
         for (std::size_t t = 0; t < m; t += detail::gate_tokens) {
           const token_tile tokens{t, std::min(m, t + detail::gate_tokens)};
           const std::size_t most =
