@@ -94,30 +94,32 @@ TINYPHI_FUNC result<void> forward_context::prepare(std::size_t n_logits) {
   TINYPHI_CHECK_OK(b_.cos.resize(n, c_.rope.rotary_dim / 2));
   TINYPHI_CHECK_OK(b_.sin.resize(n, c_.rope.rotary_dim / 2));
   TINYPHI_CHECK_OK(b_.scratch.resize(
-      threads_.n_members(), detail::gate_floats(gate_columns_at_once())));
+      threads_.n_members(),
+      std::max(detail::gate_floats(gate_columns_at_once()),
+               round_up(std::size_t{c_.hidden}, cache_line))));
   TINYPHI_CHECK_OK(plan_attention());
   return b_.logits.resize(n_logits, c_.vocab_size);
 }
 
 TINYPHI_FUNC void forward_context::embed() {
   const std::size_t grain = detail::pieces_per_task(c_.hidden);
-  threads_.run(b_.x.rows(), grain, [&](std::size_t first, std::size_t last) {
-    for (std::size_t t = first; t < last; ++t) {
-      const batch_token& token = b_.tokens[t];
-      float* x = b_.x.row(t);
-      dequantize_row(w_.embedding.type,
-                     w_.embedding.row(static_cast<std::size_t>(token.id)),
-                     {x, c_.hidden});
-      if (c_.embedding_multiplier != 1.0f) {
-        for (std::size_t i = 0; i < c_.hidden; ++i) {
-          x[i] *= c_.embedding_multiplier;
-        }
-      }
-      const rope_table& rope =
-          token.long_factors ? w_.long_rope : w_.short_rope;
-      rope.angles(token.position, b_.cos.row(t), b_.sin.row(t));
-    }
-  });
+  threads_.run(b_.x.rows(), grain,
+               [&](std::size_t first, std::size_t last, std::size_t member) {
+                 for (std::size_t t = first; t < last; ++t) {
+                   const batch_token& token = b_.tokens[t];
+                   float* x = b_.x.row(t);
+                   w_.embed(token.id, {x, c_.hidden},
+                            {b_.scratch.row(member), c_.hidden});
+                   if (c_.embedding_multiplier != 1.0f) {
+                     for (std::size_t i = 0; i < c_.hidden; ++i) {
+                       x[i] *= c_.embedding_multiplier;
+                     }
+                   }
+                   const rope_table& rope =
+                       token.long_factors ? w_.long_rope : w_.short_rope;
+                   rope.angles(token.position, b_.cos.row(t), b_.sin.row(t));
+                 }
+               });
 }
 
 TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
