@@ -16,6 +16,7 @@
 
 #include "tinyphi/base/cgroup.h"
 #include "tinyphi/base/cpu_limits.h"
+#include "tinyphi/base/plain_text.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -55,11 +56,11 @@ inline double cgroup_quota(const std::string& folder) {
   double quota = 0, period = 0;
   // Version 2: "QUOTA PERIOD" or "max PERIOD". Version 1: a file for each,
   // without limit the quota is -1.
-  if (std::ifstream(folder + "/cpu.max") >> quota >> period) {
+  if (open_plain_text(folder + "/cpu.max") >> quota >> period) {
     return cpus_of(quota, period);
   }
-  if (std::ifstream(folder + "/cpu.cfs_quota_us") >> quota &&
-      std::ifstream(folder + "/cpu.cfs_period_us") >> period) {
+  if (open_plain_text(folder + "/cpu.cfs_quota_us") >> quota &&
+      open_plain_text(folder + "/cpu.cfs_period_us") >> period) {
     return cpus_of(quota, period);
   }
   return 0;
