@@ -300,6 +300,18 @@ def test_demo_model_answers_and_says_so_once():
     assert len(done.stderr.decode().splitlines()) == 1, done
 
 
+def test_the_demo_model_needs_no_file():
+    def no_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    with temporary() as folder:
+        for command in (["generate", "-p", "Hello!", "-n", 4], ["inspect"],
+                        ["plan"], ["tokenize"]):
+            expect(tinyphi(*command, preexec_fn=no_files, cwd=folder,
+                           env={**os.environ, "TMPDIR": "/no/such/folder"}),
+                   DONE)
+        assert not os.listdir(folder)
+
+
 def test_a_given_model_is_used_in_silence():
     done = tinyphi("generate", "-m", DEMO, "-p", "Hello!", "-n", 8)
     assert expect(done, DONE).strip()

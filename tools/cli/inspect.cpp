@@ -115,9 +115,7 @@ void print_model(const tinyphi::model_file& file, std::string_view name,
 }
 
 int inspect_model(const inspect_options& o) {
-  const auto path = model_path(o.what);
-  if (!path) return fail(path.error());
-  const auto file = tinyphi::model_file::open(*path);
+  const auto file = open_model_file(o.what);
   if (!file) return fail(file.error());
   const auto config = tinyphi::read_model_config(*file);
   if (o.as_json) {
