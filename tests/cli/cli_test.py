@@ -627,6 +627,28 @@ def test_inspect_shows_metadata_and_tensors():
 
 def test_inspect_as_json_counts_every_byte():
     out = json.loads(expect(tinyphi("inspect", "--json", TINY / "medium-4k"),
+def test_logits_of_4000_ids_take_less_than_half_of_their_size_in_memory():
+    ids = ",".join(str(100 + i % 1000) for i in range(4000))
+    with temporary() as folder:
+        out = pathlib.Path(folder) / "x.safetensors"
+
+        def peak(n):
+            with subprocess.Popen(
+                    [PROGRAM, "logits", "-m", DEMO, "-t", "1", "--out", out,
+                     "--ids", ",".join(ids.split(",")[:n])]) as running:
+                _, status, used = os.wait4(running.pid, 0)
+                running.returncode = os.waitstatus_to_exitcode(status)
+            assert running.returncode == DONE
+            return used.ru_maxrss * 1024
+        small, large = peak(256), peak(4000)
+        size = out.stat().st_size
+        assert size > 30e6, size
+        cache = json.loads(expect(tinyphi(
+            "plan", "--json", DEMO, "--kv-type", "f32", "--context", 4000),
+            DONE))["kv_bytes"]
+        assert large - small < cache + size / 2, (small, large, cache, size)
+
+
                             DONE))
     assert out["format"] == "huggingface" and out["tensors"], out
     for t in out["tensors"]:
