@@ -378,6 +378,24 @@ def test_the_same_seed_gives_the_same_text_on_any_number_of_threads():
     assert generate_json(*common[:-1], 8)["text"] not in texts
 
 
+def test_no_more_threads_than_cpus_are_used_and_a_note_says_so():
+    n_cpus = len(os.sched_getaffinity(0))
+    args = ["generate", "-m", DEMO, "-p", "Hello!", "-n", 8, "-t"]
+    plain = tinyphi(*args, n_cpus)
+    expect(plain, DONE)
+    done = tinyphi(*args, 1024)
+    assert expect(done, DONE) == plain.stdout.decode(), done
+    (note,) = done.stderr.decode().splitlines()
+    assert note.startswith("tinyphi: -t 1024: this process may use "), note
+    out = tinyphi("bench", "--shape", "demo", "-p", 0, "-n", 2, "-r", 1, "-t",
+                  1024, "--json")
+    assert json.loads(out.stdout)["results"][0]["threads"] <= n_cpus, out
+    assert out.stderr.count(b"-t 1024") == 1, out
+    few = {0}
+    one = tinyphi(*args, 64, preexec_fn=lambda: os.sched_setaffinity(0, few))
+    assert expect(one, DONE, "-t 64", "1 CPU,") == plain.stdout.decode(), one
+
+
 def test_impossible_sampling_values_are_named():
     for option, value, part in [
             ("--temperature", -1, "temperature"), ("--temperature", "nan", ""),

@@ -42,7 +42,7 @@ tinyphi::result<void> run_ids(tinyphi::model model,
       "logits", "F32", sizeof(float), {ids.size(), model.config().vocab_size}};
   TINYPHI_TRY(auto session,
               tinyphi::session::create(std::move(model), ids.size(),
-                                       o.n_threads, kv_type));
+                                       usable_threads(o.n_threads), kv_type));
   tinyphi::stop_condition stop;
   stop.token = token;
   TINYPHI_TRY(auto out, tinyphi::safetensors_writer::create(path, {&entry, 1}));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/model_options.h"
 
+#include <set>
 #include <string>
 #include <utility>
 
@@ -20,8 +21,10 @@ void add_model_path(CLI::App& command, model_options& options) {
 void add_model_options(CLI::App& command, model_options& options) {
   add_model_path(command, options);
   command
-      .add_option("-t,--threads", options.n_threads,
-                  "threads; 0: as many as the machine gives")
+      .add_option(
+          "-t,--threads", options.n_threads,
+          "threads, as many as there are CPUs at most; 0: as many as the "
+          "machine gives")
       ->check(CLI::Range(0, tinyphi::most_threads))
       ->capture_default_str();
   command.add_flag("--exact", options.exact,
@@ -69,6 +72,18 @@ void add_kv_type(CLI::App& command, std::string& value) {
       ->capture_default_str();
 }
 
+int usable_threads(int asked) {
+  const int most = tinyphi::read_cpu_limits().most_threads();
+  if (asked <= most) return asked;
+  static std::set<int> told;
+  if (told.insert(asked).second) {
+    note("-t " + std::to_string(asked) + ": this process may use " +
+         std::to_string(most) + (most == 1 ? " CPU" : " CPUs") +
+         ", and so many threads are used");
+  }
+  return most;
+}
+
 tinyphi::result<tinyphi::model_file> open_model_file(const std::string& given) {
   if (!given.empty()) return tinyphi::model_file::open(given);
   [[maybe_unused]] static const bool told = [] {
@@ -108,7 +123,7 @@ tinyphi::result<tinyphi::model> load_model(const model_options& options,
   progress_bar bar("loading " + model_name(options.path));
   load.exact = options.exact;
   load.fast_prefill = options.fast_prefill;
-  load.n_threads = options.n_threads;
+  load.n_threads = usable_threads(options.n_threads);
   // The built-in model has no folder, and needs none.
   load.cache_repacked = options.cache_repacked && !options.path.empty();
   load.warn = [](const tinyphi::error& e) { note(e.message); };
@@ -121,7 +136,7 @@ tinyphi::result<tinyphi::engine> load_engine(
     const model_options& options, const tinyphi::cancel_token& token) {
   TINYPHI_TRY(auto loaded, load_model(options, token));
   tinyphi::engine_options engine;
-  engine.n_threads = options.n_threads;
+  engine.n_threads = usable_threads(options.n_threads);
   engine.cache_type = tinyphi::parse_kv_type(options.kv_type);
   return tinyphi::engine::create(std::move(loaded), engine);
 }

@@ -36,6 +36,10 @@ void add_fast_prefill(CLI::App& command, bool& value);
 // --kv-type alone; its value is a kv_type's name or "auto".
 void add_kv_type(CLI::App& command, std::string& value);
 
+// `asked` threads or as many as can run at once, which a note on stderr then
+// says, once.
+[[nodiscard]] int usable_threads(int asked);
+
 // The file or folder, opened. For the built-in model: its bytes in the program;
 // says once, on stderr, that it is used.
 [[nodiscard]] tinyphi::result<tinyphi::model_file> open_model_file(

@@ -87,8 +87,16 @@ TINYPHI_FUNC int cpu_limits::threads() const {
   return static_cast<int>(whole >= 0.9 * quota ? whole : std::ceil(quota));
 }
 
+TINYPHI_FUNC int cpu_limits::most_threads() const {
+  const int most = std::max(cpus, threads());
+  if (quota <= 0 || quota >= most) return most;
+  return std::max(threads(), static_cast<int>(std::ceil(quota)));
+}
+
 TINYPHI_FUNC cpu_limits read_cpu_limits(const std::string& root) {
-  cpu_limits limits{.cores = count_cores(detail::allowed_cpus(), root)};
+  const std::vector<int> cpus = detail::allowed_cpus();
+  cpu_limits limits{.cores = count_cores(cpus, root),
+                    .cpus = static_cast<int>(cpus.size())};
   for (const std::string& folder : cgroup_folders("cpu", root)) {
     const double quota = detail::cgroup_quota(folder);
     if (quota > 0 && (limits.quota == 0 || quota < limits.quota)) {

@@ -62,8 +62,9 @@ class team {
  public:
   // n_threads 0: as many as the machine gives, looked up again about once a
   // second while the team runs (read_cpu_limits, with `root`). Otherwise up to
-  // that many, but no more at once than oneTBB has for the whole process; less
-  // than 0 counts as 0, more than most_threads as that.
+  // that many, but no more than oneTBB has for the whole process, which is the
+  // CPUs that it may run on; less than 0 counts as 0, more than most_threads as
+  // that.
   explicit team(int n_threads = 0, std::string root = {});
   ~team();
   team(team&&) noexcept;
