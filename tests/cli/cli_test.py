@@ -469,36 +469,6 @@ def test_chat_goes_on_after_a_line_that_is_too_long():
     assert done.stdout.strip() and b"4096" in done.stderr, done
 
 
-# ---- tokenize
-
-def check_cases(model):
-    lines = (DATA / "tokenizer/phi-3/cases.jsonl").read_bytes()
-    out = expect(tinyphi("tokenize", "-m", model, "--special", "--jsonl",
-                         stdin=lines), DONE).splitlines()
-    cases = [json.loads(line) for line in lines.splitlines()]
-    assert len(out) == len(cases)
-    for case, line in zip(cases, out):
-        got = json.loads(line)
-        want = {"ids": case["ids"], "text_back": case["text_back"]}
-        assert got == want, (case["text"], got, want)
-
-
-def test_tokenize_reproduces_hugging_face_from_a_folder():
-    check_cases(DATA / "tokenizer/phi-3")
-
-
-def test_tokenize_reproduces_hugging_face_from_gguf():
-    check_cases(DATA / "tokenizer/phi-3-vocab.gguf")
-
-
-def test_tokenize_prints_ids():
-    out = expect(tinyphi("tokenize", "-m", DATA / "tokenizer/phi-3",
-                         stdin=b"Hello"), DONE)
-    assert out == "15043\n", out
-
-
-def test_tokenize_names_the_bad_line():
-    for line in (b"nonsense", b'{"txt": "a"}', b'{"text": 1}', b"[]"):
 def endless_chat(*args):
     """A chat on a terminal in the middle of an answer without an end."""
     talk = Terminal("chat", "-n", "0", "--temperature", "1", "--seed", "1",
@@ -565,6 +535,36 @@ def test_a_signal_that_the_caller_ignores_is_ignored():
     assert talk.returncode == DONE and out.count(b"\n") == 2, (out, err)
 
 
+# ---- tokenize
+
+def check_cases(model):
+    lines = (DATA / "tokenizer/phi-3/cases.jsonl").read_bytes()
+    out = expect(tinyphi("tokenize", "-m", model, "--special", "--jsonl",
+                         stdin=lines), DONE).splitlines()
+    cases = [json.loads(line) for line in lines.splitlines()]
+    assert len(out) == len(cases)
+    for case, line in zip(cases, out):
+        got = json.loads(line)
+        want = {"ids": case["ids"], "text_back": case["text_back"]}
+        assert got == want, (case["text"], got, want)
+
+
+def test_tokenize_reproduces_hugging_face_from_a_folder():
+    check_cases(DATA / "tokenizer/phi-3")
+
+
+def test_tokenize_reproduces_hugging_face_from_gguf():
+    check_cases(DATA / "tokenizer/phi-3-vocab.gguf")
+
+
+def test_tokenize_prints_ids():
+    out = expect(tinyphi("tokenize", "-m", DATA / "tokenizer/phi-3",
+                         stdin=b"Hello"), DONE)
+    assert out == "15043\n", out
+
+
+def test_tokenize_names_the_bad_line():
+    for line in (b"nonsense", b'{"txt": "a"}', b'{"text": 1}', b"[]"):
         done = tinyphi("tokenize", "--jsonl", stdin=b'{"text": "a"}\n' + line)
         expect(done, BAD_DATA, "line 2")
 
@@ -627,24 +627,6 @@ def test_logits_refuses_impossible_ids():
         assert not out.exists()
 
 
-def test_logits_that_cannot_be_written():
-    done = tinyphi("logits", "-m", TINY / "mini-4k", "--ids", "1,2", "--out",
-                   "/no/such/folder/x.safetensors")
-    assert done.returncode in (NO_INPUT, UNAVAILABLE), done
-    assert b"/no/such/folder" in done.stderr, done
-
-
-# ---- inspect, plan, bench, doctor
-
-def test_inspect_shows_metadata_and_tensors():
-    out = expect(tinyphi("inspect", DEMO), DONE)
-    for part in ("GGUF version 3", "general.architecture", "phi3",
-                 "8 layers", "blk.0.attn_qkv.weight", "Q8_0"):
-        assert part in out, part
-
-
-def test_inspect_as_json_counts_every_byte():
-    out = json.loads(expect(tinyphi("inspect", "--json", TINY / "medium-4k"),
 def test_logits_of_4000_ids_take_less_than_half_of_their_size_in_memory():
     ids = ",".join(str(100 + i % 1000) for i in range(4000))
     with temporary() as folder:
@@ -667,6 +649,24 @@ def test_logits_of_4000_ids_take_less_than_half_of_their_size_in_memory():
         assert large - small < cache + size / 2, (small, large, cache, size)
 
 
+def test_logits_that_cannot_be_written():
+    done = tinyphi("logits", "-m", TINY / "mini-4k", "--ids", "1,2", "--out",
+                   "/no/such/folder/x.safetensors")
+    assert done.returncode in (NO_INPUT, UNAVAILABLE), done
+    assert b"/no/such/folder" in done.stderr, done
+
+
+# ---- inspect, plan, bench, doctor
+
+def test_inspect_shows_metadata_and_tensors():
+    out = expect(tinyphi("inspect", DEMO), DONE)
+    for part in ("GGUF version 3", "general.architecture", "phi3",
+                 "8 layers", "blk.0.attn_qkv.weight", "Q8_0"):
+        assert part in out, part
+
+
+def test_inspect_as_json_counts_every_byte():
+    out = json.loads(expect(tinyphi("inspect", "--json", TINY / "medium-4k"),
                             DONE))
     assert out["format"] == "huggingface" and out["tensors"], out
     for t in out["tensors"]:
@@ -697,6 +697,26 @@ def test_plan_grows_with_the_context():
     assert per_token("auto") in (per_token("f16"), per_token("int8"))
     fails(USAGE, ["plan", "--kv-type", "int3"], "--kv-type", "int3", "int8")
     fails(USAGE, ["plan", "--context", 5000], "5000", "4096")
+
+
+def test_plan_counts_the_pages_of_a_window_as_they_are_taken():
+    out = json.loads(expect(tinyphi("plan", "--json", "--context", 1),
+                            DONE))
+    assert out["kv_bytes"] == 64 * out["kv_bytes_per_token"], out
+    config = json.loads((TINY / "mini-4k/config.json").read_text())
+    with temporary() as folder:
+        model = pathlib.Path(folder) / "m"
+        shutil.copytree(TINY / "mini-4k", model)
+        config.update(max_position_embeddings=8192, sliding_window=100,
+                      original_max_position_embeddings=8192)
+        (model / "config.json").write_text(json.dumps(config))
+        for context, pages in ((64, 1), (65, 2), (8192, 7)):
+            out = json.loads(expect(tinyphi("plan", "--json", model,
+                                            "--context", context), DONE))
+            # 100 and a prompt's chunk of 256 tokens fill 6 pages of 64, and
+            # one more where they begin inside a page.
+            assert out["kv_bytes"] == (
+                pages * 64 * out["kv_bytes_per_token"]), (context, out)
 
 
 def bench(*args):

@@ -81,13 +81,8 @@ TINYPHI_FUNC scheduler::scheduler(tinyphi::model m,
             options.cache_type.value_or(model_.default_kv_type()),
             options.kv_bytes) {}
 
-// The most pages that a sequence of `length` tokens ever holds: with a window,
-// those behind it go back after every step.
 TINYPHI_FUNC std::size_t scheduler::pages_for(std::size_t length) const {
-  const std::size_t all = n_pages(length);
-  const std::size_t window = model_.config().window;
-  if (window == 0) return all;
-  return std::min(all, n_pages(window + options_.prefill_chunk) + 1);
+  return most_kv_pages(model_.config(), length, options_.prefill_chunk);
 }
 
 TINYPHI_FUNC std::vector<token_id> scheduler::dry_breaker_ids(
