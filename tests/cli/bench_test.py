@@ -262,6 +262,30 @@ def test_figures_of_an_earlier_run_stay(folder):
     assert "resident" in text, text
 
 
+def test_the_size_of_the_program_and_compile_times_are_figures(folder):
+    compiler = folder / "c++"  # takes 0.2 s, and wants the right unit
+    compiler.write_text("""#!/bin/sh
+for word; do case $word in *.cpp) grep -q tinyphi/tinyphi.h "$word" || exit 1
+esac; done
+case "$*" in *-I*include*) sleep 0.2;; *) exit 1;; esac
+""")
+    compiler.chmod(0o755)
+    program = folder / "real"
+    subprocess.run(["strip", "-o", program, PROGRAM], check=True)
+    report = folder / "figures.json"
+    done = run("tools/bench", "--tinyphi", PROGRAM, "--rounds", 2, "--only",
+               "compile", "--only", "the program", "--json", report,
+               CXX=str(compiler))
+    assert done.returncode == 0, done.stderr
+    found = {f["name"]: f for f in json.loads(report.read_text())["figures"]}
+    assert found["the program, stripped"]["samples"] == [
+        program.stat().st_size / 1e6], found
+    for mode in ("header-only", "compiled-mode"):
+        seconds = found[f"compile a {mode} unit"]["samples"]
+        assert len(seconds) == 2 and min(seconds) >= 0.2, found
+    assert " MB" in line(done.stdout, "the program"), done.stdout
+
+
 def test_figures_of_the_real_program_are_drawn(folder):
     picture = folder / "figures.svg"
     done = run("tools/bench", "--tinyphi", PROGRAM, "--only", "demo",

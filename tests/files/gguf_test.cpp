@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "files/gguf_builder.h"
+#include "support/foreign_locale.h"
 #include "support/temp_folder.h"
 #include "support/test.h"
 #include "tinyphi/base/bytes.h"
@@ -311,7 +312,7 @@ TEST_CASE("GGUF: files are mapped; folders and missing files are refused") {
              Contains("byte 0: the file ends inside the magic number"));
 }
 
-TEST_CASE("GGUF: metadata is shown without control characters") {
+TEST_CASE("GGUF: metadata is shown without control characters, in any locale") {
   gguf_builder b;
   b.u32("n", 7)
       .f32("x", 0.5f)
@@ -325,6 +326,11 @@ TEST_CASE("GGUF: metadata is shown without control characters") {
   REQUIRE_OK(f);
   CHECK(describe(f->metadata().at("n")) == "7");
   CHECK(describe(f->metadata().at("x")) == "0.5");
+  {
+    const foreign_locale german;
+    REQUIRE(german.holds());
+    CHECK(describe(f->metadata().at("x")) == "0.5");
+  }
   CHECK(describe(f->metadata().at("yes")) == "true");
   CHECK(describe(f->metadata().at("s"), 4) == "\"a.bc...\"");
   CHECK(describe(f->metadata().at("words")) == "[2 string]");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tinyphi/generate/engine.h"
 
+#include <pthread.h>
+
 #include <future>
 #include <sstream>
 
@@ -46,6 +48,30 @@ std::string fault_of(generation g) {
   CHECK(g.tokens().empty());
   return g.error() ? g.error()->message : "(no error)";
 }
+
+// Runs f on a thread that has so much stack and no more.
+template <class F>
+void run_with_stack(std::size_t bytes, F f) {
+  pthread_attr_t attributes;
+  REQUIRE(::pthread_attr_init(&attributes) == 0);
+  REQUIRE(::pthread_attr_setstacksize(&attributes, bytes) == 0);
+  pthread_t thread{};
+  const auto call = [](void* g) -> void* {
+    (*static_cast<F*>(g))();
+    return nullptr;
+  };
+  REQUIRE(::pthread_create(&thread, &attributes, call, &f) == 0);
+  REQUIRE(::pthread_join(thread, nullptr) == 0);
+  ::pthread_attr_destroy(&attributes);
+}
+
+// What a whole answer may take of its caller's stack; AddressSanitizer puts
+// space around each variable.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr std::size_t small_stack = std::size_t{512} << 10;
+#else
+constexpr std::size_t small_stack = std::size_t{64} << 10;
+#endif
 
 // A greedy choice of `id` again and again.
 sampling_params always(token_id id) { return {.logit_bias = {{id, 100.0f}}}; }
@@ -519,4 +545,23 @@ TEST_CASE("a text that cannot fit the context is refused before tokenizing") {
   CHECK_THAT(fault, Catch::StartsWith("the prompt has 67108864 bytes; the "
                                       "context of 4096 tokens holds at most"));
   CHECK(time < std::chrono::milliseconds(50));
+}
+
+TEST_CASE("a whole answer needs no more than 64 KiB of its caller's stack") {
+  for (const model& m :
+       {tiny_model("mini-4k", true), tiny_model("mini-4k", false),
+        tiny_model("small-8k", false), demo_model(false)}) {
+    engine e = make_engine(m, {.n_threads = 2});
+    const auto prompt = made_up_prompt(
+        std::min<std::size_t>(300, m.config().max_context - 10), 7, 100);
+    const auto answer = [&] {
+      auto g = e.complete(prompt, {.max_tokens = 5, .ignore_stop_ids = true});
+      return ids_of(g);
+    };
+    const auto expected = answer();
+    CHECK(expected.size() == 5);
+    std::vector<token_id> found;
+    run_with_stack(small_stack, [&] { found = answer(); });
+    CHECK(found == expected);
+  }
 }

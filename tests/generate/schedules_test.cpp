@@ -120,7 +120,7 @@ void run_schedule(const model& m, std::uint32_t seed, counts& seen) {
   const std::size_t page = kv_bytes_per_token(c, kv_type::int8) * page_tokens;
   std::size_t most = 0;
   for (const request& q : requests) {
-    most = std::max(most, kv_pages_for(c, q.prompt.size() + q.params.max_tokens,
+    most = std::max(most, most_kv_pages(c, q.prompt.size() + q.params.max_tokens,
                                        o.prefill_chunk));
   }
   o.kv_bytes = page * pick(r, most, most + 4);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // tinyphi plan: what a model will need, before anything is loaded.
-#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -29,9 +28,7 @@ struct plan_options {
 };
 
 int plan_model(const plan_options& o) {
-  const auto path = model_path(o.what);
-  if (!path) return fail(path.error());
-  const auto file = tinyphi::model_file::open(*path);
+  const auto file = open_model_file(o.what);
   if (!file) return fail(file.error());
   const auto config = tinyphi::read_model_config(*file);
   if (!config) return fail(config.error());
@@ -47,9 +44,10 @@ int plan_model(const plan_options& o) {
   const auto type = tinyphi::parse_kv_type(o.kv_type).value_or(
       tinyphi::default_kv_type(o.exact));
   const std::size_t per_token = tinyphi::kv_bytes_per_token(*config, type);
-  const std::size_t kept = config->window > 0
-                               ? std::min<std::size_t>(config->window, context)
-                               : context;
+  // As an engine reads prompts, unless it is told otherwise.
+  const std::size_t chunk = tinyphi::engine_options().prefill_chunk;
+  const std::size_t kept =
+      tinyphi::most_kv_pages(*config, context, chunk) * tinyphi::page_tokens;
   const std::size_t cache = per_token * kept;
   const std::size_t available = tinyphi::available_memory();
   const bool fits = weights + cache <= available;
@@ -69,7 +67,7 @@ int plan_model(const plan_options& o) {
   print_line("cache       " + human_bytes(cache) + " for one sequence of " +
              std::to_string(context) + " tokens (" + human_bytes(per_token) +
              " per token in " + std::string(to_string(type)) + ", " +
-             std::to_string(kept) + " kept)");
+             "room for " + std::to_string(kept) + ")");
   print_line("together    " + human_bytes(weights + cache));
   print_line("available   " + human_bytes(available) +
              (fits ? "" : ": not enough; see --context"));

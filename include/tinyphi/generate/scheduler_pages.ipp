@@ -13,7 +13,7 @@
 TINYPHI_NAMESPACE_BEGIN
 
 TINYPHI_FUNC std::size_t scheduler::pages_for(std::size_t length) const {
-  return kv_pages_for(model_.config(), length, options_.prefill_chunk);
+  return most_kv_pages(model_.config(), length, options_.prefill_chunk);
 }
 
 // What must be free for `s` to begin: its text so far and an answer as long as

@@ -167,11 +167,11 @@ class kv_sequence {
 [[nodiscard]] std::size_t kv_bytes_per_token(const model_config& config,
                                              kv_type type);
 
-// The most pages that a sequence of `length` tokens ever holds, of which a
-// forward pass stores at most `slice` at once: with a window, the pages behind
-// it go back after every step.
-[[nodiscard]] std::size_t kv_pages_for(const model_config& config,
-                                       std::size_t length, std::size_t slice);
+// The most pages that a sequence of `length` tokens ever holds when it grows by
+// at most `step` tokens at once: with a window, those behind it go back after
+// every step.
+[[nodiscard]] std::size_t most_kv_pages(const model_config& config,
+                                        std::size_t length, std::size_t step);
 
 TINYPHI_NAMESPACE_END
 

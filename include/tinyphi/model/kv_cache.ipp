@@ -17,11 +17,11 @@ TINYPHI_FUNC std::size_t kv_bytes_per_token(const model_config& config,
          (kv_head_bytes(type, config.head_dim) / page_tokens);
 }
 
-TINYPHI_FUNC std::size_t kv_pages_for(const model_config& config,
-                                      std::size_t length, std::size_t slice) {
+TINYPHI_FUNC std::size_t most_kv_pages(const model_config& config,
+                                       std::size_t length, std::size_t step) {
   const std::size_t all = n_pages(length);
   if (config.window == 0) return all;
-  return std::min(all, n_pages(config.window + slice) + 1);
+  return std::min(all, n_pages(config.window + step) + 1);
 }
 
 TINYPHI_FUNC kv_page::kv_page(const kv_page& other) noexcept

@@ -104,6 +104,7 @@ struct forward_buffers {
   std::vector<float> logprobs;    // [logprob_rows]
   activations hidden;             // [hidden_rows][hidden]
   std::vector<std::int32_t> bad_layer;  // of each run, see forward_output
+  matrix_buffer scratch;  // [members of the team][floats]: a task's own
 };
 
 // Key positions that query head `head` at `position` sees, appended to
@@ -170,6 +171,7 @@ class forward_context {
   struct attention_queries;
   [[nodiscard]] std::size_t grain(std::size_t n, std::size_t work,
                                   std::size_t multiple) const;
+  [[nodiscard]] std::size_t gate_columns_at_once() const;
   void matmul_or_add(const linear& l, const activations& in, matrix_buffer& out,
                      bool add);
   [[nodiscard]] result<void> head(std::span<const std::size_t> rows,

@@ -31,6 +31,15 @@ inline float log_probability_of(std::span<const float> logits, token_id id) {
          static_cast<float>(std::log(sum));
 }
 
+// Products are gated while they are in L2: gates and ups of so many columns for
+// so many tokens, or of more columns for fewer tokens. Ups may begin inside a
+// strip, which makes one strip more.
+inline constexpr std::size_t gate_tokens = 16 * tile_tokens;
+inline constexpr std::size_t gate_columns = 64;  // or those of a wide scale
+[[nodiscard]] constexpr std::size_t gate_floats(std::size_t columns) {
+  return gate_tokens * (2 * columns + strip_rows);
+}
+
 template <class T>
 result<void> grow(aligned_array<T>& a, std::size_t n) {
   if (a.size() >= n) return {};
@@ -97,28 +106,32 @@ TINYPHI_FUNC result<void> forward_context::prepare() {
   TINYPHI_CHECK_OK(b_.gated.resize(n, c_.intermediate, f32, rounded, fast));
   TINYPHI_CHECK_OK(b_.cos.resize(n, c_.rope.rotary_dim / 2));
   TINYPHI_CHECK_OK(b_.sin.resize(n, c_.rope.rotary_dim / 2));
+  TINYPHI_CHECK_OK(b_.scratch.resize(
+      threads_.n_members(),
+      std::max(detail::gate_floats(gate_columns_at_once()),
+               round_up(std::size_t{c_.hidden}, cache_line))));
   return plan_attention();
 }
 
 TINYPHI_FUNC void forward_context::embed() {
   const std::size_t grain = detail::pieces_per_task(c_.hidden);
-  threads_.run(b_.x.rows(), grain, [&](std::size_t first, std::size_t last) {
-    for (std::size_t t = first; t < last; ++t) {
-      const batch_token& token = b_.tokens[t];
-      float* x = b_.x.row(t);
-      dequantize_row(w_.embedding.type,
-                     w_.embedding.row(static_cast<std::size_t>(token.id)),
-                     {x, c_.hidden});
-      if (c_.embedding_multiplier != 1.0f) {
-        for (std::size_t i = 0; i < c_.hidden; ++i) {
-          x[i] *= c_.embedding_multiplier;
-        }
-      }
-      const rope_table& rope =
-          token.long_factors ? w_.long_rope : w_.short_rope;
-      rope.angles(token.position, b_.cos.row(t), b_.sin.row(t));
-    }
-  });
+  threads_.run(b_.x.rows(), grain,
+               [&](std::size_t first, std::size_t last, std::size_t member) {
+                 for (std::size_t t = first; t < last; ++t) {
+                   const batch_token& token = b_.tokens[t];
+                   float* x = b_.x.row(t);
+                   w_.embed(token.id, {x, c_.hidden},
+                            {b_.scratch.row(member), c_.hidden});
+                   if (c_.embedding_multiplier != 1.0f) {
+                     for (std::size_t i = 0; i < c_.hidden; ++i) {
+                       x[i] *= c_.embedding_multiplier;
+                     }
+                   }
+                   const rope_table& rope =
+                       token.long_factors ? w_.long_rope : w_.short_rope;
+                   rope.angles(token.position, b_.cos.row(t), b_.sin.row(t));
+                 }
+               });
 }
 
 TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
@@ -213,29 +226,19 @@ TINYPHI_FUNC void forward_context::add_matmul(const linear& l,
   matmul_or_add(l, in, out, true);
 }
 
-namespace detail {
-
-// Products are gated while they are in L2: gates and ups of so many columns for
-// so many tokens, or of more columns for fewer tokens. Ups may begin inside a
-// strip, which makes one strip more.
-inline constexpr std::size_t gate_tokens = 16 * tile_tokens;
-inline constexpr std::size_t gate_columns = 64;  // or those of a wide scale
-[[nodiscard]] constexpr std::size_t gate_floats(std::size_t columns) {
-  return gate_tokens * (2 * columns + strip_rows);
+TINYPHI_FUNC std::size_t forward_context::gate_columns_at_once() const {
+  return std::max(detail::gate_columns, b_.gated.rounded().scale_cols);
 }
-
-}  // namespace detail
 
 TINYPHI_FUNC void forward_context::gate(const linear& gate_up,
                                         const activations& in,
                                         activations& out) {
   const std::size_t n = c_.intermediate, m = in.rows();
-  const std::size_t columns =
-      std::max(detail::gate_columns, out.rounded().scale_cols);
+  const std::size_t columns = gate_columns_at_once();
   threads_.run(
       n, grain(n, 2 * gate_up.w.cols * m, columns),
-      [&](std::size_t begin, std::size_t end) {
-        alignas(64) float products[detail::gate_floats(wide_scale_cols)];
+      [&](std::size_t begin, std::size_t end, std::size_t member) {
+        float* products = b_.scratch.row(member);
         for (std::size_t t = 0; t < m; t += detail::gate_tokens) {
           const token_tile tokens{t, std::min(m, t + detail::gate_tokens)};
           const std::size_t most =

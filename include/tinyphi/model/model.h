@@ -82,10 +82,12 @@ class forward_scratch {
 // one; forward is called by one driver per (team, scratch, sequences).
 class model {
  public:
-  // A GGUF file or a Hugging Face folder, its tokenizer included.
+  // A GGUF file or a Hugging Face folder, its tokenizer included. The files
+  // must stay as they are until this returns, and not a moment longer.
   [[nodiscard]] static result<model> load(const std::filesystem::path& path,
                                           const load_options& options = {});
-  // The same from files that are already open.
+  // The same from files that are already open, or bytes in memory
+  // (gguf_file::parse), which the model does not need afterwards.
   [[nodiscard]] static result<model> load(model_file file,
                                           const load_options& options = {});
   // Random weights of a shape, for measuring speed without a download;

@@ -146,6 +146,7 @@ TINYPHI_FUNC result<model> model::load(model_file file,
     }
   }
   TINYPHI_CHECK_OK(load_weights(*w, options));
+  w->file.reset();
   detail::complete(*w);
   return model(std::move(w));
 }

@@ -25,7 +25,6 @@ struct matrix_plan {
   std::vector<const tensor_view*> parts;  // same type and cols, stacked
   // The stored row that becomes row r; empty: r.
   std::function<std::size_t(std::size_t)> order = {};
-  bool read_later = false;  // the stored rows, too: a tied embedding
 
   [[nodiscard]] dtype stored_type() const { return parts[0]->type; }
   [[nodiscard]] std::span<const std::byte> row(std::size_t r) const {

@@ -163,7 +163,6 @@ inline result<void> weight_planner::add(linear& to, matrix_plan plan,
                  file_.path().string() + ": larger than any memory"};
   }
   plan_.bytes = round_up(plan_.bytes + plan.bytes, cache_line);
-  plan.read_later = pattern == names_.embedding;
   const std::string bias = tensor_name(pattern, layer, ".bias");
   if (config_.arch == architecture::phi3_small && has(bias)) {
     TINYPHI_TRY(const std::vector<float> stored_bias, vector(bias, rows));
@@ -265,6 +264,7 @@ TINYPHI_FUNC result<weight_plan> plan_weights(model_weights& w,
                     (w.file->gguf() != nullptr && !in.has("output.weight"));
   TINYPHI_CHECK_OK(in.matrix(w.lm_head, tied ? names.embedding : names.lm_head,
                              0, c.vocab_size, c.hidden));
+  w.embedding_in_head = tied && w.lm_head.w.type == rows->type;
   return std::move(in).take();
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,9 +54,13 @@ struct model_weights {
   bool exact = false;
   bool fast_prefill = false;
 
-  std::optional<model_file> file;              // keeps the embedding's mapping
-  aligned_array<std::byte> embedding_storage;  // random weights: its bytes
-  tensor_view embedding;  // [vocab_size][hidden], rows as stored
+  std::optional<model_file> file;  // while loading; nothing points into it then
+  // [vocab_size][hidden], rows as stored, in memory of ours: a file that stays
+  // mapped ends the process when somebody cuts it short. Without bytes if
+  // lm_head packs the same rows, from which one can be read.
+  tensor_view embedding;
+  bool embedding_in_head = false;
+  aligned_array<std::byte> embedding_storage;
   // All strips of a loaded model lie in one of these two; a random model's
   // matrices own theirs.
   aligned_array<std::byte> strips;
@@ -80,12 +85,15 @@ struct model_weights {
   std::vector<token_id> absent_ids;  // rows that are no token: logits -inf
 
   [[nodiscard]] std::size_t bytes() const;
+  // Row `id` of the embedding as f32 [hidden]; `row` has room for as many.
+  void embed(token_id id, std::span<float> to, std::span<float> row) const;
 };
 
 // Reads, checks and packs all tensors of w.file into `w`, whose config is set,
-// or maps what an earlier load packed. A missing tensor or one of another shape
-// is an error that names it, what was found and what the configuration asks
-// for.
+// or maps what an earlier load packed. Nothing points into the
+// file afterwards. A missing tensor or
+// one of another shape is an error that names it, what was found and what the
+// configuration asks for.
 [[nodiscard]] result<void> load_weights(model_weights& w,
                                         const load_options& options);
 

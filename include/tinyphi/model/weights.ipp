@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <functional>
 #include <optional>
 #include <string>
@@ -45,7 +46,6 @@ inline void pack_planned_strip(const matrix_plan& plan, std::size_t s,
 // The system may take back the pages that were packed; they stay in its file
 // cache, for the next load.
 inline void release_stored(const model_file& file, const matrix_plan& plan) {
-  if (plan.read_later) return;
   for (const tensor_view* t : plan.parts) file.release(*t);
 }
 
@@ -177,7 +177,38 @@ inline std::optional<repacked_key> repacked_key_of(
   return key;
 }
 
+// The embedding in memory of ours, unless the head's strips are to hold it.
+inline result<void> copy_embedding(model_weights& w, team& threads) {
+  if (w.embedding_in_head) {
+    w.embedding.bytes = {};
+    return {};
+  }
+  const std::span<const std::byte> stored = w.embedding.bytes;
+  TINYPHI_TRY(w.embedding_storage,
+              aligned_array<std::byte>::create(stored.size()));
+  constexpr std::size_t piece = std::size_t{1} << 20;
+  threads.run(stored.size(), piece, [&](std::size_t begin, std::size_t end) {
+    std::memcpy(w.embedding_storage.data() + begin, stored.data() + begin,
+                end - begin);
+  });
+  w.file->release(w.embedding);
+  w.embedding.bytes = w.embedding_storage.span();
+  return {};
+}
+
 }  // namespace detail
+
+TINYPHI_FUNC void model_weights::embed(token_id id, std::span<float> to,
+                                       std::span<float> row) const {
+  const auto r = static_cast<std::size_t>(id);
+  if (!embedding_in_head) {
+    return dequantize_row(embedding.type, embedding.row(r), to);
+  }
+  const std::span<std::byte> stored = std::as_writable_bytes(row).first(
+      row_bytes(embedding.type, embedding.cols()));
+  unpack_row(lm_head.w, r, stored.data());
+  dequantize_row(embedding.type, stored, to);
+}
 
 TINYPHI_FUNC std::size_t model_weights::bytes() const {
   std::size_t n = embedding.bytes.size() + lm_head.w.data.size();
@@ -192,6 +223,7 @@ TINYPHI_FUNC result<void> load_weights(model_weights& w,
                                        const load_options& options) {
   TINYPHI_TRY(const weight_plan plan, plan_weights(w, options));
   team threads(options.n_threads);
+  TINYPHI_CHECK_OK(detail::copy_embedding(w, threads));
   const auto progress = [&](double share) {
     if (options.progress) options.progress(share);
   };
