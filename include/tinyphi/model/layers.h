@@ -80,21 +80,21 @@ struct batch_token {
 };
 
 // Tokens [begin, end) of the batch, neighbours of one sequence.
-struct token_tile {
+struct token_range {
   std::size_t begin, end;
   [[nodiscard]] std::size_t size() const { return end - begin; }
 };
 
-struct forward_buffers {
+struct layer_buffers {
   std::vector<batch_token> tokens;
-  std::vector<token_tile> tiles;  // all tokens, as attention takes them
-  matrix_buffer x;                // [tokens][hidden]: the residual stream
-  activations normed;             // [tokens or logit rows][hidden]
-  matrix_buffer qkv;              // [tokens][(n_heads + 2 n_kv_heads) head_dim]
-  activations heads;              // [tokens][n_heads head_dim]
-  activations gated;              // [tokens][intermediate]
-  matrix_buffer cos, sin;         // [tokens][rotary_dim / 2]
-  matrix_buffer parts;  // [tokens n_heads spans][head_dim], see attend
+  std::vector<token_range> query_ranges;  // all tokens, as attention takes them
+  matrix_buffer x;         // [tokens][hidden]: the residual stream
+  activations normed;      // [tokens or logit rows][hidden]
+  matrix_buffer qkv;       // [tokens][(n_heads + 2 n_kv_heads) head_dim]
+  activations heads;       // [tokens][n_heads head_dim]
+  activations gated;       // [tokens][intermediate]
+  matrix_buffer cos, sin;  // [tokens][rotary_dim / 2]
+  matrix_buffer parts;     // [tokens n_heads spans][head_dim], see attend
   std::vector<softmax_sums> sums;  // of each part
   // The wanted rows of each kind: indices into `tokens`, and what they give.
   std::vector<std::size_t> logit_rows, logprob_rows, hidden_rows;
@@ -128,10 +128,10 @@ inline constexpr std::size_t min_task_work = std::size_t{1} << 17;
 // is part of it: rows are rounded by those who make them, products are added
 // or gated by those who multiply. Once `stop` says so, tasks that have not
 // begun are left out: milliseconds, also in a long prompt on a large model.
-class forward_context {
+class layer_ops {
  public:
-  forward_context(const model_weights& w, team& threads, forward_buffers& b,
-                  const stop_condition& stop)
+  layer_ops(const model_weights& w, team& threads, layer_buffers& b,
+            const stop_condition& stop)
       : w_(w), c_(w.config), b_(b), threads_(threads), stop_(stop) {}
 
   // Sizes the buffers for their tokens; fails only for want of memory.
@@ -163,7 +163,7 @@ class forward_context {
 
   [[nodiscard]] const model_weights& weights() const { return w_; }
   [[nodiscard]] const model_config& config() const { return c_; }
-  [[nodiscard]] forward_buffers& buffers() { return b_; }
+  [[nodiscard]] layer_buffers& buffers() { return b_; }
 
  private:
   struct attention_step;
@@ -175,14 +175,15 @@ class forward_context {
   [[nodiscard]] result<void> head(std::span<const std::size_t> rows,
                                   matrix_buffer& out);
   void multiply(const linear& l, const activations& in, std::size_t strip_begin,
-                std::size_t strip_end, token_tile tokens,
+                std::size_t strip_end, token_range tokens,
                 product_rows out) const;
   void gate_columns(const linear& gate_up, const activations& in,
-                    token_tile tokens, std::size_t begin, std::size_t end,
+                    token_range tokens, std::size_t begin, std::size_t end,
                     float* products, activations& out) const;
   [[nodiscard]] result<void> plan_attention();
-  void rope_and_store(std::size_t layer, token_tile tile, std::size_t kv_head);
-  void attend_task(const attention_step& step, token_tile tile,
+  void rope_and_store(std::size_t layer, token_range tokens,
+                      std::size_t kv_head);
+  void attend_task(const attention_step& step, token_range tokens,
                    std::size_t kv_head, std::size_t span,
                    attention_queries& queries);
   void finish_heads(std::size_t t, activations& out);
@@ -191,7 +192,7 @@ class forward_context {
 
   const model_weights& w_;
   const model_config& c_;
-  forward_buffers& b_;
+  layer_buffers& b_;
   team& threads_;
   const stop_condition& stop_;
   // How attention is dealt out, in all layers.
@@ -206,10 +207,9 @@ class forward_context {
 // in buffers().x. They call `trace` after each layer (may be empty).
 using layer_trace =
     std::function<void(std::size_t layer, std::span<const float>)>;
-[[nodiscard]] result<void> forward_phi3(forward_context& f,
-                                        const layer_trace& trace);
-[[nodiscard]] result<void> forward_phi3_small(forward_context& f,
-                                              const layer_trace& trace);
+[[nodiscard]] result<void> phi3_layers(layer_ops& f, const layer_trace& trace);
+[[nodiscard]] result<void> phi3_small_layers(layer_ops& f,
+                                             const layer_trace& trace);
 
 TINYPHI_NAMESPACE_END
 

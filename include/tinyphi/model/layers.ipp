@@ -84,7 +84,7 @@ TINYPHI_FUNC void activations::round(std::size_t t, std::size_t column,
   quantize_q8(f32_.row(t) + column, n, rounded_, t, column);
 }
 
-TINYPHI_FUNC result<void> forward_context::prepare() {
+TINYPHI_FUNC result<void> layer_ops::prepare() {
   const std::size_t n = b_.tokens.size();
   const std::size_t q_cols = std::size_t{c_.n_heads} * c_.head_dim;
   const std::size_t kv_cols = std::size_t{c_.n_kv_heads} * c_.head_dim;
@@ -100,7 +100,7 @@ TINYPHI_FUNC result<void> forward_context::prepare() {
   return plan_attention();
 }
 
-TINYPHI_FUNC void forward_context::embed() {
+TINYPHI_FUNC void layer_ops::embed() {
   const std::size_t grain = detail::pieces_per_task(c_.hidden);
   threads_.run(b_.x.rows(), grain, [&](std::size_t first, std::size_t last) {
     for (std::size_t t = first; t < last; ++t) {
@@ -121,10 +121,9 @@ TINYPHI_FUNC void forward_context::embed() {
   });
 }
 
-TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
-                                        const matrix_buffer& in,
-                                        activations& out,
-                                        std::span<const std::size_t> rows) {
+TINYPHI_FUNC void layer_ops::norm(const norm_weights& n,
+                                  const matrix_buffer& in, activations& out,
+                                  std::span<const std::size_t> rows) {
   const std::size_t cols = in.cols(), m = out.rows();
   const auto norm_tokens = [&](std::size_t first, std::size_t last,
                                column_range columns) {
@@ -165,8 +164,8 @@ TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
 // together, and a preempted one delays nobody: 8 tokens of a full-size model
 // take 2 to 3 % less time with 96 tasks than with 48; 128, or tasks of two
 // strips, gain nothing more.
-TINYPHI_FUNC std::size_t forward_context::grain(std::size_t n, std::size_t work,
-                                                std::size_t multiple) const {
+TINYPHI_FUNC std::size_t layer_ops::grain(std::size_t n, std::size_t work,
+                                          std::size_t multiple) const {
   constexpr std::size_t tasks_per_thread = 96;
   const std::size_t share =
       n / (static_cast<std::size_t>(threads_.n_threads()) * tasks_per_thread);
@@ -174,9 +173,10 @@ TINYPHI_FUNC std::size_t forward_context::grain(std::size_t n, std::size_t work,
 }
 
 // Rows of strips [strip_begin, strip_end), with their bias.
-TINYPHI_FUNC void forward_context::multiply(
-    const linear& l, const activations& in, std::size_t strip_begin,
-    std::size_t strip_end, token_tile tokens, product_rows out) const {
+TINYPHI_FUNC void layer_ops::multiply(const linear& l, const activations& in,
+                                      std::size_t strip_begin,
+                                      std::size_t strip_end, token_range tokens,
+                                      product_rows out) const {
   if (!l.bias.empty()) out.bias = l.bias.data() + strip_begin * strip_rows;
   if (w_.in_integers(l)) {
     matmul_q8(l.w, strip_begin, strip_end,
@@ -187,9 +187,9 @@ TINYPHI_FUNC void forward_context::multiply(
   }
 }
 
-TINYPHI_FUNC void forward_context::matmul_or_add(const linear& l,
-                                                 const activations& in,
-                                                 matrix_buffer& out, bool add) {
+TINYPHI_FUNC void layer_ops::matmul_or_add(const linear& l,
+                                           const activations& in,
+                                           matrix_buffer& out, bool add) {
   const std::size_t m = in.rows();
   // Whole fours of strips, because the kernels walk four at a time.
   threads_.run(
@@ -201,15 +201,13 @@ TINYPHI_FUNC void forward_context::matmul_or_add(const linear& l,
       });
 }
 
-TINYPHI_FUNC void forward_context::matmul(const linear& l,
-                                          const activations& in,
-                                          matrix_buffer& out) {
+TINYPHI_FUNC void layer_ops::matmul(const linear& l, const activations& in,
+                                    matrix_buffer& out) {
   matmul_or_add(l, in, out, false);
 }
 
-TINYPHI_FUNC void forward_context::add_matmul(const linear& l,
-                                              const activations& in,
-                                              matrix_buffer& out) {
+TINYPHI_FUNC void layer_ops::add_matmul(const linear& l, const activations& in,
+                                        matrix_buffer& out) {
   matmul_or_add(l, in, out, true);
 }
 
@@ -226,9 +224,8 @@ inline constexpr std::size_t gate_columns = 64;  // or those of a wide scale
 
 }  // namespace detail
 
-TINYPHI_FUNC void forward_context::gate(const linear& gate_up,
-                                        const activations& in,
-                                        activations& out) {
+TINYPHI_FUNC void layer_ops::gate(const linear& gate_up, const activations& in,
+                                  activations& out) {
   const std::size_t n = c_.intermediate, m = in.rows();
   const std::size_t columns =
       std::max(detail::gate_columns, out.rounded().scale_cols);
@@ -237,7 +234,7 @@ TINYPHI_FUNC void forward_context::gate(const linear& gate_up,
       [&](std::size_t begin, std::size_t end) {
         alignas(64) float products[detail::gate_floats(wide_scale_cols)];
         for (std::size_t t = 0; t < m; t += detail::gate_tokens) {
-          const token_tile tokens{t, std::min(m, t + detail::gate_tokens)};
+          const token_range tokens{t, std::min(m, t + detail::gate_tokens)};
           const std::size_t most =
               (detail::gate_floats(columns) / tokens.size() - strip_rows) / 2 /
               columns * columns;
@@ -250,10 +247,11 @@ TINYPHI_FUNC void forward_context::gate(const linear& gate_up,
       });
 }
 
-TINYPHI_FUNC void forward_context::gate_columns(
-    const linear& gate_up, const activations& in, token_tile tokens,
-    std::size_t begin, std::size_t end, float* products,
-    activations& out) const {
+TINYPHI_FUNC void layer_ops::gate_columns(const linear& gate_up,
+                                          const activations& in,
+                                          token_range tokens, std::size_t begin,
+                                          std::size_t end, float* products,
+                                          activations& out) const {
   const auto strips = [](std::size_t rows) {
     return (rows + strip_rows - 1) / strip_rows;
   };
@@ -284,8 +282,8 @@ TINYPHI_FUNC void forward_context::gate_columns(
 }
 
 // Logits of the named rows of x (ascending indices).
-TINYPHI_FUNC result<void> forward_context::head(
-    std::span<const std::size_t> rows, matrix_buffer& out) {
+TINYPHI_FUNC result<void> layer_ops::head(std::span<const std::size_t> rows,
+                                          matrix_buffer& out) {
   TINYPHI_CHECK_OK(out.resize(rows.size(), c_.vocab_size));
   if (rows.empty()) return {};
   TINYPHI_CHECK_OK(b_.normed.resize(rows.size(), c_.hidden, w_.has_f32_products,
@@ -307,7 +305,7 @@ TINYPHI_FUNC result<void> forward_context::head(
   return {};
 }
 
-TINYPHI_FUNC result<void> forward_context::outputs() {
+TINYPHI_FUNC result<void> layer_ops::outputs() {
   TINYPHI_CHECK_OK(head(b_.logit_rows, b_.logits));
   // Some rows at a time: a row of logits is 128 to 800 KB, and a prompt to be
   // scored may have thousands.
