@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Attention over pages of 64 positions: tiles of query rows walk the pages that
-// any of them sees, span by span.
+// Attention over pages of 64 positions: a few query rows at a time walk the
+// pages that any of them sees, span by span.
 #if defined(TINYPHI_KERNELS_ATTENTION_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TINYPHI_KERNELS_ATTENTION_INL_H_
 #undef TINYPHI_KERNELS_ATTENTION_INL_H_

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Attention's tile: a few query rows against one page at a time. Its state,
-// the online softmax, and what float and int8 caches share.
+// The state of attention for a few query rows on their way through the pages,
+// its online softmax, and what float and int8 caches share.
 #if defined(TINYPHI_KERNELS_ATTENTION_STATE_INL_H_) == \
     defined(HWY_TARGET_TOGGLE)
 #ifdef TINYPHI_KERNELS_ATTENTION_STATE_INL_H_
@@ -28,8 +28,8 @@ inline constexpr std::size_t state_floats = state_rows * 128;
 using slot_mask = std::uint64_t;
 static_assert(page_tokens == 64);
 
-// The rows of one call (up to state_rows, and state_floats of padded outputs)
-// on their way through the pages of one span.
+// Up to state_rows query rows, with state_floats of padded outputs, on their
+// way through the pages of one span.
 struct attention_state {
   alignas(64) float scores[state_rows][page_tokens];  // and then weights
   alignas(64) float out[state_floats];                // [rows][padded]

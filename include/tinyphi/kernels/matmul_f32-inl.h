@@ -48,8 +48,8 @@ HWY_INLINE void dot_f32(const float* HWY_RESTRICT w0,
   }
 }
 
-// n tokens and both strips: tiles of 6 tokens, 12 sums in registers, which is
-// what 16 registers hold and more than the latency of FMA needs.
+// n tokens and both strips: 6 tokens at a time have 12 sums in registers, which
+// is what 16 registers hold and more than the latency of FMA needs.
 HWY_INLINE void dot_f32_tokens(const float* const* w, std::size_t cols,
                                const float* x, std::size_t x_stride,
                                std::size_t n, float* sums) {

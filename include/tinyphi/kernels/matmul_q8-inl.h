@@ -35,7 +35,7 @@ HWY_INLINE void dot_tile(const Rows& rows, std::size_t groups, tile_view x,
   }
 }
 
-// Of the same kind for all types of the same traits, so compiled once.
+// Formats with equal traits share this instantiation.
 template <class Rows>
 HWY_NOINLINE void dot_panel(const Rows& rows, std::size_t groups,
                             const q8_activations& x, std::size_t g,

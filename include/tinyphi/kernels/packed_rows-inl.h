@@ -24,11 +24,11 @@ namespace HWY_NAMESPACE {
   X(q5_0)                  \
   X(q5_1) X(q2_k) X(q3_k) X(q4_k) X(q5_k) X(q6_k) X(iq4_nl) X(iq4_xs)
 
-// Whether one token's weights are one stream, which Zen 4 prefetches of its own
-// accord, if a line of each group tells it in time to go on behind the next
-// 4096 bytes: Q4_K_M on one thread at 83 % of the read bandwidth, at 73 % with
-// four streams. Other types gain nothing so, and on Intel (Emerald Rapids) four
-// streams are faster.
+// Whether one token's weights are read as one stream. Zen 4's hardware
+// prefetcher follows a single stream if one prefetch for each group carries it
+// across the 4 KiB boundary: Q4_K_M on one thread then reads at 83 % of the
+// bandwidth, with four streams at 73 %. Other types gain nothing by it, and on
+// Intel (Emerald Rapids) four streams are faster.
 template <dtype Type, std::size_t R, std::size_t M>
 inline constexpr bool one_stream =
     TINYPHI_VNNI&& R == 1 && M == 1 && Type == dtype::q4_k;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The steps of a forward pass around the cache: tiles of tokens, rotation and
-// storing, attention spread over threads.
+// The operations of layers around the cache: rotary embedding, storing keys and
+// values, and attention, split into tasks for the threads.
 #ifndef TINYPHI_MODEL_ATTENTION_IPP_
 #define TINYPHI_MODEL_ATTENTION_IPP_
 
@@ -16,8 +16,8 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-// Queries of one key/value head that an attention task takes at once: enough
-// for arithmetic, not memory, to be what reading the cache waits for.
+// Queries of one key/value head that an attention task takes at once: enough to
+// be compute-bound rather than bound by reading the cache.
 inline constexpr std::size_t queries_per_task = 32;
 
 }  // namespace detail
@@ -65,7 +65,8 @@ TINYPHI_FUNC result<void> layer_ops::plan_attention() {
   return b_.parts.resize(n_parts, c_.head_dim);
 }
 
-// Token after token, head by head: their keys share lines.
+// One task stores all tokens of a range, because the keys of neighbours share
+// cache lines.
 TINYPHI_FUNC void layer_ops::rope_and_store(std::size_t layer,
                                             token_range tokens,
                                             std::size_t kv_head) {
@@ -84,7 +85,7 @@ TINYPHI_FUNC void layer_ops::rope_and_store(std::size_t layer,
   }
 }
 
-// The part of head `head` of token t in span `span`.
+// The index in `parts` of what one span gives for a head of token t.
 TINYPHI_FUNC std::size_t layer_ops::part_of(std::size_t t, std::size_t head,
                                             std::size_t span) const {
   return (t * c_.n_heads + head) * plan_.n_spans + span;
@@ -100,7 +101,7 @@ TINYPHI_FUNC void layer_ops::attend_task(const attention_step& step,
   const std::uint32_t end = split ? begin + std::uint32_t{span_tokens}
                                   : std::numeric_limits<std::uint32_t>::max();
 
-  // What each token sees, for each head where they differ.
+  // The keys that each token sees, for each head where heads differ.
   q.ranges.clear();
   q.ends.assign(1, 0);
   for (std::size_t i = 0; i < (step.per_head ? groups : 1); ++i) {
@@ -158,7 +159,7 @@ TINYPHI_FUNC void layer_ops::attend(std::size_t layer,
                  });
   }
 
-  // Heads are rounded by those who made them, where they share no scale.
+  // A task rounds its own heads, unless they share a scale with another task's.
   const bool rounds =
       plan_.n_spans == 1 && columns % out.rounded().scale_cols == 0;
   const std::size_t keys = round_up(

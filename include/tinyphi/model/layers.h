@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The pieces that forward passes are made of: a batch with its buffers, matrix
-// products that choose their arithmetic, attention over the cache. They spread
-// work over threads and call kernels; a forward page only names them.
+// The operations that a model's layers are made of: a batch with its buffers,
+// matrix products that choose their arithmetic, attention over the cache. They
+// spread work over threads and call kernels; phi3.ipp and phi3_small.ipp put
+// them in order.
 #ifndef TINYPHI_MODEL_LAYERS_H_
 #define TINYPHI_MODEL_LAYERS_H_
 
@@ -40,14 +41,14 @@ class matrix_buffer {
   std::size_t rows_ = 0, cols_ = 0;
 };
 
-// Rows that linear layers take, in the forms in which they are multiplied: f32
-// for those that are computed in f32, int8 for those in integers. A model that
-// has both has both. Memory is kept from pass to pass.
+// The inputs of linear layers: as f32 for products in f32, rounded to int8 for
+// products in integers, both where a model has both. Memory is kept from pass
+// to pass.
 class activations {
  public:
-  // Contents are undefined afterwards. Rounded rows have whole groups of
-  // columns, so of others only the f32 form exists; `fast`: they have wide
-  // scales if there are so many rows that it pays.
+  // Contents are undefined afterwards. Rows are rounded in whole groups of
+  // columns; if `cols` is not a multiple of a group, only the f32 form exists.
+  // With `fast`, scales are wide if there are enough rows for that to pay.
   [[nodiscard]] result<void> resize(std::size_t rows, std::size_t cols,
                                     bool f32, bool rounded, bool fast = false);
   [[nodiscard]] std::size_t rows() const { return rows_; }
@@ -57,8 +58,8 @@ class activations {
   [[nodiscard]] activation_row at(std::size_t t, std::size_t column = 0);
   // The f32 form of row t, of activations that have one.
   [[nodiscard]] float* f32_row(std::size_t t) { return f32_.row(t); }
-  // Makes the rounded form, where there is one, of columns whose f32 form was
-  // written through f32_row.
+  // Rounds n columns that were written through f32_row, if there is a rounded
+  // form.
   void round(std::size_t t, std::size_t column, std::size_t n);
 
  private:
@@ -116,18 +117,18 @@ namespace detail {
 // on one core), or waking a thread for it costs more than it brings.
 inline constexpr std::size_t min_task_work = std::size_t{1} << 17;
 
-// How many pieces of so much work a task takes.
+// How many pieces of `work` multiply-adds each make up a task.
 [[nodiscard]] inline std::size_t pieces_per_task(std::size_t work) {
   return std::max<std::size_t>(1,
                                min_task_work / std::max<std::size_t>(1, work));
 }
 }  // namespace detail
 
-// What one forward pass works with. Methods follow the order of the paper and
-// spread their work over the threads. What follows a step element by element
-// is part of it: rows are rounded by those who make them, products are added
-// or gated by those who multiply. Once `stop` says so, tasks that have not
-// begun are left out: milliseconds, also in a long prompt on a large model.
+// The operations of one forward pass, in the order of the paper; each spreads
+// its work over the threads. Elementwise work is fused into the operation
+// before it: whoever computes a row rounds it, whoever multiplies also adds or
+// gates. Once `stop` says so, tasks that have not begun are skipped, so that a
+// pass ends within milliseconds, also over a long prompt on a large model.
 class layer_ops {
  public:
   layer_ops(const model_weights& w, team& threads, layer_buffers& b,
@@ -195,16 +196,16 @@ class layer_ops {
   layer_buffers& b_;
   team& threads_;
   const stop_condition& stop_;
-  // How attention is dealt out, in all layers.
+  // How attention is split into tasks, the same in all layers.
   struct {
     std::size_t last = 0;       // of the tokens' positions
-    std::size_t n_spans = 1;    // tasks that share a row of a head, one each
-    bool stores_first = false;  // tasks see keys that another one stores
+    std::size_t n_spans = 1;    // of the positions; a task for each
+    bool stores_first = false;  // tasks read keys that others store
   } plan_;
 };
 
-// The forward passes: the tokens through all layers, the residual stream left
-// in buffers().x. They call `trace` after each layer (may be empty).
+// Take the tokens through all layers of an architecture and leave the residual
+// stream in buffers().x. They call `trace` after each layer (may be empty).
 using layer_trace =
     std::function<void(std::size_t layer, std::span<const float>)>;
 [[nodiscard]] result<void> phi3_layers(layer_ops& f, const layer_trace& trace);

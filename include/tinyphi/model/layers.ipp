@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// The operations of layers that work on rows: norms, products, gates, outputs.
 #ifndef TINYPHI_MODEL_LAYERS_IPP_
 #define TINYPHI_MODEL_LAYERS_IPP_
 
@@ -14,8 +15,8 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-// From how many tokens on fast prefill pays, which rounds weights each time it
-// multiplies by them. One thread of Zen 4, GMAC/s with 36 and with 96 tokens:
+// Fast prefill rounds weights each time it multiplies by them, which pays from
+// this many tokens on. One thread of Zen 4, GMAC/s with 36 and with 96 tokens:
 // Q4_0 139 -> 132 and 161 -> 172, Q4_K 116 -> 127 and 132 -> 169.
 inline constexpr std::size_t fast_tokens = 64;
 
@@ -138,7 +139,7 @@ TINYPHI_FUNC void layer_ops::norm(const norm_weights& n,
       }
     }
   };
-  // Whole tiles, whose tokens share cache lines where they are rounded.
+  // In whole tiles, because the rounded tokens of a tile share cache lines.
   if (m > tile_tokens) {
     const std::size_t grain =
         round_up(detail::pieces_per_task(32 * cols), tile_tokens);
@@ -146,8 +147,8 @@ TINYPHI_FUNC void layer_ops::norm(const norm_weights& n,
       norm_tokens(first, last, {0, cols});
     });
   }
-  // Of a single one, columns, in whole scales: a share for each thread, which
-  // sums the whole row up, so no more shares than are worth a task.
+  // One tile is split by columns, at the boundaries of scales. Every task sums
+  // up the whole row again, so there are only as many as pay for themselves.
   const auto n_threads = static_cast<std::size_t>(threads_.n_threads());
   const std::size_t n_scales = (cols + wide_scale_cols - 1) / wide_scale_cols;
   const std::size_t grain =
@@ -159,11 +160,11 @@ TINYPHI_FUNC void layer_ops::norm(const norm_weights& n,
   });
 }
 
-// How many of n pieces of so much work a task takes. Tasks are big enough to be
-// worth a thread and small enough that many wait for each: then threads end
-// together, and a preempted one delays nobody: 8 tokens of a full-size model
-// take 2 to 3 % less time with 96 tasks than with 48; 128, or tasks of two
-// strips, gain nothing more.
+// How many of n pieces of `work` multiply-adds each a task takes. Tasks are
+// large enough to be worth waking a thread and small enough that every thread
+// gets many: then all threads end at the same time, and a preempted one delays
+// nobody. 8 tokens of a full-size model take 2 to 3 % less time with 96 tasks a
+// thread than with 48; 128, or tasks of two strips, gain nothing more.
 TINYPHI_FUNC std::size_t layer_ops::grain(std::size_t n, std::size_t work,
                                           std::size_t multiple) const {
   constexpr std::size_t tasks_per_thread = 96;
@@ -172,7 +173,8 @@ TINYPHI_FUNC std::size_t layer_ops::grain(std::size_t n, std::size_t work,
   return round_up(std::max(share, detail::pieces_per_task(work)), multiple);
 }
 
-// Rows of strips [strip_begin, strip_end), with their bias.
+// The products of strips [strip_begin, strip_end) with some tokens, bias
+// included.
 TINYPHI_FUNC void layer_ops::multiply(const linear& l, const activations& in,
                                       std::size_t strip_begin,
                                       std::size_t strip_end, token_range tokens,
@@ -191,7 +193,7 @@ TINYPHI_FUNC void layer_ops::matmul_or_add(const linear& l,
                                            const activations& in,
                                            matrix_buffer& out, bool add) {
   const std::size_t m = in.rows();
-  // Whole fours of strips, because the kernels walk four at a time.
+  // Multiples of four strips, because the kernels walk four at a time.
   threads_.run(
       l.w.n_strips(), grain(l.w.n_strips(), strip_rows * l.w.cols * m, 4),
       [&](std::size_t begin, std::size_t end) {
