@@ -53,9 +53,10 @@ HWY_INLINE void dot_f32(const float* HWY_RESTRICT w0,
 HWY_INLINE void dot_f32_tokens(const float* const* w, std::size_t cols,
                                const float* x, std::size_t x_stride,
                                std::size_t n, float* sums) {
-  for (std::size_t i = 0; i < 2 * parts; i += 2) {
-    const float* w0 = w[i / parts] + i % parts * lanes;
-    const float* w1 = w[(i + 1) / parts] + (i + 1) % parts * lanes;
+  for (std::size_t i = 0; i < 2 * strip_vectors; i += 2) {
+    const float* w0 = w[i / strip_vectors] + i % strip_vectors * lanes;
+    const float* w1 =
+        w[(i + 1) / strip_vectors] + (i + 1) % strip_vectors * lanes;
     for (std::size_t t = 0; t < n;) {
       const float* xt = x + t * x_stride;
       float* sums0 = sums + t * 2 * strip_rows + i * lanes;
@@ -84,7 +85,7 @@ HWY_NOINLINE void panel_to_f32(const Rows& rows, std::size_t groups,
   const auto zero = hn::Set(di, rows.zero_point);
   for (std::size_t u = 0; u < groups * 8; ++u) {
     const std::size_t g = u / 8, j = u % 8;
-    for (std::size_t v = 0; v < parts; ++v) {
+    for (std::size_t v = 0; v < strip_vectors; ++v) {
       const auto four = hn::BitCast(di, rows.unit(v, g, j));
       const auto scale = rows.scale(v, g, j / units);
       for (std::size_t b = 0; b < 4; ++b) {
