@@ -11,6 +11,7 @@ Every function called test_* is one case. The last line is
 import array
 import fcntl
 import json
+import math
 import os
 import pathlib
 import pty
@@ -32,7 +33,8 @@ DATA = ROOT / "tests/data"
 DEMO = ROOT / "pipelines/models/tinyphi-demo-7m-q8_0.gguf"
 TINY = DATA / "tiny"
 COMMANDS = ["generate", "chat", "tokenize", "logits", "inspect", "plan",
-            "bench", "doctor", "run", "check", "list", "graph"]
+            "bench", "doctor", "run", "check", "list", "graph", "score",
+            "embed"]
 
 DONE, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, TRY_AGAIN, CONFIG = (
     0, 64, 65, 66, 69, 75, 78)
@@ -661,6 +663,90 @@ def test_logits_that_cannot_be_written():
                    "/no/such/folder/x.safetensors")
     assert done.returncode in (NO_INPUT, UNAVAILABLE), done
     assert b"/no/such/folder" in done.stderr, done
+
+
+# ---- score, embed
+
+def json_lines(*args, stdin):
+    text = "".join(json.dumps(line) + "\n" for line in stdin).encode()
+    out = expect(tinyphi(*args, stdin=text), DONE)
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def log_softmax(row):
+    top = max(row)
+    total = top + math.log(sum(math.exp(x - top) for x in row))
+    return [x - total for x in row]
+
+
+def test_scores_are_the_log_softmax_of_logits_within_1e_4():
+    def ids(text):
+        out = expect(tinyphi("tokenize", stdin=text.encode()), DONE)
+        return [1, *map(int, out.split(","))]  # behind BOS
+
+    prompt, candidates = "The light of the", [" pump is green.", " red"]
+    (line,) = json_lines("score", "-m", DEMO, "--exact", stdin=[
+        {"prompt": prompt, "candidates": candidates}])
+    assert [s["text"] for s in line["scores"]] == candidates, line
+    for score in line["scores"]:
+        whole = ids(prompt + score["text"])
+        shape, logits = logits_of(DEMO, whole)
+        n = score["n_tokens"]
+        assert whole[:-n] == ids(prompt), (whole, n)
+        want = []
+        for i in range(len(whole) - n, len(whole)):
+            row = logits[(i - 1) * shape[1]:i * shape[1]]
+            want.append(log_softmax(row)[whole[i]])
+        got = score["token_logprobs"]
+        assert len(got) == n, score
+        assert all(abs(a - b) <= 1e-4 for a, b in zip(got, want)), (got, want)
+        assert abs(score["logprob"] - sum(got)) <= 1e-4, score
+
+
+def test_score_takes_options_as_it_takes_lines():
+    (line,) = json_lines("score", stdin=[
+        {"prompt": "It is", "candidates": [" red", " not"]}])
+    out = expect(tinyphi("score", "-p", "It is", "-c", " red", "-c", " not"),
+                 DONE)
+    assert json.loads(out) == line, (out, line)
+
+
+def test_embeddings_have_length_1_and_are_equal_for_equal_texts():
+    texts = ["The pump is ready.", "A red light means a full filter.",
+             "The pump is ready."]
+    vectors = [line["embedding"] for line in
+               json_lines("embed", stdin=[{"text": t} for t in texts])]
+    assert len(vectors) == 3 and len(set(map(len, vectors))) == 1, vectors
+    for v in vectors:
+        assert abs(math.hypot(*v) - 1) <= 1e-5, math.hypot(*v)
+    assert vectors[0] == vectors[2] != vectors[1]
+
+
+def test_score_needs_a_prompt_and_a_candidate():
+    fails(USAGE, ["score", "-p", "x"], "--prompt", "--candidate")
+    fails(USAGE, ["score", "-c", "x"], "--candidate", "--prompt")
+
+
+def test_bad_lines_are_named_by_number_and_key():
+    good = b'{"prompt": "a", "candidates": ["b"], "text": "c"}\n\n'
+    for command, line, key in [
+            ("score", b'{"candidates": ["b"]}', '"prompt" that is a string'),
+            ("score", b'{"prompt": "a"}', '"candidates" that is a list'),
+            ("score", b'{"prompt": "a", "candidates": [1]}', '"candidates"'),
+            ("embed", b'{"txt": "a"}', '"text" that is a string'),
+            ("embed", b'{"text": 1}', '"text" that is a string'),
+            ("embed", b"[]", "not an object"), ("embed", b"{", "line 3")]:
+        done = tinyphi(command, stdin=good + line)
+        out = expect(done, BAD_DATA, "standard input: line 3", key)
+        assert len(out.splitlines()) == 1, out  # the good one's
+
+
+def test_a_candidate_that_adds_nothing_is_refused():
+    for stdin, args in [
+            (b"", ["-p", "a", "-c", " b", "-c", ""]),
+            (b'{"prompt": "a", "candidates": [" b", ""]}', [])]:
+        fails(USAGE, ["score", *args], "candidate 1", "both need text",
+              stdin=stdin)
 
 
 # ---- inspect, plan, bench, doctor

@@ -29,7 +29,7 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-// What nobody takes rests once it holds this much.
+// A sequence rests while this much of its answer has not been read.
 inline constexpr std::size_t max_unread_bytes = std::size_t{1} << 16;
 inline constexpr std::size_t max_unread_tokens = 4096;
 
@@ -37,7 +37,7 @@ inline constexpr std::size_t max_unread_tokens = 4096;
 struct text_request {
   request_kind kind = request_kind::score;
   std::vector<token_id> text;
-  std::size_t n_scored = 0;  // score: of the last tokens
+  std::size_t n_scored = 0;  // score: how many of the last tokens
   std::shared_ptr<sequence> leader = {};
   std::size_t n_shared = 0;
 };
@@ -57,19 +57,22 @@ class scheduler {
   // one page.
   scheduler(tinyphi::model m, const engine_options& options);
 
-  // Takes a request. What is wrong with it is in the sequence's result.
+  // Queues a request. If it is refused, the sequence is done, and its result
+  // says why.
   [[nodiscard]] std::shared_ptr<sequence> submit(
       result<std::vector<token_id>> prompt, const generation_params& params);
-  // The same, going on from the cache of `leader`, whose prompt is the same.
+  // The same for one more answer to the prompt of `leader`, whose cache it
+  // forks.
   [[nodiscard]] std::shared_ptr<sequence> submit_twin(
       const std::shared_ptr<sequence>& leader, const generation_params& params,
       std::vector<token_id> prompt);
   [[nodiscard]] std::shared_ptr<sequence> submit_text(
       text_request r, const generation_params& params);
 
-  // Blocks until there is something, and takes it; nothing once `s` is done.
+  // Takes the next piece, and blocks until there is one; nothing once `s` is
+  // done and all of it was taken.
   [[nodiscard]] std::optional<text_piece> next_piece(sequence& s);
-  // Takes what there is without driving or waiting; may be empty.
+  // Takes what there is, perhaps nothing; neither waits nor drives.
   [[nodiscard]] text_piece take_piece(sequence& s);
   // Cancels `s` and gives back what it holds, at once or after the step that
   // is under way.
@@ -82,7 +85,7 @@ class scheduler {
   [[nodiscard]] const engine_options& options() const { return options_; }
   // Bytes of the tokenizer's longest token.
   [[nodiscard]] std::size_t longest_token() const { return longest_token_; }
-  // To be looked at while nobody drives.
+  // Only while nobody drives.
   [[nodiscard]] const kv_pool& pool() const { return pool_; }
   [[nodiscard]] const prefix_cache& cache() const { return cache_; }
   [[nodiscard]] const step_cost& cost() const { return cost_; }
@@ -91,7 +94,8 @@ class scheduler {
   void drop_cache() { cache_.clear(); }
 
  private:
-  // Lists, so that a sequence moves on without memory being asked for.
+  // Lists, because a sequence then moves from one to the next without
+  // allocating.
   using sequences = std::list<std::shared_ptr<sequence>>;
 
   // scheduler.ipp: requests come in and go out.
@@ -146,7 +150,7 @@ class scheduler {
   std::mutex mutex_;
   std::condition_variable changed_;  // a step has ended, or work has come
   bool driving_ = false;
-  bool abandoned_ = false;  // something was, since the last sweep
+  bool abandoned_ = false;  // a sequence was, since the last sweep
   sequences incoming_;
   std::size_t n_waiting_ = 0, n_waiting_tokens_ = 0;  // incoming and waiting
   double waiting_ms_ = 0;                             // what they will take
@@ -175,9 +179,10 @@ class scheduler {
   std::vector<sampler_scratch> samplers_;  // one for each thread that accepts
   std::mutex samplers_mutex_;
   stop_condition step_stop_;
-  bool step_has_reader_ = false;  // whose token step_stop_'s is a child of
+  // Whether step_stop_'s token is a child of that of the prompt in this step.
+  bool step_has_reader_ = false;
   steady_time step_began_;
-  sequence* suspect_ = nullptr;  // the sequence that a failure would end
+  sequence* suspect_ = nullptr;  // what a failure of this step would end
 };
 
 TINYPHI_NAMESPACE_END

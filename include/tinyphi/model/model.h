@@ -58,8 +58,8 @@ struct forward_output {
   [[nodiscard]] result<void> check(std::size_t i) const;
 };
 
-struct model_weights;    // weights.h
-struct forward_buffers;  // layers.h
+struct model_weights;  // weights.h
+struct layer_buffers;  // layers.h
 
 // Buffers of a forward pass, grown as needed; one per driver.
 class forward_scratch {
@@ -75,7 +75,7 @@ class forward_scratch {
 
  private:
   friend class model;
-  std::unique_ptr<forward_buffers> buffers_;
+  std::unique_ptr<layer_buffers> buffers_;
 };
 
 // An immutable shared handle; copies are the same model. Any thread may use

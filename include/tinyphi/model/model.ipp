@@ -114,7 +114,7 @@ inline void complete(model_weights& w) {
 }  // namespace detail
 
 TINYPHI_FUNC forward_scratch::forward_scratch()
-    : buffers_(std::make_unique<forward_buffers>()) {}
+    : buffers_(std::make_unique<layer_buffers>()) {}
 TINYPHI_FUNC forward_scratch::~forward_scratch() = default;
 TINYPHI_FUNC forward_scratch::forward_scratch(forward_scratch&&) noexcept =
     default;
@@ -203,7 +203,7 @@ inline result<void> check_ids(std::span<const token_id> ids,
 
 // Adds the tokens and the wanted rows of `run` to the batch.
 inline result<void> add_run(const batch_run& run, const model_config& c,
-                            forward_buffers& b) {
+                            layer_buffers& b) {
   TINYPHI_CHECK_OK(check_run(run, c));
   const std::size_t begin = run.kv->length();
   const std::size_t end = begin + run.tokens.size();
@@ -256,10 +256,10 @@ inline bool note_bad_rows(std::span<const batch_run> runs,
   return found;
 }
 
-inline result<void> run_layers(forward_context& f, const layer_trace& trace) {
+inline result<void> run_layers(layer_ops& f, const layer_trace& trace) {
   return f.config().arch == architecture::phi3_small
-             ? forward_phi3_small(f, trace)
-             : forward_phi3(f, trace);
+             ? phi3_small_layers(f, trace)
+             : phi3_layers(f, trace);
 }
 
 }  // namespace detail
@@ -280,7 +280,7 @@ TINYPHI_FUNC result<forward_output> model::forward(
     std::span<const batch_run> runs, team& threads, forward_scratch& scratch,
     const stop_condition& stop) const {
   const model_config& c = w_->config;
-  forward_buffers& b = *scratch.buffers_;
+  layer_buffers& b = *scratch.buffers_;
   b.tokens.clear();
   b.targets.clear();
   for (auto* rows : {&b.logit_rows, &b.logprob_rows, &b.hidden_rows}) {
@@ -292,7 +292,7 @@ TINYPHI_FUNC result<forward_output> model::forward(
     TINYPHI_CHECK_OK(detail::add_run(run, c, b));
   }
 
-  forward_context f(*w_, threads, b, stop);
+  layer_ops f(*w_, threads, b, stop);
   TINYPHI_CHECK_OK(f.prepare());
   TINYPHI_CHECK_OK(detail::run_layers(f, scratch.trace));
   // What is not finite stays so in the residual stream, so one look at its end

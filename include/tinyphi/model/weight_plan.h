@@ -20,7 +20,7 @@ struct model_weights;  // weights.h
 
 // One matrix to pack.
 struct matrix_plan {
-  packed_matrix* to = nullptr;            // all is set but its strips
+  packed_matrix* to = nullptr;            // everything but its strips is set
   std::size_t bytes = 0;                  // of its strips
   std::vector<const tensor_view*> parts;  // same type and cols, stacked
   // The stored row that becomes row r; empty: r.
@@ -42,7 +42,7 @@ struct weight_plan {
   std::size_t bytes = 0;  // of all strips
 };
 
-// Fills what of `w` is no matrix, sizes the matrices and plans their packing.
+// Reads norms and biases into `w`, sizes the matrices and plans their packing.
 // The plan points into `w` and its file. Errors are those of load_weights().
 [[nodiscard]] result<weight_plan> plan_weights(model_weights& w,
                                                const load_options& options);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Finding the tensors of a file, by name and shape, and planning their packing.
 #ifndef TINYPHI_MODEL_WEIGHT_PLAN_IPP_
 #define TINYPHI_MODEL_WEIGHT_PLAN_IPP_
 
@@ -132,8 +133,9 @@ class weight_planner {
   weight_plan plan_;
 };
 
-// What rows of `cols` floats become: `wanted`, or in its place the type of 32
-// columns that llama.cpp falls back to, or what they are.
+// The type that rows of `cols` floats are quantized to: `wanted`; where its
+// blocks do not divide the row, the type with blocks of 32 columns that
+// llama.cpp falls back to; otherwise `stored`.
 [[nodiscard]] inline dtype quantized_type(dtype wanted, dtype stored,
                                           std::size_t cols) {
   if (cols % info(wanted).block_size == 0) return wanted;
@@ -181,7 +183,7 @@ inline result<void> weight_planner::qkv(linear& to, std::size_t layer) {
   const std::size_t rows = q_rows + 2 * kv_rows, cols = config_.hidden;
   const std::string whole = tensor_name(names_.qkv, layer, ".weight");
   if (file_.gguf() != nullptr && !has(whole)) {
-    // Some converters store the three parts apart.
+    // Some converters store q, k and v as tensors of their own.
     matrix_plan plan;
     const std::pair<std::string_view, std::size_t> parts[] = {
         {"q", q_rows}, {"k", kv_rows}, {"v", kv_rows}};

@@ -69,7 +69,8 @@ struct model_weights {
   norm_weights final_norm;
   linear lm_head;  // [vocab_size][hidden]
 
-  // How products with `l` are computed, and whether any are computed so.
+  // Whether products with `l` are computed in integers, and whether any matrix
+  // is multiplied so, or in f32.
   [[nodiscard]] bool in_integers(const linear& l) const {
     return !exact && is_quantized(l.w.type);
   }
@@ -82,7 +83,7 @@ struct model_weights {
   std::optional<tinyphi::tokenizer> tokenizer;
   result<tinyphi::chat_format> chat_format = error{};
   std::vector<token_id> stop_ids;
-  std::vector<token_id> absent_ids;  // rows that are no token: logits -inf
+  std::vector<token_id> absent_ids;  // ids without a token: logits -inf
 
   [[nodiscard]] std::size_t bytes() const;
   // Row `id` of the embedding as f32 [hidden]; `row` has room for as many.

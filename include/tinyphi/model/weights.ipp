@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Packing weights while a model loads, or mapping what was packed before.
 #ifndef TINYPHI_MODEL_WEIGHTS_IPP_
 #define TINYPHI_MODEL_WEIGHTS_IPP_
 
@@ -59,8 +60,8 @@ struct weight_walk {
 };
 
 // Calls work(m, s, i, begin) for every strip s of every matrix m, one matrix
-// after the other, and lets go of what each was made from. i counts the strips
-// of all, begin their bytes.
+// after another, and releases the stored rows of each when it is done. i and
+// begin are the strip's index and first byte among all strips.
 template <class Work>
 result<void> for_all_strips(const weight_walk& walk, const Work& work) {
   const weight_plan& plan = walk.plan;
@@ -82,14 +83,14 @@ result<void> for_all_strips(const weight_walk& walk, const Work& work) {
   return {};
 }
 
-// The standard library's hash serves: who could look for two models with the
-// same one could as well write the kept file, and another library's hash only
-// makes it be written again.
+// The standard library's hash is enough: whoever could search for collisions
+// could as well write the kept file, and a library with another hash only
+// causes it to be built again.
 inline std::uint64_t hash_of(std::span<const std::byte> bytes) {
   return std::hash<std::string_view>{}(as_text(bytes));
 }
 
-// Of every strip: the hash of the rows that it is made from, and its own.
+// For every strip, the hash of its stored rows and that of its packed bytes.
 using strip_hashes = std::vector<std::array<std::uint64_t, 2>>;
 
 inline strip_hashes strip_hashes_for(const weight_plan& plan) {
@@ -107,9 +108,9 @@ inline std::uint64_t hash_of_rows(const matrix_plan& m, std::size_t s) {
   return hash_of(std::as_bytes(std::span(rows)));
 }
 
-// Packs all matrices, and hashes them if there is room for hashes. The rows are
-// hashed first: of those that somebody writes to meanwhile, the strips may be
-// newer than the hash, which the next load notices, never older.
+// Packs all matrices, and hashes them unless `hashes` is empty. Rows are hashed
+// before they are packed: if somebody writes to the file meanwhile, strips may
+// be newer than their hash, which the next load notices, but never older.
 inline result<void> pack_weights(const weight_walk& walk,
                                  std::span<std::byte> strips,
                                  strip_hashes& hashes) {
@@ -122,7 +123,7 @@ inline result<void> pack_weights(const weight_walk& walk,
   });
 }
 
-// The same hashes of strips that are there.
+// Computes the same hashes for strips that exist already.
 inline result<void> hash_weights(const weight_walk& walk,
                                  std::span<const std::byte> strips,
                                  strip_hashes& hashes) {
@@ -133,7 +134,7 @@ inline result<void> hash_weights(const weight_walk& walk,
   });
 }
 
-// Lets the matrices see their strips.
+// Points each matrix at its strips.
 inline void place_weights(const weight_plan& plan,
                           std::span<const std::byte> strips) {
   std::size_t begin = 0;
@@ -143,7 +144,8 @@ inline void place_weights(const weight_plan& plan,
   }
 }
 
-// The file that keeps the packed weights; nothing for a model in memory.
+// Names the file that keeps the packed weights; nothing for a model that came
+// from memory.
 inline std::optional<repacked_key> repacked_key_of(
     const model_weights& w, const weight_plan& plan,
     const load_options& options) {
@@ -230,7 +232,7 @@ TINYPHI_FUNC result<void> load_weights(model_weights& w,
   const auto key = options.cache_repacked
                        ? detail::repacked_key_of(w, plan, options)
                        : std::nullopt;
-  // Writing a file takes as long as all before it, or longer.
+  // Writing the file takes at least as long as everything before it.
   const detail::weight_walk walk{
       *w.file, plan, threads, options.stop,
       [&](double share) { progress(key ? share / 2 : share); }};
