@@ -129,6 +129,13 @@ TINYPHI_FUNC void scheduler::reserve_pages() {
       ++i;
       continue;
     }
+    // A page that the cache holds, too, is written to without a copy if the
+    // cache lets go of it.
+    const std::size_t written = s.kv->length() / page_tokens;
+    if (pool_.free_pages() == 0 && written < s.kv->pages().size() &&
+        cache_.let_go(s.kv->pages()[written])) {
+      continue;
+    }
     // Memory that the system does not have is nobody's to give.
     if (pool_.free_pages() == 0 && give_way()) {
       // Whoever gave way may be in this step, before or behind this run.

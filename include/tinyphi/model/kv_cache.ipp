@@ -58,9 +58,9 @@ TINYPHI_FUNC result<kv_page> kv_pool::acquire() {
     TINYPHI_TRY(auto page, aligned_array<std::byte>::create(page_bytes_));
     // Room for all pages, so that release() never asks for memory.
     if (free_.capacity() <= storage_.size()) {
+      counts_.reserve(2 * storage_.size() + 1);
       free_.reserve(2 * storage_.size() + 1);
     }
-    counts_.reserve(storage_.size() + 1);
     storage_.push_back(std::move(page));
     counts_.push_back(0);
     free_.push_back(static_cast<std::uint32_t>(storage_.size() - 1));
