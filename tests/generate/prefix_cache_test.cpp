@@ -67,6 +67,20 @@ struct cached_texts {
     return s;
   }
 
+  // The pages of a text, all of them.
+  std::vector<kv_page> pages_of(const text& t) {
+    made.push_back(t);
+    std::vector<kv_page> all;
+    for (std::uint32_t i = 0; i < n_pages(t.size()); ++i) {
+      auto page = pool.acquire();
+      REQUIRE_OK(page);
+      const mark m{static_cast<std::uint32_t>(made.size() - 1), i};
+      std::memcpy(page->data(), &m, sizeof m);
+      all.push_back(*std::move(page));
+    }
+    return all;
+  }
+
   static mark mark_of(const kv_page& page) {
     mark m;
     std::memcpy(&m, page.data(), sizeof m);
@@ -376,23 +390,22 @@ TEST_CASE("what was used last stays longest; what is pinned stays") {
 
 TEST_CASE("pages behind the window go first, and the text's end is of use") {
   cached_texts c(80, 100);
-  const text t = letters(640, 1);
-  kv_sequence s(c.pool, c.config);
-  REQUIRE_OK(s.reserve(640));
-  std::vector<kv_page> all(s.pages().begin(), s.pages().end());
-  c.made.push_back(t);
-  for (std::uint32_t i = 0; i < all.size(); ++i) {
-    const mark m{0, i};
-    std::memcpy(all[i].data(), &m, sizeof m);
-  }
-  s.clear();
+  const text t = letters(577, 1);  // one in the last page
+  std::vector<kv_page> all = c.pages_of(t);
   c.cache.insert({}, 0, t, all);
-  all.clear();
   CHECK(c.cache.n_cached_pages() == 10);
-  for (int i = 0; i < 7; ++i) REQUIRE(c.cache.evict());
-  const prefix_match match = c.cache.find({}, 0, t);
-  CHECK(match.length == 640);
-  c.check(match, t);
+  // Somebody goes on from the end: what is behind its window can go.
+  all.erase(all.begin(), all.begin() + 7);
+  CHECK(c.cache.evictable_pages() == 7);
+  CHECK(free_everything(c) == 7);
+  all.clear();
+  {
+    const prefix_match match = c.cache.find({}, 0, t);
+    CHECK(match.length == 577);
+    c.check(match, t);
+  }
+  REQUIRE(c.cache.evict());  // its end
+  CHECK(c.cache.find({}, 0, t).length == 576);
   // In the middle, where the pages are gone, there is nothing to go on from.
   CHECK(c.cache.find({}, 0, letters(300, 1)).length == 0);
 }
@@ -444,4 +457,39 @@ TEST_CASE("texts of one domain do not hide longer ones that all may see") {
   CHECK(c.cache.evictable_pages() == c.cache.n_cached_pages());
   CHECK(free_everything(c) > 0);
   CHECK(c.pool.pages_in_use() == 0);
+}
+
+TEST_CASE("a shorter text keeps its page when a longer one comes without it") {
+  cached_texts c(80, 100);
+  REQUIRE(c.run(letters(100, 1)));
+  const text longer = letters(320, 1);
+  std::vector<kv_page> pages = c.pages_of(longer);
+  pages[0] = pages[1] = {};
+  c.cache.insert({}, 0, longer, pages);
+  CHECK(c.cache.find({}, 0, letters(100, 1)).length == 100);
+  CHECK(c.cache.find({}, 0, longer).length == 320);
+}
+
+TEST_CASE("max_nodes holds, and what is being put in does not fall out") {
+  cached_texts small(0, 100, 2 + 3);
+  REQUIRE(small.run(letters(300, 1)));
+  CHECK(small.cache.n_nodes() == 5);
+  CHECK(small.cache.find({}, 0, letters(300, 1)).length == 192);
+  REQUIRE(small.run(letters(100, 2)));
+  CHECK(small.cache.n_nodes() == 5);
+  CHECK(small.cache.find({}, 0, letters(100, 2)).length == 100);
+  CHECK(small.cache.find({}, 0, letters(300, 1)).length == 64);
+
+  // Two nodes whose pages the window has passed hold only one leaf, which makes
+  // room for another in its place.
+  cached_texts c(10, 100, 2 + 3);
+  const text head = letters(128, 1);
+  for (const text& t : {head + letters(64, 2), head + letters(64, 3)}) {
+    std::vector<kv_page> pages = c.pages_of(t);
+    pages[0] = pages[1] = {};
+    c.cache.insert({}, 0, t, pages);
+    CHECK(c.cache.find({}, 0, t).length == 192);
+    CHECK(c.cache.n_nodes() == 5);
+    CHECK(c.cache.branches().size() == 1);
+  }
 }

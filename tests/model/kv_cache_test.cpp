@@ -186,6 +186,8 @@ TEST_CASE("a fork shares all pages, and a write copies the last one, once") {
   CHECK(m.pool.pages_in_use() == 3);
   for (std::size_t i = 0; i < 3; ++i) CHECK(a.pages()[i] == b.pages()[i]);
 
+  REQUIRE_OK(b.reserve(150));  // nothing is going to be written
+  CHECK(m.pool.pages_in_use() == 3);
   REQUIRE_OK(b.reserve(151));
   CHECK(m.pool.pages_in_use() == 4);
   CHECK(a.pages()[1] == b.pages()[1]);
@@ -342,6 +344,9 @@ TEST_CASE("a reservation that fails leaves the sequence as before") {
   as_before();
   REQUIRE_OK(b.reserve(192));
   CHECK(m.pool.pages_in_use() == 5);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(b.view(0, 0).pages[i] == b.pages()[i].data());
+  }
   REQUIRE_OK(b.truncate(100));
   kv_sequence d = m.sequence(64, 60);
   kv_sequence e = a.fork();

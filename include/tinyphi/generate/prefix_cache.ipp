@@ -27,14 +27,6 @@ inline std::size_t common_prefix(std::span<const token_id> a,
       a.begin());
 }
 
-// The first page that the token behind `length` positions sees.
-inline std::size_t first_page_in_window(std::size_t length,
-                                        std::size_t window) {
-  return window == 0 || length + 1 <= window
-             ? 0
-             : (length + 1 - window) / page_tokens;
-}
-
 }  // namespace detail
 
 TINYPHI_FUNC prefix_cache::prefix_cache(std::size_t window,
@@ -118,7 +110,7 @@ void prefix_cache::for_each_path(prefix_root root, domain_id domain,
 
 // True if every page is there that the token behind the path sees.
 TINYPHI_FUNC bool prefix_cache::whole(const path& p) const {
-  const std::size_t first = detail::first_page_in_window(p.length, window_);
+  const std::size_t first = first_page_seen(p.length, window_);
   for (std::size_t i = first; i < p.steps.size(); ++i) {
     if (!nodes_[p.steps[i].child].page) return false;
   }
@@ -158,7 +150,7 @@ TINYPHI_FUNC prefix_match prefix_cache::find(prefix_root root, domain_id domain,
   prefix_match match;
   match.length = best.length;
   match.pages.resize(best.steps.size());
-  const std::size_t first = detail::first_page_in_window(best.length, window_);
+  const std::size_t first = first_page_seen(best.length, window_);
   for (std::size_t i = 0; i < best.steps.size(); ++i) {
     node& n = nodes_[best.steps[i].child];
     n.used = clock_;
@@ -257,7 +249,7 @@ TINYPHI_FUNC void prefix_cache::insert(prefix_root root, domain_id domain,
     node& n = nodes_[at];
     n.used = clock_;
     n.pinned = n.pinned || pin;
-    if (!n.page && n.ids.size() == ids.size()) set_page(at, pages[i]);
+    if (!n.page) set_page(at, pages[i]);
   }
   ++clock_;
   if (at >= detail::n_prefix_roots && !nodes_[at].page &&

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -39,6 +40,11 @@ struct engine_options {
   // Keeps the pages of texts that were computed, as long as nobody else needs
   // them, so that prompts which begin alike are not computed again.
   bool prefix_cache = true;
+  // Where they outlive the engine: a folder of this user's, made if it is not
+  // there, whose files together hold at most so many bytes (prefix_file.h).
+  // Empty: nowhere.
+  std::filesystem::path cache_folder = {};
+  std::size_t cache_folder_bytes = std::size_t{1} << 30;
 };
 
 struct generation_params {

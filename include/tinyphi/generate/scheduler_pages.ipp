@@ -187,6 +187,39 @@ TINYPHI_FUNC bool scheduler::give_way() {
   return true;
 }
 
+TINYPHI_FUNC tinyphi::prefix_folder scheduler::cache_folder() const {
+  return {options_.cache_folder, options_.cache_folder_bytes};
+}
+
+TINYPHI_FUNC std::string scheduler::cache_note() {
+  const std::lock_guard lock(mutex_);
+  return cache_note_;
+}
+
+// Whatever is wrong with the folder, requests are answered without it.
+TINYPHI_FUNC void scheduler::load_cache() {
+  if (!options_.prefix_cache || options_.cache_folder.empty()) return;
+  const auto ok = detail::without_throwing([&] {
+    cache_key_ = prefix_key_of(model_, pool_.type(), team_);
+    const auto report = load_prefixes(cache_folder(), *cache_key_, cache_,
+                                      pool_, pool_.max_pages());
+    cache_note_ = report ? report->note : report.error().message;
+  });
+  if (!ok) cache_note_ = ok.error().message;
+}
+
+TINYPHI_FUNC void scheduler::save_cache() {
+  if (!cache_key_ || saved_at_step_ == n_steps_) return;
+  std::string note;
+  const auto ok = detail::without_throwing([&] {
+    const auto report = save_prefixes(cache_folder(), *cache_key_, cache_);
+    note = report ? report->note : report.error().message;
+  });
+  saved_at_step_ = n_steps_;
+  const std::lock_guard lock(mutex_);
+  cache_note_ = ok ? std::move(note) : ok.error().message;
+}
+
 TINYPHI_NAMESPACE_END
 
 #endif  // TINYPHI_GENERATE_SCHEDULER_PAGES_IPP_

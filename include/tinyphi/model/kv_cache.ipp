@@ -141,9 +141,7 @@ TINYPHI_FUNC result<void> kv_sequence::reserve(std::size_t length) {
 
 TINYPHI_FUNC std::size_t kv_sequence::first_page_seen(
     std::size_t length) const {
-  // The query at position `length` sees [length + 1 - window, length].
-  if (window_ == 0 || length + 1 <= window_) return 0;
-  return (length + 1 - window_) / page_tokens;
+  return tinyphi::first_page_seen(length, window_);
 }
 
 TINYPHI_FUNC void kv_sequence::drop_unseen() {

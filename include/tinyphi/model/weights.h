@@ -80,6 +80,8 @@ struct model_weights {
   std::vector<token_id> absent_ids;  // rows that are no token: logits -inf
 
   [[nodiscard]] std::size_t bytes() const;
+  // model::content_hash()
+  [[nodiscard]] std::uint64_t content_hash(team& threads) const;
 };
 
 // Reads, checks and packs all tensors of w.file into `w`, whose config is set,
