@@ -21,6 +21,8 @@
 #include "tinyphi/generate/engine.ipp"
 #include "tinyphi/generate/fair_shares.ipp"
 #include "tinyphi/generate/prefix_cache.ipp"
+#include "tinyphi/generate/prefix_file.ipp"
+#include "tinyphi/generate/prefix_folder.ipp"
 #include "tinyphi/generate/sampler.ipp"
 #include "tinyphi/generate/sampling_params.ipp"
 #include "tinyphi/generate/sampling_steps.ipp"

@@ -122,6 +122,9 @@ class engine {
       tinyphi::model m, const engine_options& options = {});
 
   [[nodiscard]] const tinyphi::model& model() const;
+  // What was wrong with engine_options::cache_folder when it was read or
+  // written last, in one line; empty if nothing was.
+  [[nodiscard]] std::string cache_note() const;
   // As given, with the cache (kv_bytes, cache_type) that was chosen.
   [[nodiscard]] const engine_options& options() const;
 

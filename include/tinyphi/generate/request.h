@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -40,6 +41,11 @@ struct engine_options {
   // Keeps the pages of computed texts until their memory is needed, so that
   // prompts that begin alike are computed once.
   bool prefix_cache = true;
+  // Where they outlive the engine: a folder of this user's, made if it is not
+  // there, whose files together hold at most so many bytes (prefix_file.h).
+  // Empty: nowhere.
+  std::filesystem::path cache_folder = {};
+  std::size_t cache_folder_bytes = std::size_t{1} << 30;
 };
 
 struct generation_params {

@@ -20,6 +20,7 @@
 #include "tinyphi/generate/admission.h"
 #include "tinyphi/generate/fair_shares.h"
 #include "tinyphi/generate/prefix_cache.h"
+#include "tinyphi/generate/prefix_file.h"
 #include "tinyphi/generate/request.h"
 #include "tinyphi/generate/sequence.h"
 #include "tinyphi/generate/step_cost.h"
@@ -56,6 +57,7 @@ class scheduler {
   // Requires resolved options: cache_type is set, and kv_bytes holds at least
   // one page.
   scheduler(tinyphi::model m, const engine_options& options);
+  ~scheduler();
 
   // Queues a request. If it is refused, the sequence is done, and its result
   // says why.
@@ -92,6 +94,8 @@ class scheduler {
   [[nodiscard]] std::size_t steps() const { return n_steps_; }
   [[nodiscard]] std::size_t preemptions() const { return n_preempted_; }
   void drop_cache() { cache_.clear(); }
+  // What was wrong with the cache's folder when it was read or written last.
+  [[nodiscard]] std::string cache_note();
 
  private:
   // Lists, because a sequence then moves from one to the next without
@@ -142,6 +146,9 @@ class scheduler {
   [[nodiscard]] std::size_t pages_kept_for_oldest() const;
   void reserve_pages();
   [[nodiscard]] bool give_way();
+  [[nodiscard]] tinyphi::prefix_folder cache_folder() const;
+  void load_cache();
+  void save_cache();
 
   const tinyphi::model model_;
   const engine_options options_;
@@ -154,6 +161,7 @@ class scheduler {
   sequences incoming_;
   std::size_t n_waiting_ = 0, n_waiting_tokens_ = 0;  // incoming and waiting
   double waiting_ms_ = 0;                             // what they will take
+  std::string cache_note_;
   std::uint64_t next_order_ = 0;
 
   // ---- The driver's own.
@@ -161,6 +169,8 @@ class scheduler {
   forward_scratch scratch_;
   kv_pool pool_;
   prefix_cache cache_;
+  std::optional<prefix_key> cache_key_;  // where the cache has a folder
+  std::size_t saved_at_step_ = 0;
   step_cost cost_;
   fair_shares shares_;
   admission admission_;

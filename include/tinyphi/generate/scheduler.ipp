@@ -85,7 +85,10 @@ TINYPHI_FUNC scheduler::scheduler(tinyphi::model m,
     }
   }
   scratch_.trace = [this](std::size_t, std::span<const float>) { watch(); };
+  load_cache();
 }
+
+TINYPHI_FUNC scheduler::~scheduler() { save_cache(); }
 
 TINYPHI_FUNC std::vector<token_id> scheduler::dry_breaker_ids(
     const sampling_params& p) const {
@@ -341,6 +344,7 @@ TINYPHI_FUNC result<void> scheduler::drive(const stop_condition& stop) {
     abandoned_ = false;
     lock.unlock();
   }
+  save_cache();
   lock.lock();
   stop_driving(lock);
   return {};

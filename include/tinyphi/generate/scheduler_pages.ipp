@@ -129,12 +129,15 @@ TINYPHI_FUNC void scheduler::reserve_pages() {
       ++i;
       continue;
     }
+    // A page that the cache holds, too, is written to without a copy if the
+    // cache lets go of it.
+    const std::size_t written = s.kv->length() / page_tokens;
+    if (pool_.free_pages() == 0 && written < s.kv->pages().size() &&
+        cache_.let_go(s.kv->pages()[written])) {
+      continue;
+    }
     // Memory that the system does not have is nobody's to give.
-    const bool short_of_pages = pool_.free_pages() == 0;
-    // A page that the cache holds beside this request need not be copied once
-    // the cache lets go of it.
-    if (short_of_pages && cache_.forget()) continue;
-    if (short_of_pages && give_way()) {
+    if (pool_.free_pages() == 0 && give_way()) {
       // Whoever gave way may be in this step, before or behind this run.
       for (std::size_t k = runs_.size(); k-- > 0;) {
         if (owners_[k]->kv) continue;
@@ -182,6 +185,39 @@ TINYPHI_FUNC bool scheduler::give_way() {
   }
   waiting_.splice(waiting_.begin(), running_, places[*victim]);
   return true;
+}
+
+TINYPHI_FUNC tinyphi::prefix_folder scheduler::cache_folder() const {
+  return {options_.cache_folder, options_.cache_folder_bytes};
+}
+
+TINYPHI_FUNC std::string scheduler::cache_note() {
+  const std::lock_guard lock(mutex_);
+  return cache_note_;
+}
+
+// Whatever is wrong with the folder, requests are answered without it.
+TINYPHI_FUNC void scheduler::load_cache() {
+  if (!options_.prefix_cache || options_.cache_folder.empty()) return;
+  const auto ok = detail::without_throwing([&] {
+    cache_key_ = prefix_key_of(model_, pool_.type(), team_);
+    const auto report = load_prefixes(cache_folder(), *cache_key_, cache_,
+                                      pool_, pool_.max_pages());
+    cache_note_ = report ? report->note : report.error().message;
+  });
+  if (!ok) cache_note_ = ok.error().message;
+}
+
+TINYPHI_FUNC void scheduler::save_cache() {
+  if (!cache_key_ || saved_at_step_ == n_steps_) return;
+  std::string note;
+  const auto ok = detail::without_throwing([&] {
+    const auto report = save_prefixes(cache_folder(), *cache_key_, cache_);
+    note = report ? report->note : report.error().message;
+  });
+  saved_at_step_ = n_steps_;
+  const std::lock_guard lock(mutex_);
+  cache_note_ = ok ? std::move(note) : ok.error().message;
 }
 
 TINYPHI_NAMESPACE_END

@@ -173,6 +173,15 @@ class kv_sequence {
 [[nodiscard]] std::size_t most_kv_pages(const model_config& config,
                                         std::size_t length, std::size_t step);
 
+// The first page that the token at position `length` sees: its window (0: none)
+// is [length + 1 - window, length].
+[[nodiscard]] constexpr std::size_t first_page_seen(std::size_t length,
+                                                    std::size_t window) {
+  return window == 0 || length + 1 <= window
+             ? 0
+             : (length + 1 - window) / page_tokens;
+}
+
 TINYPHI_NAMESPACE_END
 
 #if TINYPHI_HEADER_ONLY

@@ -58,9 +58,9 @@ TINYPHI_FUNC result<kv_page> kv_pool::acquire() {
     TINYPHI_TRY(auto page, aligned_array<std::byte>::create(page_bytes_));
     // Room for all pages, so that release() never asks for memory.
     if (free_.capacity() <= storage_.size()) {
+      counts_.reserve(2 * storage_.size() + 1);
       free_.reserve(2 * storage_.size() + 1);
     }
-    counts_.reserve(storage_.size() + 1);
     storage_.push_back(std::move(page));
     counts_.push_back(0);
     free_.push_back(static_cast<std::uint32_t>(storage_.size() - 1));
@@ -141,9 +141,7 @@ TINYPHI_FUNC result<void> kv_sequence::reserve(std::size_t length) {
 
 TINYPHI_FUNC std::size_t kv_sequence::first_page_seen(
     std::size_t length) const {
-  // The query at position `length` sees [length + 1 - window, length].
-  if (window_ == 0 || length + 1 <= window_) return 0;
-  return (length + 1 - window_) / page_tokens;
+  return tinyphi::first_page_seen(length, window_);
 }
 
 TINYPHI_FUNC void kv_sequence::drop_unseen() {

@@ -109,6 +109,11 @@ class model {
   // takes a row.
   [[nodiscard]] std::size_t step_bytes() const;
 
+  // A hash of all that the numbers of a forward pass depend on besides its
+  // tokens and the machine: every weight, norm and bias, and the configuration.
+  // Reads them all: about half a second for Phi-3-mini in Q4_0 on two cores.
+  [[nodiscard]] std::uint64_t content_hash(team& threads) const;
+
   // Null if the files hold none (random shapes, weights-only folders).
   [[nodiscard]] const tinyphi::tokenizer* tokenizer() const;
   // The chat format, or why there is none.

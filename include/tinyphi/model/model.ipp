@@ -173,6 +173,9 @@ TINYPHI_FUNC std::size_t model::weight_bytes() const { return w_->bytes(); }
 TINYPHI_FUNC std::size_t model::step_bytes() const {
   return w_->bytes() - w_->embedding.bytes.size();
 }
+TINYPHI_FUNC std::uint64_t model::content_hash(team& threads) const {
+  return w_->content_hash(threads);
+}
 TINYPHI_FUNC const tinyphi::tokenizer* model::tokenizer() const {
   return w_->tokenizer ? &*w_->tokenizer : nullptr;
 }

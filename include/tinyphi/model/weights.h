@@ -88,6 +88,8 @@ struct model_weights {
   [[nodiscard]] std::size_t bytes() const;
   // Row `id` of the embedding as f32 [hidden]; `row` has room for as many.
   void embed(token_id id, std::span<float> to, std::span<float> row) const;
+  // model::content_hash()
+  [[nodiscard]] std::uint64_t content_hash(team& threads) const;
 };
 
 // Reads, checks and packs all tensors of w.file into `w`, whose config is set,

@@ -221,6 +221,86 @@ TINYPHI_FUNC std::size_t model_weights::bytes() const {
   return n;
 }
 
+namespace detail {
+
+// The numbers of a configuration that a forward pass uses.
+inline std::vector<double> numbers_of(const model_config& c) {
+  const rope_config& r = c.rope;
+  const block_sparse_config& b = c.sparse;
+  std::vector<double> all = {static_cast<double>(c.arch),
+                             1.0 * c.vocab_size,
+                             1.0 * c.hidden,
+                             1.0 * c.intermediate,
+                             1.0 * c.n_layers,
+                             1.0 * c.n_heads,
+                             1.0 * c.n_kv_heads,
+                             1.0 * c.head_dim,
+                             1.0 * c.window,
+                             1.0 * c.norm_eps,
+                             1.0 * c.attention_scale,
+                             1.0 * c.tied_embeddings,
+                             1.0 * c.embedding_multiplier,
+                             1.0 * c.logits_divisor,
+                             1.0 * c.gegelu_limit,
+                             1.0 * b.block,
+                             1.0 * b.local_blocks,
+                             1.0 * b.vert_stride,
+                             1.0 * b.dense_every,
+                             1.0 * b.homo_head_pattern,
+                             1.0 * r.theta,
+                             1.0 * r.rotary_dim,
+                             1.0 * r.original_context,
+                             1.0 * r.short_scale,
+                             1.0 * r.long_scale,
+                             1.0 * r.position_scale,
+                             1.0 * static_cast<double>(r.short_factors.size())};
+  all.insert(all.end(), r.short_factors.begin(), r.short_factors.end());
+  all.insert(all.end(), r.long_factors.begin(), r.long_factors.end());
+  return all;
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC std::uint64_t model_weights::content_hash(team& threads) const {
+  const std::vector<double> numbers = detail::numbers_of(config);
+  std::vector<std::span<const std::byte>> parts = {
+      std::as_bytes(std::span(numbers)), embedding.bytes};
+  const auto add_norm = [&](const norm_weights& n) {
+    parts.push_back(std::as_bytes(std::span(n.weight)));
+    parts.push_back(std::as_bytes(std::span(n.bias)));
+  };
+  const auto add_linear = [&](const linear& l) {
+    parts.push_back(l.w.data);
+    parts.push_back(std::as_bytes(std::span(l.bias)));
+  };
+  for (const layer_weights& l : layers) {
+    add_norm(l.attention_norm);
+    add_linear(l.qkv);
+    add_linear(l.attention_out);
+    add_norm(l.ffn_norm);
+    add_linear(l.gate_up);
+    add_linear(l.ffn_down);
+  }
+  add_norm(final_norm);
+  add_linear(lm_head);
+  // Pieces of a fixed size, so that threads do not change the hash.
+  constexpr std::size_t piece = std::size_t{1} << 20;
+  std::vector<std::span<const std::byte>> pieces;
+  for (auto part : parts) {
+    for (; part.size() > piece; part = part.subspan(piece)) {
+      pieces.push_back(part.first(piece));
+    }
+    pieces.push_back(part);
+  }
+  std::vector<std::uint64_t> hashes(pieces.size());
+  threads.run(pieces.size(), 1, [&](std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i) {
+      hashes[i] = detail::hash_of(pieces[i]) + pieces[i].size();
+    }
+  });
+  return detail::hash_of(std::as_bytes(std::span(hashes)));
+}
+
 TINYPHI_FUNC result<void> load_weights(model_weights& w,
                                        const load_options& options) {
   TINYPHI_TRY(const weight_plan plan, plan_weights(w, options));
