@@ -8,6 +8,7 @@
 #include "tinyphi/base/json.ipp"
 #include "tinyphi/base/mapped_file.ipp"
 #include "tinyphi/base/memory.ipp"
+#include "tinyphi/base/memory_budget.ipp"
 #include "tinyphi/base/parallel.ipp"
 #include "tinyphi/base/replacement_file.ipp"
 #include "tinyphi/files/gguf.ipp"
