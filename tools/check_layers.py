@@ -47,6 +47,7 @@ UNTESTED = {
     "include/tinyphi/files/tensor_table.h": "gguf, safetensors",
     "include/tinyphi/generate/planned_step.h": "step_plan, fair_shares",
     "include/tinyphi/generate/request.h": "scheduler, engine",
+    "include/tinyphi/generate/sequence.h": "scheduler",
     "include/tinyphi/kernels/reference.h": "all tests of kernels",
     "include/tinyphi/kernels/reference_attention.h": "attention",
     "include/tinyphi/model/layers.h": "model",

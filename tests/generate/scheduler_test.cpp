@@ -139,6 +139,29 @@ TEST_CASE("a window needs few pages, and the promise holds") {
   }
 }
 
+TEST_CASE("a window of several pages needs its pages, a slice's and one more") {
+  model_config config = tiny_model("mini-4k").config();
+  config.max_context = 4096;
+  config.rope.original_context = 4096;
+  for (const std::uint32_t window : {65u, 100u, 128u}) {
+    config.window = window;
+    const auto m = model::random(config, dtype::q8_0, 1);
+    REQUIRE_OK(m);
+    for (const std::size_t chunk : {1, 63, 64, 65, 200}) {
+      INFO("window " << window << ", chunk " << chunk);
+      const generation_params params{.max_tokens = 70, .ignore_stop_ids = true};
+      const std::size_t pages = (window + chunk + 63) / 64 + 1;
+      scheduler s = make_scheduler(*m, pages, {.prefill_chunk = chunk});
+      const auto q = s.submit(made_up_prompt(700, 1, 300), params);
+      run_to_end(s, *q);
+      CHECK(!q->seen().error);
+      CHECK(ids_of(*q).size() == 70);
+      scheduler fewer = make_scheduler(*m, pages - 1, {.prefill_chunk = chunk});
+      CHECK(fewer.submit(made_up_prompt(700, 1, 300), params)->done);
+    }
+  }
+}
+
 TEST_CASE("a long prompt is read while others go on") {
   const model m = demo_model(false);
   scheduler s = make_scheduler(m, 400, {.prefill_chunk = 16});
