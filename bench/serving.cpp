@@ -10,11 +10,13 @@
 #include "serving.h"
 
 #include <cmath>
-#include <cstring>
+#include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <map>
 #include <string_view>
 
+#include "serving_drafts.h"
 #include "serving_options.h"
 #include "tinyphi/base/json.h"
 #include "tinyphi/model/kv_cache.h"
@@ -55,7 +57,6 @@ class cases {
   double own_ms(tinyphi::engine& e);
   void check_cached(const tinyphi::generation& g) const;
   tokens behind(tokens prompt);
-  [[nodiscard]] std::map<std::size_t, double> row_ms(std::size_t stored) const;
 
   const settings& o_;
   tinyphi::model model_;
@@ -134,37 +135,61 @@ bool keep_in(Options& o, const fs::path& folder) {
   return requires { o.cache_folder; };
 }
 
-// The same from the folder of an engine that has ended. Nobody drives, since
-// the driver would measure its steps first; the time begins when the engine is
-// made.
+// A folder of its own, as long as it is wanted.
+class scratch_folder {
+ public:
+  scratch_folder()
+      : path_(fs::temp_directory_path() /
+              ("tinyphi-serving-" +
+               std::to_string(now().time_since_epoch().count()))) {}
+  ~scratch_folder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  scratch_folder(const scratch_folder&) = delete;
+  scratch_folder& operator=(const scratch_folder&) = delete;
+  [[nodiscard]] const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+// The same from the folder of an engine that has ended; the time begins when
+// the next one is made. Whoever waits for the text drives; with a thread in
+// drive() it measures its steps first.
 json::object cases::restart() {
-  const fs::path folder =
-      fs::temp_directory_path() /
-      ("tinyphi-serving-" +
-       std::to_string(std::chrono::system_clock::now().time_since_epoch() /
-                      std::chrono::microseconds(1)));
+  const scratch_folder folder;
   auto o = options(2 * o_.prefix);
-  if (!keep_in(o, folder)) return {{"skipped", "no cache is kept in a folder"}};
+  if (!keep_in(o, folder.path())) {
+    return {{"skipped", "this version keeps no cache in a folder"}};
+  }
   const tokens known = prompts_.next(o_.prefix);
-  std::vector<double> first, own;
   {
     auto e = value(tinyphi::engine::create(model_, o));
     request(e, known, same_token(1)).finish();
   }
+  served warm(model_, options(1000));
+  std::vector<double> first, driven, own;
   for (std::size_t i = 0; i < o_.rounds; ++i) {
+    own.push_back(own_ms(warm.engine()));
     const auto begin = now();
-    auto e = value(tinyphi::engine::create(model_, o));
-    request hit(e, behind(known), same_token(1));
+    {
+      auto e = value(tinyphi::engine::create(model_, o));
+      request hit(e, behind(known), same_token(1));
+      check_cached(hit.finish());
+      first.push_back(ms_between(begin, now()));
+    }
+    const auto again = now();
+    served s(model_, o, false);
+    request hit(s.engine(), behind(known), same_token(1));
+    while (!hit.done()) rest();
     check_cached(hit.finish());
-    first.push_back(ms_between(begin, now()));
-    auto alone = value(tinyphi::engine::create(model_, options(1000)));
-    own.push_back(own_ms(alone));
+    driven.push_back(ms_between(again, now()));
   }
-  std::error_code ignored;
-  fs::remove_all(folder, ignored);
   return {{"cached_tokens", o_.prefix},
           {"new_tokens", n_new},
           {"first_token_ms", json::value_from(first)},
+          {"driven_first_token_ms", median(driven)},
           {"own_ms", median(own)}};
 }
 
@@ -234,77 +259,6 @@ json::object cases::gap() {
 
 // ---- Drafts
 
-// What a step with so many rows of one sequence takes, in milliseconds: the
-// least of several, taking turns.
-std::map<std::size_t, double> cases::row_ms(std::size_t stored) const {
-  constexpr std::size_t counts[] = {1, 2, 4, 8, 12, 16};
-  tinyphi::team team(static_cast<int>(o_.threads));
-  tinyphi::forward_scratch scratch;
-  tinyphi::kv_pool pool(model_.config(), model_.default_kv_type(),
-                        options(stored).kv_bytes);
-  tinyphi::kv_sequence kv(pool, model_.config());
-  if (const auto ok = kv.reserve(stored + 16); !ok) fail(ok.error().message);
-  for (const tinyphi::kv_page& page : kv.pages()) {
-    std::memset(page.data(), 0x2A, pool.page_bytes());  // small numbers
-  }
-  kv.commit(stored);
-  std::map<std::size_t, double> best;
-  for (std::size_t i = 0; i < 2 + o_.rounds; ++i) {
-    for (const std::size_t n : counts) {
-      const tokens ids(n, token_id{400});
-      tinyphi::batch_run run;
-      run.kv = &kv;
-      run.tokens = ids;
-      run.n_rows = n;
-      const auto begin = now();
-      value(model_.forward({&run, 1}, team, scratch));
-      const double ms = ms_between(begin, now());
-      const auto [at, first] = best.try_emplace(n, ms);
-      at->second = std::min(at->second, ms);
-    }
-  }
-  return best;
-}
-
-// Straight between two counts.
-double at(const std::map<std::size_t, double>& row_ms, std::size_t n) {
-  const auto above = row_ms.lower_bound(n);
-  if (above->first == n) return above->second;
-  const auto below = std::prev(above);
-  const double share = static_cast<double>(n - below->first) /
-                       static_cast<double>(above->first - below->first);
-  return below->second + share * (above->second - below->second);
-}
-
-// A text of which every nth token is another one.
-tokens spoilt(tokens text, std::size_t n) {
-  for (std::size_t i = n - 1; i < text.size(); i += n) {
-    text[i] = text[i] == 400 ? 401 : 400;
-  }
-  return text;
-}
-
-// How many times as fast as plain decoding steps of the best one length are
-// that quote a text of which every nth token is wrong; a draft follows three
-// tokens that are alike.
-double allowed_by(const std::map<std::size_t, double>& row_ms, std::size_t n,
-                  std::size_t n_tokens) {
-  double best = 1;
-  for (std::size_t length = 1; length <= 15; ++length) {
-    double ms = 0;
-    for (std::size_t i = 0; i < n_tokens;) {
-      const bool matches = i >= 3 && i % n >= 3;
-      const std::size_t drafted =
-          matches ? std::min(length, n_tokens - i - 1) : 0;
-      ms += at(row_ms, 1 + drafted);
-      // Right are those up to the next wrong one, which the step corrects.
-      i += 1 + std::min(drafted, n - 1 - i % n);
-    }
-    best = std::max(best, static_cast<double>(n_tokens) * at(row_ms, 1) / ms);
-  }
-  return best;
-}
-
 struct draft_run {
   double tokens_per_second = 0;
   tokens answer;
@@ -325,10 +279,11 @@ draft_run run_answer(tinyphi::engine& e, const tokens& question,
 
 // Random weights do not copy, so what they answer is known first and then
 // comes along as the text that is quoted: copied, with every 20th token wrong;
-// misled, with every 4th, so that every draft begins wrong. Sampled, so that
+// misled, with every 4th, so that drafts begin wrong. Sampled, so that
 // the answer does not repeat itself; the last case does, a token for ever.
 json::object cases::drafts() {
-  const auto rows = row_ms(n_question + o_.answer / 2);
+  const auto rows = step_costs(model_, static_cast<int>(o_.threads),
+                               n_question + o_.answer / 2, 2 + o_.rounds);
   served s(model_, options(2 * n_question + 2 * o_.answer));
   const tokens question = prompts_.next(n_question);
   tinyphi::generation_params plain;
@@ -415,10 +370,8 @@ void print(const std::string& name, const json::object& found, bool as_json) {
   std::fflush(stdout);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  const settings o = parse(argc, argv);
+// Runs the cases that are asked for.
+void measure(const settings& o) {
   const std::pair<std::string, json::object (cases::*)()> all[] = {
       {"prefix", &cases::prefix},
       {"restart", &cases::restart},
@@ -433,10 +386,21 @@ int main(int argc, char** argv) {
     }
   }
   cases run(o, open(o));
-  for (const auto& [name, measure] : all) {
+  for (const auto& [name, found] : all) {
     if (o.cases.empty() ||
         std::find(o.cases.begin(), o.cases.end(), name) != o.cases.end()) {
-      print(name, (run.*measure)(), o.as_json);
+      print(name, (run.*found)(), o.as_json);
     }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    measure(parse(argc, argv));
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "serving: %s\n", e.what());
+    return 1;
   }
 }

@@ -8,11 +8,10 @@
 #include <chrono>
 #include <cmath>
 #include <cstddef>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -26,10 +25,9 @@ using tinyphi::steady_time;
 using tinyphi::token_id;
 using tokens = std::vector<token_id>;
 
-// A bench has nobody to hand an error to.
+// Ends the program by way of main, which says what was wrong.
 [[noreturn]] inline void fail(const std::string& what) {
-  std::fprintf(stderr, "serving: %s\n", what.c_str());
-  std::exit(1);
+  throw std::runtime_error(what);
 }
 template <class T>
 T value(tinyphi::result<T> r) {
@@ -131,13 +129,15 @@ class request {
   tinyphi::generation answer_;
 };
 
-// An engine that serves: it has measured its steps, and a thread drives it.
+// An engine that a thread drives; with `wait` it has measured its steps.
 class served {
  public:
-  served(const tinyphi::model& m, const tinyphi::engine_options& o)
+  served(const tinyphi::model& m, const tinyphi::engine_options& o,
+         bool wait = true)
       : engine_(value(tinyphi::engine::create(m, o))), thread_([this] {
           while (!stop_.reason() && !engine_.drive(stop_)) rest();
         }) {
+    if (!wait) return;
     // Whoever waits in next() would drive before the thread does.
     tinyphi::generation_params p;
     p.max_tokens = 2;

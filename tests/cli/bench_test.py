@@ -337,6 +337,17 @@ case "$*" in *-I*include*) sleep 0.2;; *) exit 1;; esac
     assert " MB" in line(done.stdout, "the program"), done.stdout
 
 
+def test_figures_of_the_real_program_are_drawn(folder):
+    picture = folder / "figures.svg"
+    done = run("tools/bench", "--tinyphi", PROGRAM, "--only", "demo",
+               "--rounds", 1, "--svg", picture)
+    assert done.returncode == 0, done.stderr
+    assert "tokens/s" in line(done.stdout, "demo model"), done.stdout
+    texts = [e.text for e in ElementTree.parse(picture).iter()
+             if e.tag.endswith("text")]
+    assert "demo model decode, 1 thread" in texts, texts
+
+
 def program(folder, name, text):
     path = folder / name
     path.write_text(text)
@@ -467,17 +478,6 @@ def test_serving_says_what_it_cannot_do(folder):
                       (["--model", folder / "absent"], "absent")):
         done = serving(*args)
         assert done.returncode == 1 and why in done.stderr, (args, done)
-
-
-def test_figures_of_the_real_program_are_drawn(folder):
-    picture = folder / "figures.svg"
-    done = run("tools/bench", "--tinyphi", PROGRAM, "--only", "demo",
-               "--rounds", 1, "--svg", picture)
-    assert done.returncode == 0, done.stderr
-    assert "tokens/s" in line(done.stdout, "demo model"), done.stdout
-    texts = [e.text for e in ElementTree.parse(picture).iter()
-             if e.tag.endswith("text")]
-    assert "demo model decode, 1 thread" in texts, texts
 
 
 def main():
