@@ -106,14 +106,15 @@ def check_server(config):
     run(["bash", "-c", command], WORK, PKG_CONFIG_PATH=str(config))
     lines = run([WORK / "serve", MODEL], WORK).splitlines()
 
-    ends = {}
+    ends, logprobs = {}, []
     for line in lines:
         end = re.fullmatch(r"(\d): (\w+), (\d+) prompt tokens .*", line)
         if end:
             ends[int(end[1])] = (end[2], int(end[3]))
             continue
-        logprobs = line.split("\t")[1:]
-        assert logprobs and all(-100 < float(p) <= 0 for p in logprobs), line
+        assert "\t" in line, line
+        logprobs += map(float, line.split("\t")[1:])
+    assert all(-100 < p <= 0 for p in logprobs) and min(logprobs) < -1e-3
     assert sorted(ends) == [0, 1, 2, 3, 4], lines
     assert ends[0][1] == 0 and all(ends[i][1] >= 10 for i in range(1, 5)), ends
     assert all((why == "cancelled") == (client == 4)

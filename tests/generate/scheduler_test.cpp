@@ -479,6 +479,26 @@ TEST_CASE(
   CHECK(ids_of(*unread).size() == 5000);
 }
 
+TEST_CASE("drive is not refused while a thread steps for its own answer",
+          "[threads]") {
+  const model m = demo_model(false);
+  scheduler s = make_scheduler(m, 100);
+  std::atomic<int> told = 0;
+  generation_params params{.max_tokens = 1000, .ignore_stop_ids = true};
+  params.on_progress = [&] { ++told; };
+  const auto answer = s.submit(made_up_prompt(20, 1, 1900), params);
+  std::thread reader([&] { run_to_end(s, *answer); });
+  while (told < 10) std::this_thread::yield();
+  stop_condition stop;
+  result<void> drove;
+  std::thread driver([&] { drove = s.drive(stop); });
+  reader.join();
+  stop.token.cancel();
+  driver.join();
+  REQUIRE_OK(drove);
+  CHECK(ids_of(*answer).size() == 1000);
+}
+
 TEST_CASE("one thread drives, others wait, and sleep when nobody drives",
           "[threads]") {
   const model m = demo_model(false);

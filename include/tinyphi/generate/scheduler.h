@@ -80,7 +80,8 @@ class scheduler {
   // is under way.
   void abandon(sequence& s);
   // Steps until `stop` says so, and sleeps while there is nothing to do. Other
-  // threads only wait meanwhile. unavailable if somebody drives already.
+  // threads only wait meanwhile; one that is in a step ends it first.
+  // unavailable if another thread is in it.
   [[nodiscard]] result<void> drive(const stop_condition& stop);
 
   [[nodiscard]] const tinyphi::model& model() const { return model_; }
@@ -156,8 +157,9 @@ class scheduler {
 
   std::mutex mutex_;
   std::condition_variable changed_;  // a step has ended, or work has come
-  bool driving_ = false;
-  bool abandoned_ = false;  // a sequence was, since the last sweep
+  bool driving_ = false;             // a thread is the driver
+  bool in_drive_ = false;            // a thread is in drive()
+  bool abandoned_ = false;           // a sequence was, since the last sweep
   sequences incoming_;
   std::size_t n_waiting_ = 0, n_waiting_tokens_ = 0;  // incoming and waiting
   double waiting_ms_ = 0;                             // what they will take

@@ -283,7 +283,7 @@ TINYPHI_FUNC text_piece scheduler::take_piece(sequence& s) {
 TINYPHI_FUNC std::optional<text_piece> scheduler::next_piece(sequence& s) {
   std::unique_lock lock(mutex_);
   while (s.ready.empty() && !s.done) {
-    if (driving_) {
+    if (driving_ || in_drive_) {
       changed_.wait(lock);
       continue;
     }
@@ -326,10 +326,13 @@ TINYPHI_FUNC void scheduler::stop_driving(std::unique_lock<std::mutex>& lock) {
 
 TINYPHI_FUNC result<void> scheduler::drive(const stop_condition& stop) {
   std::unique_lock lock(mutex_);
-  if (driving_) {
+  if (in_drive_) {
     return error{error_code::unavailable,
                  "another thread drives this engine; one is enough"};
   }
+  // A thread in next_piece ends its step, and begins no other.
+  in_drive_ = true;
+  changed_.wait(lock, [this] { return !driving_; });
   driving_ = true;
   lock.unlock();
   if (!cost_.measured()) calibrate();
@@ -346,6 +349,7 @@ TINYPHI_FUNC result<void> scheduler::drive(const stop_condition& stop) {
   }
   save_cache();
   lock.lock();
+  in_drive_ = false;
   stop_driving(lock);
   return {};
 }
