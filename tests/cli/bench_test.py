@@ -251,11 +251,11 @@ def test_compare_says_when_llama_cpp_cannot_be_had(folder):
 
 # ---- tools/bench
 
-def figures(folder, *args):
+def figures(folder, *args, text=FAKE_TINYPHI):
     """tools/bench with a tinyphi that answers at once, on files of 100 bytes;
     what it printed and its figures by name."""
     program = folder / "tinyphi"
-    program.write_text(FAKE_TINYPHI)
+    program.write_text(text)
     program.chmod(0o755)
     for kind in ("q4_0", "q4_k_m", "q8_0"):
         (folder / f"phi-3-mini-{kind}.gguf").write_bytes(bytes(100))
@@ -346,6 +346,15 @@ def test_figures_of_the_real_program_are_drawn(folder):
     texts = [e.text for e in ElementTree.parse(picture).iter()
              if e.tag.endswith("text")]
     assert "demo model decode, 1 thread" in texts, texts
+
+
+def test_decoding_beside_a_busy_process_loses_what_bounds_it(folder):
+    if len(os.sched_getaffinity(0)) < 2:
+        return
+    for limit, must in (("memory", "≥ 70 %: yes"), ("arithmetic", "≥ 66 %")):
+        text, _ = figures(folder, "--only", "busy", text=FAKE_TINYPHI.replace(
+            "memory", limit))
+        assert must in line(text, "decode beside"), text
 
 
 def program(folder, name, text):
