@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The promise of engine.h: the same request gives the same tokens, bit for bit,
 // whatever runs beside it and however it is computed.
-#include <cstdlib>
 #include <random>
 
+#include "support/effort.h"
 #include "support/models.h"
 #include "support/test.h"
 #include "tinyphi/generate/scheduler.h"
@@ -120,8 +120,9 @@ void run_schedule(const model& m, std::uint32_t seed, counts& seen) {
   const std::size_t page = kv_bytes_per_token(c, kv_type::int8) * page_tokens;
   std::size_t most = 0;
   for (const request& q : requests) {
-    most = std::max(most, most_kv_pages(c, q.prompt.size() + q.params.max_tokens,
-                                       o.prefill_chunk));
+    most =
+        std::max(most, most_kv_pages(c, q.prompt.size() + q.params.max_tokens,
+                                     o.prefill_chunk));
   }
   o.kv_bytes = page * pick(r, most, most + 4);
   scheduler s(m, o);
@@ -150,8 +151,8 @@ void run_schedule(const model& m, std::uint32_t seed, counts& seen) {
 TEST_CASE(
     "random schedules with cache, drafts, preemption, slices and threads give "
     "what plain decoding gives, bit for bit") {
-  const std::size_t n_seeds =
-      std::getenv("TINYPHI_TEST_LONG") != nullptr ? 1000 : 6;
+  const auto n_seeds =
+      static_cast<std::uint32_t>(tinyphi_test::sweep_rounds(6, 1000));
   counts seen;
   for (const char* name : {"mini-4k", "mini-128k", "medium-128k", "small-8k"}) {
     for (const bool exact : {false, true}) {
