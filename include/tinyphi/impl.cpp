@@ -33,6 +33,7 @@
 #include "tinyphi/generate/session.ipp"
 #include "tinyphi/generate/step_cost.ipp"
 #include "tinyphi/generate/step_plan.ipp"
+#include "tinyphi/generate/swap_file.ipp"
 #include "tinyphi/model/attention.ipp"
 #include "tinyphi/model/kv_cache.ipp"
 #include "tinyphi/model/layers.ipp"

@@ -8,7 +8,9 @@
 #include <random>
 #include <vector>
 
+#include "support/models.h"
 #include "support/test.h"
+#include "tinyphi/generate/scheduler.h"
 
 using namespace tinyphi;
 
@@ -492,4 +494,30 @@ TEST_CASE("max_nodes holds, and what is being put in does not fall out") {
     CHECK(c.cache.n_nodes() == 5);
     CHECK(c.cache.branches().size() == 1);
   }
+}
+
+TEST_CASE("a request that fits alone is not refused for what the cache holds") {
+  const model m = tinyphi_test::tiny_model("medium-128k");
+  engine_options o;
+  o.n_threads = 1;
+  o.kv_bytes =
+      3 * page_tokens * kv_bytes_per_token(m.config(), m.default_kv_type());
+  scheduler s(m, o);
+  const text prompt = tinyphi_test::made_up_prompt(150, 1, 300);
+  const auto ask = [&](std::size_t n) {
+    text t(prompt.begin(), prompt.begin() + static_cast<int>(n));
+    t.resize(150, 7);
+    const auto q = s.submit(t, {.max_tokens = 42, .ignore_stop_ids = true});
+    while (s.next_piece(*q)) {
+    }
+    CHECK(!q->seen().error);
+    CHECK(q->seen().tokens.size() == 42);
+    return q->seen().usage.cached_tokens;
+  };
+  CHECK(ask(150) == 0);
+  // Three pages are held by request and cache, and the last is to be copied.
+  CHECK(ask(150) == 149);
+  // Two are, and the last of these is to be copied where a third is needed.
+  CHECK(ask(100) == 100);
+  CHECK(ask(30) == 30);
 }

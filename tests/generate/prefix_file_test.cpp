@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -262,6 +263,7 @@ TEST_CASE("what a folder keeps comes back byte for byte, in every cache type") {
       const auto y = fresh.cache.branches();
       REQUIRE(x.size() == y.size());
       for (std::size_t i = 0; i < x.size(); ++i) {
+        INFO(i << " " << x.size());
         CHECK(x[i].text == y[i].text);
         CHECK(x[i].domain == y[i].domain);
         CHECK(x[i].n_shared == y[i].n_shared);
@@ -370,7 +372,6 @@ TEST_CASE("a header whose numbers are out of range is refused with them") {
   CHECK(has(fault([](header& h) { h.ids[7] = -1; }),
             "it has a token -1, allowed are ids from 0 to 999"));
   CHECK(has(fault([](header& h) { h.ids[149] = 1000; }), "a token 1000"));
-  CHECK(has(fault([](header& h) { h.ids.push_back(1); }), "damaged") == false);
   CHECK(has(fault([](header& h) { h.ids.clear(); }), "it has no tokens"));
   CHECK(has(fault([](header& h) { h.ids.resize(128); }), "bytes, of its"));
   CHECK(has(fault([](header& h) { h.ids.resize(2001); }),
@@ -485,6 +486,21 @@ TEST_CASE("links, pipes, folders and others' files are left alone") {
   CHECK(f.load(one.outer.path() / "absent")->n_files == 0);
   CHECK(!f.save(elsewhere / "below a file"));
   CHECK(!f.save(elsewhere));
+}
+
+TEST_CASE("what a killed process left behind is swept out after an hour") {
+  one_file one;
+  const fs::path young = one.file.string() + ".123456";
+  const fs::path old = one.file.string() + ".98765";
+  write_all(young, "x");
+  write_all(old, "x");
+  fs::last_write_time(old,
+                      fs::file_time_type::clock::now() - std::chrono::hours(2));
+  fixture f;
+  REQUIRE_OK(f.load(one.folder));
+  f.check(one.ids);
+  CHECK(fs::exists(young));
+  CHECK(!fs::exists(old));
 }
 
 TEST_CASE("folder and files are for their owner only") {
@@ -763,7 +779,7 @@ TEST_CASE(
     std::size_t prompt;
   };
   for (const shape& s : {shape{"medium-128k", 150}, shape{"mini-4k", 40},
-                         shape{"small-8k", 150}}) {
+                         shape{"small-128k", 10}, shape{"small-128k", 150}}) {
     for (const bool exact : {true, false}) {
       INFO(s.name << (exact ? ", exact" : ", integer"));
       const temp_folder folder;

@@ -340,8 +340,20 @@ TEST_CASE("a reservation that fails leaves the sequence as before") {
     CHECK(m.pool.pages_in_use() == 3);
   };
   // A copy and one more fit, a copy and two more do not.
+  CHECK(b.pages_to_reserve(100) == 0);
+  CHECK(b.pages_to_reserve(101) == 1);
+  CHECK(b.pages_to_reserve(193) == 3);
+  CHECK(m.sequence(0, 0).pages_to_reserve(65) == 2);
   CHECK(!b.reserve(193));
   as_before();
+  {
+    // The pool gives out the two pages that it had tried in the other order.
+    auto x = m.pool.acquire(), y = m.pool.acquire();
+    REQUIRE_OK(x);
+    REQUIRE_OK(y);
+    *x = {};
+    *y = {};
+  }
   REQUIRE_OK(b.reserve(192));
   CHECK(m.pool.pages_in_use() == 5);
   for (std::size_t i = 0; i < 3; ++i) {

@@ -400,13 +400,13 @@ TINYPHI_FUNC std::vector<prefix_cache::branch> prefix_cache::branches() const {
     branch b;
     b.domain = nodes_[leaf].domain;
     b.pinned = nodes_[leaf].pinned;
-    std::vector<node_index> nodes;
+    std::vector<node_index> way;
     node_index at = leaf;
     for (; at >= detail::n_prefix_roots; at = nodes_[at].parent) {
-      nodes.push_back(at);
+      way.push_back(at);
     }
     b.root.long_factors = at == 1;
-    for (auto i = nodes.rbegin(); i != nodes.rend(); ++i) {
+    for (auto i = way.rbegin(); i != way.rend(); ++i) {
       const node& n = nodes_[*i];
       if (n.domain == shared_domain) b.n_shared += n.ids.size();
       b.text.insert(b.text.end(), n.ids.begin(), n.ids.end());

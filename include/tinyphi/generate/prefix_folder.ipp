@@ -31,6 +31,8 @@ TINYPHI_NAMESPACE_BEGIN
 namespace detail {
 
 inline constexpr std::size_t max_prefix_files = 4096;
+// Of all files together, remembered to restore their order of use.
+inline constexpr std::size_t max_prefix_ids = std::size_t{1} << 24;
 inline constexpr std::size_t prefix_name_digits = 32;
 inline constexpr std::string_view prefix_suffix = ".kv";
 
@@ -46,6 +48,21 @@ inline bool is_prefix_name(std::string_view name) {
   return name.size() == prefix_name_digits + prefix_suffix.size() &&
          name.ends_with(prefix_suffix) &&
          name.find_first_not_of("0123456789abcdef") == prefix_name_digits;
+}
+
+// True for what replacement_file leaves beside such a file if the process is
+// killed at the wrong moment.
+inline bool is_prefix_leftover(std::string_view name) {
+  constexpr std::size_t n = prefix_name_digits + prefix_suffix.size();
+  return name.size() > n + 1 && is_prefix_name(name.substr(0, n)) &&
+         name[n] == '.' &&
+         name.find_first_not_of("0123456789", n + 1) == std::string_view::npos;
+}
+
+inline std::int64_t nanoseconds_now() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 // Decides nothing, only finds: the header says what is in a file.
@@ -69,6 +86,12 @@ inline std::string prefix_name(const prefix_header& h, const prefix_key& key) {
 inline result<int> open_prefix_folder(const std::filesystem::path& path) {
   const int fd =
       ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0 && (errno == ENOTDIR || errno == ELOOP)) {
+    return error{error_code::invalid_argument,
+                 path.string() +
+                     ": cached texts are kept in a folder; this is none, or a "
+                     "link to one"};
+  }
   if (fd < 0) return file_error(path, errno);
   struct stat s;
   if (::fstat(fd, &s) == 0 && s.st_uid == ::geteuid() &&
@@ -82,7 +105,8 @@ inline result<int> open_prefix_folder(const std::filesystem::path& path) {
                    "to which nobody else may write (chmod 700)"};
 }
 
-// Its files, those that were used last first.
+// Its files, those that were used last first; sweeps out leftovers that nobody
+// can still be writing.
 inline std::vector<prefix_entry> list_prefixes(int folder) {
   std::vector<prefix_entry> entries;
   const int copy = ::openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -94,9 +118,17 @@ inline std::vector<prefix_entry> list_prefixes(int folder) {
     return entries;
   }
   while (const ::dirent* e = ::readdir(dir.get())) {
-    if (!is_prefix_name(e->d_name)) continue;
+    const bool leftover = is_prefix_leftover(e->d_name);
+    if (!leftover && !is_prefix_name(e->d_name)) continue;
     struct stat s;
     if (::fstatat(folder, e->d_name, &s, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (leftover) {
+      constexpr std::int64_t hour = 3'600'000'000'000;
+      if (nanoseconds_now() - unix_nanoseconds(s.st_mtim) > hour) {
+        ::unlinkat(folder, e->d_name, 0);
+      }
+      continue;
+    }
     entries.push_back({e->d_name, static_cast<std::uint64_t>(s.st_size),
                        unix_nanoseconds(s.st_mtim)});
     if (entries.size() == max_prefix_files) break;
@@ -274,9 +306,7 @@ TINYPHI_FUNC result<prefix_report> save_prefixes(const prefix_folder& folder,
     plans.push_back(*std::move(plan));
   }
   detail::make_room(fd.get(), there, plans, budget);
-  const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
+  const std::int64_t now = detail::nanoseconds_now();
   for (detail::prefix_plan& p : plans) {
     TINYPHI_CHECK_OK(detail::write_prefix(fd.get(), folder, key, p));
     // In order of use, as branches() gives them.
@@ -310,6 +340,7 @@ TINYPHI_FUNC result<prefix_report> load_prefixes(const prefix_folder& folder,
   const detail::unique_fd fd(folder_fd);
   std::string first_fault;
   std::vector<detail::prefix_header> loaded;
+  std::size_t n_ids = 0;
   for (const auto& entry : detail::list_prefixes(fd.get())) {
     const auto load = [&]() -> result<std::size_t> {
       std::uint64_t size = 0;
@@ -320,16 +351,19 @@ TINYPHI_FUNC result<prefix_report> load_prefixes(const prefix_folder& folder,
       TINYPHI_TRY(const std::size_t n,
                   detail::load_prefix_pages(file.get(), h, key, cache, pool,
                                             max_pages));
-      if (n > 0) loaded.push_back(std::move(h));
+      if (n > 0) {
+        ++report.n_files;
+        // The last page, which may not be full, is always among them.
+        report.n_tokens +=
+            (n - n_pages(h.ids.size())) * page_tokens + h.ids.size();
+      }
+      n_ids += h.ids.size();
+      if (n_ids <= detail::max_prefix_ids) loaded.push_back(std::move(h));
       return n;
     };
     const auto n = load();
     if (n) {
       max_pages -= *n;
-      if (*n == 0) continue;
-      ++report.n_files;
-      const auto& h = loaded.back();
-      report.n_tokens += std::min(h.ids.size(), *n * page_tokens);
       continue;
     }
     // Damaged, it would otherwise be taken for what is to be saved.

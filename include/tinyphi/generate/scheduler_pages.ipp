@@ -124,20 +124,22 @@ TINYPHI_FUNC void scheduler::reserve_pages() {
   for (std::size_t i = 0; i < runs_.size();) {
     sequence& s = *owners_[i];
     suspect_ = &s;
-    const auto ok = s.kv->reserve(s.kv->length() + runs_[i].tokens.size());
+    const std::size_t length = s.kv->length() + runs_[i].tokens.size();
+    const auto ok = s.kv->reserve(length);
     if (ok) {
       ++i;
       continue;
     }
+    // Memory that the system does not have is nobody's to give.
+    const bool spent = pool_.free_pages() < s.kv->pages_to_reserve(length);
     // A page that the cache holds, too, is written to without a copy if the
     // cache lets go of it.
     const std::size_t written = s.kv->length() / page_tokens;
-    if (pool_.free_pages() == 0 && written < s.kv->pages().size() &&
+    if (spent && written < s.kv->pages().size() &&
         cache_.let_go(s.kv->pages()[written])) {
       continue;
     }
-    // Memory that the system does not have is nobody's to give.
-    if (pool_.free_pages() == 0 && give_way()) {
+    if (spent && give_way()) {
       // Whoever gave way may be in this step, before or behind this run.
       for (std::size_t k = runs_.size(); k-- > 0;) {
         if (owners_[k]->kv) continue;

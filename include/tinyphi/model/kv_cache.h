@@ -117,6 +117,8 @@ class kv_sequence {
   // them: takes pages, and copies the page of position length() if others hold
   // it, too. On an error (limit) the sequence is as before.
   [[nodiscard]] result<void> reserve(std::size_t length);
+  // How many pages that takes from the pool.
+  [[nodiscard]] std::size_t pages_to_reserve(std::size_t length) const;
   // Positions up to `length` count from now on; lets go of pages that the next
   // token's window does not reach.
   void commit(std::size_t length);

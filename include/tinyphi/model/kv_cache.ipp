@@ -112,6 +112,14 @@ TINYPHI_FUNC void kv_sequence::set_page(std::size_t i, kv_page page) {
   pages_[i] = std::move(page);
 }
 
+TINYPHI_FUNC std::size_t kv_sequence::pages_to_reserve(
+    std::size_t length) const {
+  const std::size_t first = length_ / page_tokens;  // that is written to
+  const bool copies =
+      length > length_ && first < pages_.size() && pages_[first].shared();
+  return std::max(n_pages(length), pages_.size()) - pages_.size() + copies;
+}
+
 TINYPHI_FUNC result<void> kv_sequence::reserve(std::size_t length) {
   TINYPHI_ASSERT(length >= length_);
   const std::size_t had = pages_.size();
