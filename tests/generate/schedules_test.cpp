@@ -98,7 +98,7 @@ std::vector<answer> plain_answers(const model& m,
 
 // How often what the test is about took place.
 struct counts {
-  std::size_t cached = 0, preempted = 0, accepted = 0;
+  std::size_t cached = 0, preempted = 0, swapped = 0, accepted = 0;
 };
 
 void run_schedule(const model& m, std::uint32_t seed, counts& seen) {
@@ -125,6 +125,7 @@ void run_schedule(const model& m, std::uint32_t seed, counts& seen) {
                                      o.prefill_chunk));
   }
   o.kv_bytes = page * pick(r, most, most + 4);
+  if (r() % 2 == 0) o.swap_folder = std::filesystem::temp_directory_path();
   scheduler s(m, o);
   std::vector<std::shared_ptr<sequence>> running;
   for (std::size_t round = 0; round < 2; ++round) {
@@ -141,6 +142,7 @@ void run_schedule(const model& m, std::uint32_t seed, counts& seen) {
     }
   }
   seen.preempted += s.preemptions();
+  seen.swapped += s.swaps();
   running.clear();
   s.drop_cache();
   CHECK(s.pool().pages_in_use() == 0);
@@ -165,8 +167,10 @@ TEST_CASE(
   }
   // Otherwise the test is about nothing.
   INFO(seen.cached << " cached, " << seen.preempted << " preempted, "
-                   << seen.accepted << " drafted tokens accepted");
+                   << seen.swapped << " read back, " << seen.accepted
+                   << " drafted tokens accepted");
   CHECK(seen.cached > 0);
   CHECK(seen.preempted > 0);
+  CHECK(seen.swapped > 0);
   CHECK(seen.accepted > 0);
 }

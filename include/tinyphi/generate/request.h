@@ -46,6 +46,11 @@ struct engine_options {
   // Empty: nowhere.
   std::filesystem::path cache_folder = {};
   std::size_t cache_folder_bytes = std::size_t{1} << 30;
+  // Where the pages of requests that give way are put aside, if that is faster
+  // than computing them again, in a file of at most so many bytes that is gone
+  // with the process. Empty: nowhere, they are computed again.
+  std::filesystem::path swap_folder = {};
+  std::size_t swap_bytes = std::size_t{4} << 30;
 };
 
 struct generation_params {

@@ -25,6 +25,7 @@
 #include "tinyphi/generate/sequence.h"
 #include "tinyphi/generate/step_cost.h"
 #include "tinyphi/generate/step_plan.h"
+#include "tinyphi/generate/swap_file.h"
 #include "tinyphi/model/kv_cache.h"
 #include "tinyphi/model/model.h"
 
@@ -94,6 +95,8 @@ class scheduler {
   [[nodiscard]] const step_cost& cost() const { return cost_; }
   [[nodiscard]] std::size_t steps() const { return n_steps_; }
   [[nodiscard]] std::size_t preemptions() const { return n_preempted_; }
+  // How often a request went on with pages from the disk.
+  [[nodiscard]] std::size_t swaps() const { return n_swapped_; }
   void drop_cache() { cache_.clear(); }
   // What was wrong with the cache's folder when it was read or written last.
   [[nodiscard]] std::string cache_note();
@@ -142,6 +145,9 @@ class scheduler {
   void admit();
   void begin(sequence& s);
   void go_on_from_cache(sequence& s);
+  void put_aside(sequence& s);
+  [[nodiscard]] bool go_on_from_disk(sequence& s);
+  void forget_swapped(sequence& s);
   void offer_pages(sequence& s, bool all);
   [[nodiscard]] std::size_t pages_to_begin(const sequence& s) const;
   [[nodiscard]] std::size_t pages_kept_for_oldest() const;
@@ -179,7 +185,8 @@ class scheduler {
   sequences waiting_;
   sequences running_;
   double expected_answer_ = 256;  // tokens, the mean of recent answers
-  std::size_t n_steps_ = 0, n_preempted_ = 0;
+  std::size_t n_steps_ = 0, n_preempted_ = 0, n_swapped_ = 0;
+  std::optional<swap_file> swap_;
 
   // This step's: the plan, its runs, and whose they are.
   std::vector<plan_request> requests_;

@@ -86,6 +86,14 @@ TINYPHI_FUNC scheduler::scheduler(tinyphi::model m,
   }
   scratch_.trace = [this](std::size_t, std::span<const float>) { watch(); };
   load_cache();
+  if (options.swap_folder.empty()) return;
+  auto file = swap_file::create(options.swap_folder, pool_.page_bytes(),
+                                options.swap_bytes);
+  if (file) {
+    swap_ = *std::move(file);
+  } else if (cache_note_.empty()) {
+    cache_note_ = file.error().message;
+  }
 }
 
 TINYPHI_FUNC scheduler::~scheduler() { save_cache(); }

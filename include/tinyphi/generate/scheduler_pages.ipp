@@ -81,7 +81,59 @@ TINYPHI_FUNC void scheduler::begin(sequence& s) {
       return;
     }
   }
+  if (s.swapped_length > 0 && go_on_from_disk(s)) return;
   go_on_from_cache(s);
+}
+
+// Writes the pages of a request that gives way to the disk, if reading them
+// back costs less than computing their text again, as far as both were
+// measured.
+TINYPHI_FUNC void scheduler::put_aside(sequence& s) {
+  if (!swap_ || s.kv->length() == 0) return;
+  const std::span<const kv_page> pages =
+      s.kv->pages().first(n_pages(s.kv->length()));
+  const double page_bytes = static_cast<double>(pool_.page_bytes());
+  double disk_ms = 0;  // a page, there and back
+  for (const double speed : {swap_->write_speed(), swap_->read_speed()}) {
+    if (speed > 0) disk_ms += 1e3 * page_bytes / speed;
+  }
+  if (disk_ms >= cost_.linear_ms(page_tokens)) return;
+  for (const kv_page& page : pages) {
+    s.swapped.emplace_back();
+    if (!page) continue;
+    s.swapped.back() = swap_->write(page);
+    if (!s.swapped.back()) return forget_swapped(s);
+  }
+  s.swapped_length = s.kv->length();
+}
+
+TINYPHI_FUNC void scheduler::forget_swapped(sequence& s) {
+  for (const auto& slot : s.swapped) {
+    if (slot) swap_->release(*slot);
+  }
+  s.swapped.clear();
+  s.swapped_length = 0;
+}
+
+// False, and nothing has changed, if there is no room or the disk fails: then
+// the text is computed again.
+TINYPHI_FUNC bool scheduler::go_on_from_disk(sequence& s) {
+  std::vector<kv_page> pages;
+  bool whole = true;
+  for (const auto& slot : s.swapped) {
+    pages.emplace_back();
+    if (!slot) continue;
+    auto page = pool_.acquire();
+    whole = page && swap_->read(*slot, *page);
+    if (!whole) break;
+    pages.back() = *std::move(page);
+  }
+  if (whole) {
+    s.kv->adopt(pages, s.swapped_length);
+    ++n_swapped_;
+  }
+  forget_swapped(s);
+  return whole;
 }
 
 // Takes over what the prefix cache has of the text of `s`, whose own cache is
@@ -175,10 +227,15 @@ TINYPHI_FUNC bool scheduler::give_way() {
   const auto victim = choose_victim(candidates, shares_);
   if (!victim) return false;
   sequence& s = **places[*victim];
+  // What scores and embeddings have gathered belongs to computed rows.
+  if (s.kind == request_kind::answer) {
+    put_aside(s);
+  } else {
+    s.logprobs.clear();
+    s.sums.clear();
+  }
   offer_pages(s, true);
   s.kv.reset();
-  s.logprobs.clear();
-  s.sums.clear();
   ++n_preempted_;
   {
     const std::lock_guard lock(mutex_);

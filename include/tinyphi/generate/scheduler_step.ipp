@@ -441,6 +441,7 @@ TINYPHI_FUNC void scheduler::finish(sequence& s, finish_reason why,
     expected_answer_ +=
         (static_cast<double>(s.answer.size()) - expected_answer_) / 16;
   }
+  forget_swapped(s);
   s.kv.reset();
   text_piece last = std::move(s.held);
   // Lost only if there is no memory for it.
