@@ -473,8 +473,8 @@ TEST_CASE(
   run_to_end(s, *read);
   CHECK(read->seen().finish == finish_reason::length);
   CHECK(!unread->done);
-  CHECK(unread->ready.tokens.size() >= max_unread_tokens);
-  CHECK(unread->ready.tokens.size() <= max_unread_tokens + 17);
+  CHECK(unread->ready.tokens.size() >= max_ready_tokens);
+  CHECK(unread->ready.tokens.size() <= max_ready_tokens + 17);
   run_to_end(s, *unread);
   CHECK(ids_of(*unread).size() == 5000);
 }

@@ -28,7 +28,7 @@ struct outcome;
 // One running answer. Move-only; destroying it cancels and frees its cache.
 // Iterating it drives the engine for everybody if nobody else does; several
 // threads may each iterate their own generation. One that nobody reads hinders
-// no other: up to max_unread_bytes of its text are kept, then it rests until
+// no other: up to max_ready_bytes of its text are kept, then it rests until
 // somebody reads. cancel() may be called from any thread; it and the deadline
 // take effect within 100 ms, inside anybody's prompt. A generation that was
 // moved from behaves like one that has ended.

@@ -32,8 +32,8 @@
 TINYPHI_NAMESPACE_BEGIN
 
 // A sequence rests while this much of its answer has not been read.
-inline constexpr std::size_t max_unread_bytes = std::size_t{1} << 16;
-inline constexpr std::size_t max_unread_tokens = 4096;
+inline constexpr std::size_t max_ready_bytes = std::size_t{1} << 16;
+inline constexpr std::size_t max_ready_tokens = 4096;
 
 // A request to score tokens, or to sum up hidden states.
 struct text_request {

@@ -408,8 +408,8 @@ TINYPHI_FUNC void scheduler::publish() {
     const std::lock_guard lock(mutex_);
     for (sequence* s : owners_) {
       (void)detail::without_throwing([&] { add_piece(*s, s->step.piece); });
-      s->full = s->ready.text.size() >= max_unread_bytes ||
-                s->ready.tokens.size() >= max_unread_tokens;
+      s->full = s->ready.text.size() >= max_ready_bytes ||
+                s->ready.tokens.size() >= max_ready_tokens;
     }
   }
   for (sequence* s : owners_) {
