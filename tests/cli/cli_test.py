@@ -354,9 +354,30 @@ def test_json_tells_text_ids_reason_and_timings():
     assert out["finish_reason"] in ("stop", "length"), out
     assert len(out["ids"]) == out["completion_tokens"] <= 5, out
     assert out["prompt_tokens"] > 0 and out["timings"]["prefill_seconds"] > 0
+    assert out["cached_tokens"] == 0, out
+    assert 0 <= out["accepted_tokens"] <= out["drafted_tokens"], out
     for i, entry in zip(out["ids"], out["logprobs"]):
         assert entry["id"] == i and entry["logprob"] <= 0, entry
         assert len(entry["top"]) == 2 and entry["top"][0]["id"] == i, entry
+
+
+def test_a_prompt_cache_outlives_the_program_and_is_checked():
+    ask = ("-p", "What does code 42 mean?", "-n", 12)
+    with temporary() as folder:
+        cache = pathlib.Path(folder) / "cache"
+        first = generate_json(*ask, "--prompt-cache", cache)
+        again = generate_json(*ask, "--prompt-cache", cache)
+        assert first["cached_tokens"] == 0, first
+        assert again["cached_tokens"] == again["prompt_tokens"] - 1, again
+        assert again["ids"] == first["ids"], (first, again)
+        for file in cache.iterdir():
+            file.write_bytes(file.read_bytes()[:-1])
+        damaged = generate_json(*ask, "--prompt-cache", cache)
+        assert damaged["cached_tokens"] == 0, damaged
+        assert damaged["ids"] == first["ids"], (first, damaged)
+        done = tinyphi("generate", *ask, "--prompt-cache", "/proc/1/no/folder")
+        expect(done, DONE)
+        assert b"/proc/1/no/folder" in done.stderr, done.stderr
 
 
 def test_length_limit_is_kept():

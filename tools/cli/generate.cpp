@@ -87,7 +87,10 @@ json::object describe(const tinyphi::generation& answer, std::string_view text,
   out["ids"] = std::move(ids);
   out["finish_reason"] = json::string_view(to_string(answer.finish()));
   out["prompt_tokens"] = usage.prompt_tokens;
+  out["cached_tokens"] = usage.cached_tokens;
   out["completion_tokens"] = usage.completion_tokens;
+  out["drafted_tokens"] = usage.drafted_tokens;
+  out["accepted_tokens"] = usage.accepted_tokens;
   out["timings"] = {{"queue_seconds", usage.queue_seconds},
                     {"prefill_seconds", usage.prefill_seconds},
                     {"decode_seconds", usage.decode_seconds}};

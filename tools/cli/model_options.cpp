@@ -43,6 +43,12 @@ void add_model_options(CLI::App& command, model_options& options) {
                    "keep the weights as they are computed with in a file "
                    "beside the model (MODEL.r16, about its size), and load "
                    "that from then on");
+  command
+      .add_option("--prompt-cache", options.prompt_cache,
+                  "keep what was computed of prompts and answers in this "
+                  "folder, up to 1 GiB; what begins alike is then not "
+                  "computed again")
+      ->type_name("FOLDER");
   add_kv_type(command, options.kv_type);
   command
       .add_option("--lora", options.lora,
@@ -138,7 +144,10 @@ tinyphi::result<tinyphi::engine> load_engine(
   tinyphi::engine_options engine;
   engine.n_threads = usable_threads(options.n_threads);
   engine.cache_type = tinyphi::parse_kv_type(options.kv_type);
-  return tinyphi::engine::create(std::move(loaded), engine);
+  engine.cache_folder = options.prompt_cache;
+  auto made = tinyphi::engine::create(std::move(loaded), engine);
+  if (made && !made->cache_note().empty()) note(made->cache_note());
+  return made;
 }
 
 }  // namespace cli

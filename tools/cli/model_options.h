@@ -21,6 +21,7 @@ struct model_options {
   bool exact = false;
   bool fast_prefill = false;
   bool cache_repacked = false;
+  std::string prompt_cache;  // a folder; empty: none
   std::string kv_type = "auto";
   std::string quantize;           // empty: as stored
   std::vector<std::string> lora;  // PATH or PATH=SCALE
@@ -28,8 +29,8 @@ struct model_options {
 
 // -m alone, for commands that do not run the model.
 void add_model_path(CLI::App& command, model_options& options);
-// -m, -t, --exact, --fast-prefill, --quantize, --cache-repacked, --kv-type and
-// --lora.
+// -m, -t, --exact, --fast-prefill, --quantize, --cache-repacked, --prompt-cache,
+// --kv-type and --lora.
 void add_model_options(CLI::App& command, model_options& options);
 // --fast-prefill alone.
 void add_fast_prefill(CLI::App& command, bool& value);

@@ -38,19 +38,27 @@ inline constexpr std::chrono::seconds limits_age{1};
 inline constexpr std::chrono::microseconds idle_spin{100};
 inline constexpr std::chrono::microseconds finish_spin{30};
 // Beside processes that take as much CPU time as they get, threads of a team
-// wait for each other longer than they help: decoding a full-size model beside
-// one that burns one of two cores, two threads reached 7.5 to 11 tokens/s where
-// one reached 12 to 13 (15 in peace). Not so where runs outlast the system's
-// time slices (prefill: 50 tokens/s with two, 39 with one). So some runs are
-// timed, and while the caller has a CPU for less than this share of them, short
-// ones are shared by one thread less, for a while.
+// may wait for each other longer than they help, or not: decoding a full-size
+// model beside one that burns one of two cores, two threads reached 7.5 to 11
+// tokens/s where one reached 12 to 13, when memory was what they waited for; on
+// a CPU without VNNI, where it is arithmetic, two are the better choice. So
+// some runs are timed, and when the caller has a CPU for less than this share
+// of them, the team tries one thread less and keeps what does more runs in the
+// same time. Not so where runs outlast the system's time slices (prefill: 50
+// tokens/s with two, 39 with one).
 inline constexpr std::size_t timed_runs = 31;      // one in so many,
 inline constexpr std::size_t timed_slow_runs = 4;  // and of slow ones
 inline constexpr std::chrono::microseconds slow_run{50};
 inline constexpr std::chrono::milliseconds timed_enough{40};
 inline constexpr double crowded_share = 0.8;
 inline constexpr std::chrono::milliseconds long_run{2};
-inline constexpr std::chrono::seconds crowded_time{3};
+// A trial measures this long with each number of threads: some steps of a
+// slow model. What it has found stands for a while, and twice as long each time
+// that the next trial finds the same.
+inline constexpr std::chrono::milliseconds trial_time{600};
+inline constexpr double trial_gain = 1.03;
+inline constexpr std::chrono::seconds verdict_time{3};
+inline constexpr std::chrono::seconds longest_verdict{24};
 // Calling helpers failed (no memory, no thread): try again after this.
 inline constexpr std::chrono::seconds call_again{1};
 
@@ -168,6 +176,7 @@ struct team::crew {
                   const range_function& g);
   void follow_limits();
   void follow_crowd();
+  void continue_trial(clock::time_point now);
   void spare(int n_threads);
   void call_helpers(std::size_t n_wanted);
   void help(std::size_t self);
@@ -182,7 +191,16 @@ struct team::crew {
   std::size_t until_timed = detail::timed_runs;
   int n_allowed, n_spared = 0;  // threads
   detail::run_times timed;
-  clock::time_point limits_read, crowd_seen, call_after;
+  clock::time_point limits_read, call_after;
+  std::uint64_t n_runs = 0;
+  struct {
+    enum { none, with_all, with_one_less } phase = none;
+    clock::time_point began{};  // the phase, or the verdict
+    std::uint64_t runs_before = 0;
+    double rate = 0;  // runs per second with all
+    bool spares = false;
+    std::chrono::seconds stands{0};  // the verdict
+  } trial;
   std::vector<member> members;  // the caller is the first
   std::atomic<int> n_active;    // members that have shares
 
@@ -229,6 +247,7 @@ TINYPHI_FUNC void team::crew::follow_limits() {
 // Neither clock is read in every run: that takes as long as a run's start.
 TINYPHI_FUNC void team::crew::run(std::size_t n_items, std::size_t item_grain,
                                   const range_function& g) {
+  ++n_runs;
   if (--until_timed != 0) return run_ranges(n_items, item_grain, g);
   until_timed = detail::timed_runs;
   const auto start = clock::now();
@@ -242,19 +261,46 @@ TINYPHI_FUNC void team::crew::run(std::size_t n_items, std::size_t item_grain,
   if (timed.wall >= detail::timed_enough) follow_crowd();
 }
 
-// Spares a thread, or takes one back.
+// Begins a trial where others take the CPUs away, and goes on with it; takes a
+// thread back when the verdict has stood long enough.
 TINYPHI_FUNC void team::crew::follow_crowd() {
   const detail::run_times last = std::exchange(timed, {});
   const auto now = clock::now();
-  if (last.are_crowded() && !last.are_long()) {
-    // A group that has used up its quota waits too, with any number of threads.
-    const double quota = read_cpu_limits(root).quota;
-    if (quota > 0 && quota < n_active) return;
-    crowd_seen = now;
-    spare(n_spared + 1);
-  } else if (last.are_long() || now - crowd_seen > detail::crowded_time) {
-    spare(n_spared - 1);
+  if (last.are_long()) {
+    trial = {};
+    return spare(n_spared - 1);
   }
+  if (trial.phase != trial.none) return continue_trial(now);
+  if (now - trial.began <= trial.stands) return;
+  if (n_spared > 0) return spare(n_spared - 1);
+  if (!last.are_crowded()) trial.stands = {};
+  if (!last.are_crowded() || n_active < 2) return;
+  // A group that has used up its quota waits too, with any number of threads.
+  const double quota = read_cpu_limits(root).quota;
+  if (quota > 0 && quota < n_active) return;
+  trial.phase = trial.with_all;
+  trial.began = now;
+  trial.runs_before = n_runs;
+}
+
+TINYPHI_FUNC void team::crew::continue_trial(clock::time_point now) {
+  if (now - trial.began < detail::trial_time) return;
+  const double rate = static_cast<double>(n_runs - trial.runs_before) /
+                      std::chrono::duration<double>(now - trial.began).count();
+  trial.began = now;
+  trial.runs_before = n_runs;
+  if (trial.phase == trial.with_all) {
+    trial.phase = trial.with_one_less;
+    trial.rate = rate;
+    return spare(n_spared + 1);
+  }
+  const bool spares = rate > detail::trial_gain * trial.rate;
+  if (!spares) spare(n_spared - 1);
+  trial.stands = trial.spares == spares && trial.stands.count() > 0
+                     ? std::min(2 * trial.stands, detail::longest_verdict)
+                     : detail::verdict_time;
+  trial.spares = spares;
+  trial.phase = trial.none;
 }
 
 TINYPHI_FUNC void team::crew::spare(int n_threads) {
