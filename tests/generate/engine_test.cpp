@@ -483,6 +483,23 @@ TEST_CASE("scores are the log-probabilities of plain forward passes") {
         "candidate 1 adds no token to the prompt; both need text");
 }
 
+TEST_CASE("more candidates than the queue holds are scored all the same") {
+  const model m = demo_model(false);
+  engine e =
+      make_engine(m, {.n_threads = 1, .max_sequences = 3, .max_waiting = 2});
+  const std::vector<segment> prompt = {{"The pump is"}};
+  const std::vector<std::string> candidates(20, " ready.");
+  const auto scores = e.score(prompt, candidates);
+  REQUIRE_OK(scores);
+  REQUIRE(scores->size() == 20);
+  for (const text_score& s : *scores) {
+    CHECK(s.logprobs == scores->front().logprobs);
+  }
+  const auto vectors = e.embed(candidates);
+  REQUIRE_OK(vectors);
+  CHECK(vectors->size() == 20);
+}
+
 TEST_CASE("embeddings have length 1, and equal texts have equal ones") {
   const model m = demo_model(false);
   engine e = make_engine(m, {.prefill_chunk = 3});

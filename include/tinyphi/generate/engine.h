@@ -175,6 +175,8 @@ class engine {
       std::span<const message> messages) const;
   [[nodiscard]] result<std::vector<token_id>> encode(
       std::span<const segment> prompt) const;
+  [[nodiscard]] std::size_t texts_at_once() const;
+  [[nodiscard]] result<const outcome*> wait_for(generation& text) const;
   std::shared_ptr<scheduler> scheduler_;
 };
 

@@ -201,6 +201,19 @@ TINYPHI_FUNC std::vector<generation> engine::complete_n(
   return all;
 }
 
+// So many texts of one call are under way at once: the queue is for everybody.
+TINYPHI_FUNC std::size_t engine::texts_at_once() const {
+  return std::min<std::size_t>(options().max_sequences, options().max_waiting);
+}
+
+// Drives until a text is done; what it has come to lives as long as `text`.
+TINYPHI_FUNC result<const outcome*> engine::wait_for(generation& text) const {
+  while (text.next_piece()) {
+  }
+  TINYPHI_CHECK_OK(detail::outcome_of(text.seen()));
+  return &text.seen();
+}
+
 TINYPHI_FUNC result<std::vector<text_score>> engine::score(
     std::span<const segment> prompt, std::span<const std::string> candidates,
     const generation_params& params) {
@@ -228,6 +241,15 @@ TINYPHI_FUNC result<std::vector<text_score>> engine::score(
     requests.push_back(std::move(r));
   }
   std::vector<generation> runs;
+  std::vector<text_score> scores;
+  const auto collect = [&]() -> result<void> {
+    TINYPHI_TRY(const outcome* o, wait_for(runs[scores.size()]));
+    text_score s;
+    s.logprobs = o->logprobs;
+    for (const float p : s.logprobs) s.log_probability += double{p};
+    scores.push_back(std::move(s));
+    return {};
+  };
   std::size_t first_shares = 0;
   for (text_request& r : requests) {
     const std::size_t before = r.text.size() - r.n_scored - 1;
@@ -238,42 +260,38 @@ TINYPHI_FUNC result<std::vector<text_score>> engine::score(
       r.n_shared = std::min(first_shares, before);
     }
     runs.push_back({scheduler_, scheduler_->submit_text(std::move(r), params)});
-  }
-  std::vector<text_score> scores;
-  for (generation& run : runs) {
-    while (run.next_piece()) {
+    if (runs.size() - scores.size() == texts_at_once()) {
+      TINYPHI_CHECK_OK(collect());
     }
-    TINYPHI_CHECK_OK(detail::outcome_of(run.seen()));
-    text_score s;
-    s.logprobs = run.seen().logprobs;
-    for (const float p : s.logprobs) s.log_probability += double{p};
-    scores.push_back(std::move(s));
   }
+  while (scores.size() < runs.size()) TINYPHI_CHECK_OK(collect());
   return scores;
 }
 
 TINYPHI_FUNC result<std::vector<std::vector<float>>> engine::embed(
     std::span<const std::string> texts, const generation_params& params) {
   std::vector<generation> runs;
+  std::vector<std::vector<float>> vectors;
+  const auto collect = [&]() -> result<void> {
+    TINYPHI_TRY(const outcome* o, wait_for(runs[vectors.size()]));
+    // The mean has the direction of the sum; the length is made 1.
+    double squares = 0;
+    for (const double x : o->sums) squares += x * x;
+    const double length = squares > 0 ? std::sqrt(squares) : 1;
+    std::vector<float>& v = vectors.emplace_back();
+    for (const double x : o->sums) v.push_back(static_cast<float>(x / length));
+    return {};
+  };
   for (const std::string& text : texts) {
     const segment s{text};
     TINYPHI_TRY(auto ids, encode({&s, 1}));
     text_request r{.kind = request_kind::embed, .text = std::move(ids)};
     runs.push_back({scheduler_, scheduler_->submit_text(std::move(r), params)});
-  }
-  std::vector<std::vector<float>> vectors;
-  for (generation& run : runs) {
-    while (run.next_piece()) {
+    if (runs.size() - vectors.size() == texts_at_once()) {
+      TINYPHI_CHECK_OK(collect());
     }
-    TINYPHI_CHECK_OK(detail::outcome_of(run.seen()));
-    // The mean has the direction of the sum; the length is made 1.
-    const std::vector<double>& sums = run.seen().sums;
-    double squares = 0;
-    for (const double x : sums) squares += x * x;
-    const double length = squares > 0 ? std::sqrt(squares) : 1;
-    std::vector<float>& v = vectors.emplace_back();
-    for (const double x : sums) v.push_back(static_cast<float>(x / length));
   }
+  while (vectors.size() < runs.size()) TINYPHI_CHECK_OK(collect());
   return vectors;
 }
 
