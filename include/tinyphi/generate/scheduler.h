@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -165,6 +166,9 @@ class scheduler {
   double expected_answer_ = 256;  // tokens, the mean of recent answers
   std::size_t n_steps_ = 0, n_preempted_ = 0;
 
+  // Of those that wait and may begin.
+  std::vector<waiting_request> candidates_;
+  std::vector<sequences::iterator> places_;
   // This step's: the plan, its runs, and whose they are.
   std::vector<plan_request> requests_;
   std::vector<sequence*> members_;  // of requests_, by index
@@ -172,6 +176,7 @@ class scheduler {
   step_plan plan_;
   std::vector<batch_run> runs_;
   std::vector<sequence*> owners_;
+  std::vector<std::span<const float>> rows_;  // what each run gave
   std::vector<sampler_scratch> samplers_;  // one for each thread that accepts
   std::mutex samplers_mutex_;
   stop_condition step_stop_;

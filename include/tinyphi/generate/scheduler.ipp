@@ -84,6 +84,7 @@ TINYPHI_FUNC scheduler::scheduler(tinyphi::model m,
           std::max(longest_token_, t->bytes(static_cast<token_id>(i)).size());
     }
   }
+  draft_ms_.reserve(draft_policy::max_length + 1);
   scratch_.trace = [this](std::size_t, std::span<const float>) { watch(); };
 }
 
@@ -132,8 +133,13 @@ TINYPHI_FUNC result<void> scheduler::prepare(
   s.choose.emplace(params.sampling, dry_breaker_ids(params.sampling),
                    config.vocab_size, longest);
   s.choose->observe(s.tokens);
+  // Room for all that will come, so that decoding asks for no memory.
+  s.tokens.reserve(longest);
+  s.answer.reserve(s.max_tokens);
   if (t != nullptr) s.text.emplace(*t, params.stop);
   if (!params.drafts) return {};
+  s.proposal.reserve(draft_policy::max_length);
+  s.run_ids.reserve(2 * draft_policy::max_length);
   std::size_t n = longest;
   for (const auto& reference : params.references) n += reference.size() + 1;
   s.source.emplace(std::min(n, detail::max_draft_tokens));

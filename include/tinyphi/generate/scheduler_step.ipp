@@ -251,7 +251,7 @@ TINYPHI_FUNC void scheduler::compute() {
 
 // Samples, looks for stops and makes text, one request on one thread.
 TINYPHI_FUNC void scheduler::accept_all(const forward_output& out) {
-  std::vector<std::span<const float>> rows(runs_.size());
+  rows_.assign(runs_.size(), {});
   std::size_t logits = 0, logprobs = 0, hidden = 0;
   const std::size_t vocab = model_.config().vocab_size;
   const std::size_t width = model_.config().hidden;
@@ -259,15 +259,15 @@ TINYPHI_FUNC void scheduler::accept_all(const forward_output& out) {
     const std::size_t n = runs_[i].n_rows;
     switch (runs_[i].output) {
       case row_output::logits:
-        rows[i] = out.logits.subspan(logits * vocab, n * vocab);
+        rows_[i] = out.logits.subspan(logits * vocab, n * vocab);
         logits += n;
         break;
       case row_output::logprobs:
-        rows[i] = out.logprobs.subspan(logprobs, n);
+        rows_[i] = out.logprobs.subspan(logprobs, n);
         logprobs += n;
         break;
       case row_output::hidden:
-        rows[i] = out.hidden.subspan(hidden * width, n * width);
+        rows_[i] = out.hidden.subspan(hidden * width, n * width);
         hidden += n;
         break;
     }
@@ -275,15 +275,15 @@ TINYPHI_FUNC void scheduler::accept_all(const forward_output& out) {
   team_.run(runs_.size(), 1, [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
       sequence& s = *owners_[i];
-      s.step = {};
+      s.step.clear();
       auto ok = out.check(i);
       if (ok) {
         // What one throws ends it alone: the others need their tokens.
         auto thrown = detail::without_throwing([&] {
           if (s.kind == request_kind::answer) {
-            accept_answer(s, rows[i]);
+            accept_answer(s, rows_[i]);
           } else {
-            accept_values(s, rows[i]);
+            accept_values(s, rows_[i]);
           }
         });
         if (thrown) continue;

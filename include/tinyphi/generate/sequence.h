@@ -98,6 +98,14 @@ struct sequence {
     text_piece piece;
     std::optional<finish_reason> finish;
     std::optional<tinyphi::error> error;
+    // Keeps the memory of the piece.
+    void clear() {
+      n_tokens = 0;
+      piece.text.clear();
+      piece.tokens.clear();
+      finish.reset();
+      error.reset();
+    }
   } step;
   text_piece held;  // tokens whose text has not come yet
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "tinyphi/kernels/kernels.h"
@@ -28,14 +29,6 @@ struct forward_context::attention_step {
   const visible_keys& visible;
   bool per_head;
   activations& out;
-};
-
-// A task's buffers, kept from task to task.
-struct forward_context::attention_queries {
-  std::vector<key_range> ranges;
-  std::vector<std::size_t> ends;  // in `ranges`: of each list, the first at 1
-  std::vector<attention_row> rows;
-  std::vector<softmax_sums> sums;
 };
 
 TINYPHI_FUNC result<void> forward_context::plan_attention() {
@@ -95,7 +88,7 @@ TINYPHI_FUNC void forward_context::attend_task(const attention_step& step,
                                                token_tile tile,
                                                std::size_t kv_head,
                                                std::size_t span,
-                                               attention_queries& q) {
+                                               attention_lists& q) {
   const bool split = plan_.n_spans > 1;
   const std::size_t groups = c_.n_groups(), head_dim = c_.head_dim;
   const auto begin = static_cast<std::uint32_t>(span * span_tokens);
@@ -104,6 +97,12 @@ TINYPHI_FUNC void forward_context::attend_task(const attention_step& step,
 
   // What each token sees, for each head where they differ.
   q.ranges.clear();
+  if (step.per_head) {
+    // As long as lists get, so that they do not grow with the text: a range for
+    // each strided block, one for the near ones.
+    const std::size_t stride = c_.sparse.block * c_.sparse.vert_stride;
+    q.ranges.reserve(groups * tile.size() * (c_.max_context / stride + 2));
+  }
   q.ends.assign(1, 0);
   for (std::size_t i = 0; i < (step.per_head ? groups : 1); ++i) {
     for (std::size_t t = tile.begin; t < tile.end; ++t) {
@@ -173,17 +172,18 @@ TINYPHI_FUNC void forward_context::attend(std::size_t layer,
   threads_.run(
       n_tasks * plan_.n_spans, detail::pieces_per_task(work),
       [&](std::size_t begin, std::size_t end) {
-        attention_queries queries;
+        attention_lists lists = b_.lists.take();
         for (std::size_t i = begin; i < end; ++i) {
-          if (stop_.reason()) return;
+          if (stop_.reason()) break;
           const std::size_t task = i / plan_.n_spans;
           const token_tile tile = b_.tiles[task / n_kv];
           if (!plan_.stores_first) rope_and_store_task(task);
-          attend_task(step, tile, task % n_kv, i % plan_.n_spans, queries);
+          attend_task(step, tile, task % n_kv, i % plan_.n_spans, lists);
           for (std::size_t t = tile.begin; rounds && t < tile.end; ++t) {
             out.round(t, task % n_kv * columns, columns);
           }
         }
+        b_.lists.give(std::move(lists));
       });
   if (rounds) return;
   threads_.run(n_tokens, tile_tokens, [&](std::size_t first, std::size_t last) {

@@ -117,6 +117,9 @@ class kv_sequence {
   // them: takes pages, and copies the page of position length() if others hold
   // it, too. On an error (limit) the sequence is as before.
   [[nodiscard]] result<void> reserve(std::size_t length);
+  // Room in the table for `length` positions, so that reserve() allocates
+  // nothing but pages up to there.
+  void expect(std::size_t length);
   // Positions up to `length` count from now on; lets go of pages that the next
   // token's window does not reach.
   void commit(std::size_t length);

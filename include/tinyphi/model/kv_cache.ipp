@@ -42,7 +42,14 @@ TINYPHI_FUNC kv_pool::kv_pool(const model_config& config, kv_type type,
                               std::size_t max_bytes)
     : type_(type),
       page_bytes_(kv_bytes_per_token(config, type) * page_tokens),
-      max_pages_(max_bytes / page_bytes_) {}
+      max_pages_(max_bytes / page_bytes_) {
+  // Room for the pages of most machines, 64 to 400 KB each: taking one then
+  // asks for nothing but the page.
+  const std::size_t most = std::min<std::size_t>(max_pages_, 4096);
+  storage_.reserve(most);
+  counts_.reserve(most);
+  free_.reserve(most);
+}
 
 TINYPHI_FUNC result<kv_page> kv_pool::acquire() {
   while (free_.empty() && storage_.size() >= max_pages_) {
@@ -60,7 +67,9 @@ TINYPHI_FUNC result<kv_page> kv_pool::acquire() {
     if (free_.capacity() <= storage_.size()) {
       free_.reserve(2 * storage_.size() + 1);
     }
-    counts_.reserve(storage_.size() + 1);
+    if (counts_.capacity() <= storage_.size()) {
+      counts_.reserve(2 * storage_.size() + 1);
+    }
     storage_.push_back(std::move(page));
     counts_.push_back(0);
     free_.push_back(static_cast<std::uint32_t>(storage_.size() - 1));
@@ -112,6 +121,11 @@ TINYPHI_FUNC void kv_sequence::set_page(std::size_t i, kv_page page) {
   pages_[i] = std::move(page);
 }
 
+TINYPHI_FUNC void kv_sequence::expect(std::size_t length) {
+  pages_.reserve(n_pages(length));
+  data_.reserve(n_pages(length));
+}
+
 TINYPHI_FUNC result<void> kv_sequence::reserve(std::size_t length) {
   TINYPHI_ASSERT(length >= length_);
   const std::size_t had = pages_.size();
@@ -120,8 +134,9 @@ TINYPHI_FUNC result<void> kv_sequence::reserve(std::size_t length) {
   if (length > length_ && first < had && pages_[first].shared()) {
     TINYPHI_TRY(own, pool_->acquire());
   }
-  pages_.reserve(n_pages(length));
-  data_.reserve(n_pages(length));
+  if (n_pages(length) > std::min(pages_.capacity(), data_.capacity())) {
+    expect(2 * length);
+  }
   while (pages_.size() < n_pages(length)) {
     auto page = pool_->acquire();
     if (!page) {

@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <functional>
+#include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "tinyphi/base/aligned.h"
@@ -85,6 +87,35 @@ struct token_tile {
   [[nodiscard]] std::size_t size() const { return end - begin; }
 };
 
+// The lists of an attention task: what its queries see, and where they go.
+struct attention_lists {
+  std::vector<key_range> ranges;
+  std::vector<std::size_t> ends;  // in `ranges`: of each list, the first at 1
+  std::vector<attention_row> rows;
+  std::vector<softmax_sums> sums;
+};
+
+// Lists that no task uses, so that tasks ask for no memory. Any thread may take
+// and give.
+class attention_list_pool {
+ public:
+  [[nodiscard]] attention_lists take() {
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) return {};
+    attention_lists lists = std::move(free_.back());
+    free_.pop_back();
+    return lists;
+  }
+  void give(attention_lists&& lists) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(lists));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<attention_lists> free_;
+};
+
 struct forward_buffers {
   std::vector<batch_token> tokens;
   std::vector<token_tile> tiles;  // all tokens, as attention takes them
@@ -96,6 +127,7 @@ struct forward_buffers {
   matrix_buffer cos, sin;         // [tokens][rotary_dim / 2]
   matrix_buffer parts;  // [tokens n_heads spans][head_dim], see attend
   std::vector<softmax_sums> sums;  // of each part
+  attention_list_pool lists;
   // The wanted rows of each kind: indices into `tokens`, and what they give.
   std::vector<std::size_t> logit_rows, logprob_rows, hidden_rows;
   std::vector<token_id> targets;  // of logprob_rows
@@ -167,7 +199,6 @@ class forward_context {
 
  private:
   struct attention_step;
-  struct attention_queries;
   [[nodiscard]] std::size_t grain(std::size_t n, std::size_t work,
                                   std::size_t multiple) const;
   void matmul_or_add(const linear& l, const activations& in, matrix_buffer& out,
@@ -184,7 +215,7 @@ class forward_context {
   void rope_and_store(std::size_t layer, token_tile tile, std::size_t kv_head);
   void attend_task(const attention_step& step, token_tile tile,
                    std::size_t kv_head, std::size_t span,
-                   attention_queries& queries);
+                   attention_lists& lists);
   void finish_heads(std::size_t t, activations& out);
   [[nodiscard]] std::size_t part_of(std::size_t t, std::size_t head,
                                     std::size_t span) const;

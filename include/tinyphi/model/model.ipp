@@ -240,19 +240,14 @@ inline bool all_finite(std::span<const float> x) {
 }
 
 // Notes `layer` for each run of which a row is not finite and that has no note.
-inline bool note_bad_rows(std::span<const batch_run> runs,
+inline void note_bad_rows(std::span<const batch_run> runs,
                           std::span<const float> x, std::size_t hidden,
                           std::int32_t layer, std::vector<std::int32_t>& bad) {
-  bool found = false;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const std::size_t n = runs[i].tokens.size() * hidden;
-    if (bad[i] < 0 && !all_finite(x.first(n))) {
-      bad[i] = layer;
-      found = true;
-    }
+    if (bad[i] < 0 && !all_finite(x.first(n))) bad[i] = layer;
     x = x.subspan(n);
   }
-  return found;
 }
 
 inline result<void> run_layers(forward_context& f, const layer_trace& trace) {
@@ -296,8 +291,7 @@ TINYPHI_FUNC result<forward_output> model::forward(
   TINYPHI_CHECK_OK(detail::run_layers(f, scratch.trace));
   // What is not finite stays so in the residual stream, so one look at its end
   // tells. Where it began is worth computing everything again.
-  auto bad = b.bad_layer;
-  if (detail::note_bad_rows(runs, b.x.values(), c.hidden, 0, bad)) {
+  if (!detail::all_finite(b.x.values())) {
     TINYPHI_CHECK_OK(
         detail::run_layers(f, [&](std::size_t layer, std::span<const float> x) {
           detail::note_bad_rows(runs, x, c.hidden,
