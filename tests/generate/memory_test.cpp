@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the engine allocates while it decodes.
+// What the engine allocates while it decodes, and what it takes of a budget.
 #include <string>
 #include <vector>
 
@@ -9,6 +9,7 @@
 #include "tinyphi/generate/scheduler.h"
 
 using namespace tinyphi;
+using Catch::Matchers::Contains;
 using tinyphi_test::demo_model;
 using tinyphi_test::made_up_prompt;
 using tinyphi_test::n_allocations;
@@ -112,4 +113,149 @@ TEST_CASE("200 tokens of text take 8 allocations at most, for what is unread") {
     p.sampling.logit_bias.emplace_back(id, -100.0f);
   }
   CHECK(count(m, p, 1, prompt).allocations <= 8);
+}
+
+namespace {
+
+// A scheduler of 400 pages whose memory is what `budget` gives.
+scheduler make_scheduler(const model& m, const memory_budget& budget,
+                         std::size_t slice = 256) {
+  engine_options options;
+  options.n_threads = 1;
+  options.prefill_chunk = slice;
+  options.prefix_cache = false;
+  options.kv_bytes =
+      400 * page_tokens * kv_bytes_per_token(m.config(), m.default_kv_type());
+  options.budget = budget;
+  return scheduler(m, options);
+}
+
+std::vector<token_id> ids_of(const sequence& q) {
+  std::vector<token_id> ids;
+  for (const sampled_token& t : q.seen().tokens) ids.push_back(t.id);
+  return ids;
+}
+
+std::vector<token_id> run(scheduler& s, sequence& q) {
+  while (s.next_piece(q)) {
+  }
+  return ids_of(q);
+}
+
+// What one request comes to, and has taken.
+struct measured {
+  std::vector<token_id> ids;
+  memory_usage used;
+};
+measured measure(const model& m, const std::vector<token_id>& prompt,
+                 const generation_params& p, std::size_t slice = 256) {
+  const memory_budget budget(0);
+  scheduler s = make_scheduler(m, budget, slice);
+  const auto q = s.submit(prompt, p);
+  const std::size_t requests = budget.usage().of(memory_use::requests);
+  measured r;
+  r.ids = run(s, *q);
+  r.used = budget.usage();
+  r.used.bytes[static_cast<std::size_t>(memory_use::requests)] = requests;
+  return r;
+}
+
+}  // namespace
+
+TEST_CASE("a request that the budget has no bytes for ends alone, with limit") {
+  const model m = demo_model(false);
+  const generation_params p{.max_tokens = 20, .ignore_stop_ids = true};
+  const auto prompt = made_up_prompt(40, 1, 1900);
+  const measured alone = measure(m, prompt, p);
+  const std::size_t request = alone.used.of(memory_use::requests);
+  REQUIRE(request > 0);
+
+  const memory_budget budget(alone.used.total() + request / 2);
+  scheduler s = make_scheduler(m, budget);
+  const auto first = s.submit(prompt, p);
+  const auto second = s.submit(prompt, {.max_tokens = 3000});
+  CHECK(second->done);
+  CHECK(second->seen().finish == finish_reason::error);
+  REQUIRE(second->seen().error);
+  CHECK(second->seen().error->code == error_code::limit);
+  CHECK_THAT(second->seen().error->message,
+             Contains("a request of 40 prompt tokens and up to 3000 new "
+                      "ones do not fit the memory budget of"));
+  CHECK(run(s, *first) == alone.ids);
+  // What the first has let go of is there for a third.
+  const auto third = s.submit(prompt, p);
+  CHECK(run(s, *third) == alone.ids);
+}
+
+TEST_CASE("a slice for which there is no scratch is read in smaller ones") {
+  const model m = demo_model(true);  // whose results depend on no slice
+  const generation_params p{.max_tokens = 5, .ignore_stop_ids = true};
+  const auto prompt = made_up_prompt(600, 1, 1900);
+  const measured whole = measure(m, prompt, p);
+  const measured small = measure(m, prompt, p, 32);
+  REQUIRE(small.used.of(memory_use::scratch) <
+          whole.used.of(memory_use::scratch) / 2);
+
+  // Pages for it, taken in small steps.
+  const memory_budget budget(std::size_t{1} << 40);
+  scheduler s = make_scheduler(m, budget);
+  std::vector<std::shared_ptr<sequence>> short_ones;
+  for (std::uint32_t i = 0; i < 11; ++i) {
+    const generation_params one_page{
+        .max_tokens = 43, .ignore_stop_ids = true, .drafts = false};
+    short_ones.push_back(s.submit(made_up_prompt(20, i, 1900), one_page));
+  }
+  for (const auto& q : short_ones) CHECK(run(s, *q).size() == 43);
+  short_ones.clear();
+  REQUIRE(budget.usage().of(memory_use::cache) >=
+          whole.used.of(memory_use::cache));
+  const std::size_t scratch = whole.used.of(memory_use::scratch) / 2;
+  const std::size_t left = request_bytes(605, 5, 605) + scratch -
+                           budget.usage().of(memory_use::scratch);
+  const auto others = budget.take(
+      memory_use::weights, budget.limit() - budget.usage().total() - left, "");
+  REQUIRE_OK(others);
+  const auto q = s.submit(prompt, p);
+  CHECK(run(s, *q) == whole.ids);
+  CHECK(budget.usage().of(memory_use::scratch) <= scratch);
+}
+
+TEST_CASE("without scratch for one token a request ends, with limit") {
+  const model m = demo_model(false);
+  const generation_params p{.max_tokens = 5, .ignore_stop_ids = true};
+  const auto prompt = made_up_prompt(60, 1, 1900);
+  const measured alone = measure(m, prompt, p);
+  const memory_budget budget(alone.used.of(memory_use::requests) +
+                             alone.used.of(memory_use::cache) + 1000);
+  scheduler s = make_scheduler(m, budget);
+  const auto q = s.submit(prompt, p);
+  CHECK(run(s, *q).empty());
+  REQUIRE(q->seen().error);
+  CHECK(q->seen().error->code == error_code::limit);
+  CHECK_THAT(q->seen().error->message, Contains("the buffers of a step"));
+  CHECK(budget.usage().of(memory_use::scratch) == 0);
+  CHECK(s.pool().pages_in_use() == 0);
+}
+
+TEST_CASE("who finds no page in the budget ends, others go on") {
+  const model m = demo_model(false);
+  const generation_params p{.max_tokens = 80, .ignore_stop_ids = true};
+  const auto prompt = made_up_prompt(20, 1, 1900);  // two pages in the end
+  const measured alone = measure(m, prompt, p);
+  const memory_budget budget(std::size_t{1} << 40);
+  scheduler s = make_scheduler(m, budget);
+  const auto first = s.submit(prompt, p);
+  while (s.pool().pages_in_use() < 2) REQUIRE(s.next_piece(*first));
+  const std::size_t left =
+      request_bytes(180, 80, 180) + s.pool().page_bytes() / 2;
+  const auto others = budget.take(
+      memory_use::weights, budget.limit() - budget.usage().total() - left, "");
+  REQUIRE_OK(others);
+  const auto second = s.submit(made_up_prompt(100, 2, 1900), p);
+  run(s, *second);
+  REQUIRE(second->seen().error);
+  CHECK(second->seen().error->code == error_code::limit);
+  CHECK_THAT(second->seen().error->message, Contains("a page of the cache"));
+  run(s, *first);
+  CHECK(ids_of(*first) == alone.ids);
 }

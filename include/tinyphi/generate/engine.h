@@ -123,7 +123,8 @@ class engine {
       tinyphi::model m, const engine_options& options = {});
 
   [[nodiscard]] const tinyphi::model& model() const;
-  // As given, with the cache (kv_bytes, cache_type) that was chosen.
+  // As given, with the cache (kv_bytes, cache_type) that was chosen, and the
+  // budget, which says what is held now.
   [[nodiscard]] const engine_options& options() const;
 
   // One assistant turn. Errors that are known at once (no chat format, prompt

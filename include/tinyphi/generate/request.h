@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tinyphi/base/cancel.h"
+#include "tinyphi/base/memory_budget.h"
 #include "tinyphi/generate/planned_step.h"
 #include "tinyphi/generate/prefix_cache.h"
 #include "tinyphi/generate/sampler.h"
@@ -24,7 +25,12 @@ struct engine_options {
   int n_threads = 0;         // [0, 1024]; 0: as many as the machine gives,
                              // looked up again while it runs (team)
   std::size_t kv_bytes = 0;  // cache budget; 0: one full context, at most a
-                             // quarter of available_memory()
+                             // quarter of available_memory() and half of what
+                             // `budget` has left
+  // Where pages, buffers and requests have their bytes from. Empty: one of the
+  // engine's own without a limit, which options() then has. With the model's
+  // own (load_options), weights count too.
+  memory_budget budget = {};
   // How the cache stores keys and values; nothing: as the model's mode asks.
   std::optional<kv_type> cache_type = {};
   std::size_t max_sequences = 16;   // [1, 4096] running at once; more wait

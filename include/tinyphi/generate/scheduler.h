@@ -99,6 +99,7 @@ class scheduler {
   [[nodiscard]] result<void> prepare(sequence& s,
                                      result<std::vector<token_id>> prompt,
                                      const generation_params& params) const;
+  [[nodiscard]] result<void> hold(sequence& s, std::size_t bytes) const;
   [[nodiscard]] result<void> limit_answer(sequence& s,
                                           std::size_t max_tokens) const;
   [[nodiscard]] std::vector<token_id> dry_breaker_ids(
@@ -179,6 +180,8 @@ class scheduler {
   std::vector<std::span<const float>> rows_;  // what each run gave
   std::vector<sampler_scratch> samplers_;  // one for each thread that accepts
   std::mutex samplers_mutex_;
+  memory_lease samplers_memory_;
+  std::size_t max_slice_;  // of prompt tokens: prefill_chunk, or what fitted
   stop_condition step_stop_;
   bool step_has_reader_ = false;  // whose token step_stop_'s is a child of
   steady_time step_began_;

@@ -159,7 +159,7 @@ TINYPHI_FUNC void scheduler::plan_rows() {
   step_targets targets;
   targets.gap_ms = options_.gap_ms;
   targets.idle_step_ms = std::max(1000.0, options_.gap_ms);
-  targets.max_slice = options_.prefill_chunk;
+  targets.max_slice = max_slice_;
   plan_step(requests_, cost_, targets, shares_, plan_);
   for (const planned_run& run : plan_.runs) {
     sequence& s = *members_[run.index];
@@ -223,7 +223,8 @@ TINYPHI_FUNC void scheduler::compute() {
   // Whose prompt makes the step long may end it at once: nothing has been
   // committed then, and the others repeat their row.
   const sequence* reader = nullptr;
-  if (const planned_run* slice = plan_.slice()) {
+  const planned_run* slice = plan_.slice();
+  if (slice != nullptr) {
     sequence* s = members_[slice->index];
     if (s->kv) reader = suspect_ = s;
   }
@@ -243,6 +244,11 @@ TINYPHI_FUNC void scheduler::compute() {
   if (aborted) {
     const error_code code = out.error().code;
     if (code == error_code::cancelled || code == error_code::deadline) return;
+    // Where there is no memory for a slice, there may be for half of it.
+    if (code == error_code::limit && reader && slice->tokens > 1) {
+      max_slice_ = (slice->tokens + 1) / 2;
+      return;
+    }
     return finish(*suspect_, finish_reason::error, out.error());
   }
   if (runs_.size() == n_planned) cost_.learn(plan_.shape, ms);
@@ -292,6 +298,10 @@ TINYPHI_FUNC void scheduler::accept_all(const forward_output& out) {
       s.step.error = std::move(ok).error();
     }
   });
+  // Without those that were lost to what was thrown.
+  std::size_t bytes = 0;
+  for (const sampler_scratch& scratch : samplers_) bytes += scratch.bytes();
+  (void)samplers_memory_.resize(std::min(bytes, samplers_memory_.bytes()), {});
   for (std::size_t i = 0; i < runs_.size(); ++i) commit(*owners_[i], runs_[i]);
   publish();
 }
@@ -308,6 +318,7 @@ TINYPHI_FUNC void scheduler::accept_answer(sequence& s,
       samplers_.pop_back();
     }
   }
+  const std::size_t had = scratch.bytes();
   const std::size_t vocab = model_.config().vocab_size;
   for (std::size_t r = 0; r * vocab < rows.size(); ++r) {
     auto choice = s.choose->choose(rows.subspan(r * vocab, vocab), scratch);
@@ -321,7 +332,15 @@ TINYPHI_FUNC void scheduler::accept_answer(sequence& s,
     accept_row(s, std::move(choice->token));
     if (s.step.finish || r == s.n_drafts || id != s.proposal[r]) break;
   }
+  // Who made it grow beyond what there is ends, and it is let go.
   const std::lock_guard lock(samplers_mutex_);
+  const std::size_t others = samplers_memory_.bytes() - had;
+  if (auto ok = samplers_memory_.resize(others + scratch.bytes(), "a sampler");
+      !ok) {
+    (void)samplers_memory_.resize(others, {});
+    s.step.error = std::move(ok).error();
+    return;
+  }
   samplers_.push_back(std::move(scratch));
 }
 
@@ -442,6 +461,14 @@ TINYPHI_FUNC void scheduler::finish(sequence& s, finish_reason why,
         (static_cast<double>(s.answer.size()) - expected_answer_) / 16;
   }
   s.kv.reset();
+  s.choose.reset();
+  s.source.reset();
+  (void)s.memory.resize(
+      std::min(s.memory.bytes(),
+               s.tokens.capacity() * sizeof(token_id) +
+                   s.answer.capacity() * sizeof(sampled_token)),
+      {});
+  max_slice_ = options_.prefill_chunk;
   text_piece last = std::move(s.held);
   // Lost only if there is no memory for it.
   if (s.text && !s.text->stopped()) {

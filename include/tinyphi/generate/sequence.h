@@ -16,6 +16,7 @@
 
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
+#include "tinyphi/base/memory_budget.h"
 #include "tinyphi/generate/draft_policy.h"
 #include "tinyphi/generate/draft_source.h"
 #include "tinyphi/generate/request.h"
@@ -46,6 +47,18 @@ struct outcome {
   double retry_after_seconds = 0;
 };
 
+// What a request of `n_tokens` tokens takes, of which `n_answer` are to come,
+// if its drafts are of `n_draft` tokens; samplers may add tables of their own.
+[[nodiscard]] inline std::size_t request_bytes(std::size_t n_tokens,
+                                               std::size_t n_answer,
+                                               std::size_t n_draft) {
+  return n_tokens * sizeof(token_id) + n_answer * sizeof(sampled_token) +
+         (n_draft == 0 ? 0 : draft_source::memory_bytes(n_draft));
+}
+
+// Token ids of one request are remembered for drafts up to here: 2.5 MB.
+inline constexpr std::size_t max_draft_tokens = std::size_t{1} << 15;
+
 // Incoming, waiting, running (and waiting again, if it gives way), done.
 struct sequence {
   // ---- Set when it is submitted.
@@ -69,6 +82,7 @@ struct sequence {
   // ---- The driver's own. What is in `tokens` but not yet in the cache is to
   // be computed: a prompt, all of a text that changes its rotary factors or
   // gave way, or the one token chosen last.
+  memory_lease memory;           // of all that grows with it
   std::vector<token_id> tokens;  // prompt and answer
   bool long_factors = false;
   std::optional<kv_sequence> kv;  // while it runs

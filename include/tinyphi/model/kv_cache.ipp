@@ -39,10 +39,12 @@ TINYPHI_FUNC bool kv_page::shared() const {
 }
 
 TINYPHI_FUNC kv_pool::kv_pool(const model_config& config, kv_type type,
-                              std::size_t max_bytes)
+                              std::size_t max_bytes,
+                              const memory_budget& memory)
     : type_(type),
       page_bytes_(kv_bytes_per_token(config, type) * page_tokens),
-      max_pages_(max_bytes / page_bytes_) {
+      max_pages_(max_bytes / page_bytes_),
+      memory_(memory.lease(memory_use::cache)) {
   // Room for the pages of most machines, 64 to 400 KB each: taking one then
   // asks for nothing but the page.
   const std::size_t most = std::min<std::size_t>(max_pages_, 4096);
@@ -51,9 +53,9 @@ TINYPHI_FUNC kv_pool::kv_pool(const model_config& config, kv_type type,
   free_.reserve(most);
 }
 
-TINYPHI_FUNC result<kv_page> kv_pool::acquire() {
-  while (free_.empty() && storage_.size() >= max_pages_) {
-    if (reclaim_ && reclaim_()) continue;
+// Takes memory for one more page.
+TINYPHI_FUNC result<void> kv_pool::add_page() {
+  if (storage_.size() >= max_pages_) {
     return error{error_code::limit,
                  "the cache budget of " +
                      std::to_string(max_pages_ * page_bytes_) + " bytes (" +
@@ -61,18 +63,31 @@ TINYPHI_FUNC result<kv_page> kv_pool::acquire() {
                      " tokens) is spent; ask for fewer tokens or give the "
                      "engine more kv_bytes"};
   }
-  if (free_.empty()) {
-    TINYPHI_TRY(auto page, aligned_array<std::byte>::create(page_bytes_));
-    // Room for all pages, so that release() never asks for memory.
-    if (free_.capacity() <= storage_.size()) {
-      free_.reserve(2 * storage_.size() + 1);
-    }
-    if (counts_.capacity() <= storage_.size()) {
-      counts_.reserve(2 * storage_.size() + 1);
-    }
-    storage_.push_back(std::move(page));
-    counts_.push_back(0);
-    free_.push_back(static_cast<std::uint32_t>(storage_.size() - 1));
+  // Room for all pages, so that release() never asks for memory.
+  if (free_.capacity() <= storage_.size()) {
+    const std::size_t more = 2 * storage_.size() + 1;
+    free_.reserve(more);
+    counts_.reserve(more);
+    storage_.reserve(more);
+  }
+  const std::size_t before = memory_.bytes();
+  TINYPHI_CHECK_OK(memory_.resize(before + page_bytes_, "a page of the cache"));
+  auto page = aligned_array<std::byte>::create(page_bytes_);
+  if (!page) {
+    (void)memory_.resize(before, {});
+    return std::move(page).error();
+  }
+  storage_.push_back(*std::move(page));
+  counts_.push_back(0);
+  free_.push_back(static_cast<std::uint32_t>(storage_.size() - 1));
+  return {};
+}
+
+TINYPHI_FUNC result<kv_page> kv_pool::acquire() {
+  while (free_.empty()) {
+    auto added = add_page();
+    if (added) break;
+    if (!reclaim_ || !reclaim_()) return std::move(added).error();
   }
   const std::uint32_t index = free_.back();
   free_.pop_back();

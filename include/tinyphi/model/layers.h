@@ -15,6 +15,7 @@
 
 #include "tinyphi/base/aligned.h"
 #include "tinyphi/base/cancel.h"
+#include "tinyphi/base/memory_budget.h"
 #include "tinyphi/base/parallel.h"
 #include "tinyphi/kernels/kernels.h"
 #include "tinyphi/model/kv_cache.h"
@@ -22,9 +23,40 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
+// Memory that is kept from pass to pass, and counted.
+template <class T>
+class scratch_array {
+ public:
+  explicit scratch_array(const memory_budget& budget = {})
+      : memory_(budget.lease(memory_use::scratch)) {}
+
+  // Contents are undefined after it has grown. On an error (limit) it is as
+  // before, or empty.
+  [[nodiscard]] result<void> grow(std::size_t n) {
+    if (data_.size() >= n) return {};
+    TINYPHI_CHECK_OK(memory_.resize(n * sizeof(T), "the buffers of a step"));
+    data_ = aligned_array<T>();  // let go before asking for more
+    auto more = aligned_array<T>::create(n);
+    if (!more) {
+      memory_.release();
+      return std::move(more).error();
+    }
+    data_ = *std::move(more);
+    return {};
+  }
+  [[nodiscard]] T* data() { return data_.data(); }
+  [[nodiscard]] const T* data() const { return data_.data(); }
+  [[nodiscard]] std::span<const T> span() const { return data_.span(); }
+
+ private:
+  aligned_array<T> data_;
+  memory_lease memory_;
+};
+
 // An f32 matrix [rows][cols] that keeps its memory from pass to pass.
 class matrix_buffer {
  public:
+  explicit matrix_buffer(const memory_budget& budget = {}) : data_(budget) {}
   // Contents are undefined afterwards.
   [[nodiscard]] result<void> resize(std::size_t rows, std::size_t cols);
   [[nodiscard]] std::size_t rows() const { return rows_; }
@@ -38,7 +70,7 @@ class matrix_buffer {
   }
 
  private:
-  aligned_array<float> data_;
+  scratch_array<float> data_;
   std::size_t rows_ = 0, cols_ = 0;
 };
 
@@ -47,6 +79,12 @@ class matrix_buffer {
 // has both has both. Memory is kept from pass to pass.
 class activations {
  public:
+  explicit activations(const memory_budget& budget = {})
+      : f32_(budget),
+        q_(budget),
+        scale_(budget),
+        sum_(budget),
+        half_sum_(budget) {}
   // Contents are undefined afterwards. Rounded rows have whole groups of
   // columns, so of others only the f32 form exists; `fast`: they have wide
   // scales if there are so many rows that it pays.
@@ -68,9 +106,9 @@ class activations {
   q8_activations rounded_;
   std::size_t rows_ = 0;
   bool has_f32_ = false, has_rounded_ = false;
-  aligned_array<std::int8_t> q_;
-  aligned_array<float> scale_;
-  aligned_array<std::int32_t> sum_, half_sum_;
+  scratch_array<std::int8_t> q_;
+  scratch_array<float> scale_;
+  scratch_array<std::int32_t> sum_, half_sum_;
 };
 
 // One token of the batch: where it stands and where its keys go.
@@ -116,25 +154,30 @@ class attention_list_pool {
   std::vector<attention_lists> free_;
 };
 
+// All but the lists comes from `budget`: they are some bytes per token.
 struct forward_buffers {
+  explicit forward_buffers(memory_budget b = {}) : budget(std::move(b)) {}
+
+  memory_budget budget;
   std::vector<batch_token> tokens;
   std::vector<token_tile> tiles;  // all tokens, as attention takes them
-  matrix_buffer x;                // [tokens][hidden]: the residual stream
-  activations normed;             // [tokens or logit rows][hidden]
-  matrix_buffer qkv;              // [tokens][(n_heads + 2 n_kv_heads) head_dim]
-  activations heads;              // [tokens][n_heads head_dim]
-  activations gated;              // [tokens][intermediate]
-  matrix_buffer cos, sin;         // [tokens][rotary_dim / 2]
-  matrix_buffer parts;  // [tokens n_heads spans][head_dim], see attend
+  matrix_buffer x{budget};        // [tokens][hidden]: the residual stream
+  activations normed{budget};     // [tokens or logit rows][hidden]
+  matrix_buffer qkv{budget};      // [tokens][(n_heads + 2 n_kv_heads) head_dim]
+  activations heads{budget};      // [tokens][n_heads head_dim]
+  activations gated{budget};      // [tokens][intermediate]
+  matrix_buffer cos{budget}, sin{budget};  // [tokens][rotary_dim / 2]
+  // [tokens n_heads spans][head_dim], see attend
+  matrix_buffer parts{budget};
   std::vector<softmax_sums> sums;  // of each part
   attention_list_pool lists;
   // The wanted rows of each kind: indices into `tokens`, and what they give.
   std::vector<std::size_t> logit_rows, logprob_rows, hidden_rows;
   std::vector<token_id> targets;  // of logprob_rows
-  matrix_buffer logits;           // [logit_rows][vocab_size]
-  matrix_buffer head;             // the same of some logprob_rows at a time
+  matrix_buffer logits{budget};   // [logit_rows][vocab_size]
+  matrix_buffer head{budget};     // the same of some logprob_rows at a time
   std::vector<float> logprobs;    // [logprob_rows]
-  activations hidden;             // [hidden_rows][hidden]
+  activations hidden{budget};     // [hidden_rows][hidden]
   std::vector<std::int32_t> bad_layer;  // of each run, see forward_output
 };
 

@@ -31,19 +31,11 @@ inline float log_probability_of(std::span<const float> logits, token_id id) {
          static_cast<float>(std::log(sum));
 }
 
-template <class T>
-result<void> grow(aligned_array<T>& a, std::size_t n) {
-  if (a.size() >= n) return {};
-  a = aligned_array<T>();  // let go before asking for more
-  TINYPHI_TRY(a, aligned_array<T>::create(n));
-  return {};
-}
-
 }  // namespace detail
 
 TINYPHI_FUNC result<void> matrix_buffer::resize(std::size_t rows,
                                                 std::size_t cols) {
-  TINYPHI_CHECK_OK(detail::grow(data_, rows * cols));
+  TINYPHI_CHECK_OK(data_.grow(rows * cols));
   rows_ = rows;
   cols_ = cols;
   return {};
@@ -58,10 +50,10 @@ TINYPHI_FUNC result<void> activations::resize(std::size_t rows,
   if (has_f32_) TINYPHI_CHECK_OK(f32_.resize(rows, cols));
   if (!has_rounded_) return {};
   const std::size_t n_groups = rows * (cols / group_size);
-  TINYPHI_CHECK_OK(detail::grow(q_, rows * cols));
-  TINYPHI_CHECK_OK(detail::grow(scale_, n_groups));
-  TINYPHI_CHECK_OK(detail::grow(sum_, n_groups));
-  TINYPHI_CHECK_OK(detail::grow(half_sum_, n_groups));
+  TINYPHI_CHECK_OK(q_.grow(rows * cols));
+  TINYPHI_CHECK_OK(scale_.grow(n_groups));
+  TINYPHI_CHECK_OK(sum_.grow(n_groups));
+  TINYPHI_CHECK_OK(half_sum_.grow(n_groups));
   const bool wide = fast && rows >= detail::fast_tokens;
   rounded_ = {rows,
               cols,

@@ -8,6 +8,7 @@
 
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
+#include "tinyphi/base/memory_budget.h"
 #include "tinyphi/tensor/dtype.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -34,6 +35,9 @@ struct load_options {
   // it is there and fits (repacked_file.h). If it cannot be written, loading
   // goes on without.
   bool cache_repacked = false;
+  // Where the weights have their bytes from, as long as the model lives; empty:
+  // they are not counted.
+  memory_budget budget = {};
   int n_threads = 0;  // for loading; 0: available_threads()
   stop_condition stop = {};
   // Called on the loading thread with the share done, 0 to 1.

@@ -113,8 +113,8 @@ inline void complete(model_weights& w) {
 
 }  // namespace detail
 
-TINYPHI_FUNC forward_scratch::forward_scratch()
-    : buffers_(std::make_unique<forward_buffers>()) {}
+TINYPHI_FUNC forward_scratch::forward_scratch(memory_budget budget)
+    : buffers_(std::make_unique<forward_buffers>(std::move(budget))) {}
 TINYPHI_FUNC forward_scratch::~forward_scratch() = default;
 TINYPHI_FUNC forward_scratch::forward_scratch(forward_scratch&&) noexcept =
     default;
@@ -286,8 +286,14 @@ TINYPHI_FUNC result<forward_output> model::forward(
     TINYPHI_CHECK_OK(detail::add_run(run, c, b));
   }
 
+  // What a large pass has taken must not stand in a smaller one's way.
+  const auto let_go = [&scratch](error e) {
+    scratch.buffers_ = std::make_unique<forward_buffers>(
+        memory_budget(scratch.buffers_->budget));
+    return e;
+  };
   forward_context f(*w_, threads, b, stop);
-  TINYPHI_CHECK_OK(f.prepare());
+  if (auto ok = f.prepare(); !ok) return let_go(std::move(ok).error());
   TINYPHI_CHECK_OK(detail::run_layers(f, scratch.trace));
   // What is not finite stays so in the residual stream, so one look at its end
   // tells. Where it began is worth computing everything again.
@@ -298,7 +304,7 @@ TINYPHI_FUNC result<forward_output> model::forward(
                                 static_cast<std::int32_t>(layer), b.bad_layer);
         }));
   }
-  TINYPHI_CHECK_OK(f.outputs());
+  if (auto ok = f.outputs(); !ok) return let_go(std::move(ok).error());
   TINYPHI_CHECK_OK(stop.check());  // the last tasks may have been left out
   return forward_output{b.logits.values(), b.logprobs, b.hidden.f32().values(),
                         b.bad_layer};

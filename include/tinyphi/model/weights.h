@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tinyphi/base/error.h"
+#include "tinyphi/base/memory_budget.h"
 #include "tinyphi/base/parallel.h"
 #include "tinyphi/files/model_file.h"
 #include "tinyphi/model/load_options.h"
@@ -53,6 +54,7 @@ struct model_weights {
   bool exact = false;
   bool fast_prefill = false;
 
+  memory_lease memory;                         // of bytes()
   std::optional<model_file> file;              // keeps the embedding's mapping
   aligned_array<std::byte> embedding_storage;  // random weights: its bytes
   tensor_view embedding;  // [vocab_size][hidden], rows as stored

@@ -191,6 +191,9 @@ TINYPHI_FUNC std::size_t model_weights::bytes() const {
 TINYPHI_FUNC result<void> load_weights(model_weights& w,
                                        const load_options& options) {
   TINYPHI_TRY(const weight_plan plan, plan_weights(w, options));
+  TINYPHI_TRY(w.memory, options.budget.take(
+                            memory_use::weights, planned_weight_bytes(w, plan),
+                            "the weights of " + w.path.string()));
   team threads(options.n_threads);
   const auto progress = [&](double share) {
     if (options.progress) options.progress(share);
