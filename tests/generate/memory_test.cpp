@@ -6,6 +6,7 @@
 #include "support/allocations.h"
 #include "support/models.h"
 #include "support/test.h"
+#include "tinyphi/generate/memory_plan.h"
 #include "tinyphi/generate/scheduler.h"
 
 using namespace tinyphi;

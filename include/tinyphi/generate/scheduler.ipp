@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "tinyphi/generate/memory_plan.h"
 #include "tinyphi/generate/scheduler.h"
 
 TINYPHI_NAMESPACE_BEGIN

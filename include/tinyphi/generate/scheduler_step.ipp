@@ -538,6 +538,11 @@ TINYPHI_FUNC void scheduler::calibrate() {
     (rows <= draft_policy::max_length ? shape.decode_rows : shape.slice) = rows;
     cost_.set(shape, ms);
   }
+  // What it took need not be what requests will.
+  pool_.trim();
+  auto trace = std::move(scratch_.trace);
+  scratch_ = forward_scratch(options_.budget);
+  scratch_.trace = std::move(trace);
 }
 
 TINYPHI_NAMESPACE_END

@@ -47,18 +47,6 @@ struct outcome {
   double retry_after_seconds = 0;
 };
 
-// What a request of `n_tokens` tokens takes, of which `n_answer` are to come,
-// if its drafts are of `n_draft` tokens; samplers may add tables of their own.
-[[nodiscard]] inline std::size_t request_bytes(std::size_t n_tokens,
-                                               std::size_t n_answer,
-                                               std::size_t n_draft) {
-  return n_tokens * sizeof(token_id) + n_answer * sizeof(sampled_token) +
-         (n_draft == 0 ? 0 : draft_source::memory_bytes(n_draft));
-}
-
-// Token ids of one request are remembered for drafts up to here: 2.5 MB.
-inline constexpr std::size_t max_draft_tokens = std::size_t{1} << 15;
-
 // Incoming, waiting, running (and waiting again, if it gives way), done.
 struct sequence {
   // ---- Set when it is submitted.

@@ -15,14 +15,6 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-namespace detail {
-
-// Queries of one key/value head that an attention task takes at once: enough
-// for arithmetic, not memory, to be what reading the cache waits for.
-inline constexpr std::size_t queries_per_task = 32;
-
-}  // namespace detail
-
 // One attention step: which keys are seen, and where results go.
 struct forward_context::attention_step {
   std::size_t layer;

@@ -82,6 +82,9 @@ class kv_pool {
   // spent or the system has no memory.
   [[nodiscard]] result<kv_page> acquire();
 
+  // Gives the memory of all pages back, if none is in use.
+  void trim();
+
   // Asked when there is no memory for a page: lets go of at least one page and
   // returns true, or returns false. It may not acquire.
   void set_reclaim(std::function<bool()> reclaim) {

@@ -83,6 +83,14 @@ TINYPHI_FUNC result<void> kv_pool::add_page() {
   return {};
 }
 
+TINYPHI_FUNC void kv_pool::trim() {
+  if (in_use_ > 0) return;
+  storage_.clear();
+  counts_.clear();
+  free_.clear();
+  memory_.release();
+}
+
 TINYPHI_FUNC result<kv_page> kv_pool::acquire() {
   while (free_.empty()) {
     auto added = add_page();

@@ -181,6 +181,18 @@ struct forward_buffers {
   std::vector<std::int32_t> bad_layer;  // of each run, see forward_output
 };
 
+// How large passes get.
+struct scratch_shape {
+  std::size_t rows = 0, logit_rows = 0;  // of a pass
+  std::size_t longest = 0;               // tokens of a sequence
+  std::size_t n_threads = 1;
+};
+// What the buffers then take, in a model with products of these kinds; scores
+// and embeddings take more.
+[[nodiscard]] std::size_t scratch_bytes(const model_config& c, bool f32,
+                                        bool rounded,
+                                        const scratch_shape& shape);
+
 // Key positions that query head `head` at `position` sees, appended to
 // `ranges` in ascending order.
 using visible_keys = std::function<void(std::size_t head, std::size_t position,
@@ -190,6 +202,10 @@ namespace detail {
 // A task should cost at least this many multiply-adds (about 5 us of f32 work
 // on one core), or waking a thread for it costs more than it brings.
 inline constexpr std::size_t min_task_work = std::size_t{1} << 17;
+
+// Queries of one key/value head that an attention task takes at once: enough
+// for arithmetic, not memory, to be what reading the cache waits for.
+inline constexpr std::size_t queries_per_task = 32;
 
 // How many pieces of so much work a task takes.
 [[nodiscard]] inline std::size_t pieces_per_task(std::size_t work) {

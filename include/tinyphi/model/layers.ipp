@@ -92,6 +92,37 @@ TINYPHI_FUNC result<void> forward_context::prepare() {
   return plan_attention();
 }
 
+// The sizes that prepare() and head() ask for.
+TINYPHI_FUNC std::size_t scratch_bytes(const model_config& c, bool f32,
+                                       bool rounded,
+                                       const scratch_shape& shape) {
+  const auto matrix = [](std::size_t rows, std::size_t cols) {
+    return rows * cols * sizeof(float);
+  };
+  const auto rows_to_multiply = [&](std::size_t rows, std::size_t cols,
+                                    bool as_f32) {
+    const bool as_int8 = rounded && cols % group_size == 0;
+    return (as_f32 ? matrix(rows, cols) : 0) +
+           (as_int8 ? rows * cols + 3 * matrix(rows, cols / group_size) : 0);
+  };
+  const std::size_t n = shape.rows;
+  const std::size_t q_cols = std::size_t{c.n_heads} * c.head_dim;
+  const std::size_t kv_cols = std::size_t{c.n_kv_heads} * c.head_dim;
+  std::size_t bytes =
+      matrix(n, c.hidden) +
+      rows_to_multiply(std::max(n, shape.logit_rows), c.hidden, f32) +
+      matrix(n, q_cols + 2 * kv_cols) + rows_to_multiply(n, q_cols, true) +
+      rows_to_multiply(n, c.intermediate, f32) +
+      2 * matrix(n, c.rope.rotary_dim / 2) +
+      matrix(shape.logit_rows, c.vocab_size);
+  // Spans, in the largest pass that has fewer tasks than threads.
+  const std::size_t tiles = (shape.n_threads - 1) / c.n_kv_heads;
+  const std::size_t in_tiles =
+      tiles * std::max<std::size_t>(1, detail::queries_per_task / c.n_groups());
+  const std::size_t spans = shape.longest / span_tokens + 1;
+  return bytes + matrix(std::min(n, in_tiles) * c.n_heads * spans, c.head_dim);
+}
+
 TINYPHI_FUNC void forward_context::embed() {
   const std::size_t grain = detail::pieces_per_task(c_.hidden);
   threads_.run(b_.x.rows(), grain, [&](std::size_t first, std::size_t last) {
