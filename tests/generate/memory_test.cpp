@@ -260,3 +260,14 @@ TEST_CASE("who finds no page in the budget ends, others go on") {
   run(s, *first);
   CHECK(ids_of(*first) == alone.ids);
 }
+
+TEST_CASE("what is measured before the first request leaves nothing taken") {
+  const model m = demo_model(false);
+  const memory_budget budget(0);
+  scheduler s = make_scheduler(m, budget, 16);
+  stop_condition stop;
+  stop.token.cancel();
+  REQUIRE_OK(s.drive(stop));
+  CHECK(s.cost().measured());
+  CHECK(budget.usage().total() == 0);
+}
