@@ -56,8 +56,10 @@ def draw_number(figure, y):
     if figure.must is not None:
         value += f"  (must {sign} {figure.must:g})"
     elif figure.share is not None:
-        value += (f"  ({100 * figure.share:+.1f} % of the file; "
-                  f"must {sign} {100 * figure.share_must:.0f} %)")
+        value += f"  ({100 * figure.share:.0f} % of {figure.of}"
+        if figure.share_must is not None:
+            value += f"; must {sign} {100 * figure.share_must:.0f} %"
+        value += ")"
     colour = MISSED if figure.reached() is False else REACHED
     return [text(BAR_LEFT - 12, y + 14, figure.name, anchor="end"),
             text(BAR_LEFT, y + 14, value, colour=colour, weight="bold")]
@@ -80,7 +82,8 @@ def legend(peers, y):
 def draw(title, figures):
     """An SVG document."""
     shown = [f for f in figures if not f.skipped]
-    bars = [f for f in shown if f.share is not None and not f.at_most]
+    bars = [f for f in shown
+            if f.share is not None and not f.at_most and f.drawn]
     numbers = [f for f in shown if f not in bars]
     names = dict.fromkeys(name for f in bars for name in f.multiples)
     peers = {name: PEERS[i % len(PEERS)] for i, name in enumerate(names)}

@@ -60,8 +60,8 @@ struct claim {
   [[nodiscard]] bool negates(std::uint32_t id) const {
     return std::binary_search(negated.begin(), negated.end(), id);
   }
-  // Whether it counts this word, and otherwise: "6 kg and 3 bar" counts bars
-  // otherwise than "6 bar".
+  // Whether it counts this word with other numbers only: "6 kg and 3 bar" has
+  // another number of bars than "6 bar".
   [[nodiscard]] bool counts_otherwise(const claim_word& w) const {
     const auto first =
         std::lower_bound(counts.begin(), counts.end(), std::pair(w.id, 0u));
@@ -71,7 +71,7 @@ struct claim {
 };
 
 // Reads one claim; characters are compared without case and in Unicode's
-// compatible form, so that "Größe" is "GRÖSSE" and a ligature its letters.
+// compatible form: a sharp s is "ss", and a ligature its letters.
 class claim_reader {
  public:
   explicit claim_reader(vocabulary& known) : known_(known) {}
@@ -249,8 +249,8 @@ class claim_reader {
                           .is_negated = std::exchange(negates_, false)});
   }
 
-  // A negation at the end of a clause, as in "der Motor läuft nicht", is about
-  // the word before it.
+  // A negation at the end of a clause, as in "der Motor hat ihn nicht", is
+  // about the word before it.
   void end_clause() {
     if (std::exchange(negates_, false)) {
       if (!out_.words.empty() && out_.words.back().clause == clause_) {

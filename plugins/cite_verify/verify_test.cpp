@@ -185,6 +185,10 @@ TEST_CASE("numbers stand in the quote as they are, and count the same") {
   CHECK(!supports("A share of 5 \u20AC.", "A share of 5 %."));
   CHECK(!supports("It opens at 12:30.", "It opens at 12."));
   CHECK(!supports("Code E42 is an error.", "Code E43 is an error."));
+  const char* times = "It starts at 6 and ends at 8.";
+  CHECK(supports(times, "It ends at 8."));
+  CHECK(!supports(times, "It starts at 8 and ends at 6."));
+  CHECK(!supports("Open from 2 to 6.", "Open from 6 to 2."));
   // The 3 in the heading is not how many bar they are.
   CHECK(!supports("The limit is 6 bar.", "The limit is 3 bar.", "Brook 3"));
 }
@@ -258,6 +262,8 @@ TEST_CASE("min_overlap is the share of words, not of numbers and negations") {
   CHECK(bound(answer, 0.1));
   CHECK(!bound("The large green tank holds 400 liters of water.", 0.1));
   CHECK(!bound("The large green tank does not hold 300 liters.", 0.1));
+  CHECK(!bound("The large green tank holds water, says page 7.", 0.1));
+  CHECK(!bound("The large green tank holds water, half of it 50 %.", 0.1));
   CHECK(!bound("Nobody knows.", 0));
   cite::verify_options options;
   options.min_overlap = 0.5;

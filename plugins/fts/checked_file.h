@@ -137,7 +137,11 @@ inline const sqlite3_io_methods* checked_methods() {
       return below(f)->pMethods->xSectorSize(below(f));
     };
     m.xDeviceCharacteristics = [](sqlite3_file* f) {
-      return below(f)->pMethods->xDeviceCharacteristics(below(f));
+      // SQLITE_IOCAP_SUBPAGE_READ, which older headers do not have: it would
+      // let SQLite read parts of pages, whose checksums cannot be checked.
+      constexpr int subpage_reads = 0x8000;
+      return below(f)->pMethods->xDeviceCharacteristics(below(f)) &
+             ~subpage_reads;
     };
     return m;
   }();

@@ -61,8 +61,8 @@ struct folder_limits {
 
 // Calls on_file(source_file) -> result<void> for each *.md, *.markdown and
 // *.txt file below `folder`, in the order of their names; an error ends the
-// walk. What cannot be taken is told to on_skip(path, why). Hidden entries and
-// other files are passed over.
+// walk. on_skip(path, why) is called for what cannot be taken. Hidden entries
+// and other files are passed over.
 template <class OnFile, class OnSkip>
 [[nodiscard]] result<void> walk_folder(const std::filesystem::path& folder,
                                        const folder_limits& limits,
@@ -129,7 +129,7 @@ class folder_walk {
     }
     const bool is_folder = S_ISDIR(info.st_mode);
     if (!is_folder && !is_document_name(name)) return {};
-    if (S_ISLNK(info.st_mode)) return skip("a link; links are not followed");
+    if (S_ISLNK(info.st_mode)) return skip("skipped: symbolic link");
     if (!is_folder && !S_ISREG(info.st_mode)) return skip("not a regular file");
     if (is_folder && depth >= limits_.max_depth) {
       return skip("nested deeper than " + std::to_string(limits_.max_depth) +

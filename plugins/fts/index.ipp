@@ -149,12 +149,12 @@ class index_update {
 
   result<content> read_content(const source_file& f) const {
     if (f.size > options_.max_file_bytes) {
-      return content{
-          {},
-          0,
-          false,
-          "left out: " + std::to_string(f.size) + " bytes, at most " +
-              std::to_string(options_.max_file_bytes) + " are allowed"};
+      return content{{},
+                     0,
+                     false,
+                     "skipped: " + std::to_string(f.size) + " bytes, at most " +
+                         std::to_string(options_.max_file_bytes) +
+                         " are allowed"};
     }
     TINYPHI_TRY(std::string text, read_all(f, options_.max_file_bytes));
     const std::int64_t hash = content_hash(text);
@@ -163,7 +163,7 @@ class index_update {
           {},
           hash,
           false,
-          "left out: not a text, byte " + std::to_string(zero) + " is zero"};
+          "skipped: binary (NUL at byte " + std::to_string(zero) + ")"};
     }
     const std::size_t bad = find_invalid_utf8(text);
     if (bad == std::string::npos)

@@ -101,7 +101,7 @@ TEST_CASE("only new and changed files are read again") {
   CHECK(f.update(small).n_read == 1);
 }
 
-TEST_CASE("hostile documents are left out with a note, or repaired") {
+TEST_CASE("hostile documents are skipped with a note, or repaired") {
   fixture f;
   f.docs.write("good.md", "The pump is blue.\n");
   f.docs.write("binary.md", std::string("pump\0pump", 9));
@@ -120,12 +120,12 @@ TEST_CASE("hostile documents are left out with a note, or repaired") {
 
   const auto report = f.update(options);
   CHECK(report.n_files == 2);
-  CHECK(any_contains(report.notes, "binary.md: left out: not a text, byte 4"));
+  CHECK(any_contains(report.notes, "binary.md: skipped: binary (NUL at byte 4)"));
   CHECK(any_contains(report.notes, "bytes.md: not UTF-8 at byte 14"));
   CHECK(any_contains(report.notes,
-                     "huge.md: left out: 5000 bytes, at most 4096"));
+                     "huge.md: skipped: 5000 bytes, at most 4096"));
   CHECK(any_contains(report.notes, "bad?name.md: the name holds control"));
-  CHECK(any_contains(report.notes, "link.md: a link; links are not followed"));
+  CHECK(any_contains(report.notes, "link.md: skipped: symbolic link"));
   CHECK(any_contains(report.notes, "pipe.md: not a regular file"));
   CHECK(f.find("secret").empty());
   CHECK(f.find("hidden words").empty());
@@ -137,7 +137,7 @@ TEST_CASE("hostile documents are left out with a note, or repaired") {
   CHECK(again.notes == report.notes);
 }
 
-TEST_CASE("a file that may not be read is left out with a note") {
+TEST_CASE("a file that may not be read is skipped with a note") {
   if (::geteuid() == 0) SKIP_CASE("root may read everything");
   fixture f;
   fs::permissions(f.docs.write("a.md", "The pump is blue.\n"), fs::perms::none);

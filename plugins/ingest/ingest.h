@@ -48,7 +48,7 @@ struct ingest_stage {
             .doc("longest passage; one holds whole paragraphs of a section"),
         param("max_file_bytes", &config::max_file_bytes)
             .range(1, std::int64_t{32} << 20)
-            .doc("larger files are left out, with a note")};
+            .doc("larger files are skipped, with a note")};
   }
   static constexpr auto in_ports() { return std::tuple{}; }
   static constexpr auto out_ports() {

@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,6 +18,7 @@
 #include "plugins/prompt/template.h"
 #include "tinyphi/base/error.h"
 #include "tinyphi/base/json.h"
+#include "tinyphi/base/plain_text.h"
 #include "tinyphi/base/utf8.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -57,9 +57,7 @@ struct datum {
           } else if constexpr (std::is_same_v<T, std::int64_t>) {
             return std::to_string(x);
           } else if constexpr (std::is_same_v<T, double>) {
-            char digits[32];
-            std::snprintf(digits, sizeof digits, "%.12g", x);
-            return digits;
+            return plain_number(x, 12);
           } else {
             return {};
           }

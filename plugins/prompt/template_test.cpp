@@ -4,6 +4,7 @@
 #include <array>
 #include <random>
 
+#include "support/foreign_locale.h"
 #include "support/test.h"
 
 using namespace tinyphi;
@@ -50,6 +51,15 @@ std::string render(std::string_view text) {
 }
 
 }  // namespace
+
+TEST_CASE("numbers are the same in any locale") {
+  prompts::bindings values;
+  values["x"] = {1234567.25, trust::trusted};
+  CHECK(render("{{ x }}", values) == "1234567.25");
+  const foreign_locale german;
+  REQUIRE(german.holds());
+  CHECK(render("{{ x }}", values) == "1234567.25");
+}
 
 TEST_CASE("values, loops and conditions") {
   CHECK(render("a{{ q }}b{{n}}{{ absent }}") == "a Why? b3");

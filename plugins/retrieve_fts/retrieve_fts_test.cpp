@@ -22,7 +22,7 @@ TEST_CASE("ingest makes an index, retrieve.fts finds its passages") {
   CHECK(report->files == 1);
   CHECK(report->read == 1);
   CHECK(report->passages == 1);
-  CHECK(report->notes == "bad.md: left out: not a text, byte 0 is zero\n");
+  CHECK(report->notes == "bad.md: skipped: binary (NUL at byte 0)\n");
 
   const retrieve_fts_stage retrieve({.index = index, .weights = {}}, h);
   auto found = run_stage(retrieve, {"What does code 42 mean?"});

@@ -163,7 +163,7 @@ TEST_CASE("hyperthreads of one core count once") {
 
 TEST_CASE("a quota rounds down unless that gives away more than a tenth") {
   const auto threads = [](int cores, double quota) {
-    return cpu_limits{.cores = cores, .quota = quota}.threads();
+    return cpu_limits{.cores = cores, .quota = quota, .cpus = cores}.threads();
   };
   CHECK(threads(8, 0) == 8);
   CHECK(threads(8, 100) == 8);
@@ -176,7 +176,22 @@ TEST_CASE("a quota rounds down unless that gives away more than a tenth") {
   CHECK(threads(1, 1.5) == 1);
 }
 
+TEST_CASE("more threads than CPUs or quota only wait for each other") {
+  const auto most = [](int cores, int cpus, double quota) {
+    return cpu_limits{.cores = cores, .quota = quota, .cpus = cpus}
+        .most_threads();
+  };
+  CHECK(most(2, 2, 0) == 2);
+  CHECK(most(4, 8, 0) == 8);  // two hyperthreads each
+  CHECK(most(4, 8, 100) == 8);
+  CHECK(most(4, 8, 2) == 2);
+  CHECK(most(4, 8, 2.1) == 3);
+  CHECK(most(4, 8, 0.3) == 1);
+  CHECK(most(1, 1, 1.5) == 1);
+}
+
 TEST_CASE("this machine gives at least one thread") {
   CHECK(available_threads() >= 1);
   CHECK(read_cpu_limits().cores >= available_threads());
+  CHECK(read_cpu_limits().cpus >= read_cpu_limits().cores);
 }

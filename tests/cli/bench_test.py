@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Drives bench/make_model, bench/compare and tools/bench.
+"""Drives bench/make_model, bench/compare, bench/serving and tools/bench.
 
-Usage: bench_test.py TINYPHI SOURCE_ROOT [NAME_PART]
+Usage: bench_test.py TINYPHI SOURCE_ROOT SERVING [NAME_PART]
 
 Every function called test_* is one case. The last line is
 "N passed, M failed".
@@ -23,6 +23,7 @@ from xml.etree import ElementTree
 
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 ROOT = pathlib.Path(sys.argv[2])
+SERVING = pathlib.Path(sys.argv[3]).resolve()
 
 # Answers like llama-bench and writes down how it was called.
 FAKE_PEER = """#!/usr/bin/env python3
@@ -47,6 +48,56 @@ else:
     samples = [40.0, 50.0] if together else [8.0, 10.0]
     print(json.dumps({"resident_bytes": 1000 + 105, "results": [
         {"samples": samples, "share_of_limit": 0.84, "limit": "memory"}]}))
+"""
+# bench/serving as tools/bench calls it.
+FAKE_SERVING = """#!/usr/bin/env python3
+import json, sys
+case = sys.argv[sys.argv.index("--case") + 1]
+draft = {{"tokens_per_s": [100.0], "ratio": 1.6}}
+print(json.dumps({{"case": case, **{{
+    "prefix": {{"cached_tokens": 40, "new_tokens": 5, "own_ms": 8,
+               "first_token_ms": [10.0], "ratio": 1.25}},
+    "restart": {{"first_token_ms": [600.0], "own_ms": 200}},
+    "gap": {{"prompt_tokens": 70, "p99_ms": [1.0], "p99_share": 1.1,
+            "first_token_ms": [10.0], "ratio": 1.3}},
+    "drafts": {{"rows_8": {rows}, "curve_allows": {allows},
+               "answer_tokens": 20, "copied": draft, "free": draft,
+               "misled": draft, "repeated": draft}},
+    "cancel": {{"answer_max_ms": 150, "prompt_max_ms": 20}}}}[case]}}))
+"""
+# llama-server with a token in 5 ms, and 30 ms until an answer is complete.
+FAKE_SERVER = """#!/usr/bin/env python3
+import http.server, json, sys, time
+if "-h" in sys.argv:
+    print("--spec-type none,ngram-simple")
+    sys.exit()
+def log(x):
+    with open("{log}", "a") as out:
+        out.write(json.dumps(x) + "\\n")
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        log(body)
+        self.send_response(200)
+        self.end_headers()
+        if body.get("stream"):
+            try:
+                for _ in range(body["n_predict"]):
+                    self.wfile.write(b"data: {{}}\\n\\n")
+                    time.sleep(0.005)
+            except OSError:
+                pass
+        else:
+            time.sleep(0.03)
+            self.wfile.write(b'{{"timings": {{"predicted_per_second": 50.0}}}}')
+log(sys.argv[1:])
+port = int(sys.argv[sys.argv.index("--port") + 1])
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 SPEEDS = "print(json.dumps([{'samples_ts': [2.0, 4.0]}]))"
 
@@ -200,11 +251,11 @@ def test_compare_says_when_llama_cpp_cannot_be_had(folder):
 
 # ---- tools/bench
 
-def figures(folder, *args):
+def figures(folder, *args, text=FAKE_TINYPHI):
     """tools/bench with a tinyphi that answers at once, on files of 100 bytes;
     what it printed and its figures by name."""
     program = folder / "tinyphi"
-    program.write_text(FAKE_TINYPHI)
+    program.write_text(text)
     program.chmod(0o755)
     for kind in ("q4_0", "q4_k_m", "q8_0"):
         (folder / f"phi-3-mini-{kind}.gguf").write_bytes(bytes(100))
@@ -262,6 +313,30 @@ def test_figures_of_an_earlier_run_stay(folder):
     assert "resident" in text, text
 
 
+def test_the_size_of_the_program_and_compile_times_are_figures(folder):
+    compiler = folder / "c++"  # takes 0.2 s, and wants the right unit
+    compiler.write_text("""#!/bin/sh
+for word; do case $word in *.cpp) grep -q tinyphi/tinyphi.h "$word" || exit 1
+esac; done
+case "$*" in *-I*include*) sleep 0.2;; *) exit 1;; esac
+""")
+    compiler.chmod(0o755)
+    program = folder / "real"
+    subprocess.run(["strip", "-o", program, PROGRAM], check=True)
+    report = folder / "figures.json"
+    done = run("tools/bench", "--tinyphi", PROGRAM, "--rounds", 2, "--only",
+               "compile", "--only", "the program", "--json", report,
+               CXX=str(compiler))
+    assert done.returncode == 0, done.stderr
+    found = {f["name"]: f for f in json.loads(report.read_text())["figures"]}
+    assert found["the program, stripped"]["samples"] == [
+        program.stat().st_size / 1e6], found
+    for mode in ("header-only", "compiled-mode"):
+        seconds = found[f"compile a {mode} unit"]["samples"]
+        assert len(seconds) == 2 and min(seconds) >= 0.2, found
+    assert " MB" in line(done.stdout, "the program"), done.stdout
+
+
 def test_figures_of_the_real_program_are_drawn(folder):
     picture = folder / "figures.svg"
     done = run("tools/bench", "--tinyphi", PROGRAM, "--only", "demo",
@@ -273,8 +348,149 @@ def test_figures_of_the_real_program_are_drawn(folder):
     assert "demo model decode, 1 thread" in texts, texts
 
 
+def test_decoding_beside_a_busy_process_loses_what_bounds_it(folder):
+    if len(os.sched_getaffinity(0)) < 2:
+        return
+    for limit, must in (("memory", "≥ 70 %: yes"), ("arithmetic", "≥ 66 %")):
+        text, _ = figures(folder, "--only", "busy", text=FAKE_TINYPHI.replace(
+            "memory", limit))
+        assert must in line(text, "decode beside"), text
+
+
+def program(folder, name, text):
+    path = folder / name
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def test_a_program_is_compared_with_an_older_one(folder):
+    for text, reached in ((FAKE_TINYPHI, "1.00× before | ≥ 0.98× before: yes"),
+                          (FAKE_TINYPHI.replace("10.0]", "12.5]")
+                           .replace("50.0]", "62.5]").replace("105", "85"),
+                           "0.80× before | ≥ 0.98× before: **no**")):
+        old = program(folder, "old", text)
+        said, found = figures(folder, "--compare", old, "--only", "decode",
+                              "--only", "8 seq", "--only", "AVX2", "--only",
+                              "resident")
+        assert "gaps" not in said, said
+        for name in ("decode Q4_0, 1", "8 sequences", "prefill 512 Q4_0, AVX2",
+                     "demo model"):
+            assert reached in line(said, name), said
+        resident = found["resident memory Q4_0, without KV"]["multiples"]
+        expected = 1 if "1.00" in reached else 85 / 105
+        assert abs(resident["before"] - expected) < 1e-6, resident
+    done = run("tools/bench", "--tinyphi", PROGRAM, "--compare",
+               folder / "absent")
+    assert done.returncode == 1 and "absent" in done.stderr, done.stderr
+
+
+def served(folder, *args, rows=1.2, allows=1):
+    fake = program(folder, "serving",
+                   FAKE_SERVING.format(rows=rows, allows=allows))
+    return figures(folder, "--serving", fake, *args, "--only", "prefix",
+                   "--only", "prompt", "--only", "drafts", "--only", "8 rows")
+
+
+def test_what_is_served_is_judged(folder):
+    text, found = served(folder)
+    for name, must in (("first token behind a cached", "≤ 110 %: **no**"),
+                       ("first token behind a prefix", "≤ 100 %: **no**"),
+                       ("99th percentile", "≤ 120 %: yes"),
+                       ("first token of that prompt", "≤ 135 %: yes"),
+                       ("drafts, free", "≥ 98 %: yes"),
+                       ("cancel an answer", "≤ 100 ms: **no**"),
+                       ("cancel that prompt", "≤ 100 ms: yes")):
+        assert line(text, name).endswith(f"| {must} |"), line(text, name)
+    disk = found["first token behind a prefix from disk"]["share"]
+    assert abs(disk - 600 / 540) < 1e-9, disk
+
+
+def test_what_drafts_must_gain_depends_on_what_rows_cost(folder):
+    for rows, allows, must in ((1.3, 4, "≥ 200 %: **no**"),
+                               (2, 4, "≥ 150 %: yes"),
+                               (6, 2, "≥ 170 %: **no**"),
+                               (6, 1, "≥ 98 %: yes")):
+        text, _ = served(folder, rows=rows, allows=allows)
+        assert must in line(text, "drafts, copied"), (rows, text)
+
+
+def test_a_llama_server_serves_the_same_cases(folder):
+    server = program(folder, "llama-server",
+                     FAKE_SERVER.format(log=folder / "llama-server.log"))
+    text, found = served(folder, "--llama-server", f"{server} --mlock")
+    first = calls(server)[0]
+    bodies = [call for call in calls(server) if isinstance(call, dict)]
+    assert first[-3:] == ["--mlock", "--spec-type", "ngram-simple"], first
+    assert first[first.index("--host") + 1] == "127.0.0.1", first
+    known, more = [b for b in bodies if b["cache_prompt"]][-2:]
+    assert len(known["prompt"]) == 40 and len(more["prompt"]) == 45, bodies
+    assert more["prompt"][:40] == known["prompt"], bodies
+    assert {len(b["prompt"]) for b in bodies if not b["cache_prompt"]} == {
+        8, 70, 64}, bodies
+    for name, least, most in (
+            ("first token behind a cached prefix", 3, 60),  # 30 of 10 ms
+            ("99th percentile of gaps beside a long prompt", 5, 100),
+            ("first token of that prompt", 3, 60),
+            ("drafts, one token repeated", 2, 2)):
+        ratio = found[name]["multiples"]["llama-server"]
+        assert least <= ratio <= most, (name, ratio)
+    assert "× llama-server | ≥ 1× llama-server: yes" in line(
+        text, "drafts, one"), text
+    assert found["drafts, copied answer"]["multiples"] == {}, found
+
+
+def test_a_llama_server_that_does_not_start_is_named(folder):
+    server = program(folder, "bad", "#!/bin/sh\necho no such model; exit 1\n")
+    done = run("tools/bench", "--tinyphi", PROGRAM, "--serving", program(
+        folder, "serving", FAKE_SERVING.format(rows=1, allows=1)),
+        "--serving-model", "x", "--only", "cached prefix", "--rounds", 1,
+        "--llama-server", f"mine={server}")
+    assert done.returncode == 0 and "125 %" in done.stdout, done.stderr
+    assert "mine did not start: no such model" in done.stderr, done.stderr
+
+
+# ---- serving
+
+def serving(*args):
+    return subprocess.run([SERVING, *map(str, args)], check=False,
+                          capture_output=True, text=True, timeout=240)
+
+
+def test_serving_measures_each_case_on_the_demo_model(folder):
+    done = serving("--json", "--threads", 1, "--rounds", 2, "--prompt", 300,
+                   "--prefix", 100, "--answer", 40)
+    assert done.returncode == 0, done.stderr
+    found = {f["case"]: f for f in map(json.loads, done.stdout.splitlines())}
+    assert list(found) == ["prefix", "restart", "gap", "drafts", "cancel"]
+    prefix, gap = found["prefix"], found["gap"]
+    assert prefix["cached_tokens"] == 100, prefix
+    assert len(prefix["first_token_ms"]) == 2 and prefix["ratio"] > 0, prefix
+    assert gap["gaps"] >= 2 and gap["allowed_ms"] >= 250, gap
+    assert 0 < gap["p50_ms"] <= max(gap["p99_ms"]) <= gap["max_ms"], gap
+    # Read in slices, so the prompt's first token is behind a gap at least.
+    assert max(gap["first_token_ms"]) >= gap["alone_ms"] / 4 > 0, gap
+    assert found["drafts"]["curve_allows"] >= 1, found["drafts"]
+    for part in ("free", "copied", "misled", "repeated"):
+        draft = found["drafts"][part]
+        assert 0 <= draft["accepted"] <= draft["drafted"], (part, draft)
+        assert draft["ratio"] > 0 and len(draft["tokens_per_s"]) == 2, draft
+    assert found["cancel"]["answer_ms"] <= found["cancel"]["answer_max_ms"]
+
+
+def test_serving_says_what_it_cannot_do(folder):
+    for args, why in ((["--case", "none"], "known are prefix"),
+                      (["--rounds", "0"], "from 1 to 100000"),
+                      (["--rounds"], "nothing follows"),
+                      (["--shape", "no"], "known shapes"),
+                      (["--prompt", "99999"], "context holds"),
+                      (["--model", folder / "absent"], "absent")):
+        done = serving(*args)
+        assert done.returncode == 1 and why in done.stderr, (args, done)
+
+
 def main():
-    part = sys.argv[3] if len(sys.argv) > 3 else ""
+    part = sys.argv[4] if len(sys.argv) > 4 else ""
     cases = [(name, f) for name, f in globals().items()
              if name.startswith("test_") and part in name]
     failed = 0

@@ -9,24 +9,32 @@ Every function called test_* is one case. The last line is
 """
 
 import array
+import fcntl
 import json
+import math
 import os
 import pathlib
+import pty
+import resource
+import select
 import shutil
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import termios
+import time
 import traceback
 
-PROGRAM = sys.argv[1]
+PROGRAM = os.path.abspath(sys.argv[1])
 ROOT = pathlib.Path(sys.argv[2])
 DATA = ROOT / "tests/data"
 DEMO = ROOT / "pipelines/models/tinyphi-demo-7m-q8_0.gguf"
 TINY = DATA / "tiny"
 COMMANDS = ["generate", "chat", "tokenize", "logits", "inspect", "plan",
-            "bench", "doctor", "run", "check", "list", "graph"]
+            "bench", "doctor", "run", "check", "list", "graph", "score",
+            "embed"]
 
 DONE, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, TRY_AGAIN, CONFIG = (
     0, 64, 65, 66, 69, 75, 78)
@@ -54,6 +62,54 @@ def expect(done, code, *parts):
 def fails(code, args, *parts, stdin=b""):
     out = expect(tinyphi(*args, stdin=stdin), code, *parts)
     assert out == "", f"printed {out!r}"
+
+
+class Terminal:
+    """The program on a terminal of its own, whose input is not echoed."""
+
+    def __init__(self, *args, **options):
+        self.end, inner = pty.openpty()
+        modes = termios.tcgetattr(inner)
+        modes[1] &= ~termios.OPOST  # bytes as they were written
+        modes[3] &= ~termios.ECHO
+        termios.tcsetattr(inner, termios.TCSANOW, modes)
+        self.process = subprocess.Popen(
+            [PROGRAM, *map(str, args)], stdin=inner, stdout=inner,
+            stderr=subprocess.PIPE, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **options)
+        os.close(inner)
+        self.shown = b""
+
+    def type(self, text):
+        os.write(self.end, text)
+
+    def show(self, until=lambda shown: False, seconds=120):
+        """What is on the screen once `until` holds, or the program ended."""
+        limit = time.monotonic() + seconds
+        while not until(self.shown) and time.monotonic() < limit:
+            if not select.select([self.end], [], [], 0.1)[0]:
+                continue
+            try:
+                more = os.read(self.end, 65536)
+            except OSError:  # the program closed its side
+                break
+            if not more:
+                break
+            self.shown += more
+        return self.shown
+
+    def ended(self, seconds=120):
+        """Exit status and standard error."""
+        self.show(seconds=seconds)
+        _, err = self.process.communicate(timeout=seconds)
+        os.close(self.end)
+        return self.process.returncode, err.decode()
+
+
+def on_terminal(*args, **options):
+    terminal = Terminal(*args, **options)
+    status, err = terminal.ended()
+    return status, terminal.shown, err
 
 
 def read_safetensors(path):
@@ -115,6 +171,77 @@ def test_prompt_and_file_exclude_each_other():
     fails(USAGE, ["generate", "-p", "x", "-f", "y"], "--file")
 
 
+# ---- Terminals
+
+STEERING = {"escape": "\x1b[2J", "bell": "\a", "carriage return": "\r",
+            "delete": "\x7f", "C1 in two bytes": "\u009b2J",
+            "right-to-left override": "\u202e", "isolate": "\u2066"}
+KEPT = "caf\u00e9 \u65e5\u672c \U0001f600 a\tb"
+
+
+def test_documents_cannot_steer_a_terminal_and_are_bytes_on_a_pipe():
+    stages = DOCS_QA.read_text()
+    begin, end = stages.index("[output]"), stages.index("[stage.prompt]")
+    stages = (stages[:begin] + '[output]\ndocs = { from = "find.docs", '
+              "default = [] }\n\n" + stages[stages.index("[stage.ingest]"):end])
+    with temporary() as folder:
+        file = pathlib.Path(folder) / "p.toml"
+        file.write_text(stages)
+        docs = pathlib.Path(folder) / "docs"
+        docs.mkdir()
+        for name, evil in STEERING.items():
+            (docs / "fan.md").write_text(
+                f"# Fan\n\nThe colour of the fan is {evil} green {KEPT}.\n",
+                newline="")
+            environment = {**os.environ, "DOCS": str(docs),
+                           "INDEX": f"{folder}/index.db"}
+            args = ["run", file, "--input", "question=What colour is the fan?"]
+            status, shown, err = on_terminal(*args, env=environment)
+            assert status == DONE, err
+            assert b"green" in shown and KEPT.encode() in shown, (name, shown)
+            assert evil[0] not in shown.decode(), (name, shown)
+            piped = expect(tinyphi(*args, env=environment), DONE)
+            assert evil in piped, (name, piped)
+
+
+def test_a_model_cannot_steer_a_terminal_and_gives_bytes_to_a_pipe():
+    escape = expect(tinyphi("tokenize", stdin=b"\x1b"), DONE)
+    token = escape.strip().split(",")[-1]
+    args = ["generate", "--raw", "-p", "x", "-n", 3, f"--logit-bias={token}=100"]
+    status, shown, err = on_terminal(*args)
+    assert status == DONE and shown == b"...\n", (shown, err)
+    assert tinyphi(*args).stdout == b"\x1b\x1b\x1b\n"
+
+
+def test_names_cannot_steer_a_terminal_and_are_bytes_on_a_pipe():
+    good = (ROOT / "pipelines/smallest.toml").read_bytes()
+    with temporary() as folder:
+        evil = "x\x1b[2J\u009b2J\u202e.toml"
+        file = pathlib.Path(folder) / evil
+        file.write_bytes(good)
+        raw = pathlib.Path(os.fsencode(folder).decode() + "/y\udc9b2J.toml")
+        raw.write_bytes(good)  # a C1 control as one byte
+        for path in (file, raw):
+            status, shown, err = on_terminal("check", path)
+            assert status == DONE, err
+            assert shown.endswith(b".toml: ok\n"), shown
+            assert not set(shown) & {0x1b, 0x9b}, shown
+            assert b"\xe2\x80\xae" not in shown, shown
+            piped = tinyphi("check", path)
+            assert piped.stdout == os.fsencode(path) + b": ok\n", piped
+
+
+def test_an_inspected_file_cannot_steer_a_terminal():
+    with temporary() as folder:
+        model = pathlib.Path(folder) / "m\x1b[2J\x9bJ\u202e.gguf"
+        shutil.copy(DEMO, model)
+        status, shown, err = on_terminal("inspect", model)
+        assert status == DONE, err
+        assert b"/m.[2J.J..gguf, GGUF version 3\n" in shown, shown
+        assert not set(shown) & {0x1b, 0x9b}, shown
+        assert f"{model}, GGUF" in expect(tinyphi("inspect", model), DONE)
+
+
 # ---- Models that cannot be
 
 def test_missing_model_is_named():
@@ -173,6 +300,18 @@ def test_demo_model_answers_and_says_so_once():
     assert out.strip() and out.endswith("\n"), out
     assert done.stderr.decode().count("built-in demo model") == 1, done
     assert len(done.stderr.decode().splitlines()) == 1, done
+
+
+def test_the_demo_model_needs_no_file():
+    def no_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    with temporary() as folder:
+        for command in (["generate", "-p", "Hello!", "-n", 4], ["inspect"],
+                        ["plan"], ["tokenize"]):
+            expect(tinyphi(*command, preexec_fn=no_files, cwd=folder,
+                           env={**os.environ, "TMPDIR": "/no/such/folder"}),
+                   DONE)
+        assert not os.listdir(folder)
 
 
 def test_a_given_model_is_used_in_silence():
@@ -239,6 +378,24 @@ def test_the_same_seed_gives_the_same_text_on_any_number_of_threads():
     texts = {generate_json(*common, "-t", n)["text"] for n in (1, 2, 0)}
     assert len(texts) == 1, texts
     assert generate_json(*common[:-1], 8)["text"] not in texts
+
+
+def test_no_more_threads_than_cpus_are_used_and_a_note_says_so():
+    n_cpus = len(os.sched_getaffinity(0))
+    args = ["generate", "-m", DEMO, "-p", "Hello!", "-n", 8, "-t"]
+    plain = tinyphi(*args, n_cpus)
+    expect(plain, DONE)
+    done = tinyphi(*args, 1024)
+    assert expect(done, DONE) == plain.stdout.decode(), done
+    (note,) = done.stderr.decode().splitlines()
+    assert note.startswith("tinyphi: -t 1024: this process may use "), note
+    out = tinyphi("bench", "--shape", "demo", "-p", 0, "-n", 2, "-r", 1, "-t",
+                  1024, "--json")
+    assert json.loads(out.stdout)["results"][0]["threads"] <= n_cpus, out
+    assert out.stderr.count(b"-t 1024") == 1, out
+    few = {0}
+    one = tinyphi(*args, 64, preexec_fn=lambda: os.sched_setaffinity(0, few))
+    assert expect(one, DONE, "-t 64", "1 CPU,") == plain.stdout.decode(), one
 
 
 def test_impossible_sampling_values_are_named():
@@ -312,6 +469,72 @@ def test_chat_answers_line_by_line():
 def test_chat_goes_on_after_a_line_that_is_too_long():
     done = tinyphi("chat", "-n", 6, stdin=b"word " * 20000 + b"\nHello!\n")
     assert done.stdout.strip() and b"4096" in done.stderr, done
+
+
+def endless_chat(*args):
+    """A chat on a terminal in the middle of an answer without an end."""
+    talk = Terminal("chat", "-n", "0", "--temperature", "1", "--seed", "1",
+                    *(f"--logit-bias={i}=-100" for i in stop_ids()), *args)
+    talk.type(b"Hello!\n")
+    assert talk.show(lambda shown: len(shown) > 20), talk.ended()
+    return talk
+
+
+def test_interrupt_ends_an_answer_of_chat_and_then_the_talk():
+    talk = endless_chat()
+    n_before = len(talk.shown)
+    talk.process.send_signal(signal.SIGINT)
+    assert talk.show(lambda shown: shown[n_before:].endswith(b"\n")), talk
+    assert talk.process.poll() is None, talk.ended()
+    talk.type(b"Hello again!\n")
+    n_first = len(talk.shown)
+    talk.show(lambda shown: len(shown) > n_first + 20)
+    assert len(talk.shown) > n_first + 20, talk.ended()
+    talk.process.send_signal(signal.SIGINT)
+    n_second = len(talk.shown)
+    talk.show(lambda shown: shown[n_second:].endswith(b"\n"))
+    time.sleep(0.5)  # at the prompt now
+    talk.process.send_signal(signal.SIGINT)
+    status, err = talk.ended(10)
+    assert status == DONE and err.endswith("> \n"), (status, err)
+
+
+def test_a_talk_ends_within_5_s_of_sigterm_and_sighup():
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        answering = endless_chat()
+        waiting = Terminal("chat")
+        err = b""
+        while not err.endswith(b"> "):
+            err += os.read(waiting.process.stderr.fileno(), 1000)
+        piped = subprocess.Popen([PROGRAM, "chat"], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE)
+        piped.stdin.write(b"Hello!\n")
+        piped.stdin.flush()
+        piped.stdout.read(1)  # the first answer began
+        time.sleep(0.5)
+        for process in (answering.process, waiting.process, piped):
+            process.send_signal(number)
+        for talk in (answering, waiting):
+            status, err = talk.ended(5)
+            assert status == TRY_AGAIN, (number, status, err)
+            assert err.endswith("\n"), err
+        out, err = piped.communicate(timeout=5)
+        assert piped.returncode == TRY_AGAIN, (number, piped, out, err)
+
+
+def test_a_signal_that_the_caller_ignores_is_ignored():
+    def ignore():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with subprocess.Popen([PROGRAM, "chat", "-n", "4"], bufsize=0,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, preexec_fn=ignore) as talk:
+        talk.stdin.write(b"Hello!\n")
+        talk.stdin.flush()
+        talk.stdout.read(1)
+        talk.send_signal(signal.SIGHUP)
+        out, err = talk.communicate(b"Hello!\n", timeout=120)
+    assert talk.returncode == DONE and out.count(b"\n") == 2, (out, err)
 
 
 # ---- tokenize
@@ -413,11 +636,117 @@ def test_logits_refuses_impossible_ids():
         assert not out.exists()
 
 
+def test_logits_of_4000_ids_take_less_than_half_of_their_size_in_memory():
+    ids = ",".join(str(100 + i % 1000) for i in range(4000))
+    with temporary() as folder:
+        out = pathlib.Path(folder) / "x.safetensors"
+
+        def peak(n):
+            with subprocess.Popen(
+                    [PROGRAM, "logits", "-m", DEMO, "-t", "1", "--out", out,
+                     "--ids", ",".join(ids.split(",")[:n])]) as running:
+                _, status, used = os.wait4(running.pid, 0)
+                running.returncode = os.waitstatus_to_exitcode(status)
+            assert running.returncode == DONE
+            return used.ru_maxrss * 1024
+        small, large = peak(256), peak(4000)
+        size = out.stat().st_size
+        assert size > 30e6, size
+        cache = json.loads(expect(tinyphi(
+            "plan", "--json", DEMO, "--kv-type", "f32", "--context", 4000),
+            DONE))["kv_bytes"]
+        assert large - small < cache + size / 2, (small, large, cache, size)
+
+
 def test_logits_that_cannot_be_written():
     done = tinyphi("logits", "-m", TINY / "mini-4k", "--ids", "1,2", "--out",
                    "/no/such/folder/x.safetensors")
     assert done.returncode in (NO_INPUT, UNAVAILABLE), done
     assert b"/no/such/folder" in done.stderr, done
+
+
+# ---- score, embed
+
+def json_lines(*args, stdin):
+    text = "".join(json.dumps(line) + "\n" for line in stdin).encode()
+    out = expect(tinyphi(*args, stdin=text), DONE)
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def log_softmax(row):
+    top = max(row)
+    total = top + math.log(sum(math.exp(x - top) for x in row))
+    return [x - total for x in row]
+
+
+def test_scores_are_the_log_softmax_of_logits_within_1e_4():
+    def ids(text):
+        out = expect(tinyphi("tokenize", stdin=text.encode()), DONE)
+        return [1, *map(int, out.split(","))]  # behind BOS
+
+    prompt, candidates = "The light of the", [" pump is green.", " red"]
+    (line,) = json_lines("score", "-m", DEMO, "--exact", stdin=[
+        {"prompt": prompt, "candidates": candidates}])
+    assert [s["text"] for s in line["scores"]] == candidates, line
+    for score in line["scores"]:
+        whole = ids(prompt + score["text"])
+        shape, logits = logits_of(DEMO, whole)
+        n = score["n_tokens"]
+        assert whole[:-n] == ids(prompt), (whole, n)
+        want = []
+        for i in range(len(whole) - n, len(whole)):
+            row = logits[(i - 1) * shape[1]:i * shape[1]]
+            want.append(log_softmax(row)[whole[i]])
+        got = score["token_logprobs"]
+        assert len(got) == n, score
+        assert all(abs(a - b) <= 1e-4 for a, b in zip(got, want)), (got, want)
+        assert abs(score["logprob"] - sum(got)) <= 1e-4, score
+
+
+def test_score_takes_options_as_it_takes_lines():
+    (line,) = json_lines("score", stdin=[
+        {"prompt": "It is", "candidates": [" red", " not"]}])
+    out = expect(tinyphi("score", "-p", "It is", "-c", " red", "-c", " not"),
+                 DONE)
+    assert json.loads(out) == line, (out, line)
+
+
+def test_embeddings_have_length_1_and_are_equal_for_equal_texts():
+    texts = ["The pump is ready.", "A red light means a full filter.",
+             "The pump is ready."]
+    vectors = [line["embedding"] for line in
+               json_lines("embed", stdin=[{"text": t} for t in texts])]
+    assert len(vectors) == 3 and len(set(map(len, vectors))) == 1, vectors
+    for v in vectors:
+        assert abs(math.hypot(*v) - 1) <= 1e-5, math.hypot(*v)
+    assert vectors[0] == vectors[2] != vectors[1]
+
+
+def test_score_needs_a_prompt_and_a_candidate():
+    fails(USAGE, ["score", "-p", "x"], "--prompt", "--candidate")
+    fails(USAGE, ["score", "-c", "x"], "--candidate", "--prompt")
+
+
+def test_bad_lines_are_named_by_number_and_key():
+    good = b'{"prompt": "a", "candidates": ["b"], "text": "c"}\n\n'
+    for command, line, key in [
+            ("score", b'{"candidates": ["b"]}', '"prompt" that is a string'),
+            ("score", b'{"prompt": "a"}', '"candidates" that is a list'),
+            ("score", b'{"prompt": "a", "candidates": [1]}', '"candidates"'),
+            ("embed", b'{"txt": "a"}', '"text" that is a string'),
+            ("embed", b'{"text": 1}', '"text" that is a string'),
+            ("embed", b"[]", "not an object"), ("embed", b"{", "line 3")]:
+        done = tinyphi(command, stdin=good + line)
+        out = expect(done, BAD_DATA, "standard input: line 3", key)
+        assert len(out.splitlines()) == 1, out  # the good one's
+
+
+def test_a_candidate_that_adds_nothing_is_refused():
+    for stdin, args in [
+            (b"", ["-p", "a", "-c", " b", "-c", ""]),
+            (b'{"prompt": "a", "candidates": [" b", ""]}', [])]:
+        fails(USAGE, ["score", *args], "candidate 1", "both need text",
+              stdin=stdin)
 
 
 # ---- inspect, plan, bench, doctor
@@ -474,6 +803,26 @@ def test_plan_counts_all_that_generate_takes():
     # Products in f32 take larger buffers, of shorter texts smaller ones do.
     assert plan("--exact")["scratch_bytes"] > plan()["scratch_bytes"]
     assert plan("--context", 20)["scratch_bytes"] < out["scratch_bytes"] / 4
+
+
+def test_plan_counts_the_pages_of_a_window_as_they_are_taken():
+    out = json.loads(expect(tinyphi("plan", "--json", "--context", 1),
+                            DONE))
+    assert out["kv_bytes"] == 64 * out["kv_bytes_per_token"], out
+    config = json.loads((TINY / "mini-4k/config.json").read_text())
+    with temporary() as folder:
+        model = pathlib.Path(folder) / "m"
+        shutil.copytree(TINY / "mini-4k", model)
+        config.update(max_position_embeddings=8192, sliding_window=100,
+                      original_max_position_embeddings=8192)
+        (model / "config.json").write_text(json.dumps(config))
+        for context, pages in ((64, 1), (65, 2), (8192, 7)):
+            out = json.loads(expect(tinyphi("plan", "--json", model,
+                                            "--context", context), DONE))
+            # 100 and a prompt's chunk of 256 tokens fill 6 pages of 64, and
+            # one more where they begin inside a page.
+            assert out["kv_bytes"] == (
+                pages * 64 * out["kv_bytes_per_token"]), (context, out)
 
 
 def bench(*args):
@@ -572,7 +921,7 @@ def test_docs_qa_with_documents_that_are_none():
         (docs / "link.md").symlink_to("/etc/passwd")
         out = expect(run_docs_qa(folder, "What is the colour of the fan?",
                                  DOCS=str(docs)), DONE)
-    for part in ("green", "good.md", "binary.md: left out", "link.md: a link"):
+    for part in ("green", "good.md", "binary.md: skipped: binary", "link.md: skipped: symbolic link"):
         assert part in out, out
 
 
@@ -660,10 +1009,19 @@ def test_plugins_are_listed_and_described():
         assert plugin["id"] == name and plugin["out"], plugin
 
 
+# Half of this program's time. What else they do, test_bench_measures_a_shape does.
+MEASURING = ["test_bench_goes_through_threads_types_and_depths",
+             "test_bench_runs_on_a_target_by_name"]
+
+
 def main():
     part = sys.argv[3] if len(sys.argv) > 3 else ""
     tests = [(name, f) for name, f in globals().items()
              if name.startswith("test_") and part in name]
+    if os.environ.get("TINYPHI_SLOW_BUILD"):
+        for name in [t[0] for t in tests if t[0] in MEASURING]:
+            print(f"skipped {name}: sanitized code is not worth measuring twice")
+        tests = [t for t in tests if t[0] not in MEASURING]
     failed = 0
     for name, test in tests:
         try:

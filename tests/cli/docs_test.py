@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Does what README.md and CONTRIBUTING.md tell a reader to do.
 
-Usage: docs_test.py BUILD_ROOT SOURCE_ROOT
+Usage: docs_test.py BUILD_ROOT SOURCE_ROOT [NAME_PART]
 
 Every ```sh block runs in a copy of the tree whose build/ is BUILD_ROOT; the
-README's pipeline passes `tinyphi check`; its C++ program is compiled as shown,
-outside the tree, against an installation, and talks. The last line is
-"N passed, M failed".
+README's pipeline passes `tinyphi check`; its C++ programs are compiled as shown,
+outside the tree, against an installation, and talk; header-only ones are compiled
+without optimizing, which would take minutes. The last line is "N passed, M
+failed".
 """
 
 import os
@@ -85,8 +86,59 @@ def check_example(config, package):
                   for line in block.splitlines() if line.startswith("c++ "))
     command = command.replace(" tinyphi)", f" {package})")
     command = command.replace("-o ask", f"-o ask-{package}")
+    assert " -O" in command, command
+    if package == "tinyphi":
+        command = re.sub(" -O[23]", " -O0", command)
     run(["bash", "-c", command], WORK, PKG_CONFIG_PATH=str(config))
     ask(WORK / f"ask-{package}")
+
+
+def check_server(config):
+    """Clients end as they should, and share what was computed for the first."""
+    code = blocks("README.md", "cpp")[1]
+    body = code[code.index("argv) {\n"):code.rindex("\n}")].count("\n")
+    assert body <= 30, f"{body} lines"
+    (WORK / "serve.cpp").write_text(code)
+    (command,) = (line for block in blocks("README.md", "")
+                  for line in block.splitlines() if line.startswith("c++ "))
+    command = command.replace("ask", "serve")
+    command = command.replace(" tinyphi)", " tinyphi-compiled)")
+    run(["bash", "-c", command], WORK, PKG_CONFIG_PATH=str(config))
+    lines = run([WORK / "serve", MODEL], WORK).splitlines()
+
+    ends, logprobs = {}, []
+    for line in lines:
+        end = re.fullmatch(r"(\d): (\w+), (\d+) prompt tokens .*", line)
+        if end:
+            ends[int(end[1])] = (end[2], int(end[3]))
+            continue
+        assert "\t" in line, line
+        logprobs += map(float, line.split("\t")[1:])
+    assert all(-100 < p <= 0 for p in logprobs) and min(logprobs) < -1e-3
+    assert sorted(ends) == [0, 1, 2, 3, 4], lines
+    assert ends[0][1] == 0 and all(ends[i][1] >= 10 for i in range(1, 5)), ends
+    assert all((why == "cancelled") == (client == 4)
+               for client, (why, _) in ends.items()), ends
+
+
+def check_walk():
+    """The files of CONTRIBUTING's walk exist, each is entered once, and holds
+    the names that the walk says are in it."""
+    text = (SOURCE / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    walk = text.split("\n## One request", 1)[1].split("\n## ", 1)[0]
+    files = []
+    for step in re.split(r"^\d+\. ", walk, flags=re.M)[1:]:
+        name, *words = re.findall(r"`([^`]+)`", step.split("\n\n")[0])
+        files.append(name)
+        file = SOURCE / "include/tinyphi" / name
+        assert file.is_file(), f"{name} does not exist"
+        code = file.read_text(encoding="utf-8")
+        assert words, f"nothing is named in {name}"
+        for word in words:
+            assert re.search(rf"\b{re.escape(word)}\b", code), (
+                f"there is no {word} in {name}")
+    assert len(set(files)) == len(files), "a file is entered twice"
+    assert 20 <= len(files) <= 35, f"{len(files)} files"
 
 
 def check_cmake(config):
@@ -117,10 +169,18 @@ def main():
     for package in ("tinyphi", "tinyphi-compiled"):
         cases.append((f"README.md's program with {package}",
                       lambda p=package: check_example(config, p)))
+    cases.append(("README.md's program of 30 lines serves four clients",
+                  lambda: check_server(config)))
+    cases.append(("CONTRIBUTING.md follows a request through 35 files at most",
+                  check_walk))
     if shutil.which("cmake"):
         cases.append(("README.md's program with CMake",
                       lambda: check_cmake(config)))
+    else:
+        print("skipped README.md's program with CMake: there is no cmake here")
 
+    part = sys.argv[3] if len(sys.argv) > 3 else ""
+    cases = [(name, case) for name, case in cases if part in name]
     failed = 0
     for name, case in cases:
         try:

@@ -197,6 +197,49 @@ TEST_CASE("docs-qa, far questions: retrieval alone refuses all 31") {
   CHECK(s.refused == 31);
 }
 
+TEST_CASE("each sentence of the documents supports itself, not one word more") {
+  std::vector<document> passages;
+  for (const auto& file :
+       std::filesystem::directory_iterator(pipelines / "docs-qa/docs")) {
+    std::ifstream in(file.path());
+    const std::string text(std::istreambuf_iterator<char>(in), {});
+    for (const fts::chunk& c : fts::split_chunks(text, "docs", 400)) {
+      document d;
+      d.title = c.title, d.locator = c.heading, d.text = c.text;
+      passages.push_back(std::move(d));
+    }
+  }
+  REQUIRE(passages.size() > 40);
+  int n_sentences = 0;
+  for (const document& d : passages) {
+    for (std::string_view rest = d.text; !rest.empty();) {
+      const std::string sentence(cite::detail::take_sentence(rest, true).text);
+      INFO(sentence);
+      ++n_sentences;
+      const auto itself = cite::verify_citations(sentence, passages);
+      REQUIRE_OK(itself);
+      CHECK(itself->ok);
+      CHECK(itself->citations.at(0).quote == sentence);
+      // A word, a number or a negation that does not stand there.
+      for (const char* other : {"purple ", "77 ", "-", "not ", "never "}) {
+        std::size_t at = sentence.find(' ') + 1;
+        if (other[0] == '-') at = sentence.find_first_of("0123456789");
+        if (at == std::string::npos) continue;
+        std::string changed = sentence;
+        changed.insert(at, other);
+        INFO(changed);
+        const auto v = cite::verify_citations(changed, passages);
+        REQUIRE_OK(v);
+        // "It is -5" and "do not not touch" change what is said, or nothing.
+        const bool doubled =
+            sentence.find(" not ") != std::string::npos && (other[0] == 'n');
+        CHECK((!v->ok || doubled));
+      }
+    }
+  }
+  CHECK(n_sentences > 70);
+}
+
 TEST_CASE("docs-qa: control tokens in a document change nothing") {
   temp_folder folder;
   folder.write("docs/evil.md",

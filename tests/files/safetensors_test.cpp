@@ -166,6 +166,53 @@ TEST_CASE("safetensors: a write that fails leaves what was there") {
   CHECK(*read_file(path, 99) == "old");
 }
 
+TEST_CASE("safetensors: values that come bit by bit are the same file") {
+  const temp_folder folder;
+  const std::vector<float> values{1.5f, -2, 3, 4, 5, 6};
+  const auto bytes = std::as_bytes(std::span(values));
+  const safetensors_writer::entry entry{"t", "F32", 4, {3, 2}};
+  const auto path = folder.path() / "x";
+  {
+    auto w = safetensors_writer::create(path, {&entry, 1});
+    REQUIRE_OK(w);
+    const auto most = w->append(bytes.first(20));
+    REQUIRE_OK(most);
+    CHECK_THAT(message_of(w->commit()), Contains("4 bytes less"));
+    CHECK_THAT(message_of(w->append(bytes.first(8))), Contains("4 bytes more"));
+    CHECK(!std::filesystem::exists(path));
+    const auto rest = w->append(bytes.last(4));
+    REQUIRE_OK(rest);
+    const auto committed = w->commit();
+    REQUIRE_OK(committed);
+  }
+  const auto whole = folder.path() / "y";
+  const std::vector<safetensors_output> at_once{{"t", {3, 2}, values}};
+  REQUIRE_OK(write_safetensors(whole, at_once));
+  CHECK(*read_file(path, 999) == *read_file(whole, 999));
+
+  // One that is given up leaves nothing.
+  const auto other = folder.path() / "z";
+  const auto given_up = [&] {
+    auto w = safetensors_writer::create(other, {&entry, 1});
+    REQUIRE_OK(w);
+    return message_of(w->append(bytes.first(8)));
+  };
+  CHECK(given_up() == "(no error)");
+  CHECK(files_in(folder.path()) == 2);
+}
+
+TEST_CASE("safetensors: entries that cannot be are refused") {
+  const temp_folder folder;
+  const auto create = [&](std::vector<safetensors_writer::entry> entries) {
+    return message_of(safetensors_writer::create(folder.path() / "x", entries));
+  };
+  const std::size_t many = std::size_t{1} << 32;
+  CHECK_THAT(create({{"t", "F32", 4, {many, many}}}), Contains("tensor t"));
+  CHECK_THAT(create({{"a", "F32", 4, {1}}, {"a", "F32", 4, {1}}}),
+             Contains("twice"));
+  CHECK(files_in(folder.path()) == 0);
+}
+
 TEST_CASE("safetensors: a device is not replaced by a file") {
   const temp_folder folder;
   const auto pipe = folder.path() / "pipe";

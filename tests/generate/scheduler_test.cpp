@@ -2,11 +2,15 @@
 #include "tinyphi/generate/scheduler.h"
 
 #include <chrono>
+#include <cstring>
+#include <limits>
 #include <thread>
 
 #include "support/allocations.h"
 #include "support/models.h"
+#include "support/temp_folder.h"
 #include "support/test.h"
+#include "tinyphi/base/mapped_file.h"
 
 using namespace tinyphi;
 using namespace std::chrono_literals;
@@ -132,6 +136,29 @@ TEST_CASE("a window needs few pages, and the promise holds") {
     run_to_end(s, *q);
     CHECK(!q->seen().error);
     CHECK(ids_of(*q).size() == 14);
+  }
+}
+
+TEST_CASE("a window of several pages needs its pages, a slice's and one more") {
+  model_config config = tiny_model("mini-4k").config();
+  config.max_context = 4096;
+  config.rope.original_context = 4096;
+  for (const std::uint32_t window : {65u, 100u, 128u}) {
+    config.window = window;
+    const auto m = model::random(config, dtype::q8_0, 1);
+    REQUIRE_OK(m);
+    for (const std::size_t chunk : {1, 63, 64, 65, 200}) {
+      INFO("window " << window << ", chunk " << chunk);
+      const generation_params params{.max_tokens = 70, .ignore_stop_ids = true};
+      const std::size_t pages = (window + chunk + 63) / 64 + 1;
+      scheduler s = make_scheduler(*m, pages, {.prefill_chunk = chunk});
+      const auto q = s.submit(made_up_prompt(700, 1, 300), params);
+      run_to_end(s, *q);
+      CHECK(!q->seen().error);
+      CHECK(ids_of(*q).size() == 70);
+      scheduler fewer = make_scheduler(*m, pages - 1, {.prefill_chunk = chunk});
+      CHECK(fewer.submit(made_up_prompt(700, 1, 300), params)->done);
+    }
   }
 }
 
@@ -446,10 +473,30 @@ TEST_CASE(
   run_to_end(s, *read);
   CHECK(read->seen().finish == finish_reason::length);
   CHECK(!unread->done);
-  CHECK(unread->ready.tokens.size() >= max_unread_tokens);
-  CHECK(unread->ready.tokens.size() <= max_unread_tokens + 17);
+  CHECK(unread->ready.tokens.size() >= max_ready_tokens);
+  CHECK(unread->ready.tokens.size() <= max_ready_tokens + 17);
   run_to_end(s, *unread);
   CHECK(ids_of(*unread).size() == 5000);
+}
+
+TEST_CASE("drive is not refused while a thread steps for its own answer",
+          "[threads]") {
+  const model m = demo_model(false);
+  scheduler s = make_scheduler(m, 100);
+  std::atomic<int> told = 0;
+  generation_params params{.max_tokens = 1000, .ignore_stop_ids = true};
+  params.on_progress = [&] { ++told; };
+  const auto answer = s.submit(made_up_prompt(20, 1, 1900), params);
+  std::thread reader([&] { run_to_end(s, *answer); });
+  while (told < 10) std::this_thread::yield();
+  stop_condition stop;
+  result<void> drove;
+  std::thread driver([&] { drove = s.drive(stop); });
+  reader.join();
+  stop.token.cancel();
+  driver.join();
+  REQUIRE_OK(drove);
+  CHECK(ids_of(*answer).size() == 1000);
 }
 
 TEST_CASE("one thread drives, others wait, and sleep when nobody drives",
@@ -516,4 +563,36 @@ TEST_CASE("drafts are found in references and change nothing but the steps") {
   CHECK(drafted == plain);
   CHECK(plain_steps >= 60);
   CHECK(drafted_steps <= plain_steps);
+}
+
+TEST_CASE("a number that is not finite ends its own request, with the layer") {
+  // A copy of the model with a NaN in layer 2's feed-forward output.
+  const auto from = tinyphi_test::data_dir() / "tiny" / "mini-4k";
+  const tinyphi_test::temp_folder folder;
+  for (const char* name : {"config.json", "generation_config.json"}) {
+    std::filesystem::copy_file(from / name, folder.path() / name);
+  }
+  auto bytes = read_file(from / "model.safetensors", std::size_t{1} << 26);
+  REQUIRE_OK(bytes);
+  const std::string key = "\"model.layers.1.mlp.down_proj.weight\"";
+  const std::size_t at = bytes->find("\"data_offsets\":[", bytes->find(key));
+  REQUIRE(at != std::string::npos);
+  std::uint64_t header = 0;
+  std::memcpy(&header, bytes->data(), sizeof header);
+  const std::size_t begin = std::stoul(bytes->substr(at + 16));
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::memcpy(bytes->data() + 8 + header + begin, &nan, sizeof nan);
+  folder.write("model.safetensors", *bytes);
+
+  const auto m = model::load(folder.path(), {.exact = true});
+  REQUIRE_OK(m);
+  scheduler s = make_scheduler(*m, 4);
+  const auto q = s.submit(token_ids{1, 2, 3}, {});
+  run_to_end(s, *q);
+  REQUIRE(q->seen().error);
+  CHECK(q->seen().error->code == error_code::bad_data);
+  CHECK_THAT(q->seen().error->message,
+             Catch::Contains("a number is not finite after layer 2"));
+  CHECK(q->seen().tokens.empty());
+  CHECK(s.pool().pages_in_use() == 0);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The promise of engine.h: the same request gives the same tokens, bit for bit,
 // whatever runs beside it and however it is computed.
-#include <cstdlib>
 #include <random>
 
+#include "support/effort.h"
 #include "support/models.h"
 #include "support/test.h"
 #include "tinyphi/generate/scheduler.h"
@@ -98,7 +98,7 @@ std::vector<answer> plain_answers(const model& m,
 
 // How often what the test is about took place.
 struct counts {
-  std::size_t cached = 0, preempted = 0, accepted = 0;
+  std::size_t cached = 0, preempted = 0, swapped = 0, accepted = 0;
 };
 
 void run_schedule(const model& m, std::uint32_t seed, counts& seen) {
@@ -120,10 +120,12 @@ void run_schedule(const model& m, std::uint32_t seed, counts& seen) {
   const std::size_t page = kv_bytes_per_token(c, kv_type::int8) * page_tokens;
   std::size_t most = 0;
   for (const request& q : requests) {
-    most = std::max(most, kv_pages_for(c, q.prompt.size() + q.params.max_tokens,
-                                       o.prefill_chunk));
+    most =
+        std::max(most, most_kv_pages(c, q.prompt.size() + q.params.max_tokens,
+                                     o.prefill_chunk));
   }
   o.kv_bytes = page * pick(r, most, most + 4);
+  if (r() % 2 == 0) o.swap_folder = std::filesystem::temp_directory_path();
   scheduler s(m, o);
   std::vector<std::shared_ptr<sequence>> running;
   for (std::size_t round = 0; round < 2; ++round) {
@@ -140,6 +142,7 @@ void run_schedule(const model& m, std::uint32_t seed, counts& seen) {
     }
   }
   seen.preempted += s.preemptions();
+  seen.swapped += s.swaps();
   running.clear();
   s.drop_cache();
   CHECK(s.pool().pages_in_use() == 0);
@@ -150,8 +153,8 @@ void run_schedule(const model& m, std::uint32_t seed, counts& seen) {
 TEST_CASE(
     "random schedules with cache, drafts, preemption, slices and threads give "
     "what plain decoding gives, bit for bit") {
-  const std::size_t n_seeds =
-      std::getenv("TINYPHI_TEST_LONG") != nullptr ? 1000 : 6;
+  const auto n_seeds =
+      static_cast<std::uint32_t>(tinyphi_test::sweep_rounds(6, 1000));
   counts seen;
   for (const char* name : {"mini-4k", "mini-128k", "medium-128k", "small-8k"}) {
     for (const bool exact : {false, true}) {
@@ -164,8 +167,10 @@ TEST_CASE(
   }
   // Otherwise the test is about nothing.
   INFO(seen.cached << " cached, " << seen.preempted << " preempted, "
-                   << seen.accepted << " drafted tokens accepted");
+                   << seen.swapped << " read back, " << seen.accepted
+                   << " drafted tokens accepted");
   CHECK(seen.cached > 0);
   CHECK(seen.preempted > 0);
+  CHECK(seen.swapped > 0);
   CHECK(seen.accepted > 0);
 }

@@ -10,6 +10,7 @@
 #include <random>
 #include <vector>
 
+#include "support/effort.h"
 #include "support/test.h"
 #include "tinyphi/kernels/kernels.h"
 #include "tinyphi/tensor/blocks.h"

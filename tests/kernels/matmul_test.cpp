@@ -13,6 +13,7 @@
 namespace tinyphi {
 namespace {
 
+using tinyphi_test::effort;
 using tinyphi_test::max_difference;
 using tinyphi_test::on_every_target;
 using tinyphi_test::packed_from;
@@ -22,6 +23,7 @@ using tinyphi_test::random_blocks;
 using tinyphi_test::random_floats;
 using tinyphi_test::random_matrix;
 using tinyphi_test::same_bits;
+using tinyphi_test::sweep_rounds;
 
 struct shape {
   std::size_t m, rows, cols;
@@ -143,7 +145,8 @@ TEST_CASE("wide products have the reference's levels, scales and sums") {
     for (const shape& s : shapes_of(type)) {
       const auto w = random_matrix(type, s.rows, s.cols, 1);
       const auto x = random_floats(s.m * s.cols, 2);
-      for (std::size_t k = 0; k < s.cols; k += wide_scale_cols) {
+      for (std::size_t k = 0; k < s.cols;
+           k += effort(1u, 3u) * wide_scale_cols) {
         auto some = x;  // zero but in columns [k, k + 128)
         for (std::size_t i = 0; i < some.size(); ++i) {
           if (i % s.cols / wide_scale_cols != k / wide_scale_cols) some[i] = 0;
@@ -212,7 +215,8 @@ TEST_CASE("integer sums are exact for random shapes") {
   std::mt19937 random(11);
   const auto up_to = [&](std::size_t n) { return 1 + random() % n; };
   for (const dtype type : quantized_types()) {
-    for (std::size_t i = 0; i < 1000; ++i) {
+    const auto rounds = static_cast<std::size_t>(sweep_rounds(1000, 20000));
+    for (std::size_t i = 0; i < rounds; ++i) {
       const std::size_t cols = info(type).block_size == 256
                                    ? 256 * (1 + i % 32 / 31)
                                    : 32 * up_to(i % 16 == 0 ? 24 : 4);

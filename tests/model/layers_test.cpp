@@ -84,9 +84,9 @@ TEST_CASE("the feed-forward steps are their kernels, in any number of tasks") {
              << " " << to_string(k.type) << " " << n << ", tokens " << m
              << ", threads " << n_threads);
         team threads(n_threads);
-        forward_buffers b;
+        layer_buffers b;
         const stop_condition stop;
-        forward_context f(w, threads, b, stop);
+        layer_ops f(w, threads, b, stop);
         for (std::size_t t = 0; t < m; ++t) {
           b.tokens.push_back(
               {static_cast<token_id>(t % 64), t, nullptr, false});

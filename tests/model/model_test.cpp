@@ -219,7 +219,8 @@ void check_long_context(const model& m, kv_type type) {
   const std::vector<float> expected = logits_of_end(1, 1090);
   for (const int n_threads : {1, 2, 3}) {
     for (const std::size_t prefill : {37u, 1090u, 1099u}) {
-      if (slow_build && prefill != (n_threads == 3 ? 37 : 1099)) continue;
+      const unsigned only = n_threads == 1 ? 0 : n_threads == 2 ? 1099 : 37;
+      if (slow_build && prefill != only) continue;
       INFO(to_string(type) << ", window " << m.config().window << ", threads "
                            << n_threads << ", prefill " << prefill);
       CHECK(logits_of_end(n_threads, prefill) == expected);
@@ -353,7 +354,9 @@ TEST_CASE("the integer path stays close to f32 on the same quantized file") {
   }
 }
 
-TEST_CASE("fast prefill is for many tokens of models that ask for it") {
+TEST_CASE(
+    "fast prefill is for many tokens of models that ask for it, and adds at "
+    "most 1.6 % of the KL of int4 weights") {
   const auto folder = data_dir() / "tiny" / "mini-128k";
   const auto ids = longest_prompt(golden_file(folder / "golden.safetensors"));
   REQUIRE(ids.size() >= 64);
@@ -378,13 +381,13 @@ TEST_CASE("fast prefill is for many tokens of models that ask for it") {
   CHECK(expected == run({.exact = true, .fast_prefill = true, .quantize = int4},
                         ids.size()));
 
-  // It adds less than a tenth of what int4 weights cost.
   const std::size_t vocab = found.size() / ids.size();
   const double added =
       mean_kl(expected, found, vocab) - mean_kl(expected, without, vocab);
   const double weights =
       mean_kl(run({.exact = true}, ids.size()), expected, vocab);
-  CHECK(added < 0.1 * weights);
+  INFO(added << " of " << weights);
+  CHECK(added <= 0.016 * weights);
 }
 
 TEST_CASE("float weights can be quantized while loading") {

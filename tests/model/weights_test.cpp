@@ -208,6 +208,72 @@ TEST_CASE("without an output matrix the embedding is the output") {
   CHECK(logits(*tied) == logits(*copied));
 }
 
+TEST_CASE("a model goes on when its file is cut short after loading") {
+  const auto plain = [](std::vector<matrix>&) {};
+  const auto tied = [](std::vector<matrix>& all) { all.pop_back(); };
+  const auto all_pages = [](std::vector<matrix>& all) {
+    all.back().rows = named(all, "token_embd.weight").rows = 4000;
+    for (const char* name : {"output.weight", "token_embd.weight"}) {
+      named(all, name).values = made_up(4000 * hidden, 1);
+    }
+  };
+  for (const std::function<void(std::vector<matrix>&)>& change :
+       {std::function<void(std::vector<matrix>&)>(plain),
+        {tied},
+        {all_pages}}) {
+    for (const bool keep : {false, true}) {
+      const temp_folder folder;
+      const auto path = folder.write("m.gguf", gguf(change));
+      auto loaded = model::load(path, {.cache_repacked = keep});
+      REQUIRE_OK(loaded);
+      const auto expected = logits(*loaded);
+      if (keep) {
+        loaded = model::load(path, {.cache_repacked = keep});
+        REQUIRE_OK(loaded);
+      }
+      std::filesystem::resize_file(path, 0);
+      CHECK(logits(*loaded) == expected);
+    }
+  }
+}
+
+TEST_CASE("a model outlives the bytes in memory that it was loaded from") {
+  for (const bool tied : {false, true}) {
+    const auto change = [&](std::vector<matrix>& all) {
+      if (tied) all.pop_back();
+    };
+    const auto expected = load(change);
+    REQUIRE_OK(expected);
+    auto bytes = std::make_unique<std::string>(gguf(change));
+    auto file = gguf_file::parse(as_bytes(*bytes), "in memory");
+    REQUIRE_OK(file);
+    const auto loaded =
+        model::load(model_file(*std::move(file)), {.exact = true});
+    REQUIRE_OK(loaded);
+    bytes->assign(bytes->size(), '\xFF');
+    bytes.reset();
+    CHECK(logits(*loaded) == logits(*expected));
+  }
+}
+
+TEST_CASE("rows of an embedding that the head packs are the stored ones") {
+  for (const auto quantize : {std::optional<dtype>(), {dtype::q8_0}}) {
+    const temp_folder folder;
+    const auto path =
+        folder.write("m.gguf", gguf([](auto& all) { all.pop_back(); }));
+    const auto w = weights(path, {.quantize = quantize});
+    CHECK(w.embedding_in_head == !quantize);
+    CHECK(w.embedding.bytes.empty() == !quantize);
+    std::vector<float> found(hidden), scratch(hidden);
+    for (std::size_t id = 0; id < vocab; ++id) {
+      w.embed(static_cast<token_id>(id), found, scratch);
+      const auto stored = one_layer_model()[0].values;
+      REQUIRE(
+          std::equal(found.begin(), found.end(), stored.begin() + id * hidden));
+    }
+  }
+}
+
 TEST_CASE("a tensor that is missing or of another shape is named") {
   CHECK_THAT(message_of(load([](std::vector<matrix>& all) {
                named(all, "blk.0.ffn_down.weight").name = "blk.0.other";

@@ -77,6 +77,8 @@ TEST_CASE("what does not fit together is found where it stands") {
        "no value has its name and type"},
       {std::string(ask) + "with.names = '''\nq\n  bad'''\nin.bad = \"input.q\"",
        "t.toml:10:3: error[TP3001]: stage p: with.names: bad name"},
+      {std::string(ask) + "with.names = \"worse\"\nin.worse = \"input.q\"",
+       "t.toml:8:15: error[TP3001]: stage p: with.names: a worse name"},
       {std::string(ask) + "with.names = \"q docs*\"\nin.docs = \"input.q\"",
        "t.toml:9:11: error[TP2003]: stage p.in.docs: input.q is text, the "
        "template loops over it, so it takes docs"},

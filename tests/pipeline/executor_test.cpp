@@ -274,7 +274,7 @@ TEST_CASE("an error names its stage, whatever the plugin threw") {
   CHECK(r.error().code == error_code::internal);
   CHECK(message_of(r) == "stage s: threw: a plain exception");
   CHECK(message_of(thrown("int")) ==
-        "stage s: threw something that is no exception");
+        "stage s: threw something that is not an exception");
   CHECK(message_of(thrown("pool")) == "stage s: threw: from the pool");
   CHECK(message_of(thrown("long")) ==
         "stage s: port text is 1048577 bytes, at most 1048576 are allowed");
@@ -565,7 +565,7 @@ in.text = "input.question")");
   CHECK(message_of(p.run({{"question", std::string("x")},
                           {"questoin", std::string("x")}})) ==
         "no input 'questoin'; did you mean 'question'?");
-  CHECK(message_of(p.parse_input("k", "3x")) == "input k: '3x' is no int");
+  CHECK(message_of(p.parse_input("k", "3x")) == "input k: '3x' is not an int");
   CHECK(message_of(p.parse_input("kk", "3")) ==
         "no input 'kk'; did you mean 'k'?");
   CHECK(*p.parse_input("k", "-3") == value_data(std::int64_t{-3}));

@@ -98,7 +98,7 @@ TEST_CASE("a fault says what and where") {
         "0: true or false cannot be compared with '<'");
   CHECK(fault_of("f.none == 1") == "0: no f.none");
   CHECK(fault_of("count == 1") ==
-        "0: 'count' is no value; write input.x, stage.port or env.X");
+        "0: 'count' is not a value; write input.x, stage.port or env.X");
   CHECK(fault_of("(q.ok") == "5: ')' is missing");
   CHECK(fault_of("q.text == 'x") == "10: the text has no closing quote");
   CHECK(fault_of("q.ok q.ok") == "5: unexpected 'q.ok'");

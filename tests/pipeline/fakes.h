@@ -147,11 +147,13 @@ struct lay_out {
       const std::size_t end =
           std::min(c.names.find_first_of(" \n", i), c.names.size());
       std::string name = c.names.substr(i, end - i);
-      if (name == "bad") {
+      if (name == "bad" || name == "worse") {
         facts.faults.push_back({.code = fault::bad_template,
                                 .param = "names",
                                 .offset = i,
-                                .message = "bad name"});
+                                .message = name == "bad"
+                                               ? "bad name"
+                                               : "with.names: a worse name"});
       }
       port_info p{.name = name,
                   .types = {value_type::text, value_type::integer},

@@ -66,9 +66,8 @@ TEST_CASE("every key that is wrong is found where it stands") {
       {with("[switch.x]\nelse = [\"s\"]"),
        "t.toml:8:2: error[TP1008]: 'switch' is not supported yet"},
       {with("[stage.Big]\nuse = \"echo\""),
-       "t.toml:8:8: error[TP1007]: stage 'Big': a name is a small letter and "
-       "up "
-       "to 31 small letters, digits and '_'"},
+       "t.toml:8:8: error[TP1007]: stage 'Big': a name is a lower-case letter "
+       "and up to 31 lower-case letters, digits and '_'"},
       {with("[stage.input]\nuse = \"echo\""),
        "t.toml:8:8: error[TP1007]: stage input: the language itself uses this "
        "name"},
@@ -110,7 +109,11 @@ TEST_CASE("every key that is wrong is found where it stands") {
        "t.toml:9:11: error[TP1005]: model m: context is 0, allowed are 1 to "
        "1048576"},
       {with("[env]\nN = { type = \"int\", default = 9, max = 8 }"),
-       "t.toml:9:31: error[TP1005]: env N is 9.0, its max is 8.0"},
+       "t.toml:9:31: error[TP1005]: env N is 9, its max is 8"},
+      {with("[env]\nN = { type = \"float\", default = 9, max = 8 }"),
+       "t.toml:9:33: error[TP1005]: env N is 9.0, its max is 8.0"},
+      {with("[env]\nN = { type = \"int\", default = 9, max = 8.5 }"),
+       "t.toml:9:31: error[TP1005]: env N is 9, its max is 8.5"},
       {with("[env]\nN = { type = \"itn\", default = 9 }"),
        "t.toml:9:14: error[TP1005]: env N: type must be text, path, bool, int "
        "or "
@@ -180,7 +183,7 @@ TEST_CASE("${env.X} keeps its type alone and is text inside a text") {
         "q${x} [stage.evil]-3");
   options.env = [](const std::string&) { return std::optional("0"); };
   CHECK(faults_of(text, options) ==
-        "t.toml:11:1: error[TP1005]: env N is 0.0, its min is 1.0");
+        "t.toml:11:1: error[TP1005]: env N is 0, its min is 1");
   options.env = [](const std::string&) { return std::optional("3x"); };
   CHECK(faults_of(text, options).find("not of type int") != std::string::npos);
 }

@@ -5,6 +5,7 @@
 #define TESTS_SUPPORT_EFFORT_H_
 
 #include <cstdlib>
+#include <ctime>
 
 namespace tinyphi_test {
 
@@ -26,6 +27,12 @@ inline constexpr bool slow_build = false;
 template <class T>
 constexpr T effort(T usual, T in_slow_builds) {
   return slow_build ? in_slow_builds : usual;
+}
+
+// The processor's time that this program took so far: what else runs beside it
+// changes it little, so that bounds on it can be tight.
+inline double cpu_seconds() {
+  return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
 }
 
 // The rounds of a random sweep. Its first rounds are always the same ones.

@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "support/effort.h"
 #include "support/test.h"
 
 using namespace tinyphi;
@@ -34,7 +35,7 @@ TEST_CASE("the heap merges what looking at all pairs merges") {
   const auto below = [&](std::uint32_t n) {
     return static_cast<std::uint32_t>(random() % n);
   };
-  for (int round = 0; round < 300; ++round) {
+  for (int round = tinyphi_test::sweep_rounds(300, 30000); round > 0; --round) {
     merge_table merges;
     for (token_id result = 4; result < 40; ++result) {
       const auto before = static_cast<std::uint32_t>(result);

@@ -89,7 +89,7 @@ result<bench_table> measure(const bench_options& o, const tinyphi::model& m,
                             int n_threads, const tinyphi::cancel_token& token) {
   const auto kv_type =
       tinyphi::parse_kv_type(o.model.kv_type).value_or(m.default_kv_type());
-  bench_runner runner(m, n_threads, kv_type, token);
+  bench_runner runner(m, usable_threads(n_threads), kv_type, token);
   bench_table t;
   t.weight_bytes = m.weight_bytes();
   t.n_threads = runner.n_threads();

@@ -51,8 +51,8 @@ class history {
 };
 
 // Prints the answer to the last turn of `talk` and adds it. Ctrl-C ends it;
-// what was said until then stays.
-tinyphi::result<void> answer(tinyphi::engine& engine,
+// what was said until then stays. True if the talk is to end with it.
+tinyphi::result<bool> answer(tinyphi::engine& engine,
                              tinyphi::generation_params params, history& talk) {
   for (;;) {
     const interrupt_guard interrupt;
@@ -74,14 +74,22 @@ tinyphi::result<void> answer(tinyphi::engine& engine,
       return *reply.error();
     }
     talk.add(tinyphi::role::assistant, std::move(text));
-    return {};
+    return interrupt.must_end();
   }
 }
 
-std::optional<input_line> ask() {
+// A question, or why there is none: the end of the input or Ctrl-C, or a signal
+// that ends the process.
+struct question {
+  std::optional<std::string> text;
+  bool must_end = false;
+};
+
+question ask() {
   const interrupt_guard interrupt;
   if (stdin_is_terminal()) std::fputs("> ", stderr);
-  return read_line();
+  auto text = read_line(interrupt);
+  return {std::move(text), interrupt.must_end()};
 }
 
 int chat(const chat_options& o) {
@@ -96,26 +104,29 @@ int chat(const chat_options& o) {
     return fail(format.error());
   }
   if (stdin_is_terminal()) {
-    note("Ctrl-C stops an answer, Ctrl-D ends the talk");
+    note("Ctrl-C stops an answer, Ctrl-D or Ctrl-C here ends the talk");
   }
 
   history talk(o.system);
   int status = exit_done;
-  while (auto line = ask()) {
-    if (line->interrupted) std::fputc('\n', stderr);
-    if (line->text.empty()) continue;
-    talk.add(tinyphi::role::user, std::move(line->text));
+  bool must_end = false;
+  while (!must_end) {
+    question asked = ask();
+    must_end = asked.must_end;
+    if (!asked.text) break;
+    if (asked.text->empty()) continue;
+    talk.add(tinyphi::role::user, *std::move(asked.text));
     const auto answered = answer(*engine, *params, talk);
     if (!answered) {
       status = fail(answered.error());
       talk.drop_last();
+    } else {
+      must_end = *answered;
     }
   }
-  if (stdin_is_terminal()) {
-    std::fputc('\n', stderr);
-    return exit_done;
-  }
-  return status;
+  if (stdin_is_terminal()) std::fputc('\n', stderr);
+  if (must_end) return exit_try_again;
+  return stdin_is_terminal() ? exit_done : status;
 }
 
 }  // namespace

@@ -54,8 +54,9 @@ int doctor(bool as_json) {
 }  // namespace
 
 void add_doctor(CLI::App& app, action& run) {
-  CLI::App* command = add_command(
-      app, "doctor", "tell what this machine offers", "tinyphi doctor --json");
+  CLI::App* command =
+      add_command(app, "doctor", "show this machine's capabilities",
+                  "tinyphi doctor --json");
   auto as_json = std::make_shared<bool>(false);
   command->add_flag("--json", *as_json, "as one JSON object");
   command->final_callback(

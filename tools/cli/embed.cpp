@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// tinyphi embed: texts to vectors.
+// tinyphi embed: turns texts into vectors, a line of JSON each.
 #include <memory>
 #include <string>
 
@@ -41,8 +41,8 @@ int embed(const embed_options& o) {
 void add_embed(CLI::App& app, action& run) {
   CLI::App* command = add_command(
       app, "embed",
-      "turn texts into vectors: the mean of their last hidden states, of "
-      "length 1. Each line {\"text\": ...} of standard input gives a line "
+      "turn texts into vectors of length 1, the mean of their last hidden "
+      "states: a line {\"text\": TEXT} of standard input gives a line "
       "{\"embedding\": [...]}",
       "echo '{\"text\": \"The pump is ready.\"}' | tinyphi embed -m "
       "phi-3-mini");

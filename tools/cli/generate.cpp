@@ -147,7 +147,8 @@ void add_generate(CLI::App& app, action& run) {
       "--chat", o->chat,
       "as a chat turn (the default if the model has a chat format)");
   command
-      ->add_flag("--raw", o->raw, "go on from the prompt, without a chat turn")
+      ->add_flag("--raw", o->raw,
+                 "continue the prompt as plain text, without a chat turn")
       ->excludes(chat);
   add_sampling_options(*command, o->sampling);
   command

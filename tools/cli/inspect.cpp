@@ -90,16 +90,16 @@ void print_model(const tinyphi::model_file& file, std::string_view name,
   print_line("file      " + std::string(name) + ", " +
              (gguf ? "GGUF version " + std::to_string(gguf->version())
                    : std::string("Hugging Face folder")));
-  print_line("model     " +
-             (config ? summary_of(*config)
-                     : "not runnable: " + printable(config.error().message)));
+  print_line("model     " + (config
+                                 ? summary_of(*config)
+                                 : "not runnable: " + config.error().message));
   const auto metadata = metadata_of(file);
   if (!metadata.empty()) {
     print_line("metadata  " + std::to_string(metadata.size()) + " entries");
     std::size_t width = 0;
     for (const auto& m : metadata) width = std::max(width, m.first.size());
     for (const auto& [key, value] : metadata) {
-      print_line(printable("  " + padded(key, width) + "  " + value));
+      print_line("  " + padded(key, width) + "  " + value);
     }
   }
   print_line("tensors   " + std::to_string(file.tensors().size()) + ", " +
@@ -107,7 +107,7 @@ void print_model(const tinyphi::model_file& file, std::string_view name,
   std::size_t width = 0;
   for (const auto& t : file.tensors()) width = std::max(width, t.name.size());
   for (const auto& t : file.tensors()) {
-    print_line("  " + padded(printable(t.name), width) + "  " +
+    print_line("  " + padded(t.name, width) + "  " +
                padded(to_string(t.type), 5) + " " +
                padded(tinyphi::to_string(t.shape), 14) + " " +
                human_bytes(t.bytes.size()));
@@ -115,9 +115,7 @@ void print_model(const tinyphi::model_file& file, std::string_view name,
 }
 
 int inspect_model(const inspect_options& o) {
-  const auto path = model_path(o.what);
-  if (!path) return fail(path.error());
-  const auto file = tinyphi::model_file::open(*path);
+  const auto file = open_model_file(o.what);
   if (!file) return fail(file.error());
   const auto config = tinyphi::read_model_config(*file);
   if (o.as_json) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // tinyphi logits: what the model thinks after each token, as a file.
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,27 +25,36 @@ struct logits_options {
   std::string out;
 };
 
-// f32 [ids][vocab]: the first n_prefill ids in one batch, then one by one.
-tinyphi::result<std::vector<float>> run_ids(
-    tinyphi::model model, std::span<const tinyphi::token_id> ids,
-    std::size_t n_prefill, const model_options& o,
-    const tinyphi::cancel_token& token) {
+// Rows that are computed at once: all of a long text would take gigabytes.
+constexpr std::size_t rows_at_once = 256;
+
+// Writes f32 [ids][vocab]: the first n_prefill ids in batches as large as may
+// be, then one by one.
+tinyphi::result<void> run_ids(tinyphi::model model,
+                              std::span<const tinyphi::token_id> ids,
+                              std::size_t n_prefill, const model_options& o,
+                              const std::string& path,
+                              const tinyphi::cancel_token& token) {
   // Not the mode's own type, so that float weights give exact logits.
   const auto kv_type =
       tinyphi::parse_kv_type(o.kv_type).value_or(tinyphi::kv_type::f32);
+  const tinyphi::safetensors_writer::entry entry{
+      "logits", "F32", sizeof(float), {ids.size(), model.config().vocab_size}};
   TINYPHI_TRY(auto session,
               tinyphi::session::create(std::move(model), ids.size(),
-                                       o.n_threads, kv_type));
+                                       usable_threads(o.n_threads), kv_type));
   tinyphi::stop_condition stop;
   stop.token = token;
-  std::vector<float> logits;
+  TINYPHI_TRY(auto out, tinyphi::safetensors_writer::create(path, {&entry, 1}));
   while (!ids.empty()) {
-    const std::size_t n = session.length() == 0 ? n_prefill : 1;
+    const std::size_t done = session.length();
+    const std::size_t n =
+        done < n_prefill ? std::min(n_prefill - done, rows_at_once) : 1;
     TINYPHI_TRY(const auto rows, session.run(ids.first(n), stop));
-    logits.insert(logits.end(), rows.begin(), rows.end());
+    TINYPHI_CHECK_OK(out.append(std::as_bytes(rows)));
     ids = ids.subspan(n);
   }
-  return logits;
+  return out.commit();
 }
 
 int logits(const logits_options& o) {
@@ -58,14 +68,8 @@ int logits(const logits_options& o) {
   const interrupt_guard interrupt;
   auto model = load_model(o.model, interrupt.token());
   if (!model) return fail(model.error());
-  const auto values =
-      run_ids(*model, o.ids, n_prefill, o.model, interrupt.token());
-  if (!values) return fail(values.error());
-  const tinyphi::safetensors_output tensor{
-      .name = "logits",
-      .shape = {o.ids.size(), model->config().vocab_size},
-      .values = std::span<const float>(*values)};
-  const auto written = tinyphi::write_safetensors(o.out, {&tensor, 1});
+  const auto written = run_ids(*std::move(model), o.ids, n_prefill, o.model,
+                               o.out, interrupt.token());
   if (!written) return fail(written.error());
   return exit_done;
 }

@@ -1,38 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "cli/model_options.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <system_error>
+#include <set>
+#include <string>
+#include <utility>
 
 #include "cli/demo_model.h"
 #include "cli/terminal.h"
 
 namespace cli {
-
-namespace {
-
-// Model files are opened by name, so the bytes inside the program get one.
-tinyphi::result<std::filesystem::path> demo_model_path() {
-  const auto failed = [] {
-    return tinyphi::error{
-        tinyphi::error_code::unavailable,
-        "the built-in demo model: " + std::generic_category().message(errno)};
-  };
-  const int fd = ::memfd_create("tinyphi-demo.gguf", MFD_CLOEXEC);
-  if (fd < 0) return failed();
-  auto rest = demo_model();
-  while (!rest.empty()) {
-    const ssize_t n = ::write(fd, rest.data(), rest.size());
-    if (n < 0) return failed();
-    rest = rest.subspan(static_cast<std::size_t>(n));
-  }
-  return std::filesystem::path("/proc/self/fd/" + std::to_string(fd));
-}
-
-}  // namespace
 
 void add_model_path(CLI::App& command, model_options& options) {
   command
@@ -45,8 +21,10 @@ void add_model_path(CLI::App& command, model_options& options) {
 void add_model_options(CLI::App& command, model_options& options) {
   add_model_path(command, options);
   command
-      .add_option("-t,--threads", options.n_threads,
-                  "threads; 0: as many as the machine gives")
+      .add_option(
+          "-t,--threads", options.n_threads,
+          "threads, as many as there are CPUs at most; 0: as many as the "
+          "machine gives")
       ->check(CLI::Range(0, tinyphi::most_threads))
       ->capture_default_str();
   command.add_flag("--exact", options.exact,
@@ -94,15 +72,29 @@ void add_kv_type(CLI::App& command, std::string& value) {
       ->capture_default_str();
 }
 
-tinyphi::result<std::filesystem::path> model_path(const std::string& given) {
-  if (!given.empty()) return std::filesystem::path(given);
-  static const auto demo = [] {
+int usable_threads(int asked) {
+  const int most = tinyphi::read_cpu_limits().most_threads();
+  if (asked <= most) return asked;
+  static std::set<int> told;
+  if (told.insert(asked).second) {
+    note("-t " + std::to_string(asked) + ": this process may use " +
+         std::to_string(most) + (most == 1 ? " CPU" : " CPUs") +
+         ", and so many threads are used");
+  }
+  return most;
+}
+
+tinyphi::result<tinyphi::model_file> open_model_file(const std::string& given) {
+  if (!given.empty()) return tinyphi::model_file::open(given);
+  [[maybe_unused]] static const bool told = [] {
     note(
         "using the built-in demo model (7 million parameters, knows nothing "
         "of the world); give -m for a real one");
-    return demo_model_path();
+    return true;
   }();
-  return demo;
+  TINYPHI_TRY(auto file,
+              tinyphi::gguf_file::parse(demo_model(), model_name(given)));
+  return tinyphi::model_file(std::move(file));
 }
 
 std::string model_name(const std::string& given) {
@@ -127,24 +119,24 @@ tinyphi::result<tinyphi::model> load_model(const model_options& options,
                                 "q5_0, q4_1 and q4_0 can be made"};
     }
   }
-  TINYPHI_TRY(const auto path, model_path(options.path));
+  TINYPHI_TRY(auto file, open_model_file(options.path));
   progress_bar bar("loading " + model_name(options.path));
   load.exact = options.exact;
   load.fast_prefill = options.fast_prefill;
-  load.n_threads = options.n_threads;
+  load.n_threads = usable_threads(options.n_threads);
   // The built-in model has no folder, and needs none.
   load.cache_repacked = options.cache_repacked && !options.path.empty();
   load.warn = [](const tinyphi::error& e) { note(e.message); };
   load.stop.token = token;
   load.progress = [&bar](double share) { bar.show(share); };
-  return tinyphi::model::load(path, load);
+  return tinyphi::model::load(std::move(file), load);
 }
 
 tinyphi::result<tinyphi::engine> load_engine(
     const model_options& options, const tinyphi::cancel_token& token) {
   TINYPHI_TRY(auto loaded, load_model(options, token));
   tinyphi::engine_options engine;
-  engine.n_threads = options.n_threads;
+  engine.n_threads = usable_threads(options.n_threads);
   engine.cache_type = tinyphi::parse_kv_type(options.kv_type);
   return tinyphi::engine::create(std::move(loaded), engine);
 }

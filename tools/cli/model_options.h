@@ -4,12 +4,12 @@
 #define TOOLS_CLI_MODEL_OPTIONS_H_
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
+#include "tinyphi/files/model_file.h"
 #include "tinyphi/generate/engine.h"
 #include "tinyphi/model/model.h"
 
@@ -22,7 +22,7 @@ struct model_options {
   bool fast_prefill = false;
   bool cache_repacked = false;
   std::string kv_type = "auto";
-  std::string quantize;  // empty: as stored
+  std::string quantize;           // empty: as stored
   std::vector<std::string> lora;  // PATH or PATH=SCALE
 };
 
@@ -36,9 +36,13 @@ void add_fast_prefill(CLI::App& command, bool& value);
 // --kv-type alone; its value is a kv_type's name or "auto".
 void add_kv_type(CLI::App& command, std::string& value);
 
-// The file or folder to open. For the built-in model: a file in memory that
-// lasts as long as the process; says once, on stderr, that it is used.
-[[nodiscard]] tinyphi::result<std::filesystem::path> model_path(
+// `asked` threads or as many as can run at once, which a note on stderr then
+// says, once.
+[[nodiscard]] int usable_threads(int asked);
+
+// The file or folder, opened. For the built-in model: its bytes in the program;
+// says once, on stderr, that it is used.
+[[nodiscard]] tinyphi::result<tinyphi::model_file> open_model_file(
     const std::string& given);
 // How messages call that model.
 [[nodiscard]] std::string model_name(const std::string& given);

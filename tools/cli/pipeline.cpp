@@ -22,8 +22,7 @@ namespace json = tinyphi::json;
 using tinyphi::result;
 
 result<tinyphi::model_facts> describe_model(const tinyphi::model_spec& spec) {
-  TINYPHI_TRY(const auto path, model_path(spec.path.string()));
-  TINYPHI_TRY(const auto file, tinyphi::model_file::open(path));
+  TINYPHI_TRY(const auto file, open_model_file(spec.path.string()));
   TINYPHI_TRY(const auto config, tinyphi::read_model_config(file));
   TINYPHI_TRY(auto tokenizer, tinyphi::load_tokenizer(file));
   return tinyphi::model_facts{config.max_context, std::move(tokenizer)};

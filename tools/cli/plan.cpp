@@ -33,9 +33,7 @@ struct plan_options {
 };
 
 int plan_model(const plan_options& o) {
-  const auto path = model_path(o.what);
-  if (!path) return fail(path.error());
-  auto file = tinyphi::model_file::open(*path);
+  auto file = open_model_file(o.what);
   if (!file) return fail(file.error());
   const auto config = tinyphi::read_model_config(*file);
   if (!config) return fail(config.error());

@@ -185,7 +185,7 @@ void add_run(CLI::App& app, action& run) {
 
 void add_check(CLI::App& app, action& run) {
   CLI::App* command =
-      add_command(app, "check", "prove pipeline files without running them",
+      add_command(app, "check", "check pipeline files without running them",
                   "tinyphi check pipelines/docs-qa/docs-qa.toml");
   auto o = std::make_shared<check_options>();
   command->add_option("files", o->files, "pipeline files")->required();
@@ -198,7 +198,7 @@ void add_check(CLI::App& app, action& run) {
 
 void add_graph(CLI::App& app, action& run) {
   CLI::App* command = add_command(
-      app, "graph", "show the proved graph of a pipeline",
+      app, "graph", "show the checked graph of a pipeline",
       "tinyphi graph pipelines/docs-qa/docs-qa.toml --format mermaid");
   auto o = std::make_shared<graph_options>();
   command->add_option("file", o->file, "pipeline file")->required();

@@ -15,7 +15,7 @@ void add_sampling_options(CLI::App& command, sampling_options& options) {
         ->capture_default_str();
   };
   add("-n,--max-tokens", p.max_tokens,
-      "at most so many tokens; 0: as far as the context allows")
+      "maximum number of tokens; 0: as many as the context allows")
       ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 24));
   add("--temperature,--temp", s.temperature,
       "0 to 100; 0: the likeliest token");
@@ -39,8 +39,8 @@ void add_sampling_options(CLI::App& command, sampling_options& options) {
       ->group(group)
       ->allow_extra_args(false);
   add("--mirostat", s.mirostat, "0: off, 2: mirostat 2");
-  add("--mirostat-tau", s.mirostat_tau, "the surprise aimed at");
-  add("--mirostat-eta", s.mirostat_eta, "the rate of learning");
+  add("--mirostat-tau", s.mirostat_tau, "target surprise, in bits");
+  add("--mirostat-eta", s.mirostat_eta, "learning rate");
   command
       .add_option("--logit-bias", options.logit_bias,
                   "added to a token's logit; -100 bans it; several times")

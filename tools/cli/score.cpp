@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// tinyphi score: how likely a model finds texts behind a prompt.
+// tinyphi score: how likely texts are as continuations of a prompt.
 #include <iostream>
 #include <memory>
 #include <string>
@@ -74,19 +74,21 @@ int score(const score_options& o) {
 void add_score(CLI::App& app, action& run) {
   CLI::App* command = add_command(
       app, "score",
-      "log-probabilities of texts behind a prompt, which is read once",
+      "print the log-probabilities of texts as continuations of a prompt",
       "tinyphi score -m phi-3-mini.gguf -p 'The sky is' -c ' blue' -c ' red'");
   auto o = std::make_shared<score_options>();
   add_model_options(*command, o->model);
-  CLI::Option* prompt =
-      command->add_option("-p,--prompt", o->prompt, "what comes before");
-  command
-      ->add_option("-c,--candidate", o->candidates,
-                   "a text that may follow; may be given several times. "
-                   "Without any, each line of standard input is an object "
-                   "{\"prompt\": ..., \"candidates\": [...]}, which gives a "
-                   "line {\"scores\": [...]}")
-      ->needs(prompt);
+  CLI::Option* prompt = command->add_option(
+      "-p,--prompt", o->prompt,
+      "the text before the candidates, which is computed once for all; without "
+      "it each line of standard input is an object {\"prompt\": TEXT, "
+      "\"candidates\": [TEXT, ...]}, and gives a line {\"scores\": [...]}");
+  CLI::Option* candidate =
+      command->add_option("-c,--candidate", o->candidates,
+                          "a text that may follow the prompt, with the space "
+                          "that it begins with; may be given several times");
+  prompt->needs(candidate);
+  candidate->needs(prompt);
   command->final_callback([o, &run] { run = [o] { return score(*o); }; });
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cli/terminal.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -8,10 +10,14 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "exit_code.h"
+#include "tinyphi/base/utf8.h"
 
 namespace cli {
 
@@ -19,23 +25,72 @@ namespace {
 
 std::atomic<const tinyphi::cancel_token*> interrupted{nullptr};
 static_assert(std::atomic<const tinyphi::cancel_token*>::is_always_lock_free);
+std::atomic<int> received{0};  // the signal that cancelled the last guard
+
+constexpr std::array guarded_signals = {SIGINT, SIGTERM, SIGHUP};
+
+// A pipe that has a byte once a signal came, whichever thread took it; waiting
+// for it and for input at once misses none.
+struct wake_pipe {
+  int read_end = -1, write_end = -1;
+  wake_pipe() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return;
+    read_end = ends[0];
+    write_end = ends[1];
+  }
+  void drain() const {
+    char byte;
+    while (::read(read_end, &byte, 1) > 0) {
+    }
+  }
+};
+const wake_pipe wake;
 
 extern "C" void on_interrupt(int signal_number) {
+  const int before = errno;
+  received.store(signal_number);
   if (const auto* token = interrupted.load()) token->cancel();
-  ::signal(signal_number, SIG_DFL);
-}
-
-// Without SA_RESTART, so that a blocking read ends.
-void set_handler(void (*handler)(int)) {
-  struct sigaction action = {};
-  action.sa_handler = handler;
-  sigemptyset(&action.sa_mask);
-  for (const int number : {SIGINT, SIGTERM}) {
-    ::sigaction(number, &action, nullptr);
+  for (const int number : guarded_signals) {
+    struct sigaction action = {};
+    ::sigaction(number, nullptr, &action);
+    if (action.sa_handler == on_interrupt) ::signal(number, SIG_DFL);
   }
+  [[maybe_unused]] const auto written = ::write(wake.write_end, "", 1);
+  errno = before;
 }
 
-int output_error = 0;  // errno of the first write to stdout that failed
+// Whether there are bytes to read, or the input's end; false once the token is
+// cancelled.
+bool wait_for_input(const tinyphi::cancel_token& token) {
+  std::array<pollfd, 2> files = {pollfd{STDIN_FILENO, POLLIN, 0},
+                                 pollfd{wake.read_end, POLLIN, 0}};
+  while (!token.cancelled()) {
+    const int n = ::poll(files.data(), files.size(), -1);
+    if (n < 0 && errno != EINTR) return true;
+    if (n > 0 && files[1].revents == 0) return true;
+    if (n > 0) wake.drain();  // what cancelled the token wrote afterwards
+  }
+  return false;
+}
+
+int output_error = 0;   // errno of the first write to stdout that failed
+std::string held_back;  // the beginning of a character, for a terminal
+
+void write_out(std::string_view text) {
+  if (output_error != 0) return;
+  errno = 0;
+  const bool ok =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
+      std::fflush(stdout) == 0;
+  if (!ok) output_error = errno;
+}
+
+// Marks from which on text is shown in another order than it stands; those of
+// one place, which right-to-left scripts need, are not among them.
+bool turns_text(char32_t c) {
+  return (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+}
 
 }  // namespace
 
@@ -54,12 +109,13 @@ void note(std::string_view message) {
 }
 
 void print(std::string_view text) {
-  if (output_error != 0) return;
-  errno = 0;
-  const bool ok =
-      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
-      std::fflush(stdout) == 0;
-  if (!ok) output_error = errno;
+  static const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  if (!terminal) return write_out(text);
+  // What was cut inside a character is one when the rest comes.
+  held_back += text;
+  const std::size_t whole = tinyphi::complete_utf8_length(held_back);
+  write_out(printable(std::string_view(held_back).substr(0, whole)));
+  held_back.erase(0, whole);
 }
 
 void print_line(std::string_view text) {
@@ -69,6 +125,8 @@ void print_line(std::string_view text) {
 }
 
 int finish_output(int status) {
+  write_out(printable(held_back));
+  held_back.clear();
   if (output_error == 0) return status;
   return fail(
       {tinyphi::error_code::io,
@@ -80,7 +138,7 @@ bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
 tinyphi::result<std::string> read_stdin(std::size_t max_bytes) {
   std::string text;
-  std::array<char, 1 << 16> buffer;
+  std::vector<char> buffer(1 << 16);
   for (;;) {
     const ssize_t n = ::read(STDIN_FILENO, buffer.data(), buffer.size());
     if (n < 0) {
@@ -98,34 +156,61 @@ tinyphi::result<std::string> read_stdin(std::size_t max_bytes) {
   }
 }
 
-std::optional<input_line> read_line() {
-  input_line line;
-  for (;;) {
-    errno = 0;
-    const int c = std::fgetc(stdin);
-    if (c == '\n') return line;
-    if (c != EOF) {
-      line.text.push_back(static_cast<char>(c));
-      continue;
-    }
-    if (errno == EINTR) {
-      std::clearerr(stdin);
-      return input_line{.text = {}, .interrupted = true};
-    }
-    if (line.text.empty()) return std::nullopt;
-    return line;
+interrupt_guard::interrupt_guard() {
+  received.store(0);
+  wake.drain();
+  interrupted.store(&token_);
+  for (const int number : guarded_signals) {
+    struct sigaction action = {};
+    ::sigaction(number, nullptr, &action);
+    if (action.sa_handler == SIG_IGN) continue;
+    action = {};
+    action.sa_handler = on_interrupt;
+    sigemptyset(&action.sa_mask);
+    ::sigaction(number, &action, nullptr);
   }
 }
 
-interrupt_guard::interrupt_guard() {
-  interrupted.store(&token_);
-  set_handler(on_interrupt);
-}
-
 interrupt_guard::~interrupt_guard() {
-  set_handler(SIG_DFL);
+  for (const int number : guarded_signals) {
+    struct sigaction action = {};
+    ::sigaction(number, nullptr, &action);
+    if (action.sa_handler == on_interrupt) ::signal(number, SIG_DFL);
+  }
   interrupted.store(nullptr);
 }
+
+bool interrupt_guard::must_end() const {
+  return token_.cancelled() && received.load() != SIGINT;
+}
+
+std::optional<std::string> read_line(const interrupt_guard& interrupt) {
+  static std::string ahead;  // read already, without a line's end in it
+  static bool at_end = false;
+  std::array<char, 4096> buffer;
+  std::size_t looked_at = 0;
+  for (;;) {
+    const std::size_t end = ahead.find('\n', looked_at);
+    if (end != std::string::npos) {
+      std::string line = ahead.substr(0, end);
+      ahead.erase(0, end + 1);
+      return line;
+    }
+    looked_at = ahead.size();
+    if (at_end || !wait_for_input(interrupt.token())) break;
+    const ssize_t n = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (n <= 0) {
+      at_end = true;
+    } else {
+      ahead.append(buffer.data(), static_cast<std::size_t>(n));
+    }
+  }
+  if (ahead.empty() || interrupt.token().cancelled()) return std::nullopt;
+  return std::exchange(ahead, {});
+}
+
+progress_bar::progress_bar(std::string_view what) : what_(printable(what)) {}
 
 progress_bar::~progress_bar() {
   if (shown_percent_ >= 0) std::fputs("\r\x1b[K", stderr);
@@ -147,15 +232,19 @@ void progress_bar::show(double share) {
 }
 
 std::string printable(std::string_view text) {
-  std::string out(text);
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    const char c = out[i];
-    const bool control = (c >= 0 && c < 0x20) || c == 0x7F;
-    if (control && c != '\n') out[i] = '.';
-    // U+0080 to U+009F: a terminal may obey them as it does ESC and a letter.
-    if (c == '\xC2' && i + 1 < out.size() && (out[i + 1] & '\xE0') == '\x80') {
-      out.replace(i, 2, ".");
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const tinyphi::utf8_char c = tinyphi::decode_utf8(text);
+    const bool control =
+        c.code_point < 0x20 || (c.code_point >= 0x7F && c.code_point < 0xA0);
+    const bool stays = c.code_point == '\n' || c.code_point == '\t';
+    if (stays || (c.valid && !control && !turns_text(c.code_point))) {
+      out.append(text.substr(0, c.length));
+    } else {
+      out.push_back('.');
     }
+    text.remove_prefix(c.length);
   }
   return out;
 }
@@ -179,9 +268,10 @@ std::string human_bytes(std::size_t bytes) {
 }
 
 std::string fixed(double value, int digits) {
-  std::array<char, 64> text;
-  const int n = std::snprintf(text.data(), text.size(), "%.*f", digits, value);
-  return {text.data(), static_cast<std::size_t>(n)};
+  std::array<char, 400> text;  // the largest double has 309 digits
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value,
+                                 std::chars_format::fixed, digits);
+  return {text.data(), end.ptr};
 }
 
 }  // namespace cli

@@ -20,7 +20,9 @@ int fail(const tinyphi::error& e);
 int fail_usage(std::string message);
 void note(std::string_view message);
 
-// Writes to stdout, at once. A broken stdout is found by finish_output.
+// Writes to stdout, at once: to a file or pipe the bytes, to a terminal what of
+// them is printable(), so that no document, name or model steers it. A broken
+// stdout is found by finish_output.
 void print(std::string_view text);
 void print_line(std::string_view text);
 // `status`, or the exit status of a result that could not be written.
@@ -31,16 +33,10 @@ int finish_output(int status);
 
 // All of standard input, at most `max_bytes`.
 [[nodiscard]] tinyphi::result<std::string> read_stdin(std::size_t max_bytes);
-// One line of standard input without its end, without waiting for more.
-struct input_line {
-  std::string text;
-  bool interrupted = false;  // Ctrl-C instead of a line
-};
-// Nothing at the end of the input.
-[[nodiscard]] std::optional<input_line> read_line();
 
-// While one lives, Ctrl-C (SIGINT) and SIGTERM cancel its token; once that has
-// happened the next one ends the process. One at a time.
+// While one lives, Ctrl-C (SIGINT), SIGTERM and SIGHUP cancel its token, those
+// that the process was not started to ignore; once that has happened the next
+// one ends the process. One at a time.
 class interrupt_guard {
  public:
   interrupt_guard();
@@ -48,15 +44,22 @@ class interrupt_guard {
   interrupt_guard& operator=(const interrupt_guard&) = delete;
   ~interrupt_guard();
   [[nodiscard]] const tinyphi::cancel_token& token() const { return token_; }
+  // Whether it was SIGTERM or SIGHUP: not the answer is to end, the process is.
+  [[nodiscard]] bool must_end() const;
 
  private:
   tinyphi::cancel_token token_;
 };
 
+// One line of standard input without its end, without waiting for more; nothing
+// at the end of the input, or once a guard's token is cancelled.
+[[nodiscard]] std::optional<std::string> read_line(
+    const interrupt_guard& interrupt);
+
 // A bar on stderr, only on a terminal and only once a second has passed.
 class progress_bar {
  public:
-  explicit progress_bar(std::string what) : what_(std::move(what)) {}
+  explicit progress_bar(std::string_view what);
   progress_bar(const progress_bar&) = delete;
   progress_bar& operator=(const progress_bar&) = delete;
   ~progress_bar();
@@ -69,8 +72,9 @@ class progress_bar {
   int shown_percent_ = -1;
 };
 
-// `text` with control characters, which a terminal would obey, as dots; line
-// ends stay.
+// `text` with what a terminal would obey as dots: control characters in any of
+// their forms, marks that turn the direction of text, bytes that are no UTF-8.
+// Line ends and tabs stay.
 [[nodiscard]] std::string printable(std::string_view text);
 // At least `width` characters, with blanks behind.
 [[nodiscard]] std::string padded(std::string_view text, std::size_t width);

@@ -31,8 +31,7 @@ struct tokenize_options {
 
 // No weights are needed, so none are loaded.
 result<tokenizer> open_tokenizer(const std::string& given) {
-  TINYPHI_TRY(const auto path, model_path(given));
-  TINYPHI_TRY(const auto file, tinyphi::model_file::open(path));
+  TINYPHI_TRY(const auto file, open_model_file(given));
   return tinyphi::load_tokenizer(file);
 }
 

@@ -18,10 +18,14 @@ struct cpu_limits {
   // CPUs' worth of time that the process's cgroups grant, the least of the
   // whole hierarchy; 0: no limit.
   double quota = 0;
+  int cpus = 1;  // of the affinity mask: the logical ones
 
   // The quota rounds down, so that nothing is throttled, unless that would
   // give away more than a tenth of it. Never less than 1.
   [[nodiscard]] int threads() const;
+  // Of more threads than this some only wait for the others, or for the quota.
+  // Never less than threads().
+  [[nodiscard]] int most_threads() const;
 };
 
 // `root` is put before the paths of /proc and /sys, for tests.

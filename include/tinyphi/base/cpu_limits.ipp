@@ -16,6 +16,7 @@
 
 #include "tinyphi/base/cgroup.h"
 #include "tinyphi/base/cpu_limits.h"
+#include "tinyphi/base/plain_text.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -55,11 +56,11 @@ inline double cgroup_quota(const std::string& folder) {
   double quota = 0, period = 0;
   // Version 2: "QUOTA PERIOD" or "max PERIOD". Version 1: a file for each,
   // without limit the quota is -1.
-  if (std::ifstream(folder + "/cpu.max") >> quota >> period) {
+  if (open_plain_text(folder + "/cpu.max") >> quota >> period) {
     return cpus_of(quota, period);
   }
-  if (std::ifstream(folder + "/cpu.cfs_quota_us") >> quota &&
-      std::ifstream(folder + "/cpu.cfs_period_us") >> period) {
+  if (open_plain_text(folder + "/cpu.cfs_quota_us") >> quota &&
+      open_plain_text(folder + "/cpu.cfs_period_us") >> period) {
     return cpus_of(quota, period);
   }
   return 0;
@@ -86,8 +87,16 @@ TINYPHI_FUNC int cpu_limits::threads() const {
   return static_cast<int>(whole >= 0.9 * quota ? whole : std::ceil(quota));
 }
 
+TINYPHI_FUNC int cpu_limits::most_threads() const {
+  const int most = std::max(cpus, threads());
+  if (quota <= 0 || quota >= most) return most;
+  return std::max(threads(), static_cast<int>(std::ceil(quota)));
+}
+
 TINYPHI_FUNC cpu_limits read_cpu_limits(const std::string& root) {
-  cpu_limits limits{.cores = count_cores(detail::allowed_cpus(), root)};
+  const std::vector<int> cpus = detail::allowed_cpus();
+  cpu_limits limits{.cores = count_cores(cpus, root),
+                    .cpus = static_cast<int>(cpus.size())};
   for (const std::string& folder : cgroup_folders("cpu", root)) {
     const double quota = detail::cgroup_quota(folder);
     if (quota > 0 && (limits.quota == 0 || quota < limits.quota)) {

@@ -3,12 +3,12 @@
 #define TINYPHI_BASE_MEMORY_IPP_
 
 #include <algorithm>
-#include <fstream>
 #include <string>
 #include <string_view>
 
 #include "tinyphi/base/cgroup.h"
 #include "tinyphi/base/memory.h"
+#include "tinyphi/base/plain_text.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -17,7 +17,7 @@ namespace detail {
 // The number behind `name` in a file of lines "name number", or 0.
 inline std::size_t named_number(const std::string& path,
                                 std::string_view name) {
-  std::ifstream file(path);
+  std::ifstream file = open_plain_text(path);
   std::string word;
   while (file >> word) {
     std::size_t value = 0;
@@ -43,9 +43,12 @@ TINYPHI_FUNC std::size_t available_memory(const std::string& root) {
   for (const std::string& folder : cgroup_folders("memory", root)) {
     for (const detail::memory_names& names : detail::cgroup_memory) {
       std::size_t limit = 0, used = 0;  // no limit: "max"
-      if (!(std::ifstream(folder + std::string(names.limit)) >> limit))
+      if (!(open_plain_text(folder + std::string(names.limit)) >> limit)) {
         continue;
-      if (!(std::ifstream(folder + std::string(names.used)) >> used)) continue;
+      }
+      if (!(open_plain_text(folder + std::string(names.used)) >> used)) {
+        continue;
+      }
       used -= std::min(
           used, detail::named_number(folder + "/memory.stat", names.droppable));
       const std::size_t left = limit > used ? limit - used : 1;

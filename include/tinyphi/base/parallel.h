@@ -13,24 +13,35 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-// A reference to some f(begin, end), which must outlive it. Two words; costs
-// a call through a pointer.
+// A reference to some f(begin, end) or f(begin, end, member), which must
+// outlive it. Two words; costs a call through a pointer.
 class range_function {
  public:
-  template <std::invocable<std::size_t, std::size_t> F>
-  requires(!std::same_as<F, range_function>) range_function(
-      const F& f)  // NOLINT: implicit, so that calls take lambdas
-      : f_(&f), call_([](const void* g, std::size_t begin, std::size_t end) {
-          (*static_cast<const F*>(g))(begin, end);
+  template <class F>
+  requires(!std::same_as<F, range_function> &&
+           (std::invocable<const F&, std::size_t, std::size_t> ||
+            std::invocable<const F&, std::size_t, std::size_t, std::size_t>))
+      range_function(
+          const F& f)  // NOLINT: implicit, so that calls take lambdas
+      : f_(&f),
+        call_([](const void* g, std::size_t begin, std::size_t end,
+                 [[maybe_unused]] std::size_t member) {
+          const F& h = *static_cast<const F*>(g);
+          if constexpr (std::invocable<const F&, std::size_t, std::size_t>) {
+            h(begin, end);
+          } else {
+            h(begin, end, member);
+          }
         }) {}
 
-  void operator()(std::size_t begin, std::size_t end) const {
-    call_(f_, begin, end);
+  void operator()(std::size_t begin, std::size_t end,
+                  std::size_t member) const {
+    call_(f_, begin, end, member);
   }
 
  private:
   const void* f_;
-  void (*call_)(const void*, std::size_t, std::size_t);
+  void (*call_)(const void*, std::size_t, std::size_t, std::size_t);
 };
 
 // Of a team; more is a mistake.
@@ -51,8 +62,9 @@ class team {
  public:
   // n_threads 0: as many as the machine gives, looked up again about once a
   // second while the team runs (read_cpu_limits, with `root`). Otherwise up to
-  // that many, but no more at once than oneTBB has for the whole process; less
-  // than 0 counts as 0, more than most_threads as that.
+  // that many, but no more than oneTBB has for the whole process, which is the
+  // CPUs that it may run on; less than 0 counts as 0, more than most_threads as
+  // that.
   explicit team(int n_threads = 0, std::string root = {});
   ~team();
   team(team&&) noexcept;
@@ -61,15 +73,21 @@ class team {
   // How many threads the next run shares its work among.
   [[nodiscard]] int n_threads() const;
 
+  // Members that a run may ever have: what f gets as its third argument is
+  // less. It never changes.
+  [[nodiscard]] std::size_t n_members() const;
+
   // Calls f(begin, end) for disjoint ranges that cover [0, n) and are at most
   // `grain` long, on several threads; returns when all are done. Ranges start
   // at multiples of `grain`. Every thread has a share of neighbouring ranges,
   // from run to run the same, and when it has done them helps the others; so
   // which thread runs which range is not fixed, and results must not depend on
-  // it. Denormal numbers are flushed to zero meanwhile. A run from within f,
-  // or while another thread runs the team, is done by its caller alone. What f
-  // throws (the first, of several), run throws when no thread is in f any more;
-  // ranges may have been left out then.
+  // it. A member of a run, the caller being 0, works on one range at a time, so
+  // f may use memory that belongs to its number. Denormal numbers are flushed
+  // to zero meanwhile. A run from within f, or while another thread runs the
+  // team, is done by its caller alone. What f throws (the first, of several),
+  // run throws when no thread is in f any more; ranges may have been left out
+  // then.
   void run(std::size_t n, std::size_t grain, range_function f);
 
  private:

@@ -172,7 +172,7 @@ struct team::crew {
   void call_helpers(std::size_t n_wanted);
   void help(std::size_t self);
   void work(std::size_t self);
-  void run_range(std::size_t r);
+  void run_range(std::size_t r, std::size_t self);
 
   // The caller's. Helpers read the first three while they hold a range.
   const range_function* f = nullptr;
@@ -197,16 +197,18 @@ struct team::crew {
   oneapi::tbb::task_group helpers;
 };
 
-// The process's oneTBB never has more threads than it found CPUs.
+// The process's oneTBB never has more threads than it found CPUs. Shares for
+// others would only be helped out: with 64 on two CPUs the demo model took
+// eleven times the CPU time for the same tokens.
 TINYPHI_FUNC team::crew::crew(int n_threads, std::string machine_root)
-    : fixed(std::clamp(n_threads, 0, most_threads)),
+    : fixed(std::min(std::clamp(n_threads, 0, most_threads),
+                     oneapi::tbb::info::default_concurrency())),
       root(std::move(machine_root)),
       n_allowed(fixed),
       members(static_cast<std::size_t>(
           fixed > 0 ? fixed : oneapi::tbb::info::default_concurrency())),
       n_active(fixed),
-      arena(std::min(static_cast<int>(members.size()),
-                     oneapi::tbb::info::default_concurrency())) {
+      arena(static_cast<int>(members.size())) {
   if (fixed == 0) follow_limits();
 }
 
@@ -291,8 +293,7 @@ TINYPHI_FUNC void team::crew::run_ranges(std::size_t n_items,
 // Queues the helpers that are not there. Waking a thread takes the caller up
 // to 20 us, which is why helpers stay a while when there is nothing to do.
 TINYPHI_FUNC void team::crew::call_helpers(std::size_t n_wanted) {
-  const auto n_slots = static_cast<std::size_t>(arena.max_concurrency());
-  for (std::size_t i = 1; i < std::min(n_wanted, n_slots); ++i) {
+  for (std::size_t i = 1; i < n_wanted; ++i) {
     std::atomic<bool>& called = members[i].called;
     if (called.load(std::memory_order_acquire)) continue;
 #if defined(__cpp_exceptions)
@@ -329,22 +330,22 @@ TINYPHI_FUNC void team::crew::work(std::size_t self) {
   std::uint32_t n_taken = 0;
   const auto active = static_cast<std::size_t>(n_active);
   for (; const auto r = members[self].share.take_first(); ++n_taken) {
-    run_range(*r);
+    run_range(*r, self);
   }
   for (std::size_t i = 1; i < active; ++i) {
     detail::range_share& other = members[(self + i) % active].share;
-    for (; const auto r = other.take_last(); ++n_taken) run_range(*r);
+    for (; const auto r = other.take_last(); ++n_taken) run_range(*r, self);
   }
   if (n_taken == 0) return;
   n_done.fetch_add(n_taken);
   n_done.notify_one();
 }
 
-TINYPHI_FUNC void team::crew::run_range(std::size_t r) {
+TINYPHI_FUNC void team::crew::run_range(std::size_t r, std::size_t self) {
 #if defined(__cpp_exceptions)
   try {
 #endif
-    (*f)(r * grain, std::min(n, (r + 1) * grain));
+    (*f)(r * grain, std::min(n, (r + 1) * grain), self);
 #if defined(__cpp_exceptions)
   } catch (...) {
     if (!failed.exchange(true)) thrown = std::current_exception();
@@ -362,6 +363,10 @@ TINYPHI_FUNC int team::n_threads() const {
   return crew_ == nullptr ? 1 : crew_->n_active.load(std::memory_order_relaxed);
 }
 
+TINYPHI_FUNC std::size_t team::n_members() const {
+  return crew_ == nullptr ? 1 : crew_->members.size();
+}
+
 TINYPHI_FUNC void team::run(std::size_t n, std::size_t grain,
                             range_function f) {
   const flush_denormals fast;
@@ -373,7 +378,7 @@ TINYPHI_FUNC void team::run(std::size_t n, std::size_t grain,
     return crew_->run(n, grain, f);
   }
   for (std::size_t begin = 0; begin < n; begin += std::min(grain, n - begin)) {
-    f(begin, begin + std::min(grain, n - begin));
+    f(begin, begin + std::min(grain, n - begin), 0);
   }
 }
 

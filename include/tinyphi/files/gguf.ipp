@@ -4,10 +4,10 @@
 #define TINYPHI_FILES_GGUF_IPP_
 
 #include <array>
-#include <cstdio>
 #include <limits>
 
 #include "tinyphi/base/bytes.h"
+#include "tinyphi/base/plain_text.h"
 #include "tinyphi/files/gguf.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -221,9 +221,7 @@ TINYPHI_FUNC std::string describe(const gguf_value& value,
     return value.bytes[0] != std::byte{0} ? "true" : "false";
   }
   if (const auto f = detail::gguf_float(value, 0)) {
-    std::array<char, 32> text;
-    std::snprintf(text.data(), text.size(), "%.6g", *f);
-    return text.data();
+    return plain_number(*f);
   }
   if (const auto i = detail::gguf_integer(value, 0)) return std::to_string(*i);
   if (value.type != gguf_type::string) return "(more than 63 bits)";

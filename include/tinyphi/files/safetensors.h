@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,6 +17,7 @@
 
 #include "tinyphi/base/error.h"
 #include "tinyphi/base/mapped_file.h"
+#include "tinyphi/base/replacement_file.h"
 #include "tinyphi/tensor/tensor.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -64,6 +66,35 @@ class safetensors_file {
   std::vector<safetensors_entry> entries_;
 };
 
+// Writes a file whose values come bit by bit, all or nothing: what stood at
+// `path` stays until commit() (a temporary file beside it is renamed), and
+// nothing is left of a writer that did not get so far.
+class safetensors_writer {
+ public:
+  // In the order of the file.
+  struct entry {
+    std::string name;
+    std::string_view type;  // as the format calls it, of `element_bytes`
+    std::size_t element_bytes = 0;
+    std::vector<std::size_t> shape;
+  };
+  // Claims the room on the disk. invalid_argument for a name that is there
+  // twice or more values than can be.
+  [[nodiscard]] static result<safetensors_writer> create(
+      const std::filesystem::path& path, std::span<const entry> entries);
+
+  // The next values, of one entry or several.
+  [[nodiscard]] result<void> append(std::span<const std::byte> values);
+  // invalid_argument if not as many values came as the shapes say.
+  [[nodiscard]] result<void> commit();
+
+ private:
+  safetensors_writer() = default;
+  std::filesystem::path path_;
+  std::unique_ptr<replacement_file> out_;
+  std::uint64_t left_ = 0;  // bytes to come
+};
+
 struct safetensors_output {
   std::string name;
   std::vector<std::size_t> shape;
@@ -71,8 +102,7 @@ struct safetensors_output {
   std::variant<std::span<const float>, std::span<const std::int64_t>> values;
 };
 
-// Writes all or nothing: what stood at `path` stays until the new file is whole
-// (a temporary file beside it is renamed), and nothing is left after an error.
+// The same at once.
 [[nodiscard]] result<void> write_safetensors(
     const std::filesystem::path& path,
     std::span<const safetensors_output> tensors);

@@ -203,42 +203,88 @@ TINYPHI_FUNC void safetensors_file::release(
   }
 }
 
-TINYPHI_FUNC result<void> write_safetensors(
-    const std::filesystem::path& path,
-    std::span<const safetensors_output> tensors) {
+TINYPHI_FUNC result<safetensors_writer> safetensors_writer::create(
+    const std::filesystem::path& path, std::span<const entry> entries) {
   json::object header;
-  std::vector<std::span<const std::byte>> parts;
-  std::uint64_t offset = 0;
-  for (const safetensors_output& t : tensors) {
-    const bool is_float = t.values.index() == 0;
-    const auto bytes = std::visit(
-        [](auto values) -> std::span<const std::byte> {
-          return std::as_bytes(values);
-        },
-        t.values);
-    checked_size need = is_float ? sizeof(float) : sizeof(std::int64_t);
-    for (const std::size_t n : t.shape) need *= n;
-    if (need.get() != bytes.size() || header.contains(t.name)) {
+  safetensors_writer w;
+  w.path_ = path;
+  for (const entry& e : entries) {
+    checked_size need = e.element_bytes;
+    for (const std::size_t n : e.shape) need *= n;
+    const auto end = (checked_size(w.left_) + need).get();
+    if (!end || header.contains(e.name)) {
       return error{error_code::invalid_argument,
-                   "tensor " + t.name + ": " + std::to_string(bytes.size()) +
-                       " bytes for shape " + to_string(t.shape) +
-                       ", or a name given twice"};
+                   "tensor " + e.name + ": shape " + to_string(e.shape) +
+                       " has more elements than can be, or its name is given "
+                       "twice"};
     }
-    header[t.name] = {{"dtype", is_float ? "F32" : "I64"},
-                      {"shape", json::value_from(t.shape)},
-                      {"data_offsets", {offset, offset + bytes.size()}}};
-    offset += bytes.size();
-    parts.push_back(bytes);
+    header[e.name] = {{"dtype", json::string_view(e.type)},
+                      {"shape", json::value_from(e.shape)},
+                      {"data_offsets", {w.left_, *end}}};
+    w.left_ = *end;
   }
   std::string text = json::serialize(header);
   text.append((8 - text.size() % 8) % 8, ' ');
   const std::uint64_t size = text.size();
+  const auto whole = (checked_size(w.left_) + text.size() + sizeof size).get();
+  if (!whole) {
+    return error{error_code::invalid_argument,
+                 path.string() + ": larger than any file can be"};
+  }
 
-  replacement_file out(path);
-  TINYPHI_CHECK_OK(out.create());
-  TINYPHI_CHECK_OK(out.write(std::as_bytes(std::span(&size, 1))));
-  TINYPHI_CHECK_OK(out.write(as_bytes(text)));
-  for (const auto& part : parts) TINYPHI_CHECK_OK(out.write(part));
+  w.out_ = std::make_unique<replacement_file>(path);
+  TINYPHI_CHECK_OK(w.out_->create());
+  TINYPHI_CHECK_OK(w.out_->reserve(*whole));
+  TINYPHI_CHECK_OK(w.out_->write(std::as_bytes(std::span(&size, 1))));
+  TINYPHI_CHECK_OK(w.out_->write(as_bytes(text)));
+  return w;
+}
+
+TINYPHI_FUNC result<void> safetensors_writer::append(
+    std::span<const std::byte> values) {
+  if (values.size() > left_) {
+    return error{error_code::invalid_argument,
+                 path_.string() + ": " + std::to_string(values.size() - left_) +
+                     " bytes more than its shapes say"};
+  }
+  left_ -= values.size();
+  return out_->write(values);
+}
+
+TINYPHI_FUNC result<void> safetensors_writer::commit() {
+  if (left_ != 0) {
+    return error{error_code::invalid_argument,
+                 path_.string() + ": " + std::to_string(left_) +
+                     " bytes less than its shapes say"};
+  }
+  return out_->commit();
+}
+
+TINYPHI_FUNC result<void> write_safetensors(
+    const std::filesystem::path& path,
+    std::span<const safetensors_output> tensors) {
+  std::vector<safetensors_writer::entry> entries;
+  std::vector<std::span<const std::byte>> parts;
+  for (const safetensors_output& t : tensors) {
+    const bool is_float = t.values.index() == 0;
+    const std::size_t element = is_float ? sizeof(float) : sizeof(std::int64_t);
+    parts.push_back(std::visit(
+        [](auto values) -> std::span<const std::byte> {
+          return std::as_bytes(values);
+        },
+        t.values));
+    checked_size need = element;
+    for (const std::size_t n : t.shape) need *= n;
+    if (need.get() != parts.back().size()) {
+      return error{error_code::invalid_argument,
+                   "tensor " + t.name + ": " +
+                       std::to_string(parts.back().size()) +
+                       " bytes for shape " + to_string(t.shape)};
+    }
+    entries.push_back({t.name, is_float ? "F32" : "I64", element, t.shape});
+  }
+  TINYPHI_TRY(auto out, safetensors_writer::create(path, entries));
+  for (const auto& part : parts) TINYPHI_CHECK_OK(out.append(part));
   return out.commit();
 }
 

@@ -26,12 +26,12 @@ struct sequence;  // sequence.h
 struct outcome;
 
 // One running answer. Move-only; destroying it cancels and frees its cache.
-// Iterating it drives the engine for everybody if nobody else is; several
+// Iterating it drives the engine for everybody if nobody else does; several
 // threads may each iterate their own generation. One that nobody reads hinders
-// no other: its text waits, up to max_unread_bytes, and then its computing.
-// cancel() may be called from any thread; it and the deadline take effect
-// within 100 ms, inside anybody's prompt. One that was moved from is like one
-// that has ended.
+// no other: up to max_ready_bytes of its text are kept, then it rests until
+// somebody reads. cancel() may be called from any thread; it and the deadline
+// take effect within 100 ms, inside anybody's prompt. A generation that was
+// moved from behaves like one that has ended.
 class generation {
  public:
   generation(generation&&) noexcept = default;
@@ -44,12 +44,12 @@ class generation {
   // The same with the piece's tokens and their log-probabilities. Without a
   // tokenizer pieces have tokens only; at the end a piece may have text only.
   [[nodiscard]] std::optional<text_piece> next_piece();
-  // What has come since, perhaps nothing, without blocking or driving: for
-  // callers that learn by generation_params::on_progress that there is more.
+  // What has come since the last piece, perhaps nothing; it neither blocks nor
+  // drives. For callers that generation_params::on_progress tells of more.
   [[nodiscard]] text_piece poll();
   // True once the answer is complete; what came last may still be read.
   [[nodiscard]] bool done() const;
-  // All that is left, joined.
+  // The rest of the text, joined. Blocks.
   [[nodiscard]] std::string text();
 
   // `for (std::string_view piece : answer)`: a single pass.
@@ -65,8 +65,8 @@ class generation {
   [[nodiscard]] tinyphi::usage usage() const;
   // The answer's tokens, without the stop token.
   [[nodiscard]] const std::vector<sampled_token>& tokens() const;
-  // Where the error is `unavailable` because too many requests wait: in how
-  // many seconds another try is worth it.
+  // Where the error is `unavailable` because too many requests wait: how many
+  // seconds to wait before the next try.
   [[nodiscard]] double retry_after_seconds() const;
 
  private:
@@ -101,20 +101,19 @@ class generation::iterator {
   std::optional<std::string> piece_;
 };
 
-// How likely a text is behind another.
+// How likely a text is as the continuation of a prompt.
 struct text_score {
-  double log_probability = 0;   // of the whole text: the sum of ...
-  std::vector<float> logprobs;  // ... its tokens', in order
+  double log_probability = 0;   // of the whole text: the sum of `logprobs`
+  std::vector<float> logprobs;  // of its tokens, in order
 };
 
 // A shared handle: copies are the same engine. All members may be called from
-// any thread. No thread of its own: whoever iterates a generation drives, or a
-// thread of the caller's in drive().
-// The same request gives the same tokens whatever runs beside it, with and
-// without cache and drafts, in exact and in integer mode ("the same request
-// gives the same tokens whatever runs beside it", engine_test.cpp); not with
-// load_options::fast_prefill, which rounds a prompt by how much of it is read
-// at once.
+// any thread. It has no thread of its own: whoever iterates a generation
+// drives, or a thread of the caller's in drive(). The same request gives the
+// same tokens whatever runs beside it, with and without cache and drafts, in
+// exact and in integer mode ("the same request gives the same tokens whatever
+// runs beside it", engine_test.cpp); except with load_options::fast_prefill,
+// where rounding depends on how much of a prompt is computed at once.
 class engine {
  public:
   // invalid_argument for options out of range; limit for a budget below one
@@ -123,6 +122,9 @@ class engine {
       tinyphi::model m, const engine_options& options = {});
 
   [[nodiscard]] const tinyphi::model& model() const;
+  // What was wrong with engine_options::cache_folder when it was read or
+  // written last, in one line; empty if nothing was.
+  [[nodiscard]] std::string cache_note() const;
   // As given, with the cache (kv_bytes, cache_type) that was chosen, and the
   // budget, which says what is held now.
   [[nodiscard]] const engine_options& options() const;
@@ -136,12 +138,12 @@ class engine {
                                 const generation_params& params = {}) {
     return chat(std::span(messages.begin(), messages.size()), params);
   }
-  // Goes on from segments (BOS as the vocabulary asks) or from exact ids.
+  // Continues segments (behind BOS if the vocabulary asks for it) or exact ids.
   [[nodiscard]] generation complete(std::span<const segment> prompt,
                                     const generation_params& params = {});
   [[nodiscard]] generation complete(std::vector<token_id> prompt,
                                     const generation_params& params = {});
-  // n answers to one prompt, which is read once; answer i has the seed
+  // n answers to one prompt, which is computed once; answer i has the seed
   // params.sampling.seed + i.
   [[nodiscard]] std::vector<generation> chat_n(
       std::span<const message> messages, std::size_t n,
@@ -150,14 +152,15 @@ class engine {
       std::vector<token_id> prompt, std::size_t n,
       const generation_params& params = {});
 
-  // How likely each candidate is as what follows the prompt, which is read
-  // once. Of params count stop_when, priority, tenant and cache_domain. Blocks
-  // and drives, as generation::next does. An empty candidate is
-  // invalid_argument.
+  // How likely each candidate is as the continuation of the prompt, which is
+  // computed once. Of params, only stop_when, priority, tenant and cache_domain
+  // are used. Blocks and drives, as generation::next does. A candidate that
+  // adds no token is invalid_argument.
   [[nodiscard]] result<std::vector<text_score>> score(
       std::span<const segment> prompt, std::span<const std::string> candidates,
       const generation_params& params = {});
-  // [texts][hidden]: the mean of each text's last hidden states, of length 1.
+  // [texts][hidden]: the mean of each text's last hidden states, scaled to
+  // length 1.
   [[nodiscard]] result<std::vector<std::vector<float>>> embed(
       std::span<const std::string> texts, const generation_params& params = {});
 

@@ -134,6 +134,9 @@ TINYPHI_FUNC result<engine> engine::create(tinyphi::model m,
 TINYPHI_FUNC const tinyphi::model& engine::model() const {
   return scheduler_->model();
 }
+TINYPHI_FUNC std::string engine::cache_note() const {
+  return scheduler_->cache_note();
+}
 TINYPHI_FUNC const engine_options& engine::options() const {
   return scheduler_->options();
 }

@@ -9,7 +9,6 @@
 
 #include "tinyphi/base/error.h"
 #include "tinyphi/base/memory_budget.h"
-#include "tinyphi/files/model_file.h"
 #include "tinyphi/generate/draft_source.h"
 #include "tinyphi/generate/request.h"
 #include "tinyphi/generate/sampler.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "tinyphi/base/cpu_limits.h"
+#include "tinyphi/base/parallel.h"
 #include "tinyphi/generate/draft_policy.h"
 #include "tinyphi/generate/memory_plan.h"
 #include "tinyphi/model/kv_cache.h"
@@ -29,7 +29,8 @@ inline constexpr std::size_t token_bytes = 300;
 
 // All but the weights, of a model with products of these kinds.
 inline result<void> plan_engine(memory_plan& plan, const model_config& c,
-                                bool f32, bool rounded, bool exact,
+                                bool f32, bool rounded,
+                                const load_options& load,
                                 const engine_options& engine,
                                 const planned_use& use) {
   const std::size_t length = use.length == 0 ? c.max_context : use.length;
@@ -41,10 +42,11 @@ inline result<void> plan_engine(memory_plan& plan, const model_config& c,
   const std::size_t answer = std::min(use.answer, length);
   const std::size_t sequences =
       std::min(std::max<std::size_t>(1, use.sequences), engine.max_sequences);
-  plan.cache_per_token =
-      kv_bytes_per_token(c, engine.cache_type.value_or(default_kv_type(exact)));
+  plan.cache_per_token = kv_bytes_per_token(
+      c, engine.cache_type.value_or(default_kv_type(load.exact)));
   const std::size_t page = plan.cache_per_token * page_tokens;
-  std::size_t pages = sequences * kv_pages_for(c, length, engine.prefill_chunk);
+  std::size_t pages =
+      sequences * most_kv_pages(c, length, engine.prefill_chunk);
   if (engine.kv_bytes > 0) pages = std::min(pages, engine.kv_bytes / page);
   plan.cache_tokens = pages * page_tokens;
   plan.cache = pages * page;
@@ -54,8 +56,10 @@ inline result<void> plan_engine(memory_plan& plan, const model_config& c,
   shape.logit_rows = sequences + (use.drafts ? draft_policy::max_length : 0);
   shape.rows = std::max(shape.rows, shape.logit_rows);
   shape.longest = length;
-  shape.n_threads = static_cast<std::size_t>(
-      engine.n_threads > 0 ? engine.n_threads : available_threads());
+  const team threads(engine.n_threads);
+  shape.n_threads = static_cast<std::size_t>(threads.n_threads());
+  shape.n_members = threads.n_members();
+  shape.fast_prefill = load.fast_prefill;
   plan.scratch = scratch_bytes(c, f32, rounded, shape);
 
   plan.per_request = request_bytes(
@@ -87,7 +91,7 @@ TINYPHI_FUNC result<memory_plan> plan_memory(model_file file,
   }
   plan.overhead = w.config.vocab_size * detail::token_bytes;
   TINYPHI_CHECK_OK(
-      detail::plan_engine(plan, w.config, f32, rounded, w.exact, engine, use));
+      detail::plan_engine(plan, w.config, f32, rounded, load, engine, use));
   return plan;
 }
 
@@ -116,7 +120,7 @@ TINYPHI_FUNC result<memory_plan> plan_memory(const model_config& config,
   plan.embedding = c.vocab_size * row_bytes(type, c.hidden);
   const bool rounded = !load.exact && is_quantized(type);
   TINYPHI_CHECK_OK(
-      detail::plan_engine(plan, c, !rounded, rounded, load.exact, engine, use));
+      detail::plan_engine(plan, c, !rounded, rounded, load, engine, use));
   return plan;
 }
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <unordered_set>
 #include <vector>
 
 #include "tinyphi/base/error.h"
@@ -55,7 +56,8 @@ class prefix_cache {
 
   // Remembers that `pages` hold the keys and values of `text`: n_pages of its
   // length, empty ones behind the window. Pages that are there already are
-  // kept, so equal texts converge. pin: they stay until unpin_all().
+  // kept, so equal texts converge; a page stands in the tree once. pin: they
+  // stay until unpin_all().
   void insert(prefix_root root, domain_id domain,
               std::span<const token_id> text, std::span<const kv_page> pages,
               bool pin = false);
@@ -63,17 +65,18 @@ class prefix_cache {
   // Lets go of the page that was not used for the longest time, of those that
   // are not pinned and that nobody else holds; false if there is none.
   bool evict();
-  // The same of those that others hold, too: frees no page, but makes its
-  // holder the only one, who need not copy it before it writes.
-  bool forget();
+  // Lets go of a page that somebody who holds it, too, is about to write to, so
+  // that it needs no copy; false if it is pinned or not here.
+  bool let_go(const kv_page& page);
   // Lets go of everything that is not pinned.
   void clear();
   void unpin_all();
 
-  // Pages that evict() could let go of one after the other.
+  // Pages that evict() could let go of one after the other; with a window there
+  // may be more, because what the window reaches changes on the way.
   [[nodiscard]] std::size_t evictable_pages() const;
   // Pages held, and nodes with or without one.
-  [[nodiscard]] std::size_t n_cached_pages() const { return n_pages_; }
+  [[nodiscard]] std::size_t n_cached_pages() const { return held_.size(); }
   [[nodiscard]] std::size_t n_nodes() const {
     return nodes_.size() - unused_.size();
   }
@@ -81,7 +84,8 @@ class prefix_cache {
   // One text that the tree holds, from a root to a leaf: for keeping on disk.
   struct branch {
     prefix_root root;
-    domain_id domain = 0;  // of the leaf
+    domain_id domain = 0;      // of the leaf
+    std::size_t n_shared = 0;  // tokens in front that all domains see
     std::vector<token_id> text;
     std::vector<kv_page> pages;
     bool pinned = false;
@@ -105,6 +109,11 @@ class prefix_cache {
     node_index child = 0;
     std::size_t n_equal = 0;
   };
+  // Steps from a root on; all but the last agree in a whole page.
+  struct path {
+    std::vector<step> steps;
+    std::size_t length = 0;  // ids that agree
+  };
 
   [[nodiscard]] static node_index root_node(prefix_root root) {
     return root.long_factors ? 1 : 0;
@@ -115,23 +124,32 @@ class prefix_cache {
                                    std::span<const token_id> rest) const;
   [[nodiscard]] step best_child(node_index parent, domain_id domain,
                                 std::span<const token_id> rest) const;
+  void walk(path& p, node_index at, domain_id domain,
+            std::span<const token_id> text) const;
+  template <class F>
+  void for_each_path(prefix_root root, domain_id domain,
+                     std::span<const token_id> text, F&& f) const;
+  [[nodiscard]] bool whole(const path& p) const;
+  void shorten_to_pages(path& p, std::span<const token_id> text) const;
   [[nodiscard]] node_index child_for(node_index parent, domain_id domain,
-                                     std::span<const token_id> ids);
+                                     std::span<const token_id> ids,
+                                     bool has_page);
   [[nodiscard]] node_index add_child(node_index parent, domain_id domain,
                                      std::span<const token_id> ids);
   void set_page(node_index i, const kv_page& page);
   void remove_leaf(node_index leaf);
-  [[nodiscard]] std::vector<std::uint32_t> pages_to_leaf() const;
+  [[nodiscard]] std::vector<bool> unseen_nodes() const;
   [[nodiscard]] bool remove_oldest_leaf();
 
   std::size_t window_;
   std::size_t max_nodes_;
-  std::size_t n_pages_ = 0;
-  std::uint64_t clock_ = 0;
+  // Later than every use, but for what an insertion under way walks through.
+  std::uint64_t clock_ = 1;
   // Flat, since a chain of nested owners of a long text would be destroyed
   // recursively. The first two are the roots, which hold no ids.
   std::vector<node> nodes_;
   std::vector<node_index> unused_;
+  std::unordered_set<const std::byte*> held_;  // the nodes' pages
 };
 
 TINYPHI_NAMESPACE_END

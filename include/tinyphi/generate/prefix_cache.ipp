@@ -27,14 +27,6 @@ inline std::size_t common_prefix(std::span<const token_id> a,
       a.begin());
 }
 
-// The first page that the token behind `length` positions sees.
-inline std::size_t first_page_in_window(std::size_t length,
-                                        std::size_t window) {
-  return window == 0 || length + 1 <= window
-             ? 0
-             : (length + 1 - window) / page_tokens;
-}
-
 }  // namespace detail
 
 TINYPHI_FUNC prefix_cache::prefix_cache(std::size_t window,
@@ -81,37 +73,90 @@ TINYPHI_FUNC prefix_cache::step prefix_cache::best_child(
   return shared.n_equal > own.n_equal ? shared : own;
 }
 
-TINYPHI_FUNC prefix_match prefix_cache::find(prefix_root root, domain_id domain,
-                                             std::span<const token_id> text) {
-  std::vector<step> path;
-  std::size_t length = 0;
-  for (node_index at = root_node(root); length < text.size();) {
-    const step next = best_child(at, domain, text.subspan(length));
-    if (next.n_equal == 0) break;
-    path.push_back(next);
-    length += next.n_equal;
-    if (next.n_equal < page_tokens) break;
+// Goes on from a node through children of one domain as far as they agree.
+TINYPHI_FUNC void prefix_cache::walk(path& p, node_index at, domain_id domain,
+                                     std::span<const token_id> text) const {
+  while (p.length < text.size()) {
+    const step next = best_child_of(at, domain, text.subspan(p.length));
+    if (next.n_equal == 0) return;
+    p.steps.push_back(next);
+    p.length += next.n_equal;
+    if (next.n_equal < page_tokens) return;
     at = next.child;
   }
-  // With a window, some pages on the way may be gone: the deepest point of
-  // which every page is there that its next token sees.
-  prefix_match match;
-  for (; !path.empty(); length -= path.back().n_equal, path.pop_back()) {
-    const std::size_t first = detail::first_page_in_window(length, window_);
-    const bool whole = std::all_of(
-        path.begin() +
-            static_cast<std::ptrdiff_t>(std::min(first, path.size())),
-        path.end(), [&](const step& s) { return bool(nodes_[s.child].page); });
-    if (!whole) continue;
-    match.length = length;
-    ++clock_;
-    for (std::size_t i = 0; i < path.size(); ++i) {
-      node& n = nodes_[path[i].child];
-      n.used = clock_;
-      match.pages.push_back(i < first ? kv_page() : n.page);
-    }
-    break;
+}
+
+// Shared nodes hang under shared ones only, so a way through the tree is shared
+// at first and then goes on in one's own domain, from any point of the former.
+template <class F>
+void prefix_cache::for_each_path(prefix_root root, domain_id domain,
+                                 std::span<const token_id> text, F&& f) const {
+  path shared;
+  walk(shared, root_node(root), shared_domain, text);
+  f(shared);
+  if (domain == shared_domain) return;
+  for (std::size_t n = shared.length / page_tokens + 1; n-- > 0;) {
+    const node_index at = n == 0 ? root_node(root) : shared.steps[n - 1].child;
+    const std::size_t length = n * page_tokens;
+    if (best_child_of(at, domain, text.subspan(length)).n_equal == 0) continue;
+    path own;
+    own.steps.assign(shared.steps.begin(),
+                     shared.steps.begin() + static_cast<std::ptrdiff_t>(n));
+    own.length = length;
+    walk(own, at, domain, text);
+    f(std::move(own));
   }
+}
+
+// True if every page is there that the token behind the path sees.
+TINYPHI_FUNC bool prefix_cache::whole(const path& p) const {
+  const std::size_t first = first_page_seen(p.length, window_);
+  for (std::size_t i = first; i < p.steps.size(); ++i) {
+    if (!nodes_[p.steps[i].child].page) return false;
+  }
+  return true;
+}
+
+// Goes back to the deepest point that a sequence can go on from. Where a page
+// is gone, one of a text that agrees for a shorter while may be there.
+TINYPHI_FUNC void prefix_cache::shorten_to_pages(
+    path& p, std::span<const token_id> text) const {
+  while (!p.steps.empty() && !whole(p)) {
+    const step last = p.steps.back();
+    p.steps.pop_back();
+    p.length -= last.n_equal;
+    if (nodes_[last.child].page) continue;
+    const auto rest = text.subspan(p.length);
+    step best;
+    for (const node_index i : nodes_[nodes_[last.child].parent].children) {
+      const node& n = nodes_[i];
+      if (!n.page || n.domain != nodes_[last.child].domain) continue;
+      const std::size_t equal = detail::common_prefix(n.ids, rest);
+      if (equal > best.n_equal) best = {i, equal};
+    }
+    if (best.n_equal == 0) continue;
+    p.steps.push_back(best);
+    p.length += best.n_equal;
+  }
+}
+
+TINYPHI_FUNC prefix_match prefix_cache::find(prefix_root root, domain_id domain,
+                                             std::span<const token_id> text) {
+  path best;
+  for_each_path(root, domain, text, [&](path p) {
+    shorten_to_pages(p, text);
+    if (p.length > best.length) best = std::move(p);
+  });
+  prefix_match match;
+  match.length = best.length;
+  match.pages.resize(best.steps.size());
+  const std::size_t first = first_page_seen(best.length, window_);
+  for (std::size_t i = 0; i < best.steps.size(); ++i) {
+    node& n = nodes_[best.steps[i].child];
+    n.used = clock_;
+    if (i >= first) match.pages[i] = n.page;
+  }
+  ++clock_;
   return match;
 }
 
@@ -120,37 +165,48 @@ TINYPHI_FUNC prefix_cache::node_index prefix_cache::add_child(
   while (n_nodes() >= max_nodes_) {
     if (!remove_oldest_leaf()) return detail::no_node;
   }
+  // What asks for memory comes first, so that a lack of it changes nothing.
   if (unused_.empty()) {
-    unused_.push_back(static_cast<node_index>(nodes_.size()));
+    unused_.reserve(2 * nodes_.size());
     nodes_.emplace_back();
+    unused_.push_back(static_cast<node_index>(nodes_.size() - 1));
+  }
+  auto& siblings = nodes_[parent].children;
+  if (siblings.size() == siblings.capacity()) {
+    siblings.reserve(2 * siblings.size() + 1);
   }
   const node_index i = unused_.back();
-  unused_.pop_back();
   node& n = nodes_[i];
-  n.domain = domain;
   n.ids.assign(ids.begin(), ids.end());
+  unused_.pop_back();
+  n.domain = domain;
   n.parent = parent;
   n.used = clock_;
   const std::size_t place = child_place(parent, domain, ids);
-  auto& siblings = nodes_[parent].children;
   siblings.insert(siblings.begin() + static_cast<std::ptrdiff_t>(place), i);
   return i;
 }
 
 // The child that holds at least `ids`, made or lengthened where there is none.
 TINYPHI_FUNC prefix_cache::node_index prefix_cache::child_for(
-    node_index parent, domain_id domain, std::span<const token_id> ids) {
+    node_index parent, domain_id domain, std::span<const token_id> ids,
+    bool has_page) {
   const step best = best_child(parent, domain, ids);
-  if (best.n_equal == ids.size()) return best.child;
   if (best.n_equal == 0) return add_child(parent, domain, ids);
   node& n = nodes_[best.child];
-  if (n.domain != domain || n.ids.size() != best.n_equal) {
+  if (best.n_equal == ids.size()) {
+    // Not a longer one whose page is gone: ours would not hold all of it.
+    if (n.ids.size() == ids.size() || n.page || !has_page) return best.child;
+    return add_child(parent, domain, ids);
+  }
+  if (n.domain != domain || n.ids.size() != best.n_equal || !has_page) {
     return add_child(parent, domain, ids);
   }
   // A shorter text ended inside this page: the longer one takes its place.
+  std::vector<token_id> longer(ids.begin(), ids.end());
   auto& siblings = nodes_[parent].children;
   siblings.erase(std::find(siblings.begin(), siblings.end(), best.child));
-  n.ids.assign(ids.begin(), ids.end());
+  n.ids.swap(longer);
   set_page(best.child, {});
   const std::size_t place = child_place(parent, domain, ids);
   siblings.insert(siblings.begin() + static_cast<std::ptrdiff_t>(place),
@@ -158,26 +214,47 @@ TINYPHI_FUNC prefix_cache::node_index prefix_cache::child_for(
   return best.child;
 }
 
+// Another node may hold the page already, where a text is both shared and
+// somebody's own; with two references it would never go.
 TINYPHI_FUNC void prefix_cache::set_page(node_index i, const kv_page& page) {
-  node& n = nodes_[i];
-  n_pages_ += bool(page) - bool(n.page);
-  n.page = page;
+  if (page && !held_.insert(page.data()).second) return;
+  if (nodes_[i].page) held_.erase(nodes_[i].page.data());
+  nodes_[i].page = page;
 }
 
 TINYPHI_FUNC void prefix_cache::insert(prefix_root root, domain_id domain,
                                        std::span<const token_id> text,
                                        std::span<const kv_page> pages,
                                        bool pin) {
-  ++clock_;
+  // The longest way, as find() takes it, so that pages come to lie where they
+  // came from.
+  path best;
+  for_each_path(root, domain, text, [&](path p) {
+    if (p.length > best.length) best = std::move(p);
+  });
+  for (const step& s : best.steps) {
+    if (s.n_equal == page_tokens) nodes_[s.child].used = clock_;
+  }
   node_index at = root_node(root);
   for (std::size_t i = 0; i < pages.size() && i * page_tokens < text.size();
        ++i) {
     const auto rest = text.subspan(i * page_tokens);
-    at = child_for(at, domain, rest.first(std::min(page_tokens, rest.size())));
-    if (at == detail::no_node) return;
-    nodes_[at].used = clock_;
-    nodes_[at].pinned = nodes_[at].pinned || pin;
-    if (!nodes_[at].page && pages[i]) set_page(at, pages[i]);
+    const auto ids = rest.first(std::min(page_tokens, rest.size()));
+    const bool known =
+        i < best.steps.size() && best.steps[i].n_equal == page_tokens;
+    const node_index next = known ? best.steps[i].child
+                                  : child_for(at, domain, ids, bool(pages[i]));
+    if (next == detail::no_node) break;
+    at = next;
+    node& n = nodes_[at];
+    n.used = clock_;
+    n.pinned = n.pinned || pin;
+    if (!n.page) set_page(at, pages[i]);
+  }
+  ++clock_;
+  if (at >= detail::n_prefix_roots && !nodes_[at].page &&
+      nodes_[at].children.empty()) {
+    remove_leaf(at);
   }
 }
 
@@ -211,8 +288,12 @@ TINYPHI_FUNC bool prefix_cache::remove_oldest_leaf() {
   return true;
 }
 
-// For each node, how many pages the nearest leaf below it is away.
-TINYPHI_FUNC std::vector<std::uint32_t> prefix_cache::pages_to_leaf() const {
+// Which nodes lie behind the window of every leaf below them: of no more use,
+// except to texts that branch off there. Empty without a window.
+TINYPHI_FUNC std::vector<bool> prefix_cache::unseen_nodes() const {
+  if (window_ == 0) return {};
+  std::vector<bool> unseen(nodes_.size(), false);
+  // How many pages the nearest leaf is away.
   std::vector<std::uint32_t> distance(nodes_.size(), detail::no_node);
   for (node_index i = detail::n_prefix_roots; i < nodes_.size(); ++i) {
     if (nodes_[i].ids.empty() || !nodes_[i].children.empty()) continue;
@@ -222,26 +303,25 @@ TINYPHI_FUNC std::vector<std::uint32_t> prefix_cache::pages_to_leaf() const {
       distance[at] = d++;
     }
   }
-  return distance;
+  for (node_index i = detail::n_prefix_roots; i < nodes_.size(); ++i) {
+    unseen[i] = distance[i] > n_pages(window_) && !nodes_[i].ids.empty();
+  }
+  return unseen;
 }
 
 TINYPHI_FUNC bool prefix_cache::evict() {
-  // Behind the window of every leaf below it, a page is of no more use, except
-  // to texts that branch off there; so those go first.
-  std::vector<std::uint32_t> distance;
-  if (window_ != 0) distance = pages_to_leaf();
-  const std::size_t reach = n_pages(window_);
+  const std::vector<bool> unseen = unseen_nodes();
   node_index best = detail::no_node;
   bool best_unseen = false;
   for (node_index i = detail::n_prefix_roots; i < nodes_.size(); ++i) {
     const node& n = nodes_[i];
     if (!n.page || n.pinned || n.page.shared()) continue;
-    const bool unseen = window_ != 0 && distance[i] > reach;
-    if (!unseen && !n.children.empty()) continue;
-    if (best == detail::no_node || (unseen && !best_unseen) ||
-        (unseen == best_unseen && n.used < nodes_[best].used)) {
+    const bool is_unseen = !unseen.empty() && unseen[i];
+    if (!is_unseen && !n.children.empty()) continue;
+    if (best == detail::no_node || (is_unseen && !best_unseen) ||
+        (is_unseen == best_unseen && n.used < nodes_[best].used)) {
       best = i;
-      best_unseen = unseen;
+      best_unseen = is_unseen;
     }
   }
   if (best == detail::no_node) return false;
@@ -253,13 +333,30 @@ TINYPHI_FUNC bool prefix_cache::evict() {
   return true;
 }
 
-TINYPHI_FUNC bool prefix_cache::forget() {
-  ++clock_;
-  return remove_oldest_leaf();
+TINYPHI_FUNC bool prefix_cache::let_go(const kv_page& page) {
+  if (!page || held_.count(page.data()) == 0) return false;
+  for (node_index i = detail::n_prefix_roots; i < nodes_.size(); ++i) {
+    if (nodes_[i].page != page) continue;
+    if (nodes_[i].pinned) return false;
+    if (nodes_[i].children.empty()) {
+      remove_leaf(i);
+    } else {
+      set_page(i, {});
+    }
+    return true;
+  }
+  return false;
 }
 
 TINYPHI_FUNC void prefix_cache::clear() {
-  while (forget()) {
+  for (node_index i = detail::n_prefix_roots; i < nodes_.size(); ++i) {
+    for (node_index at = i; at >= detail::n_prefix_roots;) {
+      const node& n = nodes_[at];
+      if (n.ids.empty() || !n.children.empty() || n.pinned) break;
+      const node_index parent = n.parent;
+      remove_leaf(at);
+      at = parent;
+    }
   }
 }
 
@@ -277,9 +374,13 @@ TINYPHI_FUNC std::size_t prefix_cache::evictable_pages() const {
       stays[at] = true;
     }
   }
+  const std::vector<bool> unseen = unseen_nodes();
   std::size_t n = 0;
   for (node_index i = detail::n_prefix_roots; i < nodes_.size(); ++i) {
-    n += nodes_[i].page && !stays[i];
+    const node& at = nodes_[i];
+    if (!at.page) continue;
+    n += !stays[i] ||
+         (!unseen.empty() && unseen[i] && !at.pinned && !at.page.shared());
   }
   return n;
 }
@@ -299,14 +400,15 @@ TINYPHI_FUNC std::vector<prefix_cache::branch> prefix_cache::branches() const {
     branch b;
     b.domain = nodes_[leaf].domain;
     b.pinned = nodes_[leaf].pinned;
-    std::vector<node_index> path;
+    std::vector<node_index> way;
     node_index at = leaf;
     for (; at >= detail::n_prefix_roots; at = nodes_[at].parent) {
-      path.push_back(at);
+      way.push_back(at);
     }
     b.root.long_factors = at == 1;
-    for (auto i = path.rbegin(); i != path.rend(); ++i) {
+    for (auto i = way.rbegin(); i != way.rend(); ++i) {
       const node& n = nodes_[*i];
+      if (n.domain == shared_domain) b.n_shared += n.ids.size();
       b.text.insert(b.text.end(), n.ids.begin(), n.ids.end());
       b.pages.push_back(n.page);
     }

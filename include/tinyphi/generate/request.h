@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -22,8 +23,8 @@
 TINYPHI_NAMESPACE_BEGIN
 
 struct engine_options {
-  int n_threads = 0;         // [0, 1024]; 0: as many as the machine gives,
-                             // looked up again while it runs (team)
+  int n_threads = 0;         // [0, 1024]; 0: all that the machine allows,
+                             // followed while it runs (team)
   std::size_t kv_bytes = 0;  // cache budget; 0: one full context, at most a
                              // quarter of available_memory() and half of what
                              // `budget` has left
@@ -31,7 +32,8 @@ struct engine_options {
   // engine's own without a limit, which options() then has. With the model's
   // own (load_options), weights count too.
   memory_budget budget = {};
-  // How the cache stores keys and values; nothing: as the model's mode asks.
+  // How the cache stores keys and values; empty: the default of the model's
+  // mode.
   std::optional<kv_type> cache_type = {};
   std::size_t max_sequences = 16;   // [1, 4096] running at once; more wait
   std::size_t prefill_chunk = 256;  // [1, 65536] prompt tokens per step at most
@@ -42,9 +44,19 @@ struct engine_options {
   // The time that a step may take while answers are being decoded: the longest
   // gap between two of their tokens, in milliseconds, [1, 60000].
   double gap_ms = 250;
-  // Keeps the pages of texts that were computed, as long as nobody else needs
-  // them, so that prompts which begin alike are not computed again.
+  // Keeps the pages of computed texts until their memory is needed, so that
+  // prompts that begin alike are computed once.
   bool prefix_cache = true;
+  // Where they outlive the engine: a folder of this user's, made if it is not
+  // there, whose files together hold at most so many bytes (prefix_file.h).
+  // Empty: nowhere.
+  std::filesystem::path cache_folder = {};
+  std::size_t cache_folder_bytes = std::size_t{1} << 30;
+  // Where the pages of requests that give way are put aside, if that is faster
+  // than computing them again, in a file of at most so many bytes that is gone
+  // with the process. Empty: nowhere, they are computed again.
+  std::filesystem::path swap_folder = {};
+  std::size_t swap_bytes = std::size_t{4} << 30;
 };
 
 struct generation_params {
@@ -53,18 +65,20 @@ struct generation_params {
   std::vector<std::string> stop = {};  // stop strings, not part of the text
   bool ignore_stop_ids = false;        // go on past the model's end-of-turn
   stop_condition stop_when = {};       // cancel token and deadline
-  // longrope: the long factors from the first token on, if prompt + max_tokens
-  // pass the original context. Otherwise as Hugging Face does it: short, and
-  // everything again with the long ones once the text has passed it.
+  // longrope: takes the long factors from the first token on if prompt +
+  // max_tokens exceed the original context. Otherwise, as in Hugging Face, it
+  // takes the short ones, and computes everything again with the long ones once
+  // the text exceeds it.
   bool long_from_start = false;
-  // Who runs first when not all can: the class, then the tenant that was served
-  // least (fair_shares.h).
+  // Who runs first when not all can: the higher class, in it the tenant that
+  // was served least (fair_shares.h).
   priority_class priority = priority_class::normal;
   std::uint64_t tenant = 0;
-  // Requests see what others computed only inside their own domain.
+  // A request finds in the prefix cache only what requests of its own domain
+  // have computed.
   domain_id cache_domain = 0;
-  // Tokens are guessed from repetitions in prompt, answer and `references`, and
-  // verified several at once; the answer is the same without.
+  // Guesses tokens from repetitions in prompt, answer and `references`, and
+  // verifies several at once; the answer is the same without.
   bool drafts = true;
   // Texts that the answer may quote, as tokens: retrieved passages, say.
   std::vector<std::vector<token_id>> references = {};
@@ -98,9 +112,9 @@ struct usage {
   double decode_seconds = 0;          // first token to the end
 };
 
-// Some text as it came, and the tokens that it was made of; a token whose text
-// is held back (half a character, the beginning of a stop string) comes with
-// the piece that shows it.
+// A piece of an answer's text, and its tokens. A token whose text is held back
+// (half a character, the beginning of a stop string) comes with the piece that
+// shows it.
 struct text_piece {
   std::string text;
   std::vector<sampled_token> tokens;

@@ -21,24 +21,26 @@
 #include "tinyphi/generate/admission.h"
 #include "tinyphi/generate/fair_shares.h"
 #include "tinyphi/generate/prefix_cache.h"
+#include "tinyphi/generate/prefix_file.h"
 #include "tinyphi/generate/request.h"
 #include "tinyphi/generate/sequence.h"
 #include "tinyphi/generate/step_cost.h"
 #include "tinyphi/generate/step_plan.h"
+#include "tinyphi/generate/swap_file.h"
 #include "tinyphi/model/kv_cache.h"
 #include "tinyphi/model/model.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
-// What nobody takes rests once it holds this much.
-inline constexpr std::size_t max_unread_bytes = std::size_t{1} << 16;
-inline constexpr std::size_t max_unread_tokens = 4096;
+// A sequence rests while this much of its answer has not been read.
+inline constexpr std::size_t max_ready_bytes = std::size_t{1} << 16;
+inline constexpr std::size_t max_ready_tokens = 4096;
 
 // A request to score tokens, or to sum up hidden states.
 struct text_request {
   request_kind kind = request_kind::score;
   std::vector<token_id> text;
-  std::size_t n_scored = 0;  // score: of the last tokens
+  std::size_t n_scored = 0;  // score: how many of the last tokens
   std::shared_ptr<sequence> leader = {};
   std::size_t n_shared = 0;
 };
@@ -57,42 +59,52 @@ class scheduler {
   // Requires resolved options: cache_type is set, and kv_bytes holds at least
   // one page.
   scheduler(tinyphi::model m, const engine_options& options);
+  ~scheduler();
 
-  // Takes a request. What is wrong with it is in the sequence's result.
+  // Queues a request. If it is refused, the sequence is done, and its result
+  // says why.
   [[nodiscard]] std::shared_ptr<sequence> submit(
       result<std::vector<token_id>> prompt, const generation_params& params);
-  // The same, going on from the cache of `leader`, whose prompt is the same.
+  // The same for one more answer to the prompt of `leader`, whose cache it
+  // forks.
   [[nodiscard]] std::shared_ptr<sequence> submit_twin(
       const std::shared_ptr<sequence>& leader, const generation_params& params,
       std::vector<token_id> prompt);
   [[nodiscard]] std::shared_ptr<sequence> submit_text(
       text_request r, const generation_params& params);
 
-  // Blocks until there is something, and takes it; nothing once `s` is done.
+  // Takes the next piece, and blocks until there is one; nothing once `s` is
+  // done and all of it was taken.
   [[nodiscard]] std::optional<text_piece> next_piece(sequence& s);
-  // Takes what there is without driving or waiting; may be empty.
+  // Takes what there is, perhaps nothing; neither waits nor drives.
   [[nodiscard]] text_piece take_piece(sequence& s);
   // Cancels `s` and gives back what it holds, at once or after the step that
   // is under way.
   void abandon(sequence& s);
   // Steps until `stop` says so, and sleeps while there is nothing to do. Other
-  // threads only wait meanwhile. unavailable if somebody drives already.
+  // threads only wait meanwhile; one that is in a step ends it first.
+  // unavailable if another thread is in it.
   [[nodiscard]] result<void> drive(const stop_condition& stop);
 
   [[nodiscard]] const tinyphi::model& model() const { return model_; }
   [[nodiscard]] const engine_options& options() const { return options_; }
   // Bytes of the tokenizer's longest token.
   [[nodiscard]] std::size_t longest_token() const { return longest_token_; }
-  // To be looked at while nobody drives.
+  // Only while nobody drives.
   [[nodiscard]] const kv_pool& pool() const { return pool_; }
   [[nodiscard]] const prefix_cache& cache() const { return cache_; }
   [[nodiscard]] const step_cost& cost() const { return cost_; }
   [[nodiscard]] std::size_t steps() const { return n_steps_; }
   [[nodiscard]] std::size_t preemptions() const { return n_preempted_; }
+  // How often a request went on with pages from the disk.
+  [[nodiscard]] std::size_t swaps() const { return n_swapped_; }
   void drop_cache() { cache_.clear(); }
+  // What was wrong with the cache's folder when it was read or written last.
+  [[nodiscard]] std::string cache_note();
 
  private:
-  // Lists, so that a sequence moves on without memory being asked for.
+  // Lists, because a sequence then moves from one to the next without
+  // allocating.
   using sequences = std::list<std::shared_ptr<sequence>>;
 
   // scheduler.ipp: requests come in and go out.
@@ -135,11 +147,17 @@ class scheduler {
   void admit();
   void begin(sequence& s);
   void go_on_from_cache(sequence& s);
+  void put_aside(sequence& s);
+  [[nodiscard]] bool go_on_from_disk(sequence& s);
+  void forget_swapped(sequence& s);
   void offer_pages(sequence& s, bool all);
   [[nodiscard]] std::size_t pages_to_begin(const sequence& s) const;
   [[nodiscard]] std::size_t pages_kept_for_oldest() const;
   void reserve_pages();
   [[nodiscard]] bool give_way();
+  [[nodiscard]] tinyphi::prefix_folder cache_folder() const;
+  void load_cache();
+  void save_cache();
 
   const tinyphi::model model_;
   const engine_options options_;
@@ -147,11 +165,13 @@ class scheduler {
 
   std::mutex mutex_;
   std::condition_variable changed_;  // a step has ended, or work has come
-  bool driving_ = false;
-  bool abandoned_ = false;  // something was, since the last sweep
+  bool driving_ = false;             // a thread is the driver
+  bool in_drive_ = false;            // a thread is in drive()
+  bool abandoned_ = false;           // a sequence was, since the last sweep
   sequences incoming_;
   std::size_t n_waiting_ = 0, n_waiting_tokens_ = 0;  // incoming and waiting
   double waiting_ms_ = 0;                             // what they will take
+  std::string cache_note_;
   std::uint64_t next_order_ = 0;
 
   // ---- The driver's own.
@@ -159,13 +179,16 @@ class scheduler {
   forward_scratch scratch_;
   kv_pool pool_;
   prefix_cache cache_;
+  std::optional<prefix_key> cache_key_;  // where the cache has a folder
+  std::size_t saved_at_step_ = 0;
   step_cost cost_;
   fair_shares shares_;
   admission admission_;
   sequences waiting_;
   sequences running_;
   double expected_answer_ = 256;  // tokens, the mean of recent answers
-  std::size_t n_steps_ = 0, n_preempted_ = 0;
+  std::size_t n_steps_ = 0, n_preempted_ = 0, n_swapped_ = 0;
+  std::optional<swap_file> swap_;
 
   // Of those that wait and may begin.
   std::vector<waiting_request> candidates_;
@@ -183,9 +206,10 @@ class scheduler {
   memory_lease samplers_memory_;
   std::size_t max_slice_;  // of prompt tokens: prefill_chunk, or what fitted
   stop_condition step_stop_;
-  bool step_has_reader_ = false;  // whose token step_stop_'s is a child of
+  // Whether step_stop_'s token is a child of that of the prompt in this step.
+  bool step_has_reader_ = false;
   steady_time step_began_;
-  sequence* suspect_ = nullptr;  // the sequence that a failure would end
+  sequence* suspect_ = nullptr;  // what a failure of this step would end
 };
 
 TINYPHI_NAMESPACE_END

@@ -95,7 +95,18 @@ TINYPHI_FUNC scheduler::scheduler(tinyphi::model m,
   samplers_memory_ = options_.budget.lease(memory_use::requests);
   draft_ms_.reserve(draft_policy::max_length + 1);
   scratch_.trace = [this](std::size_t, std::span<const float>) { watch(); };
+  load_cache();
+  if (options.swap_folder.empty()) return;
+  auto file = swap_file::create(options.swap_folder, pool_.page_bytes(),
+                                options.swap_bytes);
+  if (file) {
+    swap_ = *std::move(file);
+  } else if (cache_note_.empty()) {
+    cache_note_ = file.error().message;
+  }
 }
+
+TINYPHI_FUNC scheduler::~scheduler() { save_cache(); }
 
 TINYPHI_FUNC std::vector<token_id> scheduler::dry_breaker_ids(
     const sampling_params& p) const {
@@ -319,7 +330,7 @@ TINYPHI_FUNC text_piece scheduler::take_piece(sequence& s) {
 TINYPHI_FUNC std::optional<text_piece> scheduler::next_piece(sequence& s) {
   std::unique_lock lock(mutex_);
   while (s.ready.empty() && !s.done) {
-    if (driving_) {
+    if (driving_ || in_drive_) {
       changed_.wait(lock);
       continue;
     }
@@ -362,10 +373,13 @@ TINYPHI_FUNC void scheduler::stop_driving(std::unique_lock<std::mutex>& lock) {
 
 TINYPHI_FUNC result<void> scheduler::drive(const stop_condition& stop) {
   std::unique_lock lock(mutex_);
-  if (driving_) {
+  if (in_drive_) {
     return error{error_code::unavailable,
                  "another thread drives this engine; one is enough"};
   }
+  // A thread in next_piece ends its step, and begins no other.
+  in_drive_ = true;
+  changed_.wait(lock, [this] { return !driving_; });
   driving_ = true;
   lock.unlock();
   if (!cost_.measured()) calibrate();
@@ -380,7 +394,9 @@ TINYPHI_FUNC result<void> scheduler::drive(const stop_condition& stop) {
     abandoned_ = false;
     lock.unlock();
   }
+  save_cache();
   lock.lock();
+  in_drive_ = false;
   stop_driving(lock);
   return {};
 }

@@ -13,7 +13,7 @@
 TINYPHI_NAMESPACE_BEGIN
 
 TINYPHI_FUNC std::size_t scheduler::pages_for(std::size_t length) const {
-  return kv_pages_for(model_.config(), length, options_.prefill_chunk);
+  return most_kv_pages(model_.config(), length, options_.prefill_chunk);
 }
 
 // What must be free for `s` to begin: its text so far and an answer as long as
@@ -83,7 +83,59 @@ TINYPHI_FUNC void scheduler::begin(sequence& s) {
       return;
     }
   }
+  if (s.swapped_length > 0 && go_on_from_disk(s)) return;
   go_on_from_cache(s);
+}
+
+// Writes the pages of a request that gives way to the disk, if reading them
+// back costs less than computing their text again, as far as both were
+// measured.
+TINYPHI_FUNC void scheduler::put_aside(sequence& s) {
+  if (!swap_ || s.kv->length() == 0) return;
+  const std::span<const kv_page> pages =
+      s.kv->pages().first(n_pages(s.kv->length()));
+  const double page_bytes = static_cast<double>(pool_.page_bytes());
+  double disk_ms = 0;  // a page, there and back
+  for (const double speed : {swap_->write_speed(), swap_->read_speed()}) {
+    if (speed > 0) disk_ms += 1e3 * page_bytes / speed;
+  }
+  if (disk_ms >= cost_.linear_ms(page_tokens)) return;
+  for (const kv_page& page : pages) {
+    s.swapped.emplace_back();
+    if (!page) continue;
+    s.swapped.back() = swap_->write(page);
+    if (!s.swapped.back()) return forget_swapped(s);
+  }
+  s.swapped_length = s.kv->length();
+}
+
+TINYPHI_FUNC void scheduler::forget_swapped(sequence& s) {
+  for (const auto& slot : s.swapped) {
+    if (slot) swap_->release(*slot);
+  }
+  s.swapped.clear();
+  s.swapped_length = 0;
+}
+
+// False, and nothing has changed, if there is no room or the disk fails: then
+// the text is computed again.
+TINYPHI_FUNC bool scheduler::go_on_from_disk(sequence& s) {
+  std::vector<kv_page> pages;
+  bool whole = true;
+  for (const auto& slot : s.swapped) {
+    pages.emplace_back();
+    if (!slot) continue;
+    auto page = pool_.acquire();
+    whole = page && swap_->read(*slot, *page);
+    if (!whole) break;
+    pages.back() = *std::move(page);
+  }
+  if (whole) {
+    s.kv->adopt(pages, s.swapped_length);
+    ++n_swapped_;
+  }
+  forget_swapped(s);
+  return whole;
 }
 
 // Takes over what the prefix cache has of the text of `s`, whose own cache is
@@ -126,17 +178,22 @@ TINYPHI_FUNC void scheduler::reserve_pages() {
   for (std::size_t i = 0; i < runs_.size();) {
     sequence& s = *owners_[i];
     suspect_ = &s;
-    const auto ok = s.kv->reserve(s.kv->length() + runs_[i].tokens.size());
+    const std::size_t length = s.kv->length() + runs_[i].tokens.size();
+    const auto ok = s.kv->reserve(length);
     if (ok) {
       ++i;
       continue;
     }
     // Memory that the system does not have is nobody's to give.
-    const bool short_of_pages = pool_.free_pages() == 0;
-    // A page that the cache holds beside this request need not be copied once
-    // the cache lets go of it.
-    if (short_of_pages && cache_.forget()) continue;
-    if (short_of_pages && give_way()) {
+    const bool spent = pool_.free_pages() < s.kv->pages_to_reserve(length);
+    // A page that the cache holds, too, is written to without a copy if the
+    // cache lets go of it.
+    const std::size_t written = s.kv->length() / page_tokens;
+    if (spent && written < s.kv->pages().size() &&
+        cache_.let_go(s.kv->pages()[written])) {
+      continue;
+    }
+    if (spent && give_way()) {
       // Whoever gave way may be in this step, before or behind this run.
       for (std::size_t k = runs_.size(); k-- > 0;) {
         if (owners_[k]->kv) continue;
@@ -172,10 +229,15 @@ TINYPHI_FUNC bool scheduler::give_way() {
   const auto victim = choose_victim(candidates, shares_);
   if (!victim) return false;
   sequence& s = **places[*victim];
+  // What scores and embeddings have gathered belongs to computed rows.
+  if (s.kind == request_kind::answer) {
+    put_aside(s);
+  } else {
+    s.logprobs.clear();
+    s.sums.clear();
+  }
   offer_pages(s, true);
   s.kv.reset();
-  s.logprobs.clear();
-  s.sums.clear();
   ++n_preempted_;
   {
     const std::lock_guard lock(mutex_);
@@ -184,6 +246,39 @@ TINYPHI_FUNC bool scheduler::give_way() {
   }
   waiting_.splice(waiting_.begin(), running_, places[*victim]);
   return true;
+}
+
+TINYPHI_FUNC tinyphi::prefix_folder scheduler::cache_folder() const {
+  return {options_.cache_folder, options_.cache_folder_bytes};
+}
+
+TINYPHI_FUNC std::string scheduler::cache_note() {
+  const std::lock_guard lock(mutex_);
+  return cache_note_;
+}
+
+// Whatever is wrong with the folder, requests are answered without it.
+TINYPHI_FUNC void scheduler::load_cache() {
+  if (!options_.prefix_cache || options_.cache_folder.empty()) return;
+  const auto ok = detail::without_throwing([&] {
+    cache_key_ = prefix_key_of(model_, pool_.type(), team_);
+    const auto report = load_prefixes(cache_folder(), *cache_key_, cache_,
+                                      pool_, pool_.max_pages());
+    cache_note_ = report ? report->note : report.error().message;
+  });
+  if (!ok) cache_note_ = ok.error().message;
+}
+
+TINYPHI_FUNC void scheduler::save_cache() {
+  if (!cache_key_ || saved_at_step_ == n_steps_) return;
+  std::string note;
+  const auto ok = detail::without_throwing([&] {
+    const auto report = save_prefixes(cache_folder(), *cache_key_, cache_);
+    note = report ? report->note : report.error().message;
+  });
+  saved_at_step_ = n_steps_;
+  const std::lock_guard lock(mutex_);
+  cache_note_ = ok ? std::move(note) : ok.error().message;
 }
 
 TINYPHI_NAMESPACE_END

@@ -335,8 +335,8 @@ TINYPHI_FUNC void scheduler::accept_answer(sequence& s,
   // Who made it grow beyond what there is ends, and it is let go.
   const std::lock_guard lock(samplers_mutex_);
   const std::size_t others = samplers_memory_.bytes() - had;
-  if (auto ok = samplers_memory_.resize(others + scratch.bytes(), "a sampler");
-      !ok) {
+  auto ok = samplers_memory_.resize(others + scratch.bytes(), "a sampler");
+  if (!ok) {
     (void)samplers_memory_.resize(others, {});
     s.step.error = std::move(ok).error();
     return;
@@ -427,8 +427,8 @@ TINYPHI_FUNC void scheduler::publish() {
     const std::lock_guard lock(mutex_);
     for (sequence* s : owners_) {
       (void)detail::without_throwing([&] { add_piece(*s, s->step.piece); });
-      s->full = s->ready.text.size() >= max_unread_bytes ||
-                s->ready.tokens.size() >= max_unread_tokens;
+      s->full = s->ready.text.size() >= max_ready_bytes ||
+                s->ready.tokens.size() >= max_ready_tokens;
     }
   }
   for (sequence* s : owners_) {
@@ -460,6 +460,7 @@ TINYPHI_FUNC void scheduler::finish(sequence& s, finish_reason why,
     expected_answer_ +=
         (static_cast<double>(s.answer.size()) - expected_answer_) / 16;
   }
+  forget_swapped(s);
   s.kv.reset();
   s.choose.reset();
   s.source.reset();
@@ -540,9 +541,7 @@ TINYPHI_FUNC void scheduler::calibrate() {
   }
   // What it took need not be what requests will.
   pool_.trim();
-  auto trace = std::move(scratch_.trace);
-  scratch_ = forward_scratch(options_.budget);
-  scratch_.trace = std::move(trace);
+  scratch_.clear();
 }
 
 TINYPHI_NAMESPACE_END

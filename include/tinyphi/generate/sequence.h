@@ -21,6 +21,7 @@
 #include "tinyphi/generate/draft_source.h"
 #include "tinyphi/generate/request.h"
 #include "tinyphi/generate/sampler.h"
+#include "tinyphi/generate/swap_file.h"
 #include "tinyphi/model/kv_cache.h"
 #include "tinyphi/model/model.h"
 #include "tinyphi/text/stream_text.h"
@@ -74,6 +75,10 @@ struct sequence {
   std::vector<token_id> tokens;  // prompt and answer
   bool long_factors = false;
   std::optional<kv_sequence> kv;  // while it runs
+  // The pages that were put aside when it gave way: a slot for each that the
+  // window reaches, of so many positions.
+  std::vector<std::optional<swap_file::slot>> swapped;
+  std::size_t swapped_length = 0;
   std::size_t pages_offered = 0;  // full ones that the prefix cache has seen
   std::size_t cached_tokens = 0;
   std::optional<sampler> choose;

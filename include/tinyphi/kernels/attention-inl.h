@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Attention over pages of 64 positions: tiles of query rows walk the pages that
-// any of them sees, span by span.
+// Attention over pages of 64 positions: a few query rows at a time walk the
+// pages that any of them sees, span by span.
 #if defined(TINYPHI_KERNELS_ATTENTION_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TINYPHI_KERNELS_ATTENTION_INL_H_
 #undef TINYPHI_KERNELS_ATTENTION_INL_H_
@@ -23,10 +23,10 @@ template <class Cache, std::size_t Rows>
 HWY_INLINE void attend_group(const kv_view& kv, const std::byte* part,
                              const std::byte* next, float scale,
                              const attention_row* rows, std::size_t row,
-                             attention_tile& t) {
+                             attention_state& t) {
   Cache::template score<Rows>(kv, part, next, scale, rows, row, t);
   // One step of all rows after another: they wait for less.
-  for (std::size_t r = row; r < row + Rows; ++r) soften(t, r);
+  for (std::size_t r = row; r < row + Rows; ++r) update_softmax(t, r);
   for (std::size_t r = row; r < row + Rows; ++r) {
     Cache::round_weights(kv, part, r, t);
   }
@@ -38,7 +38,7 @@ template <class Cache>
 HWY_INLINE void attend_page(const kv_view& kv, const std::byte* part,
                             const std::byte* next, float scale,
                             const attention_row* rows, std::size_t n,
-                            attention_tile& t) {
+                            attention_state& t) {
   for (std::size_t row = 0; row < n;) {
     std::size_t same = 1;
     while (row + same < n && t.seen[row + same] == t.seen[row]) ++same;
@@ -75,15 +75,15 @@ HWY_INLINE slot_mask seen_slots(const attention_row& row, std::size_t page,
   return seen;
 }
 
-// Up to tile_rows rows.
+// Up to state_rows rows.
 template <class Cache>
-HWY_INLINE void attend_tile(const kv_view& kv, float scale,
-                            const attention_row* rows, std::size_t n,
-                            softmax_sums* sums) {
+HWY_INLINE void attend_few(const kv_view& kv, float scale,
+                           const attention_row* rows, std::size_t n,
+                           softmax_sums* sums) {
   constexpr f32_tag d;
-  attention_tile t;
-  softmax_sums all[tile_rows];
-  std::size_t range[tile_rows] = {};
+  attention_state t;
+  softmax_sums all[state_rows];
+  std::size_t range[state_rows] = {};
   const std::size_t padded = kv_padded(kv.head_dim);
   const std::size_t head_bytes = kv_head_bytes(kv.type, kv.head_dim);
   std::size_t begin = ~std::size_t{0}, end = 0;  // positions that any row sees
@@ -146,10 +146,10 @@ inline HWY_NOINLINE void attend_rows(const kv_view& kv, float scale,
                                      const attention_row* rows,
                                      std::size_t n_rows, softmax_sums* sums) {
   const std::size_t at_once =
-      HWY_MIN(tile_rows, tile_floats / kv_padded(kv.head_dim));
+      HWY_MIN(state_rows, state_floats / kv_padded(kv.head_dim));
   for (std::size_t r = 0; r < n_rows; r += at_once) {
-    attend_tile<Cache>(kv, scale, rows + r, HWY_MIN(at_once, n_rows - r),
-                       sums == nullptr ? nullptr : sums + r);
+    attend_few<Cache>(kv, scale, rows + r, HWY_MIN(at_once, n_rows - r),
+                      sums == nullptr ? nullptr : sums + r);
   }
 }
 

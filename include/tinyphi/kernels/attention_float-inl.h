@@ -8,7 +8,7 @@
 #define TINYPHI_KERNELS_ATTENTION_FLOAT_INL_H_
 #endif
 
-#include "tinyphi/kernels/attention_tile-inl.h"
+#include "tinyphi/kernels/attention_state-inl.h"
 
 #if TINYPHI_SIMD
 HWY_BEFORE_NAMESPACE();
@@ -23,7 +23,7 @@ struct float_cache {
   static HWY_INLINE void score(const kv_view& kv, const std::byte* part,
                                const std::byte* next, float scale,
                                const attention_row* rows, std::size_t row,
-                               attention_tile& t) {
+                               attention_state& t) {
     constexpr f32_tag d;
     constexpr std::size_t step = 4 * lanes;
     const float* q[Rows];
@@ -59,21 +59,21 @@ struct float_cache {
     }
   }
 
-  // out = out * shrink + weights . V for `Columns` vectors of columns from c
+  // out = out * rescale + weights . V for `Columns` vectors of columns from c
   // on: two chains of sums, of even and of odd slots. Slots that are not seen
   // may hold anything, also NaN.
   template <std::size_t Rows, std::size_t Columns>
   static HWY_INLINE void add_columns(std::size_t padded, const T* v,
                                      const std::byte* next, std::size_t c,
-                                     std::size_t row, attention_tile& t) {
+                                     std::size_t row, attention_state& t) {
     constexpr f32_tag d;
     float* out = t.out + row * padded + c;
     f32_vec sum[Rows][Columns][2];
     TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
-      const auto shrink = hn::Set(d, t.shrink[row + r]);
+      const auto rescale = hn::Set(d, t.rescale[row + r]);
       TINYPHI_UNROLL for (std::size_t i = 0; i < Columns; ++i) {
         const auto old = hn::Load(d, out + r * padded + i * lanes);
-        sum[r][i][0] = hn::Mul(old, shrink);
+        sum[r][i][0] = hn::Mul(old, rescale);
         sum[r][i][1] = hn::Zero(d);
       }
     }
@@ -106,7 +106,7 @@ struct float_cache {
   template <std::size_t Rows>
   static HWY_INLINE void add_values(const kv_view& kv, const std::byte* values,
                                     const std::byte* next, std::size_t row,
-                                    attention_tile& t) {
+                                    attention_state& t) {
     constexpr std::size_t columns = Rows == 1 ? 4 : 2 * group_rows / Rows;
     const std::size_t padded = kv_padded(kv.head_dim);
     const T* v = reinterpret_cast<const T*>(values);
@@ -122,10 +122,10 @@ struct float_cache {
   }
 
   static HWY_INLINE void begin(const kv_view&, const attention_row*,
-                               std::size_t, attention_tile&) {}
+                               std::size_t, attention_state&) {}
   // Rounds nothing.
   static HWY_INLINE void round_weights(const kv_view&, const std::byte*,
-                                       std::size_t, attention_tile&) {}
+                                       std::size_t, attention_state&) {}
 };
 
 }  // namespace HWY_NAMESPACE

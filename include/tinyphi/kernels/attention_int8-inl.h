@@ -9,7 +9,7 @@
 #define TINYPHI_KERNELS_ATTENTION_INT8_INL_H_
 #endif
 
-#include "tinyphi/kernels/attention_tile-inl.h"
+#include "tinyphi/kernels/attention_state-inl.h"
 #include "tinyphi/kernels/cached_bytes-inl.h"
 
 #if TINYPHI_SIMD
@@ -26,7 +26,7 @@ struct int8_cache {
       std::conditional_t<Int4Values, half_bytes<AvxVnni>, whole_bytes<AvxVnni>>;
 
   static HWY_INLINE void begin(const kv_view& kv, const attention_row* rows,
-                               std::size_t n, attention_tile& t) {
+                               std::size_t n, attention_state& t) {
     const std::size_t padded = kv_padded(kv.head_dim);
     for (std::size_t r = 0; r < n; ++r) {
       t.q_scale[r] =
@@ -39,7 +39,7 @@ struct int8_cache {
   static HWY_INLINE void score_slots(const kv_view& kv, const std::byte* part,
                                      const std::byte* next, float scale,
                                      std::size_t i, std::size_t row,
-                                     attention_tile& t) {
+                                     attention_state& t) {
     constexpr f32_tag d;
     const std::size_t padded = kv_padded(kv.head_dim);
     const float* scales = int8_key_scales(part, padded) + i;
@@ -63,7 +63,7 @@ struct int8_cache {
   static HWY_INLINE void score(const kv_view& kv, const std::byte* part,
                                const std::byte* next, float scale,
                                const attention_row*, std::size_t row,
-                               attention_tile& t) {
+                               attention_state& t) {
     const std::size_t slots = end_of(t.seen[row]);
     std::size_t i = 0;
     for (; i + 2 * lanes < slots; i += 4 * lanes) {
@@ -79,7 +79,7 @@ struct int8_cache {
   // an attention sink would round to nothing (one weight of 0.94 among 63 of
   // 0.001: 6 % of the sum is lost).
   static HWY_INLINE void round_weights(const kv_view& kv, const std::byte* part,
-                                       std::size_t row, attention_tile& t) {
+                                       std::size_t row, attention_state& t) {
     constexpr f32_tag d;
     constexpr i32_tag di;
     constexpr hn::Rebind<std::int8_t, f32_tag> di8;
@@ -115,13 +115,13 @@ struct int8_cache {
     t.weight_sum[row][1] = hn::GetLane(hn::SumOfLanes(di, fine_sum));
   }
 
-  // out = out * shrink + weights . V for `Columns` vectors of columns that
+  // out = out * rescale + weights . V for `Columns` vectors of columns that
   // begin at byte b of each unit's n_bytes (times four positions).
   template <std::size_t Rows, std::size_t Columns>
   static HWY_INLINE void add_columns(std::size_t padded, std::size_t n_bytes,
                                      const std::byte* v, const std::byte* next,
                                      std::size_t b, std::size_t row,
-                                     attention_tile& t) {
+                                     attention_state& t) {
     constexpr f32_tag d;
     dot_sum<values::run> sum[2 * Rows][Columns];
     // Slots behind the last that is seen weigh nothing.
@@ -129,7 +129,7 @@ struct int8_cache {
     multiply<values>(v + b * 4, n_bytes * 4, next + b * 4, (slots + 3) / 4,
                      t.weights8[row][0], page_tokens, t.weight_sum[row], sum);
     TINYPHI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
-      const auto shrink = hn::Set(d, t.shrink[row + r]);
+      const auto rescale = hn::Set(d, t.rescale[row + r]);
       const auto step = hn::Set(d, t.weight_step[row + r]);
       TINYPHI_UNROLL for (std::size_t i = 0; i < Columns; ++i) {
         const std::size_t column =
@@ -140,7 +140,7 @@ struct int8_cache {
         const auto total = hn::Add(hn::ShiftLeft<7>(sum[2 * r][i].total()),
                                    sum[2 * r + 1][i].total());
         hn::Store(hn::MulAdd(step, hn::ConvertTo(d, total),
-                             hn::Mul(hn::Load(d, to), shrink)),
+                             hn::Mul(hn::Load(d, to), rescale)),
                   d, to);
       }
     }
@@ -149,7 +149,7 @@ struct int8_cache {
   template <std::size_t Rows>
   static HWY_INLINE void add_values(const kv_view& kv, const std::byte* v,
                                     const std::byte* next, std::size_t row,
-                                    attention_tile& t) {
+                                    attention_state& t) {
     const std::size_t padded = kv_padded(kv.head_dim);
     const std::size_t n_bytes = Int4Values ? kv_paired(kv.head_dim) : padded;
     // Each needs two sums: as many as the registers hold.

@@ -7,7 +7,7 @@
 #define TINYPHI_KERNELS_CACHED_BYTES_INL_H_
 #endif
 
-#include "tinyphi/kernels/attention_tile-inl.h"
+#include "tinyphi/kernels/attention_state-inl.h"
 #include "tinyphi/kernels/dot_sum-inl.h"
 
 #if TINYPHI_SIMD

@@ -65,7 +65,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 #if TINYPHI_SIMD
 
-// A strip's 16 rows are `parts` vectors: 1 of AVX-512, 2 of AVX2, 4 of SSE.
+// A strip's 16 rows are `strip_vectors` vectors: 1 of AVX-512, 2 of AVX2, 4 of
+// SSE.
 using f32_tag = hn::CappedTag<float, strip_rows>;
 using i32_tag = hn::Rebind<std::int32_t, f32_tag>;
 using u8_tag = hn::Repartition<std::uint8_t, f32_tag>;
@@ -75,7 +76,7 @@ using i32_vec = hn::Vec<i32_tag>;
 using u8_vec = hn::Vec<u8_tag>;
 using i8_vec = hn::Vec<i8_tag>;
 inline constexpr std::size_t lanes = hn::MaxLanes(f32_tag());
-inline constexpr std::size_t parts = strip_rows / lanes;
+inline constexpr std::size_t strip_vectors = strip_rows / lanes;
 
 HWY_INLINE u8_vec low_nibbles(u8_vec v) {
   return hn::And(v, hn::Set(u8_tag(), 15));

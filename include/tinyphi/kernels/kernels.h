@@ -25,8 +25,9 @@ TINYPHI_NAMESPACE_BEGIN
 
 // ---- Activations of the integer path
 
-// Tokens per tile. 2 x 12 accumulators of 16 lanes fill AVX-512's registers;
-// narrower targets walk a tile in parts.
+// Rounded activations lie in tiles of this many tokens. 2 x 12 accumulators of
+// 16 lanes fill AVX-512's registers; narrower targets walk a tile in several
+// steps.
 inline constexpr std::size_t tile_tokens = 12;
 inline constexpr std::size_t group_size = 32;  // columns per scale
 inline constexpr std::size_t wide_scale_cols = 128;

@@ -14,8 +14,8 @@
 #if TINYPHI_STATIC_DISPATCH && !defined(HWY_COMPILE_ONLY_STATIC)
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-// Vectors without a compile-time size cannot be elements of our register
-// tiles. AVX3_DL is AVX3 with instructions that our kernels use of their own
+// Vectors without a compile-time size cannot be elements of our arrays of
+// sums. AVX3_DL is AVX3 with instructions that our kernels use of their own
 // accord; Highway 1.0.3 does not compile where the compiler's flags name it
 // (-march=native on Sapphire Rapids).
 #ifndef HWY_DISABLED_TARGETS

@@ -23,10 +23,10 @@ inline constexpr std::size_t f32_tokens = 96;  // tokens that share a block
 // [cols][16] at two places; sums: [M][2][16]. Every element is one chain of
 // fused multiply-adds in order of k, whatever M is.
 template <std::size_t M>
-HWY_INLINE void f32_tile(const float* HWY_RESTRICT w0,
-                         const float* HWY_RESTRICT w1, std::size_t cols,
-                         const float* HWY_RESTRICT x, std::size_t x_stride,
-                         float* HWY_RESTRICT sums0, float* HWY_RESTRICT sums1) {
+HWY_INLINE void dot_f32(const float* HWY_RESTRICT w0,
+                        const float* HWY_RESTRICT w1, std::size_t cols,
+                        const float* HWY_RESTRICT x, std::size_t x_stride,
+                        float* HWY_RESTRICT sums0, float* HWY_RESTRICT sums1) {
   constexpr f32_tag d;
   f32_vec acc0[M], acc1[M];
   TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
@@ -48,26 +48,27 @@ HWY_INLINE void f32_tile(const float* HWY_RESTRICT w0,
   }
 }
 
-// n tokens and both strips: tiles of 6 tokens, 12 sums in registers, which is
-// what 16 registers hold and more than the latency of FMA needs.
-HWY_INLINE void f32_tiles(const float* const* w, std::size_t cols,
-                          const float* x, std::size_t x_stride, std::size_t n,
-                          float* sums) {
-  for (std::size_t i = 0; i < 2 * parts; i += 2) {
-    const float* w0 = w[i / parts] + i % parts * lanes;
-    const float* w1 = w[(i + 1) / parts] + (i + 1) % parts * lanes;
+// n tokens and both strips: 6 tokens at a time have 12 sums in registers, which
+// is what 16 registers hold and more than the latency of FMA needs.
+HWY_INLINE void dot_f32_tokens(const float* const* w, std::size_t cols,
+                               const float* x, std::size_t x_stride,
+                               std::size_t n, float* sums) {
+  for (std::size_t i = 0; i < 2 * strip_vectors; i += 2) {
+    const float* w0 = w[i / strip_vectors] + i % strip_vectors * lanes;
+    const float* w1 =
+        w[(i + 1) / strip_vectors] + (i + 1) % strip_vectors * lanes;
     for (std::size_t t = 0; t < n;) {
       const float* xt = x + t * x_stride;
       float* sums0 = sums + t * 2 * strip_rows + i * lanes;
       float* sums1 = sums0 + lanes;
       if (n - t >= 6) {
-        f32_tile<6>(w0, w1, cols, xt, x_stride, sums0, sums1);
+        dot_f32<6>(w0, w1, cols, xt, x_stride, sums0, sums1);
         t += 6;
       } else if (n - t >= 3) {
-        f32_tile<3>(w0, w1, cols, xt, x_stride, sums0, sums1);
+        dot_f32<3>(w0, w1, cols, xt, x_stride, sums0, sums1);
         t += 3;
       } else {
-        f32_tile<1>(w0, w1, cols, xt, x_stride, sums0, sums1);
+        dot_f32<1>(w0, w1, cols, xt, x_stride, sums0, sums1);
         t += 1;
       }
     }
@@ -84,7 +85,7 @@ HWY_NOINLINE void panel_to_f32(const Rows& rows, std::size_t groups,
   const auto zero = hn::Set(di, rows.zero_point);
   for (std::size_t u = 0; u < groups * 8; ++u) {
     const std::size_t g = u / 8, j = u % 8;
-    for (std::size_t v = 0; v < parts; ++v) {
+    for (std::size_t v = 0; v < strip_vectors; ++v) {
       const auto four = hn::BitCast(di, rows.unit(v, g, j));
       const auto scale = rows.scale(v, g, j / units);
       for (std::size_t b = 0; b < 4; ++b) {
@@ -168,7 +169,7 @@ inline HWY_NOINLINE void matmul_f32(const packed_matrix& w,
             from[i] = decoded[i];
           }
         }
-        f32_tiles(from, cols, x + t * x_stride + k, x_stride, n, sums);
+        dot_f32_tokens(from, cols, x + t * x_stride + k, x_stride, n, sums);
       }
       write_rows<2>(sums, n,
                     HWY_MIN(w.rows, strip_end * strip_rows) - s * strip_rows,

@@ -19,7 +19,8 @@ namespace HWY_NAMESPACE {
 // Sums in registers: 12 and their accumulators fit AVX-512's 32 registers. Six
 // with AVX-VNNI made g++ 12 spill: 105 GMAC/s where four reach 153.
 inline constexpr std::size_t most_tokens =
-    TINYPHI_VNNI ? tile_tokens : HWY_MAX(8 / parts, TINYPHI_I8MM ? 4 : 2);
+    TINYPHI_VNNI ? tile_tokens
+                 : HWY_MAX(8 / strip_vectors, TINYPHI_I8MM ? 4 : 2);
 
 // M tokens at a time, from the widest that the registers hold down to one.
 template <std::size_t M, class Rows>
@@ -35,7 +36,7 @@ HWY_INLINE void dot_tile(const Rows& rows, std::size_t groups, tile_view x,
   }
 }
 
-// Of the same kind for all types of the same traits, so compiled once.
+// Formats with equal traits share this instantiation.
 template <class Rows>
 HWY_NOINLINE void dot_panel(const Rows& rows, std::size_t groups,
                             const q8_activations& x, std::size_t g,
@@ -120,7 +121,7 @@ HWY_INLINE void matmul_q8_of(const packed_matrix& w, std::size_t begin,
   }
   // Narrow vectors of a rare type read fewer streams: half the code to compile.
   constexpr std::size_t streams =
-      format<Type>::quick ? 4 : HWY_MAX(4 / parts, 1);
+      format<Type>::quick ? 4 : HWY_MAX(4 / strip_vectors, 1);
   if (x.m == 1) {
 #if TINYPHI_VNNI
     if constexpr (one_stream<Type, 1, 1>) {

@@ -24,11 +24,11 @@ namespace HWY_NAMESPACE {
   X(q5_0)                  \
   X(q5_1) X(q2_k) X(q3_k) X(q4_k) X(q5_k) X(q6_k) X(iq4_nl) X(iq4_xs)
 
-// Whether one token's weights are one stream, which Zen 4 prefetches of its own
-// accord, if a line of each group tells it in time to go on behind the next
-// 4096 bytes: Q4_K_M on one thread at 83 % of the read bandwidth, at 73 % with
-// four streams. Other types gain nothing so, and on Intel (Emerald Rapids) four
-// streams are faster.
+// Whether one token's weights are read as one stream. Zen 4's hardware
+// prefetcher follows a single stream if one prefetch for each group carries it
+// across the 4 KiB boundary: Q4_K_M on one thread then reads at 83 % of the
+// bandwidth, with four streams at 73 %. Other types gain nothing by it, and on
+// Intel (Emerald Rapids) four streams are faster.
 template <dtype Type, std::size_t R, std::size_t M>
 inline constexpr bool one_stream =
     TINYPHI_VNNI&& R == 1 && M == 1 && Type == dtype::q4_k;
@@ -57,7 +57,7 @@ template <dtype Type, std::size_t R, std::size_t Run, std::size_t Ahead,
           std::size_t Share = format<Type>::group_bytes>
 struct packed_rows {
   using layout = format<Type>;
-  static constexpr std::size_t vectors = R * parts;
+  static constexpr std::size_t vectors = R * strip_vectors;
   static constexpr std::size_t block_groups = layout::block_groups;
   static constexpr std::size_t chunk = layout::chunk;
   static constexpr std::size_t scale_cols = layout::scale_cols;
@@ -76,27 +76,31 @@ struct packed_rows {
     typename layout::scales scales[R];
 
     HWY_INLINE u8_vec unit(std::size_t v, std::size_t g, std::size_t j) const {
-      const u8_vec w = layout::unit(strip + v / parts * strip_bytes + place, g,
-                                    j, v % parts * lanes);
+      const u8_vec w =
+          layout::unit(strip + v / strip_vectors * strip_bytes + place, g, j,
+                       v % strip_vectors * lanes);
       return Run == 0 ? hn::Xor(w, hn::Set(u8_tag(), 0x80)) : w;
     }
     HWY_INLINE f32_vec scale(std::size_t v, std::size_t g,
                              std::size_t half) const {
-      return layout::scale(scales[v / parts], g, half, v % parts * lanes);
+      return layout::scale(scales[v / strip_vectors], g, half,
+                           v % strip_vectors * lanes);
     }
     HWY_INLINE f32_vec min(std::size_t v, std::size_t g,
                            std::size_t half) const {
-      return layout::min(scales[v / parts], g, half, v % parts * lanes);
+      return layout::min(scales[v / strip_vectors], g, half,
+                         v % strip_vectors * lanes);
     }
     // The i-th eighth of group g's share of what lies ahead, to L2: on Zen 4
     // 98 % of the read bandwidth, against 94 % without and 86 % to L1 (Q4_0).
     // Past a strip's end come the strips after these R.
     HWY_INLINE void prefetch(std::size_t v, std::size_t g,
                              std::size_t i) const {
-      if (v % parts != 0) return;
+      if (v % strip_vectors != 0) return;
       std::size_t at = place + g * layout::group_bytes + Ahead;
       if (at >= strip_bytes) at += (R - 1) * strip_bytes;
-      const std::byte* const from = strip + at + v / parts * strip_bytes;
+      const std::byte* const from =
+          strip + at + v / strip_vectors * strip_bytes;
       TINYPHI_UNROLL for (std::size_t line = i * 64; line < Share;
                           line += 8 * 64) {
         __builtin_prefetch(from + line, 0, 2);

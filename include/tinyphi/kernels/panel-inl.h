@@ -26,7 +26,7 @@ struct panel_memory {
 // The memory as rows for dot_rows; the traits are those of the stored type.
 template <std::size_t ScaleCols, bool HasMin, std::size_t Run>
 struct panel_rows {
-  static constexpr std::size_t vectors = parts;
+  static constexpr std::size_t vectors = strip_vectors;
   static constexpr std::size_t block_groups = panel_groups;
   static constexpr std::size_t chunk = 1;
   static constexpr std::size_t scale_cols = ScaleCols;
@@ -65,7 +65,7 @@ using panel_of =
 template <class Panel, class Block>
 HWY_INLINE void decode_group(const Block& block, std::size_t g,
                              panel_memory& to, std::size_t to_g) {
-  for (std::size_t v = 0; v < parts; ++v) {
+  for (std::size_t v = 0; v < strip_vectors; ++v) {
     TINYPHI_UNROLL for (std::size_t j = 0; j < 8; ++j) {
       block.prefetch(v, g, j);
       hn::Store(block.unit(v, g, j), u8_tag(),

@@ -168,9 +168,9 @@ inline void attend_page(const kv_view& kv, const std::size_t* positions,
     max = std::max(max, weights[i]);
   }
   // What was summed before shrinks by e^(old max - new max).
-  const float shrink = std::exp(sums.max - max);
+  const float rescale = std::exp(sums.max - max);
   sums.max = max;
-  sums.total *= shrink;
+  sums.total *= rescale;
   float most = 0;
   for (std::size_t i = 0; i < n; ++i) {
     weights[i] = std::exp(weights[i] - max);
@@ -181,7 +181,7 @@ inline void attend_page(const kv_view& kv, const std::size_t* positions,
   // Weights round to steps of 1/16256 of the largest: two bytes.
   const float steps = 127 * 128, inverse = most < 1e-30f ? 0 : steps / most;
   for (std::size_t d = 0; d < kv.head_dim; ++d) {
-    out[d] *= shrink;
+    out[d] *= rescale;
     for (std::size_t i = 0; i < n; ++i) {
       out[d] += int8 ? std::nearbyint(weights[i] * inverse) * (most / steps) *
                            static_cast<float>(value_int(kv, positions[i], d))

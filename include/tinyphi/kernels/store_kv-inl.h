@@ -9,7 +9,7 @@
 #endif
 
 #include "tinyphi/base/half.h"
-#include "tinyphi/kernels/attention_tile-inl.h"
+#include "tinyphi/kernels/attention_state-inl.h"
 
 #if TINYPHI_SIMD
 HWY_BEFORE_NAMESPACE();

@@ -84,7 +84,7 @@ HWY_NOINLINE void round_panel(panel_memory& memory, std::size_t groups,
   constexpr std::size_t per_wide = wide_groups * Panel::halves;
   const f32_vec zero = hn::Set(d, static_cast<float>(zero_point));
   const std::size_t n = groups * Panel::halves;
-  for (std::size_t v = 0; v < parts; ++v) {
+  for (std::size_t v = 0; v < strip_vectors; ++v) {
     float* const scales = memory.scales + v * lanes;
     const auto at = [&](std::size_t i) HWY_ATTR {
       return scaled_units<units>{
@@ -120,7 +120,7 @@ HWY_NOINLINE void round_panel(panel_memory& memory, std::size_t groups,
 // A panel that was rounded, for dot_tile.
 template <std::size_t Run>
 struct wide_panel {
-  static constexpr std::size_t vectors = parts;
+  static constexpr std::size_t vectors = strip_vectors;
   const panel_memory& memory;
 };
 
@@ -128,22 +128,22 @@ struct wide_panel {
 template <std::size_t M, std::size_t Run>
 HWY_INLINE void dot_rows(const wide_panel<Run>& rows, std::size_t groups,
                          tile_view x, float* HWY_RESTRICT sums) {
-  f32_vec sum[parts][M];
+  f32_vec sum[strip_vectors][M];
   load_sums(sums, sum);
   const std::uint8_t* w = rows.memory.bytes;
   const float* w_scale = rows.memory.scales;
   for (std::size_t g = 0; g < groups; w_scale += strip_rows) {
     const std::size_t n = HWY_MIN(wide_groups, groups - g);
-    dot_sums<Run, M> acc[parts];
+    dot_sums<Run, M> acc[strip_vectors];
     TINYPHI_UNROLL for (std::size_t t = 0; t < M; ++t) {
       const auto start = hn::Set(i32_tag(), Run == 0 ? 0 : -128 * x.sum[t]);
-      TINYPHI_UNROLL for (std::size_t v = 0; v < parts; ++v) {
+      TINYPHI_UNROLL for (std::size_t v = 0; v < strip_vectors; ++v) {
         acc[v].start(t, start);
       }
     }
     for (const std::size_t end = g + n; g < end; ++g) {
       TINYPHI_UNROLL for (std::size_t j = 0; j < group_size / 4; ++j) {
-        TINYPHI_UNROLL for (std::size_t v = 0; v < parts; ++v) {
+        TINYPHI_UNROLL for (std::size_t v = 0; v < strip_vectors; ++v) {
           acc[v].add(j, hn::Load(u8_tag(), w + v * lanes * 4), x.q);
         }
         w += 64;
@@ -151,7 +151,7 @@ HWY_INLINE void dot_rows(const wide_panel<Run>& rows, std::size_t groups,
         asm("" : "+r"(x.q));  // as in add_group
       }
     }
-    TINYPHI_UNROLL for (std::size_t v = 0; v < parts; ++v) {
+    TINYPHI_UNROLL for (std::size_t v = 0; v < strip_vectors; ++v) {
       add_scaled(hn::Load(f32_tag(), w_scale + v * lanes), x, acc[v], sum[v]);
     }
     x.sum += n * x.n;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The steps of a forward pass around the cache: tiles of tokens, rotation and
-// storing, attention spread over threads.
+// The operations of layers around the cache: rotary embedding, storing keys and
+// values, and attention, split into tasks for the threads.
 #ifndef TINYPHI_MODEL_ATTENTION_IPP_
 #define TINYPHI_MODEL_ATTENTION_IPP_
 
@@ -16,30 +16,30 @@
 TINYPHI_NAMESPACE_BEGIN
 
 // One attention step: which keys are seen, and where results go.
-struct forward_context::attention_step {
+struct layer_ops::attention_step {
   std::size_t layer;
   const visible_keys& visible;
   bool per_head;
   activations& out;
 };
 
-TINYPHI_FUNC result<void> forward_context::plan_attention() {
-  b_.tiles.clear();
+TINYPHI_FUNC result<void> layer_ops::plan_attention() {
+  b_.query_ranges.clear();
   const std::size_t most =
       std::max<std::size_t>(1, detail::queries_per_task / c_.n_groups());
   plan_ = {};
   for (std::size_t t = 0; t < b_.tokens.size(); ++t) {
     const bool new_sequence = t == 0 || b_.tokens[t].kv != b_.tokens[t - 1].kv;
-    if (new_sequence || t - b_.tiles.back().begin == most) {
-      b_.tiles.push_back({t, t});
+    if (new_sequence || t - b_.query_ranges.back().begin == most) {
+      b_.query_ranges.push_back({t, t});
       plan_.stores_first = plan_.stores_first || !new_sequence;
     }
-    b_.tiles.back().end = t + 1;
+    b_.query_ranges.back().end = t + 1;
     plan_.last = std::max(plan_.last, b_.tokens[t].position);
   }
   // Where there are fewer key/value heads than threads, each task takes one
   // span of the positions only.
-  if (b_.tiles.size() * c_.n_kv_heads <
+  if (b_.query_ranges.size() * c_.n_kv_heads <
       static_cast<std::size_t>(threads_.n_threads())) {
     plan_.n_spans = plan_.last / span_tokens + 1;
   }
@@ -50,14 +50,15 @@ TINYPHI_FUNC result<void> forward_context::plan_attention() {
   return b_.parts.resize(n_parts, c_.head_dim);
 }
 
-// Token after token, head by head: their keys share lines.
-TINYPHI_FUNC void forward_context::rope_and_store(std::size_t layer,
-                                                  token_tile tile,
-                                                  std::size_t kv_head) {
+// One task stores all tokens of a range, because the keys of neighbours share
+// cache lines.
+TINYPHI_FUNC void layer_ops::rope_and_store(std::size_t layer,
+                                            token_range tokens,
+                                            std::size_t kv_head) {
   const std::size_t head_dim = c_.head_dim, half = c_.rope.rotary_dim / 2;
   const std::size_t n_kv = c_.n_kv_heads, groups = c_.n_groups();
-  const kv_view kv = b_.tokens[tile.begin].kv->view(layer, kv_head);
-  for (std::size_t t = tile.begin; t < tile.end; ++t) {
+  const kv_view kv = b_.tokens[tokens.begin].kv->view(layer, kv_head);
+  for (std::size_t t = tokens.begin; t < tokens.end; ++t) {
     const float *cos = b_.cos.row(t), *sin = b_.sin.row(t);
     float* q = b_.qkv.row(t) + kv_head * groups * head_dim;
     float* k = b_.qkv.row(t) + (c_.n_heads + kv_head) * head_dim;
@@ -69,35 +70,33 @@ TINYPHI_FUNC void forward_context::rope_and_store(std::size_t layer,
   }
 }
 
-// The part of head `head` of token t in span `span`.
-TINYPHI_FUNC std::size_t forward_context::part_of(std::size_t t,
-                                                  std::size_t head,
-                                                  std::size_t span) const {
+// The index in `parts` of what one span gives for a head of token t.
+TINYPHI_FUNC std::size_t layer_ops::part_of(std::size_t t, std::size_t head,
+                                            std::size_t span) const {
   return (t * c_.n_heads + head) * plan_.n_spans + span;
 }
 
-TINYPHI_FUNC void forward_context::attend_task(const attention_step& step,
-                                               token_tile tile,
-                                               std::size_t kv_head,
-                                               std::size_t span,
-                                               attention_lists& q) {
+TINYPHI_FUNC void layer_ops::attend_task(const attention_step& step,
+                                         token_range tokens,
+                                         std::size_t kv_head, std::size_t span,
+                                         attention_lists& q) {
   const bool split = plan_.n_spans > 1;
   const std::size_t groups = c_.n_groups(), head_dim = c_.head_dim;
   const auto begin = static_cast<std::uint32_t>(span * span_tokens);
   const std::uint32_t end = split ? begin + std::uint32_t{span_tokens}
                                   : std::numeric_limits<std::uint32_t>::max();
 
-  // What each token sees, for each head where they differ.
+  // The keys that each token sees, for each head where heads differ.
   q.ranges.clear();
   if (step.per_head) {
     // As long as lists get, so that they do not grow with the text: a range for
     // each strided block, one for the near ones.
     const std::size_t stride = c_.sparse.block * c_.sparse.vert_stride;
-    q.ranges.reserve(groups * tile.size() * (c_.max_context / stride + 2));
+    q.ranges.reserve(groups * tokens.size() * (c_.max_context / stride + 2));
   }
   q.ends.assign(1, 0);
   for (std::size_t i = 0; i < (step.per_head ? groups : 1); ++i) {
-    for (std::size_t t = tile.begin; t < tile.end; ++t) {
+    for (std::size_t t = tokens.begin; t < tokens.end; ++t) {
       step.visible(kv_head * groups + i, b_.tokens[t].position, q.ranges);
       for (std::size_t r = q.ends.back(); r < q.ranges.size(); ++r) {
         q.ranges[r] = {std::clamp(q.ranges[r].begin, begin, end),
@@ -110,10 +109,10 @@ TINYPHI_FUNC void forward_context::attend_task(const attention_step& step,
   // mostly see the same.
   q.rows.clear();
   for (std::size_t i = 0; i < groups; ++i) {
-    for (std::size_t t = tile.begin; t < tile.end; ++t) {
+    for (std::size_t t = tokens.begin; t < tokens.end; ++t) {
       const std::size_t head = kv_head * groups + i;
       const std::size_t list =
-          (step.per_head ? i * tile.size() : 0) + t - tile.begin;
+          (step.per_head ? i * tokens.size() : 0) + t - tokens.begin;
       q.rows.push_back({b_.qkv.row(t) + head * head_dim,
                         split ? b_.parts.row(part_of(t, head, span))
                               : step.out.f32_row(t) + head * head_dim,
@@ -122,28 +121,28 @@ TINYPHI_FUNC void forward_context::attend_task(const attention_step& step,
     }
   }
   q.sums.resize(q.rows.size());
-  tinyphi::attend(b_.tokens[tile.begin].kv->view(step.layer, kv_head),
+  tinyphi::attend(b_.tokens[tokens.begin].kv->view(step.layer, kv_head),
                   c_.attention_scale, q.rows.data(), q.rows.size(),
                   split ? q.sums.data() : nullptr);
   for (std::size_t row = 0; split && row < q.rows.size(); ++row) {
-    const std::size_t t = tile.begin + row % tile.size();
-    const std::size_t head = kv_head * groups + row / tile.size();
+    const std::size_t t = tokens.begin + row % tokens.size();
+    const std::size_t head = kv_head * groups + row / tokens.size();
     b_.sums[part_of(t, head, span)] = q.sums[row];
   }
 }
 
-TINYPHI_FUNC void forward_context::attend(std::size_t layer,
-                                          const visible_keys& visible,
-                                          bool per_head, activations& out) {
+TINYPHI_FUNC void layer_ops::attend(std::size_t layer,
+                                    const visible_keys& visible, bool per_head,
+                                    activations& out) {
   const attention_step step{layer, visible, per_head, out};
   const std::size_t n_kv = c_.n_kv_heads, n_tokens = b_.tokens.size();
-  const std::size_t n_tasks = b_.tiles.size() * n_kv;
+  const std::size_t n_tasks = b_.query_ranges.size() * n_kv;
   const std::size_t columns = c_.n_groups() * c_.head_dim;
   const auto rope_and_store_task = [&](std::size_t task) {
-    rope_and_store(layer, b_.tiles[task / n_kv], task % n_kv);
+    rope_and_store(layer, b_.query_ranges[task / n_kv], task % n_kv);
   };
   const std::size_t store_work =
-      16 * n_tokens * (columns + 2 * c_.head_dim) / b_.tiles.size();
+      16 * n_tokens * (columns + 2 * c_.head_dim) / b_.query_ranges.size();
   if (plan_.stores_first) {
     threads_.run(n_tasks, detail::pieces_per_task(store_work),
                  [&](std::size_t begin, std::size_t end) {
@@ -151,7 +150,7 @@ TINYPHI_FUNC void forward_context::attend(std::size_t layer,
                  });
   }
 
-  // Heads are rounded by those who made them, where they share no scale.
+  // A task rounds its own heads, unless they share a scale with another task's.
   const bool rounds =
       plan_.n_spans == 1 && columns % out.rounded().scale_cols == 0;
   const std::size_t keys = round_up(
@@ -159,7 +158,7 @@ TINYPHI_FUNC void forward_context::attend(std::size_t layer,
                      : std::min<std::size_t>(plan_.last + 1, c_.window),
       page_tokens);
   const std::size_t work =
-      2 * keys * columns * n_tokens / (b_.tiles.size() * plan_.n_spans) +
+      2 * keys * columns * n_tokens / (b_.query_ranges.size() * plan_.n_spans) +
       (plan_.stores_first ? 0 : store_work);
   threads_.run(
       n_tasks * plan_.n_spans, detail::pieces_per_task(work),
@@ -168,10 +167,10 @@ TINYPHI_FUNC void forward_context::attend(std::size_t layer,
         for (std::size_t i = begin; i < end; ++i) {
           if (stop_.reason()) break;
           const std::size_t task = i / plan_.n_spans;
-          const token_tile tile = b_.tiles[task / n_kv];
+          const token_range tokens = b_.query_ranges[task / n_kv];
           if (!plan_.stores_first) rope_and_store_task(task);
-          attend_task(step, tile, task % n_kv, i % plan_.n_spans, lists);
-          for (std::size_t t = tile.begin; rounds && t < tile.end; ++t) {
+          attend_task(step, tokens, task % n_kv, i % plan_.n_spans, lists);
+          for (std::size_t t = tokens.begin; rounds && t < tokens.end; ++t) {
             out.round(t, task % n_kv * columns, columns);
           }
         }
@@ -184,8 +183,7 @@ TINYPHI_FUNC void forward_context::attend(std::size_t layer,
 }
 
 // Merges the spans of token t's heads, and rounds them.
-TINYPHI_FUNC void forward_context::finish_heads(std::size_t t,
-                                                activations& out) {
+TINYPHI_FUNC void layer_ops::finish_heads(std::size_t t, activations& out) {
   for (std::size_t head = 0; plan_.n_spans > 1 && head < c_.n_heads; ++head) {
     const std::size_t part = part_of(t, head, 0);
     merge_attention(b_.parts.row(part), b_.sums.data() + part, plan_.n_spans,

@@ -124,6 +124,8 @@ class kv_sequence {
   // them: takes pages, and copies the page of position length() if others hold
   // it, too. On an error (limit) the sequence is as before.
   [[nodiscard]] result<void> reserve(std::size_t length);
+  // How many pages that takes from the pool.
+  [[nodiscard]] std::size_t pages_to_reserve(std::size_t length) const;
   // Room in the table for `length` positions, so that reserve() allocates
   // nothing but pages up to there.
   void expect(std::size_t length);
@@ -177,11 +179,20 @@ class kv_sequence {
 [[nodiscard]] std::size_t kv_bytes_per_token(const model_config& config,
                                              kv_type type);
 
-// The most pages that a sequence of `length` tokens ever holds, of which a
-// forward pass stores at most `slice` at once: with a window, the pages behind
-// it go back after every step.
-[[nodiscard]] std::size_t kv_pages_for(const model_config& config,
-                                       std::size_t length, std::size_t slice);
+// The most pages that a sequence of `length` tokens ever holds when it grows by
+// at most `step` tokens at once: with a window, those behind it go back after
+// every step.
+[[nodiscard]] std::size_t most_kv_pages(const model_config& config,
+                                        std::size_t length, std::size_t step);
+
+// The first page that the token at position `length` sees: its window (0: none)
+// is [length + 1 - window, length].
+[[nodiscard]] constexpr std::size_t first_page_seen(std::size_t length,
+                                                    std::size_t window) {
+  return window == 0 || length + 1 <= window
+             ? 0
+             : (length + 1 - window) / page_tokens;
+}
 
 TINYPHI_NAMESPACE_END
 

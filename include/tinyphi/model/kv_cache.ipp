@@ -17,11 +17,11 @@ TINYPHI_FUNC std::size_t kv_bytes_per_token(const model_config& config,
          (kv_head_bytes(type, config.head_dim) / page_tokens);
 }
 
-TINYPHI_FUNC std::size_t kv_pages_for(const model_config& config,
-                                      std::size_t length, std::size_t slice) {
+TINYPHI_FUNC std::size_t most_kv_pages(const model_config& config,
+                                       std::size_t length, std::size_t step) {
   const std::size_t all = n_pages(length);
   if (config.window == 0) return all;
-  return std::min(all, n_pages(config.window + slice) + 1);
+  return std::min(all, n_pages(config.window + step) + 1);
 }
 
 TINYPHI_FUNC kv_page::kv_page(const kv_page& other) noexcept
@@ -149,6 +149,14 @@ TINYPHI_FUNC void kv_sequence::expect(std::size_t length) {
   data_.reserve(n_pages(length));
 }
 
+TINYPHI_FUNC std::size_t kv_sequence::pages_to_reserve(
+    std::size_t length) const {
+  const std::size_t first = length_ / page_tokens;  // that is written to
+  const bool copies =
+      length > length_ && first < pages_.size() && pages_[first].shared();
+  return std::max(n_pages(length), pages_.size()) - pages_.size() + copies;
+}
+
 TINYPHI_FUNC result<void> kv_sequence::reserve(std::size_t length) {
   TINYPHI_ASSERT(length >= length_);
   const std::size_t had = pages_.size();
@@ -179,9 +187,7 @@ TINYPHI_FUNC result<void> kv_sequence::reserve(std::size_t length) {
 
 TINYPHI_FUNC std::size_t kv_sequence::first_page_seen(
     std::size_t length) const {
-  // The query at position `length` sees [length + 1 - window, length].
-  if (window_ == 0 || length + 1 <= window_) return 0;
-  return (length + 1 - window_) / page_tokens;
+  return tinyphi::first_page_seen(length, window_);
 }
 
 TINYPHI_FUNC void kv_sequence::drop_unseen() {

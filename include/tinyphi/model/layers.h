@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The pieces that forward passes are made of: a batch with its buffers, matrix
-// products that choose their arithmetic, attention over the cache. They spread
-// work over threads and call kernels; a forward page only names them.
+// The operations that a model's layers are made of: a batch with its buffers,
+// matrix products that choose their arithmetic, attention over the cache. They
+// spread work over threads and call kernels; phi3.ipp and phi3_small.ipp put
+// them in order.
 #ifndef TINYPHI_MODEL_LAYERS_H_
 #define TINYPHI_MODEL_LAYERS_H_
 
@@ -13,45 +14,15 @@
 #include <utility>
 #include <vector>
 
-#include "tinyphi/base/aligned.h"
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/memory_budget.h"
 #include "tinyphi/base/parallel.h"
 #include "tinyphi/kernels/kernels.h"
 #include "tinyphi/model/kv_cache.h"
+#include "tinyphi/model/scratch_array.h"
 #include "tinyphi/model/weights.h"
 
 TINYPHI_NAMESPACE_BEGIN
-
-// Memory that is kept from pass to pass, and counted.
-template <class T>
-class scratch_array {
- public:
-  explicit scratch_array(const memory_budget& budget = {})
-      : memory_(budget.lease(memory_use::scratch)) {}
-
-  // Contents are undefined after it has grown. On an error (limit) it is as
-  // before, or empty.
-  [[nodiscard]] result<void> grow(std::size_t n) {
-    if (data_.size() >= n) return {};
-    TINYPHI_CHECK_OK(memory_.resize(n * sizeof(T), "the buffers of a step"));
-    data_ = aligned_array<T>();  // let go before asking for more
-    auto more = aligned_array<T>::create(n);
-    if (!more) {
-      memory_.release();
-      return std::move(more).error();
-    }
-    data_ = *std::move(more);
-    return {};
-  }
-  [[nodiscard]] T* data() { return data_.data(); }
-  [[nodiscard]] const T* data() const { return data_.data(); }
-  [[nodiscard]] std::span<const T> span() const { return data_.span(); }
-
- private:
-  aligned_array<T> data_;
-  memory_lease memory_;
-};
 
 // An f32 matrix [rows][cols] that keeps its memory from pass to pass.
 class matrix_buffer {
@@ -74,9 +45,9 @@ class matrix_buffer {
   std::size_t rows_ = 0, cols_ = 0;
 };
 
-// Rows that linear layers take, in the forms in which they are multiplied: f32
-// for those that are computed in f32, int8 for those in integers. A model that
-// has both has both. Memory is kept from pass to pass.
+// The inputs of linear layers: as f32 for products in f32, rounded to int8 for
+// products in integers, both where a model has both. Memory is kept from pass
+// to pass.
 class activations {
  public:
   explicit activations(const memory_budget& budget = {})
@@ -85,9 +56,9 @@ class activations {
         scale_(budget),
         sum_(budget),
         half_sum_(budget) {}
-  // Contents are undefined afterwards. Rounded rows have whole groups of
-  // columns, so of others only the f32 form exists; `fast`: they have wide
-  // scales if there are so many rows that it pays.
+  // Contents are undefined afterwards. Rows are rounded in whole groups of
+  // columns; if `cols` is not a multiple of a group, only the f32 form exists.
+  // With `fast`, scales are wide if there are enough rows for that to pay.
   [[nodiscard]] result<void> resize(std::size_t rows, std::size_t cols,
                                     bool f32, bool rounded, bool fast = false);
   [[nodiscard]] std::size_t rows() const { return rows_; }
@@ -97,8 +68,8 @@ class activations {
   [[nodiscard]] activation_row at(std::size_t t, std::size_t column = 0);
   // The f32 form of row t, of activations that have one.
   [[nodiscard]] float* f32_row(std::size_t t) { return f32_.row(t); }
-  // Makes the rounded form, where there is one, of columns whose f32 form was
-  // written through f32_row.
+  // Rounds n columns that were written through f32_row, if there is a rounded
+  // form.
   void round(std::size_t t, std::size_t column, std::size_t n);
 
  private:
@@ -120,7 +91,7 @@ struct batch_token {
 };
 
 // Tokens [begin, end) of the batch, neighbours of one sequence.
-struct token_tile {
+struct token_range {
   std::size_t begin, end;
   [[nodiscard]] std::size_t size() const { return end - begin; }
 };
@@ -155,17 +126,17 @@ class attention_list_pool {
 };
 
 // All but the lists comes from `budget`: they are some bytes per token.
-struct forward_buffers {
-  explicit forward_buffers(memory_budget b = {}) : budget(std::move(b)) {}
+struct layer_buffers {
+  explicit layer_buffers(memory_budget b = {}) : budget(std::move(b)) {}
 
   memory_budget budget;
   std::vector<batch_token> tokens;
-  std::vector<token_tile> tiles;  // all tokens, as attention takes them
-  matrix_buffer x{budget};        // [tokens][hidden]: the residual stream
-  activations normed{budget};     // [tokens or logit rows][hidden]
-  matrix_buffer qkv{budget};      // [tokens][(n_heads + 2 n_kv_heads) head_dim]
-  activations heads{budget};      // [tokens][n_heads head_dim]
-  activations gated{budget};      // [tokens][intermediate]
+  std::vector<token_range> query_ranges;  // all tokens, as attention takes them
+  matrix_buffer x{budget};     // [tokens][hidden]: the residual stream
+  activations normed{budget};  // [tokens or logit rows][hidden]
+  matrix_buffer qkv{budget};   // [tokens][(n_heads + 2 n_kv_heads) head_dim]
+  activations heads{budget};   // [tokens][n_heads head_dim]
+  activations gated{budget};   // [tokens][intermediate]
   matrix_buffer cos{budget}, sin{budget};  // [tokens][rotary_dim / 2]
   // [tokens n_heads spans][head_dim], see attend
   matrix_buffer parts{budget};
@@ -179,13 +150,15 @@ struct forward_buffers {
   std::vector<float> logprobs;    // [logprob_rows]
   activations hidden{budget};     // [hidden_rows][hidden]
   std::vector<std::int32_t> bad_layer;  // of each run, see forward_output
+  matrix_buffer scratch{budget};  // [members of the team][floats]: a task's own
 };
 
 // How large passes get.
 struct scratch_shape {
-  std::size_t rows = 0, logit_rows = 0;  // of a pass
-  std::size_t longest = 0;               // tokens of a sequence
-  std::size_t n_threads = 1;
+  std::size_t rows = 0, logit_rows = 0;      // of a pass
+  std::size_t longest = 0;                   // tokens of a sequence
+  std::size_t n_threads = 1, n_members = 1;  // of the team
+  bool fast_prefill = false;
 };
 // What the buffers then take, in a model with products of these kinds; scores
 // and embeddings take more.
@@ -203,26 +176,26 @@ namespace detail {
 // on one core), or waking a thread for it costs more than it brings.
 inline constexpr std::size_t min_task_work = std::size_t{1} << 17;
 
-// Queries of one key/value head that an attention task takes at once: enough
-// for arithmetic, not memory, to be what reading the cache waits for.
+// Queries of one key/value head that an attention task takes at once: enough to
+// be compute-bound rather than bound by reading the cache.
 inline constexpr std::size_t queries_per_task = 32;
 
-// How many pieces of so much work a task takes.
+// How many pieces of `work` multiply-adds each make up a task.
 [[nodiscard]] inline std::size_t pieces_per_task(std::size_t work) {
   return std::max<std::size_t>(1,
                                min_task_work / std::max<std::size_t>(1, work));
 }
 }  // namespace detail
 
-// What one forward pass works with. Methods follow the order of the paper and
-// spread their work over the threads. What follows a step element by element
-// is part of it: rows are rounded by those who make them, products are added
-// or gated by those who multiply. Once `stop` says so, tasks that have not
-// begun are left out: milliseconds, also in a long prompt on a large model.
-class forward_context {
+// The operations of one forward pass, in the order of the paper; each spreads
+// its work over the threads. Elementwise work is fused into the operation
+// before it: whoever computes a row rounds it, whoever multiplies also adds or
+// gates. Once `stop` says so, tasks that have not begun are skipped, so that a
+// pass ends within milliseconds, also over a long prompt on a large model.
+class layer_ops {
  public:
-  forward_context(const model_weights& w, team& threads, forward_buffers& b,
-                  const stop_condition& stop)
+  layer_ops(const model_weights& w, team& threads, layer_buffers& b,
+            const stop_condition& stop)
       : w_(w), c_(w.config), b_(b), threads_(threads), stop_(stop) {}
 
   // Sizes the buffers for their tokens; fails only for want of memory.
@@ -254,25 +227,27 @@ class forward_context {
 
   [[nodiscard]] const model_weights& weights() const { return w_; }
   [[nodiscard]] const model_config& config() const { return c_; }
-  [[nodiscard]] forward_buffers& buffers() { return b_; }
+  [[nodiscard]] layer_buffers& buffers() { return b_; }
 
  private:
   struct attention_step;
   [[nodiscard]] std::size_t grain(std::size_t n, std::size_t work,
                                   std::size_t multiple) const;
+  [[nodiscard]] std::size_t gate_columns_at_once() const;
   void matmul_or_add(const linear& l, const activations& in, matrix_buffer& out,
                      bool add);
   [[nodiscard]] result<void> head(std::span<const std::size_t> rows,
                                   matrix_buffer& out);
   void multiply(const linear& l, const activations& in, std::size_t strip_begin,
-                std::size_t strip_end, token_tile tokens,
+                std::size_t strip_end, token_range tokens,
                 product_rows out) const;
   void gate_columns(const linear& gate_up, const activations& in,
-                    token_tile tokens, std::size_t begin, std::size_t end,
+                    token_range tokens, std::size_t begin, std::size_t end,
                     float* products, activations& out) const;
   [[nodiscard]] result<void> plan_attention();
-  void rope_and_store(std::size_t layer, token_tile tile, std::size_t kv_head);
-  void attend_task(const attention_step& step, token_tile tile,
+  void rope_and_store(std::size_t layer, token_range tokens,
+                      std::size_t kv_head);
+  void attend_task(const attention_step& step, token_range tokens,
                    std::size_t kv_head, std::size_t span,
                    attention_lists& lists);
   void finish_heads(std::size_t t, activations& out);
@@ -281,25 +256,24 @@ class forward_context {
 
   const model_weights& w_;
   const model_config& c_;
-  forward_buffers& b_;
+  layer_buffers& b_;
   team& threads_;
   const stop_condition& stop_;
-  // How attention is dealt out, in all layers.
+  // How attention is split into tasks, the same in all layers.
   struct {
     std::size_t last = 0;       // of the tokens' positions
-    std::size_t n_spans = 1;    // tasks that share a row of a head, one each
-    bool stores_first = false;  // tasks see keys that another one stores
+    std::size_t n_spans = 1;    // of the positions; a task for each
+    bool stores_first = false;  // tasks read keys that others store
   } plan_;
 };
 
-// The forward passes: the tokens through all layers, the residual stream left
-// in buffers().x. They call `trace` after each layer (may be empty).
+// Take the tokens through all layers of an architecture and leave the residual
+// stream in buffers().x. They call `trace` after each layer (may be empty).
 using layer_trace =
     std::function<void(std::size_t layer, std::span<const float>)>;
-[[nodiscard]] result<void> forward_phi3(forward_context& f,
-                                        const layer_trace& trace);
-[[nodiscard]] result<void> forward_phi3_small(forward_context& f,
-                                              const layer_trace& trace);
+[[nodiscard]] result<void> phi3_layers(layer_ops& f, const layer_trace& trace);
+[[nodiscard]] result<void> phi3_small_layers(layer_ops& f,
+                                             const layer_trace& trace);
 
 TINYPHI_NAMESPACE_END
 

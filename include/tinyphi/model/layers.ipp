@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// The operations of layers that work on rows: norms, products, gates, outputs.
 #ifndef TINYPHI_MODEL_LAYERS_IPP_
 #define TINYPHI_MODEL_LAYERS_IPP_
 
@@ -14,8 +15,8 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-// From how many tokens on fast prefill pays, which rounds weights each time it
-// multiplies by them. One thread of Zen 4, GMAC/s with 36 and with 96 tokens:
+// Fast prefill rounds weights each time it multiplies by them, which pays from
+// this many tokens on. One thread of Zen 4, GMAC/s with 36 and with 96 tokens:
 // Q4_0 139 -> 132 and 161 -> 172, Q4_K 116 -> 127 and 132 -> 169.
 inline constexpr std::size_t fast_tokens = 64;
 
@@ -29,6 +30,21 @@ inline float log_probability_of(std::span<const float> logits, token_id id) {
     sum += static_cast<double>(std::exp(x - highest));
   return logits[static_cast<std::size_t>(id)] - highest -
          static_cast<float>(std::log(sum));
+}
+
+// Products are gated while they are in L2: gates and ups of so many columns for
+// so many tokens, or of more columns for fewer tokens. Ups may begin inside a
+// strip, which makes one strip more.
+inline constexpr std::size_t gate_tokens = 16 * tile_tokens;
+inline constexpr std::size_t gate_columns = 64;  // or those of a wide scale
+[[nodiscard]] constexpr std::size_t gate_floats(std::size_t columns) {
+  return gate_tokens * (2 * columns + strip_rows);
+}
+// Of each member of a team.
+[[nodiscard]] inline std::size_t scratch_floats(const model_config& c,
+                                                std::size_t columns) {
+  return std::max(gate_floats(columns),
+                  round_up(std::size_t{c.hidden}, cache_line));
 }
 
 }  // namespace detail
@@ -76,7 +92,7 @@ TINYPHI_FUNC void activations::round(std::size_t t, std::size_t column,
   quantize_q8(f32_.row(t) + column, n, rounded_, t, column);
 }
 
-TINYPHI_FUNC result<void> forward_context::prepare() {
+TINYPHI_FUNC result<void> layer_ops::prepare() {
   const std::size_t n = b_.tokens.size();
   const std::size_t q_cols = std::size_t{c_.n_heads} * c_.head_dim;
   const std::size_t kv_cols = std::size_t{c_.n_kv_heads} * c_.head_dim;
@@ -89,6 +105,9 @@ TINYPHI_FUNC result<void> forward_context::prepare() {
   TINYPHI_CHECK_OK(b_.gated.resize(n, c_.intermediate, f32, rounded, fast));
   TINYPHI_CHECK_OK(b_.cos.resize(n, c_.rope.rotary_dim / 2));
   TINYPHI_CHECK_OK(b_.sin.resize(n, c_.rope.rotary_dim / 2));
+  TINYPHI_CHECK_OK(
+      b_.scratch.resize(threads_.n_members(),
+                        detail::scratch_floats(c_, gate_columns_at_once())));
   return plan_attention();
 }
 
@@ -115,39 +134,44 @@ TINYPHI_FUNC std::size_t scratch_bytes(const model_config& c, bool f32,
       rows_to_multiply(n, c.intermediate, f32) +
       2 * matrix(n, c.rope.rotary_dim / 2) +
       matrix(shape.logit_rows, c.vocab_size);
+  const bool wide = shape.fast_prefill && n >= detail::fast_tokens && rounded &&
+                    c.intermediate % group_size == 0;
+  const std::size_t columns =
+      std::max(detail::gate_columns, wide ? wide_scale_cols : group_size);
+  bytes += matrix(shape.n_members, detail::scratch_floats(c, columns));
   // Spans, in the largest pass that has fewer tasks than threads.
-  const std::size_t tiles = (shape.n_threads - 1) / c.n_kv_heads;
-  const std::size_t in_tiles =
-      tiles * std::max<std::size_t>(1, detail::queries_per_task / c.n_groups());
+  const std::size_t ranges = (shape.n_threads - 1) / c.n_kv_heads;
+  const std::size_t in_ranges =
+      ranges *
+      std::max<std::size_t>(1, detail::queries_per_task / c.n_groups());
   const std::size_t spans = shape.longest / span_tokens + 1;
-  return bytes + matrix(std::min(n, in_tiles) * c.n_heads * spans, c.head_dim);
+  return bytes + matrix(std::min(n, in_ranges) * c.n_heads * spans, c.head_dim);
 }
 
-TINYPHI_FUNC void forward_context::embed() {
+TINYPHI_FUNC void layer_ops::embed() {
   const std::size_t grain = detail::pieces_per_task(c_.hidden);
-  threads_.run(b_.x.rows(), grain, [&](std::size_t first, std::size_t last) {
-    for (std::size_t t = first; t < last; ++t) {
-      const batch_token& token = b_.tokens[t];
-      float* x = b_.x.row(t);
-      dequantize_row(w_.embedding.type,
-                     w_.embedding.row(static_cast<std::size_t>(token.id)),
-                     {x, c_.hidden});
-      if (c_.embedding_multiplier != 1.0f) {
-        for (std::size_t i = 0; i < c_.hidden; ++i) {
-          x[i] *= c_.embedding_multiplier;
-        }
-      }
-      const rope_table& rope =
-          token.long_factors ? w_.long_rope : w_.short_rope;
-      rope.angles(token.position, b_.cos.row(t), b_.sin.row(t));
-    }
-  });
+  threads_.run(b_.x.rows(), grain,
+               [&](std::size_t first, std::size_t last, std::size_t member) {
+                 for (std::size_t t = first; t < last; ++t) {
+                   const batch_token& token = b_.tokens[t];
+                   float* x = b_.x.row(t);
+                   w_.embed(token.id, {x, c_.hidden},
+                            {b_.scratch.row(member), c_.hidden});
+                   if (c_.embedding_multiplier != 1.0f) {
+                     for (std::size_t i = 0; i < c_.hidden; ++i) {
+                       x[i] *= c_.embedding_multiplier;
+                     }
+                   }
+                   const rope_table& rope =
+                       token.long_factors ? w_.long_rope : w_.short_rope;
+                   rope.angles(token.position, b_.cos.row(t), b_.sin.row(t));
+                 }
+               });
 }
 
-TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
-                                        const matrix_buffer& in,
-                                        activations& out,
-                                        std::span<const std::size_t> rows) {
+TINYPHI_FUNC void layer_ops::norm(const norm_weights& n,
+                                  const matrix_buffer& in, activations& out,
+                                  std::span<const std::size_t> rows) {
   const std::size_t cols = in.cols(), m = out.rows();
   const auto norm_tokens = [&](std::size_t first, std::size_t last,
                                column_range columns) {
@@ -162,7 +186,7 @@ TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
       }
     }
   };
-  // Whole tiles, whose tokens share cache lines where they are rounded.
+  // In whole tiles, because the rounded tokens of a tile share cache lines.
   if (m > tile_tokens) {
     const std::size_t grain =
         round_up(detail::pieces_per_task(32 * cols), tile_tokens);
@@ -170,8 +194,8 @@ TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
       norm_tokens(first, last, {0, cols});
     });
   }
-  // Of a single one, columns, in whole scales: a share for each thread, which
-  // sums the whole row up, so no more shares than are worth a task.
+  // One tile is split by columns, at the boundaries of scales. Every task sums
+  // up the whole row again, so there are only as many as pay for themselves.
   const auto n_threads = static_cast<std::size_t>(threads_.n_threads());
   const std::size_t n_scales = (cols + wide_scale_cols - 1) / wide_scale_cols;
   const std::size_t grain =
@@ -183,23 +207,25 @@ TINYPHI_FUNC void forward_context::norm(const norm_weights& n,
   });
 }
 
-// How many of n pieces of so much work a task takes. Tasks are big enough to be
-// worth a thread and small enough that many wait for each: then threads end
-// together, and a preempted one delays nobody: 8 tokens of a full-size model
-// take 2 to 3 % less time with 96 tasks than with 48; 128, or tasks of two
-// strips, gain nothing more.
-TINYPHI_FUNC std::size_t forward_context::grain(std::size_t n, std::size_t work,
-                                                std::size_t multiple) const {
+// How many of n pieces of `work` multiply-adds each a task takes. Tasks are
+// large enough to be worth waking a thread and small enough that every thread
+// gets many: then all threads end at the same time, and a preempted one delays
+// nobody. 8 tokens of a full-size model take 2 to 3 % less time with 96 tasks a
+// thread than with 48; 128, or tasks of two strips, gain nothing more.
+TINYPHI_FUNC std::size_t layer_ops::grain(std::size_t n, std::size_t work,
+                                          std::size_t multiple) const {
   constexpr std::size_t tasks_per_thread = 96;
   const std::size_t share =
       n / (static_cast<std::size_t>(threads_.n_threads()) * tasks_per_thread);
   return round_up(std::max(share, detail::pieces_per_task(work)), multiple);
 }
 
-// Rows of strips [strip_begin, strip_end), with their bias.
-TINYPHI_FUNC void forward_context::multiply(
-    const linear& l, const activations& in, std::size_t strip_begin,
-    std::size_t strip_end, token_tile tokens, product_rows out) const {
+// The products of strips [strip_begin, strip_end) with some tokens, bias
+// included.
+TINYPHI_FUNC void layer_ops::multiply(const linear& l, const activations& in,
+                                      std::size_t strip_begin,
+                                      std::size_t strip_end, token_range tokens,
+                                      product_rows out) const {
   if (!l.bias.empty()) out.bias = l.bias.data() + strip_begin * strip_rows;
   if (w_.in_integers(l)) {
     matmul_q8(l.w, strip_begin, strip_end,
@@ -210,11 +236,11 @@ TINYPHI_FUNC void forward_context::multiply(
   }
 }
 
-TINYPHI_FUNC void forward_context::matmul_or_add(const linear& l,
-                                                 const activations& in,
-                                                 matrix_buffer& out, bool add) {
+TINYPHI_FUNC void layer_ops::matmul_or_add(const linear& l,
+                                           const activations& in,
+                                           matrix_buffer& out, bool add) {
   const std::size_t m = in.rows();
-  // Whole fours of strips, because the kernels walk four at a time.
+  // Multiples of four strips, because the kernels walk four at a time.
   threads_.run(
       l.w.n_strips(), grain(l.w.n_strips(), strip_rows * l.w.cols * m, 4),
       [&](std::size_t begin, std::size_t end) {
@@ -224,43 +250,30 @@ TINYPHI_FUNC void forward_context::matmul_or_add(const linear& l,
       });
 }
 
-TINYPHI_FUNC void forward_context::matmul(const linear& l,
-                                          const activations& in,
-                                          matrix_buffer& out) {
+TINYPHI_FUNC void layer_ops::matmul(const linear& l, const activations& in,
+                                    matrix_buffer& out) {
   matmul_or_add(l, in, out, false);
 }
 
-TINYPHI_FUNC void forward_context::add_matmul(const linear& l,
-                                              const activations& in,
-                                              matrix_buffer& out) {
+TINYPHI_FUNC void layer_ops::add_matmul(const linear& l, const activations& in,
+                                        matrix_buffer& out) {
   matmul_or_add(l, in, out, true);
 }
 
-namespace detail {
-
-// Products are gated while they are in L2: gates and ups of so many columns for
-// so many tokens, or of more columns for fewer tokens. Ups may begin inside a
-// strip, which makes one strip more.
-inline constexpr std::size_t gate_tokens = 16 * tile_tokens;
-inline constexpr std::size_t gate_columns = 64;  // or those of a wide scale
-[[nodiscard]] constexpr std::size_t gate_floats(std::size_t columns) {
-  return gate_tokens * (2 * columns + strip_rows);
+TINYPHI_FUNC std::size_t layer_ops::gate_columns_at_once() const {
+  return std::max(detail::gate_columns, b_.gated.rounded().scale_cols);
 }
 
-}  // namespace detail
-
-TINYPHI_FUNC void forward_context::gate(const linear& gate_up,
-                                        const activations& in,
-                                        activations& out) {
+TINYPHI_FUNC void layer_ops::gate(const linear& gate_up, const activations& in,
+                                  activations& out) {
   const std::size_t n = c_.intermediate, m = in.rows();
-  const std::size_t columns =
-      std::max(detail::gate_columns, out.rounded().scale_cols);
+  const std::size_t columns = gate_columns_at_once();
   threads_.run(
       n, grain(n, 2 * gate_up.w.cols * m, columns),
-      [&](std::size_t begin, std::size_t end) {
-        alignas(64) float products[detail::gate_floats(wide_scale_cols)];
+      [&](std::size_t begin, std::size_t end, std::size_t member) {
+        float* products = b_.scratch.row(member);
         for (std::size_t t = 0; t < m; t += detail::gate_tokens) {
-          const token_tile tokens{t, std::min(m, t + detail::gate_tokens)};
+          const token_range tokens{t, std::min(m, t + detail::gate_tokens)};
           const std::size_t most =
               (detail::gate_floats(columns) / tokens.size() - strip_rows) / 2 /
               columns * columns;
@@ -273,10 +286,11 @@ TINYPHI_FUNC void forward_context::gate(const linear& gate_up,
       });
 }
 
-TINYPHI_FUNC void forward_context::gate_columns(
-    const linear& gate_up, const activations& in, token_tile tokens,
-    std::size_t begin, std::size_t end, float* products,
-    activations& out) const {
+TINYPHI_FUNC void layer_ops::gate_columns(const linear& gate_up,
+                                          const activations& in,
+                                          token_range tokens, std::size_t begin,
+                                          std::size_t end, float* products,
+                                          activations& out) const {
   const auto strips = [](std::size_t rows) {
     return (rows + strip_rows - 1) / strip_rows;
   };
@@ -307,8 +321,8 @@ TINYPHI_FUNC void forward_context::gate_columns(
 }
 
 // Logits of the named rows of x (ascending indices).
-TINYPHI_FUNC result<void> forward_context::head(
-    std::span<const std::size_t> rows, matrix_buffer& out) {
+TINYPHI_FUNC result<void> layer_ops::head(std::span<const std::size_t> rows,
+                                          matrix_buffer& out) {
   TINYPHI_CHECK_OK(out.resize(rows.size(), c_.vocab_size));
   if (rows.empty()) return {};
   TINYPHI_CHECK_OK(b_.normed.resize(rows.size(), c_.hidden, w_.has_f32_products,
@@ -330,7 +344,7 @@ TINYPHI_FUNC result<void> forward_context::head(
   return {};
 }
 
-TINYPHI_FUNC result<void> forward_context::outputs() {
+TINYPHI_FUNC result<void> layer_ops::outputs() {
   TINYPHI_CHECK_OK(head(b_.logit_rows, b_.logits));
   // Some rows at a time: a row of logits is 128 to 800 KB, and a prompt to be
   // scored may have thousands.

@@ -33,7 +33,8 @@ struct load_options {
   std::optional<dtype> quantize = {};
   // Keep the packed weights in a file beside the model, and load from it when
   // it is there and fits (repacked_file.h). If it cannot be written, loading
-  // goes on without.
+  // goes on without. That file stays mapped: whoever may write to it can end
+  // the process by cutting it short, as with a program or a shared library.
   bool cache_repacked = false;
   // Where the weights have their bytes from, as long as the model lives; empty:
   // they are not counted.

@@ -114,7 +114,10 @@ inline void complete(model_weights& w) {
 }  // namespace detail
 
 TINYPHI_FUNC forward_scratch::forward_scratch(memory_budget budget)
-    : buffers_(std::make_unique<forward_buffers>(std::move(budget))) {}
+    : buffers_(std::make_unique<layer_buffers>(std::move(budget))) {}
+TINYPHI_FUNC void forward_scratch::clear() {
+  buffers_ = std::make_unique<layer_buffers>(memory_budget(buffers_->budget));
+}
 TINYPHI_FUNC forward_scratch::~forward_scratch() = default;
 TINYPHI_FUNC forward_scratch::forward_scratch(forward_scratch&&) noexcept =
     default;
@@ -146,6 +149,7 @@ TINYPHI_FUNC result<model> model::load(model_file file,
     }
   }
   TINYPHI_CHECK_OK(load_weights(*w, options));
+  w->file.reset();
   detail::complete(*w);
   return model(std::move(w));
 }
@@ -171,6 +175,9 @@ TINYPHI_FUNC const std::filesystem::path& model::path() const {
 TINYPHI_FUNC std::size_t model::weight_bytes() const { return w_->bytes(); }
 TINYPHI_FUNC std::size_t model::step_bytes() const {
   return w_->bytes() - w_->embedding.bytes.size();
+}
+TINYPHI_FUNC std::uint64_t model::content_hash(team& threads) const {
+  return w_->content_hash(threads);
 }
 TINYPHI_FUNC const tinyphi::tokenizer* model::tokenizer() const {
   return w_->tokenizer ? &*w_->tokenizer : nullptr;
@@ -202,7 +209,7 @@ inline result<void> check_ids(std::span<const token_id> ids,
 
 // Adds the tokens and the wanted rows of `run` to the batch.
 inline result<void> add_run(const batch_run& run, const model_config& c,
-                            forward_buffers& b) {
+                            layer_buffers& b) {
   TINYPHI_CHECK_OK(check_run(run, c));
   const std::size_t begin = run.kv->length();
   const std::size_t end = begin + run.tokens.size();
@@ -250,10 +257,10 @@ inline void note_bad_rows(std::span<const batch_run> runs,
   }
 }
 
-inline result<void> run_layers(forward_context& f, const layer_trace& trace) {
+inline result<void> run_layers(layer_ops& f, const layer_trace& trace) {
   return f.config().arch == architecture::phi3_small
-             ? forward_phi3_small(f, trace)
-             : forward_phi3(f, trace);
+             ? phi3_small_layers(f, trace)
+             : phi3_layers(f, trace);
 }
 
 }  // namespace detail
@@ -274,7 +281,7 @@ TINYPHI_FUNC result<forward_output> model::forward(
     std::span<const batch_run> runs, team& threads, forward_scratch& scratch,
     const stop_condition& stop) const {
   const model_config& c = w_->config;
-  forward_buffers& b = *scratch.buffers_;
+  layer_buffers& b = *scratch.buffers_;
   b.tokens.clear();
   b.targets.clear();
   for (auto* rows : {&b.logit_rows, &b.logprob_rows, &b.hidden_rows}) {
@@ -288,11 +295,10 @@ TINYPHI_FUNC result<forward_output> model::forward(
 
   // What a large pass has taken must not stand in a smaller one's way.
   const auto let_go = [&scratch](error e) {
-    scratch.buffers_ = std::make_unique<forward_buffers>(
-        memory_budget(scratch.buffers_->budget));
+    scratch.clear();
     return e;
   };
-  forward_context f(*w_, threads, b, stop);
+  layer_ops f(*w_, threads, b, stop);
   if (auto ok = f.prepare(); !ok) return let_go(std::move(ok).error());
   TINYPHI_CHECK_OK(detail::run_layers(f, scratch.trace));
   // What is not finite stays so in the residual stream, so one look at its end

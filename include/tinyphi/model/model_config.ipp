@@ -5,12 +5,11 @@
 #define TINYPHI_MODEL_MODEL_CONFIG_IPP_
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstdio>
 #include <string>
 #include <utility>
 
+#include "tinyphi/base/plain_text.h"
 #include "tinyphi/model/model_config.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -59,21 +58,15 @@ result<std::uint32_t> read_natural(const Source& in, std::string_view key,
                            std::to_string(range.max));
 }
 
-inline std::string real_text(double x) {
-  std::array<char, 32> text;
-  std::snprintf(text.data(), text.size(), "%g", x);
-  return text.data();
-}
-
 template <class Source>
 result<std::optional<float>> read_real(const Source& in, std::string_view key,
                                        real_range range) {
   TINYPHI_TRY(const auto found, in.number(key));
   if (!found) return std::optional<float>();
   if (!(*found >= range.min && *found <= range.max)) {  // NaN is out as well
-    return in.fault(key,
-                    real_text(*found) + " where tinyphi needs a number from " +
-                        real_text(range.min) + " to " + real_text(range.max));
+    return in.fault(
+        key, plain_number(*found) + " where tinyphi needs a number from " +
+                 plain_number(range.min) + " to " + plain_number(range.max));
   }
   return std::optional<float>(static_cast<float>(*found));
 }

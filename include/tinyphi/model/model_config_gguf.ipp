@@ -41,7 +41,7 @@ inline result<std::vector<float>> read_rope_factors(const gguf_file& file,
   for (const float f : factors) {
     if (!(f >= config_limits::rope_factor.min &&
           f <= config_limits::rope_factor.max)) {
-      return file.fault(key, real_text(f) +
+      return file.fault(key, plain_number(f) +
                                  " where tinyphi needs factors from 0.001 to "
                                  "1000000");
     }

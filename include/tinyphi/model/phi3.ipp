@@ -8,9 +8,8 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-TINYPHI_FUNC result<void> forward_phi3(forward_context& f,
-                                       const layer_trace& trace) {
-  forward_buffers& b = f.buffers();
+TINYPHI_FUNC result<void> phi3_layers(layer_ops& f, const layer_trace& trace) {
+  layer_buffers& b = f.buffers();
 
   // A query sees itself and the window - 1 keys before it, in every layer
   // (transformers: masking_utils.py, sliding_window_overlay).

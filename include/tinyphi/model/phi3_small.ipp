@@ -39,9 +39,9 @@ inline void block_sparse_keys(const block_sparse_config& s, std::size_t n_heads,
 
 }  // namespace detail
 
-TINYPHI_FUNC result<void> forward_phi3_small(forward_context& f,
-                                             const layer_trace& trace) {
-  forward_buffers& b = f.buffers();
+TINYPHI_FUNC result<void> phi3_small_layers(layer_ops& f,
+                                            const layer_trace& trace) {
+  layer_buffers& b = f.buffers();
   const visible_keys dense = [](std::size_t, std::size_t position,
                                 std::vector<key_range>& ranges) {
     ranges.push_back({0, static_cast<std::uint32_t>(position + 1)});

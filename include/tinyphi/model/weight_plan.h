@@ -20,12 +20,11 @@ struct model_weights;  // weights.h
 
 // One matrix to pack.
 struct matrix_plan {
-  packed_matrix* to = nullptr;            // all is set but its strips
+  packed_matrix* to = nullptr;            // everything but its strips is set
   std::size_t bytes = 0;                  // of its strips
   std::vector<const tensor_view*> parts;  // same type and cols, stacked
   // The stored row that becomes row r; empty: r.
   std::function<std::size_t(std::size_t)> order = {};
-  bool read_later = false;  // the stored rows, too: a tied embedding
 
   [[nodiscard]] dtype stored_type() const { return parts[0]->type; }
   [[nodiscard]] std::span<const std::byte> row(std::size_t r) const {
@@ -43,7 +42,7 @@ struct weight_plan {
   std::size_t bytes = 0;  // of all strips
 };
 
-// Fills what of `w` is no matrix, sizes the matrices and plans their packing.
+// Reads norms and biases into `w`, sizes the matrices and plans their packing.
 // The plan points into `w` and its file. Errors are those of load_weights().
 [[nodiscard]] result<weight_plan> plan_weights(model_weights& w,
                                                const load_options& options);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Finding the tensors of a file, by name and shape, and planning their packing.
 #ifndef TINYPHI_MODEL_WEIGHT_PLAN_IPP_
 #define TINYPHI_MODEL_WEIGHT_PLAN_IPP_
 
@@ -132,8 +133,9 @@ class weight_planner {
   weight_plan plan_;
 };
 
-// What rows of `cols` floats become: `wanted`, or in its place the type of 32
-// columns that llama.cpp falls back to, or what they are.
+// The type that rows of `cols` floats are quantized to: `wanted`; where its
+// blocks do not divide the row, the type with blocks of 32 columns that
+// llama.cpp falls back to; otherwise `stored`.
 [[nodiscard]] inline dtype quantized_type(dtype wanted, dtype stored,
                                           std::size_t cols) {
   if (cols % info(wanted).block_size == 0) return wanted;
@@ -163,7 +165,6 @@ inline result<void> weight_planner::add(linear& to, matrix_plan plan,
                  file_.path().string() + ": larger than any memory"};
   }
   plan_.bytes = round_up(plan_.bytes + plan.bytes, cache_line);
-  plan.read_later = pattern == names_.embedding;
   const std::string bias = tensor_name(pattern, layer, ".bias");
   if (config_.arch == architecture::phi3_small && has(bias)) {
     TINYPHI_TRY(const std::vector<float> stored_bias, vector(bias, rows));
@@ -182,7 +183,7 @@ inline result<void> weight_planner::qkv(linear& to, std::size_t layer) {
   const std::size_t rows = q_rows + 2 * kv_rows, cols = config_.hidden;
   const std::string whole = tensor_name(names_.qkv, layer, ".weight");
   if (file_.gguf() != nullptr && !has(whole)) {
-    // Some converters store the three parts apart.
+    // Some converters store q, k and v as tensors of their own.
     matrix_plan plan;
     const std::pair<std::string_view, std::size_t> parts[] = {
         {"q", q_rows}, {"k", kv_rows}, {"v", kv_rows}};
@@ -226,7 +227,7 @@ inline result<void> weight_planner::qkv(linear& to, std::size_t layer) {
 
 TINYPHI_FUNC std::size_t planned_weight_bytes(const model_weights& w,
                                               const weight_plan& plan) {
-  return plan.bytes + w.embedding.bytes.size();
+  return plan.bytes + (w.embedding_in_head ? 0 : w.embedding.bytes.size());
 }
 
 TINYPHI_FUNC result<weight_plan> plan_weights(model_weights& w,
@@ -270,6 +271,7 @@ TINYPHI_FUNC result<weight_plan> plan_weights(model_weights& w,
                     (w.file->gguf() != nullptr && !in.has("output.weight"));
   TINYPHI_CHECK_OK(in.matrix(w.lm_head, tied ? names.embedding : names.lm_head,
                              0, c.vocab_size, c.hidden));
+  w.embedding_in_head = tied && w.lm_head.w.type == rows->type;
   return std::move(in).take();
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,10 +55,14 @@ struct model_weights {
   bool exact = false;
   bool fast_prefill = false;
 
-  memory_lease memory;                         // of bytes()
-  std::optional<model_file> file;              // keeps the embedding's mapping
-  aligned_array<std::byte> embedding_storage;  // random weights: its bytes
-  tensor_view embedding;  // [vocab_size][hidden], rows as stored
+  memory_lease memory;             // of bytes()
+  std::optional<model_file> file;  // while loading; nothing points into it then
+  // [vocab_size][hidden], rows as stored, in memory of ours: a file that stays
+  // mapped ends the process when somebody cuts it short. Without bytes if
+  // lm_head packs the same rows, from which one can be read.
+  tensor_view embedding;
+  bool embedding_in_head = false;
+  aligned_array<std::byte> embedding_storage;
   // All strips of a loaded model lie in one of these two; a random model's
   // matrices own theirs.
   aligned_array<std::byte> strips;
@@ -66,7 +71,8 @@ struct model_weights {
   norm_weights final_norm;
   linear lm_head;  // [vocab_size][hidden]
 
-  // How products with `l` are computed, and whether any are computed so.
+  // Whether products with `l` are computed in integers, and whether any matrix
+  // is multiplied so, or in f32.
   [[nodiscard]] bool in_integers(const linear& l) const {
     return !exact && is_quantized(l.w.type);
   }
@@ -79,15 +85,20 @@ struct model_weights {
   std::optional<tinyphi::tokenizer> tokenizer;
   result<tinyphi::chat_format> chat_format = error{};
   std::vector<token_id> stop_ids;
-  std::vector<token_id> absent_ids;  // rows that are no token: logits -inf
+  std::vector<token_id> absent_ids;  // ids without a token: logits -inf
 
   [[nodiscard]] std::size_t bytes() const;
+  // Row `id` of the embedding as f32 [hidden]; `row` has room for as many.
+  void embed(token_id id, std::span<float> to, std::span<float> row) const;
+  // model::content_hash()
+  [[nodiscard]] std::uint64_t content_hash(team& threads) const;
 };
 
 // Reads, checks and packs all tensors of w.file into `w`, whose config is set,
-// or maps what an earlier load packed. A missing tensor or one of another shape
-// is an error that names it, what was found and what the configuration asks
-// for.
+// or maps what an earlier load packed. Nothing points into the
+// file afterwards. A missing tensor or
+// one of another shape is an error that names it, what was found and what the
+// configuration asks for.
 [[nodiscard]] result<void> load_weights(model_weights& w,
                                         const load_options& options);
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
+// Packing weights while a model loads, or mapping what was packed before.
 #ifndef TINYPHI_MODEL_WEIGHTS_IPP_
 #define TINYPHI_MODEL_WEIGHTS_IPP_
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <functional>
 #include <optional>
 #include <string>
@@ -45,7 +47,6 @@ inline void pack_planned_strip(const matrix_plan& plan, std::size_t s,
 // The system may take back the pages that were packed; they stay in its file
 // cache, for the next load.
 inline void release_stored(const model_file& file, const matrix_plan& plan) {
-  if (plan.read_later) return;
   for (const tensor_view* t : plan.parts) file.release(*t);
 }
 
@@ -59,8 +60,8 @@ struct weight_walk {
 };
 
 // Calls work(m, s, i, begin) for every strip s of every matrix m, one matrix
-// after the other, and lets go of what each was made from. i counts the strips
-// of all, begin their bytes.
+// after another, and releases the stored rows of each when it is done. i and
+// begin are the strip's index and first byte among all strips.
 template <class Work>
 result<void> for_all_strips(const weight_walk& walk, const Work& work) {
   const weight_plan& plan = walk.plan;
@@ -82,14 +83,14 @@ result<void> for_all_strips(const weight_walk& walk, const Work& work) {
   return {};
 }
 
-// The standard library's hash serves: who could look for two models with the
-// same one could as well write the kept file, and another library's hash only
-// makes it be written again.
+// The standard library's hash is enough: whoever could search for collisions
+// could as well write the kept file, and a library with another hash only
+// causes it to be built again.
 inline std::uint64_t hash_of(std::span<const std::byte> bytes) {
   return std::hash<std::string_view>{}(as_text(bytes));
 }
 
-// Of every strip: the hash of the rows that it is made from, and its own.
+// For every strip, the hash of its stored rows and that of its packed bytes.
 using strip_hashes = std::vector<std::array<std::uint64_t, 2>>;
 
 inline strip_hashes strip_hashes_for(const weight_plan& plan) {
@@ -107,9 +108,9 @@ inline std::uint64_t hash_of_rows(const matrix_plan& m, std::size_t s) {
   return hash_of(std::as_bytes(std::span(rows)));
 }
 
-// Packs all matrices, and hashes them if there is room for hashes. The rows are
-// hashed first: of those that somebody writes to meanwhile, the strips may be
-// newer than the hash, which the next load notices, never older.
+// Packs all matrices, and hashes them unless `hashes` is empty. Rows are hashed
+// before they are packed: if somebody writes to the file meanwhile, strips may
+// be newer than their hash, which the next load notices, but never older.
 inline result<void> pack_weights(const weight_walk& walk,
                                  std::span<std::byte> strips,
                                  strip_hashes& hashes) {
@@ -122,7 +123,7 @@ inline result<void> pack_weights(const weight_walk& walk,
   });
 }
 
-// The same hashes of strips that are there.
+// Computes the same hashes for strips that exist already.
 inline result<void> hash_weights(const weight_walk& walk,
                                  std::span<const std::byte> strips,
                                  strip_hashes& hashes) {
@@ -133,7 +134,7 @@ inline result<void> hash_weights(const weight_walk& walk,
   });
 }
 
-// Lets the matrices see their strips.
+// Points each matrix at its strips.
 inline void place_weights(const weight_plan& plan,
                           std::span<const std::byte> strips) {
   std::size_t begin = 0;
@@ -143,7 +144,8 @@ inline void place_weights(const weight_plan& plan,
   }
 }
 
-// The file that keeps the packed weights; nothing for a model in memory.
+// Names the file that keeps the packed weights; nothing for a model that came
+// from memory.
 inline std::optional<repacked_key> repacked_key_of(
     const model_weights& w, const weight_plan& plan,
     const load_options& options) {
@@ -177,7 +179,38 @@ inline std::optional<repacked_key> repacked_key_of(
   return key;
 }
 
+// The embedding in memory of ours, unless the head's strips are to hold it.
+inline result<void> copy_embedding(model_weights& w, team& threads) {
+  if (w.embedding_in_head) {
+    w.embedding.bytes = {};
+    return {};
+  }
+  const std::span<const std::byte> stored = w.embedding.bytes;
+  TINYPHI_TRY(w.embedding_storage,
+              aligned_array<std::byte>::create(stored.size()));
+  constexpr std::size_t piece = std::size_t{1} << 20;
+  threads.run(stored.size(), piece, [&](std::size_t begin, std::size_t end) {
+    std::memcpy(w.embedding_storage.data() + begin, stored.data() + begin,
+                end - begin);
+  });
+  w.file->release(w.embedding);
+  w.embedding.bytes = w.embedding_storage.span();
+  return {};
+}
+
 }  // namespace detail
+
+TINYPHI_FUNC void model_weights::embed(token_id id, std::span<float> to,
+                                       std::span<float> row) const {
+  const auto r = static_cast<std::size_t>(id);
+  if (!embedding_in_head) {
+    return dequantize_row(embedding.type, embedding.row(r), to);
+  }
+  const std::span<std::byte> stored = std::as_writable_bytes(row).first(
+      row_bytes(embedding.type, embedding.cols()));
+  unpack_row(lm_head.w, r, stored.data());
+  dequantize_row(embedding.type, stored, to);
+}
 
 TINYPHI_FUNC std::size_t model_weights::bytes() const {
   std::size_t n = embedding.bytes.size() + lm_head.w.data.size();
@@ -188,6 +221,86 @@ TINYPHI_FUNC std::size_t model_weights::bytes() const {
   return n;
 }
 
+namespace detail {
+
+// The numbers of a configuration that a forward pass uses.
+inline std::vector<double> numbers_of(const model_config& c) {
+  const rope_config& r = c.rope;
+  const block_sparse_config& b = c.sparse;
+  std::vector<double> all = {static_cast<double>(c.arch),
+                             1.0 * c.vocab_size,
+                             1.0 * c.hidden,
+                             1.0 * c.intermediate,
+                             1.0 * c.n_layers,
+                             1.0 * c.n_heads,
+                             1.0 * c.n_kv_heads,
+                             1.0 * c.head_dim,
+                             1.0 * c.window,
+                             1.0 * c.norm_eps,
+                             1.0 * c.attention_scale,
+                             1.0 * c.tied_embeddings,
+                             1.0 * c.embedding_multiplier,
+                             1.0 * c.logits_divisor,
+                             1.0 * c.gegelu_limit,
+                             1.0 * b.block,
+                             1.0 * b.local_blocks,
+                             1.0 * b.vert_stride,
+                             1.0 * b.dense_every,
+                             1.0 * b.homo_head_pattern,
+                             1.0 * r.theta,
+                             1.0 * r.rotary_dim,
+                             1.0 * r.original_context,
+                             1.0 * r.short_scale,
+                             1.0 * r.long_scale,
+                             1.0 * r.position_scale,
+                             1.0 * static_cast<double>(r.short_factors.size())};
+  all.insert(all.end(), r.short_factors.begin(), r.short_factors.end());
+  all.insert(all.end(), r.long_factors.begin(), r.long_factors.end());
+  return all;
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC std::uint64_t model_weights::content_hash(team& threads) const {
+  const std::vector<double> numbers = detail::numbers_of(config);
+  std::vector<std::span<const std::byte>> parts = {
+      std::as_bytes(std::span(numbers)), embedding.bytes};
+  const auto add_norm = [&](const norm_weights& n) {
+    parts.push_back(std::as_bytes(std::span(n.weight)));
+    parts.push_back(std::as_bytes(std::span(n.bias)));
+  };
+  const auto add_linear = [&](const linear& l) {
+    parts.push_back(l.w.data);
+    parts.push_back(std::as_bytes(std::span(l.bias)));
+  };
+  for (const layer_weights& l : layers) {
+    add_norm(l.attention_norm);
+    add_linear(l.qkv);
+    add_linear(l.attention_out);
+    add_norm(l.ffn_norm);
+    add_linear(l.gate_up);
+    add_linear(l.ffn_down);
+  }
+  add_norm(final_norm);
+  add_linear(lm_head);
+  // Pieces of a fixed size, so that threads do not change the hash.
+  constexpr std::size_t piece = std::size_t{1} << 20;
+  std::vector<std::span<const std::byte>> pieces;
+  for (auto part : parts) {
+    for (; part.size() > piece; part = part.subspan(piece)) {
+      pieces.push_back(part.first(piece));
+    }
+    pieces.push_back(part);
+  }
+  std::vector<std::uint64_t> hashes(pieces.size());
+  threads.run(pieces.size(), 1, [&](std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i) {
+      hashes[i] = detail::hash_of(pieces[i]) + pieces[i].size();
+    }
+  });
+  return detail::hash_of(std::as_bytes(std::span(hashes)));
+}
+
 TINYPHI_FUNC result<void> load_weights(model_weights& w,
                                        const load_options& options) {
   TINYPHI_TRY(const weight_plan plan, plan_weights(w, options));
@@ -195,13 +308,14 @@ TINYPHI_FUNC result<void> load_weights(model_weights& w,
                             memory_use::weights, planned_weight_bytes(w, plan),
                             "the weights of " + w.path.string()));
   team threads(options.n_threads);
+  TINYPHI_CHECK_OK(detail::copy_embedding(w, threads));
   const auto progress = [&](double share) {
     if (options.progress) options.progress(share);
   };
   const auto key = options.cache_repacked
                        ? detail::repacked_key_of(w, plan, options)
                        : std::nullopt;
-  // Writing a file takes as long as all before it, or longer.
+  // Writing the file takes at least as long as everything before it.
   const detail::weight_walk walk{
       *w.file, plan, threads, options.stop,
       [&](double share) { progress(key ? share / 2 : share); }};

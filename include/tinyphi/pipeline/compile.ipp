@@ -127,8 +127,10 @@ class graph_compiler {
       reader.report(fault::setup_failed, s.at, e.what());
     }
     for (const stage_facts::param_fault& f : stage.facts.faults) {
-      reader.report(f.code, reader.place(f.param, f.offset),
-                    "with." + f.param + ": " + f.message);
+      const std::string name = "with." + f.param;
+      reader.report(
+          f.code, reader.place(f.param, f.offset),
+          f.message.starts_with(name) ? f.message : name + ": " + f.message);
     }
     for (const port_info& p : stage.facts.in_ports) add_port(stage, p);
     complete_.back() = faults_.size() == before || !type.open_in_ports;

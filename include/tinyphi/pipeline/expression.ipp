@@ -232,7 +232,7 @@ class expression_parser {
     const std::string_view full = text_.substr(start, at_ - start);
     if (full.find('.') == std::string_view::npos) {
       fail(start, "'" + std::string(full) +
-                      "' is no value; write input.x, stage.port or env.X");
+                      "' is not a value; write input.x, stage.port or env.X");
     }
     auto found = (*resolve_)(full);
     if (auto* message = std::get_if<std::string>(&found)) {

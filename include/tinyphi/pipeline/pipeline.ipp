@@ -124,7 +124,8 @@ TINYPHI_FUNC result<value_data> pipeline::parse_input(
     if (input.name != name) continue;
     if (auto value = parse_value(input.type, text)) return *std::move(value);
     return error{error_code::invalid_argument,
-                 "input " + input.name + ": " + quote(text) + " is no " +
+                 "input " + input.name + ": " + quote(text) + " is not " +
+                     (input.type == value_type::integer ? "an " : "a ") +
                      std::string(to_string(input.type))};
   }
   return error{error_code::invalid_argument,

@@ -229,7 +229,7 @@ inline error current_stage_error() {
   } catch (const std::exception& e) {
     return {error_code::internal, std::string("threw: ") + e.what()};
   } catch (...) {
-    return {error_code::internal, "threw something that is no exception"};
+    return {error_code::internal, "threw something that is not an exception"};
   }
 }
 

@@ -213,8 +213,8 @@ TINYPHI_FUNC bool spec_reader::check_id(const config_member& m,
   if (detail::is_id(m.key)) return true;
   report(fault::bad_name, m.at,
          what + " " + quote(m.key) +
-             ": a name is a small letter and up to 31 small letters, digits "
-             "and '_'");
+             ": a name is a lower-case letter and up to 31 lower-case letters, "
+             "digits and '_'");
   return false;
 }
 
@@ -316,10 +316,16 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
       return report(fault::wrong_type, m->value.at,
                     where + ": " + std::string(key) + " must be a number");
     }
+    const auto shown = [&](double y) {
+      const auto whole = static_cast<std::int64_t>(std::clamp(y, -1e15, 1e15));
+      const bool is_int =
+          type == value_type::integer && static_cast<double>(whole) == y;
+      return is_int ? std::to_string(whole) : detail::toml_number(y);
+    };
     if (std::isnan(x) || breaks(x, limit)) {
       report(fault::out_of_range, at,
-             where + " is " + detail::toml_number(x) + ", its " +
-                 std::string(key) + " is " + detail::toml_number(limit));
+             where + " is " + shown(x) + ", its " + std::string(key) + " is " +
+                 shown(limit));
     }
   };
   bound("min", std::less<>());

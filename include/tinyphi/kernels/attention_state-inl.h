@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Attention's tile: a few query rows against one page at a time. Its state,
-// the online softmax, and what float and int8 caches share.
-#if defined(TINYPHI_KERNELS_ATTENTION_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef TINYPHI_KERNELS_ATTENTION_TILE_INL_H_
-#undef TINYPHI_KERNELS_ATTENTION_TILE_INL_H_
+// The state of attention for a few query rows on their way through the pages,
+// its online softmax, and what float and int8 caches share.
+#if defined(TINYPHI_KERNELS_ATTENTION_STATE_INL_H_) == \
+    defined(HWY_TARGET_TOGGLE)
+#ifdef TINYPHI_KERNELS_ATTENTION_STATE_INL_H_
+#undef TINYPHI_KERNELS_ATTENTION_STATE_INL_H_
 #else
-#define TINYPHI_KERNELS_ATTENTION_TILE_INL_H_
+#define TINYPHI_KERNELS_ATTENTION_STATE_INL_H_
 #endif
 
 #include <type_traits>
@@ -20,30 +21,30 @@ namespace HWY_NAMESPACE {
 // Rows that share loads: 4 x 4 vectors of sums fit 32 registers, 2 x 4 fit 16.
 inline constexpr std::size_t group_rows =
     HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3 ? 2 : 4;
-inline constexpr std::size_t tile_rows = 32;
-inline constexpr std::size_t tile_floats = tile_rows * 128;
+inline constexpr std::size_t state_rows = 32;
+inline constexpr std::size_t state_floats = state_rows * 128;
 
 // Bit i: slot i of the page is seen.
 using slot_mask = std::uint64_t;
 static_assert(page_tokens == 64);
 
-// The rows of one call (up to tile_rows, and tile_floats of padded outputs) on
-// their way through the pages of one span.
-struct attention_tile {
-  alignas(64) float scores[tile_rows][page_tokens];  // and then weights
-  alignas(64) float out[tile_floats];                // [rows][padded]
-  alignas(64) float totals[tile_rows][16];           // by lane
-  float max[tile_rows];
-  float shrink[tile_rows];  // of what was summed before this page
-  slot_mask seen[tile_rows];
+// Up to state_rows query rows, with state_floats of padded outputs, on their
+// way through the pages of one span.
+struct attention_state {
+  alignas(64) float scores[state_rows][page_tokens];  // and then weights
+  alignas(64) float out[state_floats];                // [rows][padded]
+  alignas(64) float totals[state_rows][16];           // by lane
+  float max[state_rows];
+  float rescale[state_rows];  // of what was summed before this page
+  slot_mask seen[state_rows];
   // int8 keys only
-  alignas(64) std::int8_t q[tile_floats];  // [rows][padded]
-  float q_scale[tile_rows];
-  std::int32_t q_sum[tile_rows];
+  alignas(64) std::int8_t q[state_floats];  // [rows][padded]
+  float q_scale[state_rows];
+  std::int32_t q_sum[state_rows];
   // weight = step * (128 * weights8[row][0] + weights8[row][1])
-  alignas(64) std::int8_t weights8[tile_rows][2][page_tokens];
-  std::int32_t weight_sum[tile_rows][2];
-  float weight_step[tile_rows];
+  alignas(64) std::int8_t weights8[state_rows][2][page_tokens];
+  std::int32_t weight_sum[state_rows][2];
+  float weight_step[state_rows];
 };
 
 // What follows the keys in a head's part of an int8 page (kernels.h).
@@ -77,8 +78,8 @@ HWY_INLINE hn::Mask<f32_tag> seen_lanes(slot_mask seen, std::size_t i) {
 }
 
 // Scores of one row up to the last that is seen become e^(score - max); max,
-// totals and shrink follow.
-HWY_INLINE void soften(attention_tile& t, std::size_t row) {
+// totals and rescale follow.
+HWY_INLINE void update_softmax(attention_state& t, std::size_t row) {
   constexpr f32_tag d;
   float* s = t.scores[row];
   const slot_mask seen = t.seen[row];
@@ -95,15 +96,15 @@ HWY_INLINE void soften(attention_tile& t, std::size_t row) {
   for (std::size_t i = 0; i < slots; i += lanes) {
     most = hn::Max(most, hn::Load(d, s + i));
   }
-  auto shrink = hn::Set(d, 1.f);
+  auto rescale = hn::Set(d, 1.f);
   if (!hn::AllTrue(d, hn::Eq(most, max))) {  // seldom, after the first pages
     const auto old = max;
     max = hn::MaxOfLanes(d, most);
-    shrink = exp(d, hn::Sub(old, max));
+    rescale = exp(d, hn::Sub(old, max));
     t.max[row] = hn::GetLane(max);
   }
-  t.shrink[row] = hn::GetLane(shrink);
-  auto total = hn::Mul(hn::Load(d, t.totals[row]), shrink);
+  t.rescale[row] = hn::GetLane(rescale);
+  auto total = hn::Mul(hn::Load(d, t.totals[row]), rescale);
   for (std::size_t i = 0; i < slots; i += lanes) {
     const auto e = exp(d, hn::Sub(hn::Load(d, s + i), max));
     hn::Store(e, d, s + i);
