@@ -174,7 +174,12 @@ TEST_CASE("a request that the budget has no bytes for ends alone, with limit") {
   const memory_budget budget(alone.used.total() + request / 2);
   scheduler s = make_scheduler(m, budget);
   const auto first = s.submit(prompt, p);
+  // What the first will take while it runs.
+  auto rest = budget.take(memory_use::scratch, alone.used.total() - request,
+                          "what the first will take");
+  REQUIRE_OK(rest);
   const auto second = s.submit(prompt, {.max_tokens = 3000});
+  rest->release();
   CHECK(second->done);
   CHECK(second->seen().finish == finish_reason::error);
   REQUIRE(second->seen().error);
