@@ -78,14 +78,19 @@ void check_within_5_percent(const memory_usage& planned,
 void check_model(const std::filesystem::path& path, const load_options& load,
                  engine_options options, const planned_use& use) {
   INFO(path.string());
-  options.n_threads = 1;
+  if (options.n_threads == 0) options.n_threads = 1;
   const memory_plan plan = plan_of(path, load, options, use);
   const memory_budget budget(0);
   load_options counted = load;
   counted.budget = budget;
   const auto m = model::load(path, counted);
   REQUIRE_OK(m);
-  check_within_5_percent(plan.usage(), most_used(*m, options, use, budget));
+  const memory_usage used = most_used(*m, options, use, budget);
+  check_within_5_percent(plan.usage(), used);
+  if (use.drafts) return;  // how many rows have drafts depends on their cost
+  const auto scratch = static_cast<double>(used.of(memory_use::scratch));
+  CHECK(scratch < 1.05 * static_cast<double>(plan.scratch));
+  CHECK(scratch > 0.95 * static_cast<double>(plan.scratch));
 }
 
 }  // namespace
@@ -112,6 +117,15 @@ TEST_CASE("the plan of 4 sequences with drafts is within 5 % of what is used") {
   options.prefill_chunk = 16;
   check_model(demo(), {}, options,
               {.sequences = 4, .length = 400, .answer = 200});
+}
+
+TEST_CASE(
+    "the plan of fast prefill on 2 threads is within 5 % of what is used") {
+  engine_options options;
+  options.n_threads = 2;
+  options.prefill_chunk = 64;  // from which on scales are wide
+  check_model(demo(), {.fast_prefill = true}, options,
+              {.length = 300, .answer = 20, .drafts = false});
 }
 
 TEST_CASE("the plan of a window is within 5 % of what is used") {
