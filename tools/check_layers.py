@@ -52,6 +52,7 @@ UNTESTED = {
     "include/tinyphi/kernels/reference_attention.h": "attention",
     "include/tinyphi/model/layers.h": "model",
     "include/tinyphi/model/load_options.h": "model",
+    "include/tinyphi/model/scratch_array.h": "layers, tests of memory",
     "include/tinyphi/model/weight_plan.h": "weights",
     "include/tinyphi/pipeline/config_node.h": "registry, spec",
     "include/tinyphi/pipeline/describe.h": "compile, tests/cli",

@@ -21,6 +21,7 @@
 #include "tinyphi/generate/draft_source.ipp"
 #include "tinyphi/generate/engine.ipp"
 #include "tinyphi/generate/fair_shares.ipp"
+#include "tinyphi/generate/memory_plan.ipp"
 #include "tinyphi/generate/prefix_cache.ipp"
 #include "tinyphi/generate/prefix_file.ipp"
 #include "tinyphi/generate/prefix_folder.ipp"

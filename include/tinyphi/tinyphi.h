@@ -5,6 +5,7 @@
 #define TINYPHI_TINYPHI_H_
 
 #include "tinyphi/generate/engine.h"
+#include "tinyphi/generate/memory_plan.h"
 #include "tinyphi/generate/session.h"
 #include "tinyphi/model/model.h"
 #include "tinyphi/version.h"

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <latch>
 #include <limits>
 #include <string>
 #include <thread>
@@ -106,21 +107,25 @@ TEST_CASE("threads together never hold more than the limit, and leave nothing",
           "[threads]") {
   const memory_budget budget(1000);
   std::atomic<int> granted = 0, refused = 0, beyond = 0;
+  std::latch all_there(4);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       memory_lease kept = budget.lease(memory_use::scratch);
+      all_there.arrive_and_wait();
       for (std::size_t i = 0; i < 2000; ++i) {
         const std::size_t n =
             (i * 37 + static_cast<std::size_t>(t) * 101) % 400;
         (kept.resize(n, "buffers") ? granted : refused)++;
         const auto other = budget.take(memory_use::cache, 400 - n, "pages");
         if (budget.usage().total() > budget.limit()) ++beyond;
+        std::this_thread::yield();
       }
     });
   }
   for (std::thread& t : threads) t.join();
   CHECK(granted > 0);
+  CHECK(refused > 0);
   CHECK(beyond == 0);
   CHECK(budget.usage().total() == 0);
 }

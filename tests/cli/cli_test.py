@@ -813,6 +813,19 @@ def test_plan_grows_with_the_context():
     fails(USAGE, ["plan", "--context", 5000], "5000", "4096")
 
 
+def test_plan_counts_all_that_generate_takes():
+    def plan(*args):
+        return json.loads(expect(tinyphi("plan", "--json", "-t", 1, *args),
+                                 DONE))
+    out = plan("--context", 1000)
+    parts = ("weights", "kv", "scratch", "request", "overhead")
+    assert all(out[f"{part}_bytes"] > 0 for part in parts), out
+    assert out["total_bytes"] == sum(out[f"{p}_bytes"] for p in parts), out
+    # Products in f32 take larger buffers, of shorter texts smaller ones do.
+    assert plan("--exact")["scratch_bytes"] > plan()["scratch_bytes"]
+    assert plan("--context", 20)["scratch_bytes"] < out["scratch_bytes"] / 4
+
+
 def test_plan_counts_the_pages_of_a_window_as_they_are_taken():
     out = json.loads(expect(tinyphi("plan", "--json", "--context", 1),
                             DONE))

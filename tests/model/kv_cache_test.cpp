@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "support/test.h"
@@ -30,6 +32,35 @@ TEST_CASE("kv_bytes_per_token counts keys and values of all layers") {
   // And a scale each.
   CHECK(kv_bytes_per_token(c, kv_type::int8) == 2 * 2 * 3 * (32 + 4));
   CHECK(kv_bytes_per_token(c, kv_type::int8_int4) == 2 * 3 * (32 + 4 + 16 + 4));
+}
+
+TEST_CASE("each page is taken from the memory budget until the pool ends") {
+  const model_config c = small_config(0);
+  const std::size_t page = kv_bytes_per_token(c, kv_type::f32) * page_tokens;
+  const memory_budget memory(2 * page + page / 2);
+  {
+    kv_pool pool(c, kv_type::f32, 100 * page, memory);
+    kv_sequence s(pool, c);
+    REQUIRE_OK(s.reserve(128));
+    CHECK(memory.usage().of(memory_use::cache) == 2 * page);
+    const auto refused = s.reserve(129);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == error_code::limit);
+    CHECK_THAT(
+        refused.error().message,
+        Catch::Matchers::Contains(std::to_string(page) +
+                                  " bytes more for a page of the cache"));
+    CHECK(pool.pages_in_use() == 2);
+    // Others may have a page to give, though the pool has not had all of its.
+    kv_page given = s.pages()[0];
+    s.clear();
+    kv_page other = *pool.acquire();
+    pool.set_reclaim([&] { return bool(std::exchange(given, kv_page())); });
+    CHECK(pool.acquire());
+    CHECK_FALSE(given);
+    CHECK(memory.usage().total() == 2 * page);
+  }
+  CHECK(memory.usage().total() == 0);
 }
 
 TEST_CASE("a sequence takes pages as it grows and gives them back") {

@@ -145,6 +145,36 @@ matrix& named(std::vector<matrix>& all, const std::string& name) {
 
 }  // namespace
 
+TEST_CASE("weights are taken from the budget while the model lives") {
+  const auto path = data_dir() / "tiny" / "mini-4k";
+  const memory_budget counting(0);
+  std::size_t bytes = 0;
+  {
+    const auto m = model::load(path, {.budget = counting});
+    REQUIRE_OK(m);
+    bytes = counting.usage().of(memory_use::weights);
+    CHECK(bytes >= m->weight_bytes());
+    CHECK(bytes < m->weight_bytes() + 64 * 100);  // begins of cache lines
+    const model copy = *m;
+    CHECK(counting.usage().total() == bytes);
+    model_config c = m->config();
+    const auto made_up = model::random(c, dtype::f32, 1, {.budget = counting});
+    REQUIRE_OK(made_up);
+    CHECK(counting.usage().total() - bytes == made_up->weight_bytes());
+  }
+  CHECK(counting.usage().total() == 0);
+
+  const memory_budget small(bytes - 1);
+  const auto refused = model::load(path, {.budget = small});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == error_code::limit);
+  CHECK_THAT(refused.error().message,
+             Contains(std::to_string(bytes) +
+                      " bytes more for the weights of " + path.string()));
+  CHECK(small.usage().total() == 0);
+  CHECK(model::load(path, {.budget = memory_budget(bytes)}));
+}
+
 TEST_CASE("split q, k and v load as the fused tensor does") {
   const auto fused = load([](auto&) {});
   REQUIRE_OK(fused);

@@ -2,6 +2,8 @@
 // tinyphi plan: what a model will need, before anything is loaded.
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "cli/command.h"
 #include "cli/model_options.h"
@@ -9,7 +11,9 @@
 #include "exit_code.h"
 #include "tinyphi/base/json.h"
 #include "tinyphi/base/memory.h"
+#include "tinyphi/base/parallel.h"
 #include "tinyphi/files/model_file.h"
+#include "tinyphi/generate/memory_plan.h"
 #include "tinyphi/model/kv_cache.h"
 #include "tinyphi/model/model_config.h"
 
@@ -22,13 +26,14 @@ namespace json = tinyphi::json;
 struct plan_options {
   std::string what;         // empty: the built-in model
   std::size_t context = 0;  // 0: the model's
+  int n_threads = 0;        // 0: as many as the machine gives
   bool exact = false;
   std::string kv_type = "auto";
   bool as_json = false;
 };
 
 int plan_model(const plan_options& o) {
-  const auto file = open_model_file(o.what);
+  auto file = open_model_file(o.what);
   if (!file) return fail(file.error());
   const auto config = tinyphi::read_model_config(*file);
   if (!config) return fail(config.error());
@@ -39,36 +44,47 @@ int plan_model(const plan_options& o) {
                       std::to_string(config->max_context) + " tokens");
   }
 
-  std::size_t weights = 0;
-  for (const auto& t : file->tensors()) weights += t.bytes.size();
-  const auto type = tinyphi::parse_kv_type(o.kv_type).value_or(
+  tinyphi::load_options load;
+  load.exact = o.exact;
+  tinyphi::engine_options engine;
+  engine.n_threads = o.n_threads;
+  engine.cache_type = tinyphi::parse_kv_type(o.kv_type).value_or(
       tinyphi::default_kv_type(o.exact));
-  const std::size_t per_token = tinyphi::kv_bytes_per_token(*config, type);
-  // As an engine reads prompts, unless it is told otherwise.
-  const std::size_t chunk = tinyphi::engine_options().prefill_chunk;
-  const std::size_t kept =
-      tinyphi::most_kv_pages(*config, context, chunk) * tinyphi::page_tokens;
-  const std::size_t cache = per_token * kept;
+  tinyphi::planned_use use;
+  use.length = context;
+  const auto plan = tinyphi::plan_memory(*std::move(file), load, engine, use);
+  if (!plan) return fail(plan.error());
+  const std::size_t weights = plan->weights + plan->embedding;
   const std::size_t available = tinyphi::available_memory();
-  const bool fits = weights + cache <= available;
+  const bool fits = plan->total() <= available;
+  const std::string_view type = to_string(*engine.cache_type);
   if (o.as_json) {
-    print_line(json::serialize(json::object{{"context", context},
-                                            {"weights_bytes", weights},
-                                            {"kv_type", to_string(type).data()},
-                                            {"kv_bytes_per_token", per_token},
-                                            {"kv_bytes", cache},
-                                            {"total_bytes", weights + cache},
-                                            {"available_bytes", available},
-                                            {"fits", fits}}));
+    print_line(json::serialize(
+        json::object{{"context", context},
+                     {"weights_bytes", weights},
+                     {"embedding_bytes", plan->embedding},
+                     {"kv_type", type},
+                     {"kv_bytes_per_token", plan->cache_per_token},
+                     {"kv_bytes", plan->cache},
+                     {"scratch_bytes", plan->scratch},
+                     {"request_bytes", plan->requests},
+                     {"overhead_bytes", plan->overhead},
+                     {"total_bytes", plan->total()},
+                     {"available_bytes", available},
+                     {"fits", fits}}));
     return exit_done;
   }
   print_line("model       " + model_name(o.what));
   print_line("weights     " + human_bytes(weights));
-  print_line("cache       " + human_bytes(cache) + " for one sequence of " +
-             std::to_string(context) + " tokens (" + human_bytes(per_token) +
-             " per token in " + std::string(to_string(type)) + ", " +
-             "room for " + std::to_string(kept) + ")");
-  print_line("together    " + human_bytes(weights + cache));
+  print_line("cache       " + human_bytes(plan->cache) +
+             " for one sequence of " + std::to_string(context) + " tokens (" +
+             human_bytes(plan->cache_per_token) + " per token in " +
+             std::string(type) + ", room for " +
+             std::to_string(plan->cache_tokens) + ")");
+  print_line("buffers     " + human_bytes(plan->scratch + plan->requests));
+  print_line("program     " + human_bytes(plan->overhead) +
+             " with the tokenizer, about");
+  print_line("together    " + human_bytes(plan->total()));
   print_line("available   " + human_bytes(available) +
              (fits ? "" : ": not enough; see --context"));
   return exit_done;
@@ -92,6 +108,10 @@ void add_plan(CLI::App& app, action& run) {
       "without it the built-in demo model");
   command->add_option("--context", o->context,
                       "tokens of one sequence; 0: the model's context");
+  command
+      ->add_option("-t,--threads", o->n_threads,
+                   "of the engine; 0: as many as the machine gives")
+      ->check(CLI::Range(0, tinyphi::most_threads));
   command->add_flag("--exact", o->exact, "as --exact runs it, cache in f32");
   add_kv_type(*command, o->kv_type);
   command->add_flag("--json", o->as_json, "as one JSON object");

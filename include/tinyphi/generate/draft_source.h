@@ -59,6 +59,9 @@ class draft_source {
     return tokens_.size();
   }
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
+  // What one for so many tokens will hold.
+  [[nodiscard]] static std::size_t memory_bytes(
+      std::size_t max_tokens) noexcept;
 
  private:
   using index = std::uint32_t;

@@ -35,6 +35,13 @@ TINYPHI_FUNC std::size_t draft_source::memory_bytes() const noexcept {
          others_.capacity() * sizeof(transition);
 }
 
+TINYPHI_FUNC std::size_t draft_source::memory_bytes(
+    std::size_t max_tokens) noexcept {
+  const std::size_t n = std::min(max_tokens, max_capacity);
+  return n * sizeof(token_id) + (2 * n + 1) * sizeof(state) +
+         (n + n / 2 + 2) * sizeof(transition);
+}
+
 // The slot of this step, or the free one where it belongs.
 TINYPHI_FUNC std::size_t draft_source::slot(index from,
                                             token_id token) const noexcept {

@@ -125,7 +125,8 @@ class engine {
   // What was wrong with engine_options::cache_folder when it was read or
   // written last, in one line; empty if nothing was.
   [[nodiscard]] std::string cache_note() const;
-  // As given, with the cache (kv_bytes, cache_type) that was chosen.
+  // As given, with the cache (kv_bytes, cache_type) that was chosen, and the
+  // budget, which says what is held now.
   [[nodiscard]] const engine_options& options() const;
 
   // One assistant turn. Errors that are known at once (no chat format, prompt

@@ -16,13 +16,22 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-// One full context, at most a quarter of the memory there is.
-inline std::size_t default_kv_bytes(const model& m, kv_type type) {
+// One full context, at most a quarter of the memory there is and half of what
+// the budget has left.
+inline std::size_t default_kv_bytes(const model& m, kv_type type,
+                                    const memory_budget& budget) {
   const std::size_t per_token = kv_bytes_per_token(m.config(), type);
   const std::size_t context =
       n_pages(m.config().max_context) * page_tokens * per_token;
-  const std::size_t available = available_memory();
-  return available == 0 ? context : std::min(context, available / 4);
+  std::size_t most = context;
+  if (const std::size_t available = available_memory(); available > 0) {
+    most = std::min(most, available / 4);
+  }
+  if (const std::size_t limit = budget.limit(); limit > 0) {
+    most =
+        std::min(most, (limit - std::min(limit, budget.usage().total())) / 2);
+  }
+  return most;
 }
 
 // Why a request that gives no text did not give what it was asked for.
@@ -106,8 +115,11 @@ TINYPHI_FUNC result<engine> engine::create(tinyphi::model m,
   for (const auto& range : ranges) {
     if (!range.holds()) return range.fault();
   }
+  if (!o.budget) o.budget = memory_budget(0);
   if (!o.cache_type) o.cache_type = m.default_kv_type();
-  if (o.kv_bytes == 0) o.kv_bytes = detail::default_kv_bytes(m, *o.cache_type);
+  if (o.kv_bytes == 0) {
+    o.kv_bytes = detail::default_kv_bytes(m, *o.cache_type, o.budget);
+  }
   const std::size_t page =
       kv_bytes_per_token(m.config(), *o.cache_type) * page_tokens;
   if (o.kv_bytes < page) {

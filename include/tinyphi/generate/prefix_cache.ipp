@@ -79,6 +79,9 @@ TINYPHI_FUNC void prefix_cache::walk(path& p, node_index at, domain_id domain,
   while (p.length < text.size()) {
     const step next = best_child_of(at, domain, text.subspan(p.length));
     if (next.n_equal == 0) return;
+    if (p.steps.size() == p.steps.capacity()) {
+      p.steps.reserve(n_pages(text.size()));
+    }
     p.steps.push_back(next);
     p.length += next.n_equal;
     if (next.n_equal < page_tokens) return;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tinyphi/base/cancel.h"
+#include "tinyphi/base/memory_budget.h"
 #include "tinyphi/generate/planned_step.h"
 #include "tinyphi/generate/prefix_cache.h"
 #include "tinyphi/generate/sampler.h"
@@ -25,7 +26,12 @@ struct engine_options {
   int n_threads = 0;         // [0, 1024]; 0: all that the machine allows,
                              // followed while it runs (team)
   std::size_t kv_bytes = 0;  // cache budget; 0: one full context, at most a
-                             // quarter of available_memory()
+                             // quarter of available_memory() and half of what
+                             // `budget` has left
+  // Where pages, buffers and requests have their bytes from. Empty: one of the
+  // engine's own without a limit, which options() then has. With the model's
+  // own (load_options), weights count too.
+  memory_budget budget = {};
   // How the cache stores keys and values; empty: the default of the model's
   // mode.
   std::optional<kv_type> cache_type = {};

@@ -199,8 +199,11 @@ TINYPHI_FUNC void sampler::penalize_repeats(sampler_scratch& scratch) const {
   const auto limit = static_cast<std::size_t>(
       std::find_if(text.rbegin(), text.rend(), breaks) - text.rbegin());
   const auto allowed = static_cast<std::size_t>(params_.dry_allowed_length);
-  detail::backward_matches(text, scratch.matches_);
+  // Not a little more for each token.
+  scratch.matches_.reserve(history_.capacity());
   auto& repeats = scratch.repeats_;
+  repeats.reserve(history_.capacity());
+  detail::backward_matches(text, scratch.matches_);
   repeats.clear();
   for (std::size_t i = 1; i < n; ++i) {
     const std::size_t length = std::min(scratch.matches_[i], limit);

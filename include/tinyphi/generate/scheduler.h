@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -110,6 +111,7 @@ class scheduler {
   [[nodiscard]] result<void> prepare(sequence& s,
                                      result<std::vector<token_id>> prompt,
                                      const generation_params& params) const;
+  [[nodiscard]] result<void> hold(sequence& s, std::size_t bytes) const;
   [[nodiscard]] result<void> limit_answer(sequence& s,
                                           std::size_t max_tokens) const;
   [[nodiscard]] std::vector<token_id> dry_breaker_ids(
@@ -188,6 +190,9 @@ class scheduler {
   std::size_t n_steps_ = 0, n_preempted_ = 0, n_swapped_ = 0;
   std::optional<swap_file> swap_;
 
+  // Of those that wait and may begin.
+  std::vector<waiting_request> candidates_;
+  std::vector<sequences::iterator> places_;
   // This step's: the plan, its runs, and whose they are.
   std::vector<plan_request> requests_;
   std::vector<sequence*> members_;  // of requests_, by index
@@ -195,8 +200,11 @@ class scheduler {
   step_plan plan_;
   std::vector<batch_run> runs_;
   std::vector<sequence*> owners_;
+  std::vector<std::span<const float>> rows_;  // what each run gave
   std::vector<sampler_scratch> samplers_;  // one for each thread that accepts
   std::mutex samplers_mutex_;
+  memory_lease samplers_memory_;
+  std::size_t max_slice_;  // of prompt tokens: prefill_chunk, or what fitted
   stop_condition step_stop_;
   // Whether step_stop_'s token is a child of that of the prompt in this step.
   bool step_has_reader_ = false;

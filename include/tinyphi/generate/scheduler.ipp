@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "tinyphi/generate/memory_plan.h"
 #include "tinyphi/generate/scheduler.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -33,6 +34,14 @@ result<void> without_throwing(F&& f) {
   f();
 #endif
   return {};
+}
+
+// The same of an f that may say itself what went wrong.
+template <class F>
+result<void> with_all_errors(F&& f) {
+  result<void> said;
+  TINYPHI_CHECK_OK(without_throwing([&] { said = f(); }));
+  return said;
 }
 
 inline double seconds_between(steady_time from, steady_time to) {
@@ -63,9 +72,6 @@ inline result<void> check_prompt(std::span<const token_id> prompt,
   return {};
 }
 
-// Token ids of one request are remembered for drafts up to here: 2.5 MB.
-inline constexpr std::size_t max_draft_tokens = std::size_t{1} << 15;
-
 }  // namespace detail
 
 TINYPHI_FUNC scheduler::scheduler(tinyphi::model m,
@@ -73,10 +79,12 @@ TINYPHI_FUNC scheduler::scheduler(tinyphi::model m,
     : model_(std::move(m)),
       options_(options),
       team_(options.n_threads),
+      scratch_(options.budget),
       pool_(model_.config(),
             options.cache_type.value_or(model_.default_kv_type()),
-            options.kv_bytes),
-      cache_(model_.config().window, 4 * pool_.max_pages() + 1024) {
+            options.kv_bytes, options.budget),
+      cache_(model_.config().window, 4 * pool_.max_pages() + 1024),
+      max_slice_(options.prefill_chunk) {
   pool_.set_reclaim([this] { return cache_.evict(); });
   if (const tokenizer* t = model_.tokenizer()) {
     for (std::size_t i = 0; i < t->size(); ++i) {
@@ -84,6 +92,8 @@ TINYPHI_FUNC scheduler::scheduler(tinyphi::model m,
           std::max(longest_token_, t->bytes(static_cast<token_id>(i)).size());
     }
   }
+  samplers_memory_ = options_.budget.lease(memory_use::requests);
+  draft_ms_.reserve(draft_policy::max_length + 1);
   scratch_.trace = [this](std::size_t, std::span<const float>) { watch(); };
   load_cache();
   if (options.swap_folder.empty()) return;
@@ -140,19 +150,44 @@ TINYPHI_FUNC result<void> scheduler::prepare(
                    model_.needs_long_factors(s.prompt_tokens + s.max_tokens);
   s.ignore_stop_ids = params.ignore_stop_ids;
   const std::size_t longest = s.prompt_tokens + s.max_tokens;
+  std::size_t n_draft = 0;
+  if (params.drafts) {
+    n_draft = longest;
+    for (const auto& reference : params.references) {
+      n_draft += reference.size() + 1;
+    }
+    n_draft = std::min(n_draft, max_draft_tokens);
+  }
+  TINYPHI_CHECK_OK(hold(s, request_bytes(longest, s.max_tokens, n_draft)));
   s.choose.emplace(params.sampling, dry_breaker_ids(params.sampling),
                    config.vocab_size, longest);
+  TINYPHI_CHECK_OK(hold(s, s.memory.bytes() + s.choose->bytes()));
   s.choose->observe(s.tokens);
+  // Room for all that will come, so that decoding asks for no memory.
+  s.tokens.reserve(longest);
+  s.answer.reserve(s.max_tokens);
   if (t != nullptr) s.text.emplace(*t, params.stop);
   if (!params.drafts) return {};
-  std::size_t n = longest;
-  for (const auto& reference : params.references) n += reference.size() + 1;
-  s.source.emplace(std::min(n, detail::max_draft_tokens));
+  s.proposal.reserve(draft_policy::max_length);
+  s.run_ids.reserve(2 * draft_policy::max_length);
+  s.source.emplace(n_draft);
   for (const auto& reference : params.references) {
     s.source->add_reference(reference);
   }
   for (const token_id id : s.tokens) s.source->append(id);
   return {};
+}
+
+// Takes memory for a request that is being prepared.
+TINYPHI_FUNC result<void> scheduler::hold(sequence& s,
+                                          std::size_t bytes) const {
+  if (s.memory.bytes() == 0) {
+    s.memory = options_.budget.lease(memory_use::requests);
+  }
+  return s.memory.resize(bytes, "a request of " +
+                                    std::to_string(s.prompt_tokens) +
+                                    " prompt tokens and up to " +
+                                    std::to_string(s.max_tokens) + " new ones");
 }
 
 // How long the answer may get, and what that takes of the cache.
@@ -230,7 +265,8 @@ inline std::shared_ptr<sequence> make_sequence(const generation_params& p) {
 TINYPHI_FUNC std::shared_ptr<sequence> scheduler::submit(
     result<std::vector<token_id>> prompt, const generation_params& params) {
   auto s = detail::make_sequence(params);
-  enqueue(s, prepare(*s, std::move(prompt), params));
+  enqueue(s, detail::with_all_errors(
+                 [&] { return prepare(*s, std::move(prompt), params); }));
   return s;
 }
 
@@ -240,7 +276,8 @@ TINYPHI_FUNC std::shared_ptr<sequence> scheduler::submit_twin(
   auto s = detail::make_sequence(params);
   s->leader = leader;
   s->n_shared = prompt.empty() ? 0 : prompt.size() - 1;
-  enqueue(s, prepare(*s, std::move(prompt), params));
+  enqueue(s, detail::with_all_errors(
+                 [&] { return prepare(*s, std::move(prompt), params); }));
   return s;
 }
 
@@ -259,9 +296,11 @@ TINYPHI_FUNC std::shared_ptr<sequence> scheduler::submit_text(
     s->targets.assign(first, s->tokens.end());
     s->tokens.pop_back();  // nobody asks what follows it
   }
-  const auto prepared = [&]() -> result<void> {
+  const auto prepared = detail::with_all_errors([&]() -> result<void> {
     TINYPHI_CHECK_OK(detail::check_prompt(s->tokens, model_.config()));
     TINYPHI_CHECK_OK(detail::check_prompt(s->targets, model_.config(), true));
+    TINYPHI_CHECK_OK(
+        hold(*s, (s->tokens.size() + s->targets.size()) * sizeof(token_id)));
     s->worst_pages = pages_for(s->tokens.size());
     if (s->worst_pages <= pool_.max_pages()) return {};
     return error{error_code::limit,
@@ -271,7 +310,7 @@ TINYPHI_FUNC std::shared_ptr<sequence> scheduler::submit_text(
                      " bytes of cache, the engine's budget is " +
                      std::to_string(options_.kv_bytes) +
                      "; give it more (kv_bytes) or a shorter text"};
-  }();
+  });
   enqueue(s, prepared);
   return s;
 }

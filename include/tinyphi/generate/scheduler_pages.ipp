@@ -38,8 +38,8 @@ TINYPHI_FUNC std::size_t scheduler::pages_kept_for_oldest() const {
 
 TINYPHI_FUNC void scheduler::admit() {
   while (!waiting_.empty() && running_.size() < options_.max_sequences) {
-    std::vector<waiting_request> candidates;
-    std::vector<sequences::iterator> places;
+    candidates_.clear();
+    places_.clear();
     for (auto i = waiting_.begin(); i != waiting_.end(); ++i) {
       const sequence& s = **i;
       // A twin begins when its leader has read what they share.
@@ -47,17 +47,17 @@ TINYPHI_FUNC void scheduler::admit() {
           (!s.leader->kv || s.leader->kv->length() < s.n_shared)) {
         continue;
       }
-      candidates.push_back({s.tenant, s.priority, pages_to_begin(s), s.order});
-      places.push_back(i);
+      candidates_.push_back({s.tenant, s.priority, pages_to_begin(s), s.order});
+      places_.push_back(i);
     }
     const std::size_t kept = pages_kept_for_oldest();
     const std::size_t all = pool_.free_pages() + cache_.evictable_pages();
     const auto next =
-        admission_.next(candidates, all > kept ? all - kept : 0, shares_);
+        admission_.next(candidates_, all > kept ? all - kept : 0, shares_);
     if (!next) return;
-    admission_.begun(candidates, *next);
-    sequence& s = **places[*next];
-    running_.splice(running_.end(), waiting_, places[*next]);
+    admission_.begun(candidates_, *next);
+    sequence& s = **places_[*next];
+    running_.splice(running_.end(), waiting_, places_[*next]);
     begin(s);
   }
 }
@@ -70,6 +70,7 @@ TINYPHI_FUNC void scheduler::begin(sequence& s) {
   }
   if (!s.admitted) s.admitted = std::chrono::steady_clock::now();
   s.kv.emplace(pool_, model_.config());
+  s.kv->expect(s.prompt_tokens + s.max_tokens);
   s.pages_offered = 0;
   const auto leader = std::exchange(s.leader, nullptr);
   if (leader && leader->kv && leader->kv->length() >= s.n_shared &&
@@ -77,6 +78,7 @@ TINYPHI_FUNC void scheduler::begin(sequence& s) {
     kv_sequence twin = leader->kv->fork();
     if (twin.truncate(s.n_shared)) {
       s.kv = std::move(twin);
+      s.kv->expect(s.prompt_tokens + s.max_tokens);
       s.cached_tokens = s.n_shared;
       return;
     }

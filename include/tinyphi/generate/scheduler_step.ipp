@@ -159,7 +159,7 @@ TINYPHI_FUNC void scheduler::plan_rows() {
   step_targets targets;
   targets.gap_ms = options_.gap_ms;
   targets.idle_step_ms = std::max(1000.0, options_.gap_ms);
-  targets.max_slice = options_.prefill_chunk;
+  targets.max_slice = max_slice_;
   plan_step(requests_, cost_, targets, shares_, plan_);
   for (const planned_run& run : plan_.runs) {
     sequence& s = *members_[run.index];
@@ -223,7 +223,8 @@ TINYPHI_FUNC void scheduler::compute() {
   // Whose prompt makes the step long may end it at once: nothing has been
   // committed then, and the others repeat their row.
   const sequence* reader = nullptr;
-  if (const planned_run* slice = plan_.slice()) {
+  const planned_run* slice = plan_.slice();
+  if (slice != nullptr) {
     sequence* s = members_[slice->index];
     if (s->kv) reader = suspect_ = s;
   }
@@ -243,6 +244,11 @@ TINYPHI_FUNC void scheduler::compute() {
   if (aborted) {
     const error_code code = out.error().code;
     if (code == error_code::cancelled || code == error_code::deadline) return;
+    // Where there is no memory for a slice, there may be for half of it.
+    if (code == error_code::limit && reader && slice->tokens > 1) {
+      max_slice_ = (slice->tokens + 1) / 2;
+      return;
+    }
     return finish(*suspect_, finish_reason::error, out.error());
   }
   if (runs_.size() == n_planned) cost_.learn(plan_.shape, ms);
@@ -251,7 +257,7 @@ TINYPHI_FUNC void scheduler::compute() {
 
 // Samples, looks for stops and makes text, one request on one thread.
 TINYPHI_FUNC void scheduler::accept_all(const forward_output& out) {
-  std::vector<std::span<const float>> rows(runs_.size());
+  rows_.assign(runs_.size(), {});
   std::size_t logits = 0, logprobs = 0, hidden = 0;
   const std::size_t vocab = model_.config().vocab_size;
   const std::size_t width = model_.config().hidden;
@@ -259,15 +265,15 @@ TINYPHI_FUNC void scheduler::accept_all(const forward_output& out) {
     const std::size_t n = runs_[i].n_rows;
     switch (runs_[i].output) {
       case row_output::logits:
-        rows[i] = out.logits.subspan(logits * vocab, n * vocab);
+        rows_[i] = out.logits.subspan(logits * vocab, n * vocab);
         logits += n;
         break;
       case row_output::logprobs:
-        rows[i] = out.logprobs.subspan(logprobs, n);
+        rows_[i] = out.logprobs.subspan(logprobs, n);
         logprobs += n;
         break;
       case row_output::hidden:
-        rows[i] = out.hidden.subspan(hidden * width, n * width);
+        rows_[i] = out.hidden.subspan(hidden * width, n * width);
         hidden += n;
         break;
     }
@@ -275,15 +281,15 @@ TINYPHI_FUNC void scheduler::accept_all(const forward_output& out) {
   team_.run(runs_.size(), 1, [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
       sequence& s = *owners_[i];
-      s.step = {};
+      s.step.clear();
       auto ok = out.check(i);
       if (ok) {
         // What one throws ends it alone: the others need their tokens.
         auto thrown = detail::without_throwing([&] {
           if (s.kind == request_kind::answer) {
-            accept_answer(s, rows[i]);
+            accept_answer(s, rows_[i]);
           } else {
-            accept_values(s, rows[i]);
+            accept_values(s, rows_[i]);
           }
         });
         if (thrown) continue;
@@ -292,6 +298,10 @@ TINYPHI_FUNC void scheduler::accept_all(const forward_output& out) {
       s.step.error = std::move(ok).error();
     }
   });
+  // Without those that were lost to what was thrown.
+  std::size_t bytes = 0;
+  for (const sampler_scratch& scratch : samplers_) bytes += scratch.bytes();
+  (void)samplers_memory_.resize(std::min(bytes, samplers_memory_.bytes()), {});
   for (std::size_t i = 0; i < runs_.size(); ++i) commit(*owners_[i], runs_[i]);
   publish();
 }
@@ -308,6 +318,7 @@ TINYPHI_FUNC void scheduler::accept_answer(sequence& s,
       samplers_.pop_back();
     }
   }
+  const std::size_t had = scratch.bytes();
   const std::size_t vocab = model_.config().vocab_size;
   for (std::size_t r = 0; r * vocab < rows.size(); ++r) {
     auto choice = s.choose->choose(rows.subspan(r * vocab, vocab), scratch);
@@ -321,7 +332,15 @@ TINYPHI_FUNC void scheduler::accept_answer(sequence& s,
     accept_row(s, std::move(choice->token));
     if (s.step.finish || r == s.n_drafts || id != s.proposal[r]) break;
   }
+  // Who made it grow beyond what there is ends, and it is let go.
   const std::lock_guard lock(samplers_mutex_);
+  const std::size_t others = samplers_memory_.bytes() - had;
+  auto ok = samplers_memory_.resize(others + scratch.bytes(), "a sampler");
+  if (!ok) {
+    (void)samplers_memory_.resize(others, {});
+    s.step.error = std::move(ok).error();
+    return;
+  }
   samplers_.push_back(std::move(scratch));
 }
 
@@ -443,6 +462,14 @@ TINYPHI_FUNC void scheduler::finish(sequence& s, finish_reason why,
   }
   forget_swapped(s);
   s.kv.reset();
+  s.choose.reset();
+  s.source.reset();
+  (void)s.memory.resize(
+      std::min(s.memory.bytes(),
+               s.tokens.capacity() * sizeof(token_id) +
+                   s.answer.capacity() * sizeof(sampled_token)),
+      {});
+  max_slice_ = options_.prefill_chunk;
   text_piece last = std::move(s.held);
   // Lost only if there is no memory for it.
   if (s.text && !s.text->stopped()) {
@@ -512,6 +539,9 @@ TINYPHI_FUNC void scheduler::calibrate() {
     (rows <= draft_policy::max_length ? shape.decode_rows : shape.slice) = rows;
     cost_.set(shape, ms);
   }
+  // What it took need not be what requests will.
+  pool_.trim();
+  scratch_.clear();
 }
 
 TINYPHI_NAMESPACE_END

@@ -16,6 +16,7 @@
 
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
+#include "tinyphi/base/memory_budget.h"
 #include "tinyphi/generate/draft_policy.h"
 #include "tinyphi/generate/draft_source.h"
 #include "tinyphi/generate/request.h"
@@ -70,6 +71,7 @@ struct sequence {
   // ---- The driver's own. What is in `tokens` but not yet in the cache is to
   // be computed: a prompt, all of a text that changes its rotary factors or
   // gave way, or the one token chosen last.
+  memory_lease memory;           // of all that grows with it
   std::vector<token_id> tokens;  // prompt and answer
   bool long_factors = false;
   std::optional<kv_sequence> kv;  // while it runs
@@ -103,6 +105,14 @@ struct sequence {
     text_piece piece;
     std::optional<finish_reason> finish;
     std::optional<tinyphi::error> error;
+    // Keeps the memory of the piece.
+    void clear() {
+      n_tokens = 0;
+      piece.text.clear();
+      piece.tokens.clear();
+      finish.reset();
+      error.reset();
+    }
   } step;
   text_piece held;  // tokens whose text has not come yet
 

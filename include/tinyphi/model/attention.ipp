@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "tinyphi/kernels/kernels.h"
@@ -14,28 +15,12 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-namespace detail {
-
-// Queries of one key/value head that an attention task takes at once: enough to
-// be compute-bound rather than bound by reading the cache.
-inline constexpr std::size_t queries_per_task = 32;
-
-}  // namespace detail
-
 // One attention step: which keys are seen, and where results go.
 struct layer_ops::attention_step {
   std::size_t layer;
   const visible_keys& visible;
   bool per_head;
   activations& out;
-};
-
-// A task's buffers, kept from task to task.
-struct layer_ops::attention_queries {
-  std::vector<key_range> ranges;
-  std::vector<std::size_t> ends;  // in `ranges`: of each list, the first at 1
-  std::vector<attention_row> rows;
-  std::vector<softmax_sums> sums;
 };
 
 TINYPHI_FUNC result<void> layer_ops::plan_attention() {
@@ -94,7 +79,7 @@ TINYPHI_FUNC std::size_t layer_ops::part_of(std::size_t t, std::size_t head,
 TINYPHI_FUNC void layer_ops::attend_task(const attention_step& step,
                                          token_range tokens,
                                          std::size_t kv_head, std::size_t span,
-                                         attention_queries& q) {
+                                         attention_lists& q) {
   const bool split = plan_.n_spans > 1;
   const std::size_t groups = c_.n_groups(), head_dim = c_.head_dim;
   const auto begin = static_cast<std::uint32_t>(span * span_tokens);
@@ -103,6 +88,12 @@ TINYPHI_FUNC void layer_ops::attend_task(const attention_step& step,
 
   // The keys that each token sees, for each head where heads differ.
   q.ranges.clear();
+  if (step.per_head) {
+    // As long as lists get, so that they do not grow with the text: a range for
+    // each strided block, one for the near ones.
+    const std::size_t stride = c_.sparse.block * c_.sparse.vert_stride;
+    q.ranges.reserve(groups * tokens.size() * (c_.max_context / stride + 2));
+  }
   q.ends.assign(1, 0);
   for (std::size_t i = 0; i < (step.per_head ? groups : 1); ++i) {
     for (std::size_t t = tokens.begin; t < tokens.end; ++t) {
@@ -172,17 +163,18 @@ TINYPHI_FUNC void layer_ops::attend(std::size_t layer,
   threads_.run(
       n_tasks * plan_.n_spans, detail::pieces_per_task(work),
       [&](std::size_t begin, std::size_t end) {
-        attention_queries queries;
+        attention_lists lists = b_.lists.take();
         for (std::size_t i = begin; i < end; ++i) {
-          if (stop_.reason()) return;
+          if (stop_.reason()) break;
           const std::size_t task = i / plan_.n_spans;
           const token_range tokens = b_.query_ranges[task / n_kv];
           if (!plan_.stores_first) rope_and_store_task(task);
-          attend_task(step, tokens, task % n_kv, i % plan_.n_spans, queries);
+          attend_task(step, tokens, task % n_kv, i % plan_.n_spans, lists);
           for (std::size_t t = tokens.begin; rounds && t < tokens.end; ++t) {
             out.round(t, task % n_kv * columns, columns);
           }
         }
+        b_.lists.give(std::move(lists));
       });
   if (rounds) return;
   threads_.run(n_tokens, tile_tokens, [&](std::size_t first, std::size_t last) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tinyphi/base/error.h"
+#include "tinyphi/base/memory_budget.h"
 #include "tinyphi/kernels/kernels.h"
 #include "tinyphi/model/model_config.h"
 
@@ -64,8 +65,9 @@ class kv_page {
 // owns it.
 class kv_pool {
  public:
-  // max_bytes: the budget.
-  kv_pool(const model_config& config, kv_type type, std::size_t max_bytes);
+  // max_bytes: the pool's own budget; each page is taken from `memory`, too.
+  kv_pool(const model_config& config, kv_type type, std::size_t max_bytes,
+          const memory_budget& memory = {});
   kv_pool(const kv_pool&) = delete;
   kv_pool& operator=(const kv_pool&) = delete;
 
@@ -76,12 +78,15 @@ class kv_pool {
   [[nodiscard]] std::size_t free_pages() const { return max_pages_ - in_use_; }
 
   // A page of which the caller holds the only reference; its contents are
-  // undefined. error_code::limit when the budget is spent and nobody gives a
-  // page back, or when the system has no memory.
+  // undefined. error_code::limit when nobody gives a page back and a budget is
+  // spent or the system has no memory.
   [[nodiscard]] result<kv_page> acquire();
 
-  // Asked when the budget is spent: lets go of at least one page and returns
-  // true, or returns false. It may not acquire.
+  // Gives the memory of all pages back, if none is in use.
+  void trim();
+
+  // Asked when there is no memory for a page: lets go of at least one page and
+  // returns true, or returns false. It may not acquire.
   void set_reclaim(std::function<bool()> reclaim) {
     reclaim_ = std::move(reclaim);
   }
@@ -89,11 +94,13 @@ class kv_pool {
  private:
   friend class kv_page;
   void release(std::uint32_t index);
+  [[nodiscard]] result<void> add_page();
 
   kv_type type_;
   std::size_t page_bytes_;
   std::size_t max_pages_;
   std::size_t in_use_ = 0;
+  memory_lease memory_;
   std::vector<aligned_array<std::byte>> storage_;
   std::vector<std::uint32_t> counts_;  // references to each page
   std::vector<std::uint32_t> free_;
@@ -119,6 +126,9 @@ class kv_sequence {
   [[nodiscard]] result<void> reserve(std::size_t length);
   // How many pages that takes from the pool.
   [[nodiscard]] std::size_t pages_to_reserve(std::size_t length) const;
+  // Room in the table for `length` positions, so that reserve() allocates
+  // nothing but pages up to there.
+  void expect(std::size_t length);
   // Positions up to `length` count from now on; lets go of pages that the next
   // token's window does not reach.
   void commit(std::size_t length);

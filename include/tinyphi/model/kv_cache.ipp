@@ -39,14 +39,23 @@ TINYPHI_FUNC bool kv_page::shared() const {
 }
 
 TINYPHI_FUNC kv_pool::kv_pool(const model_config& config, kv_type type,
-                              std::size_t max_bytes)
+                              std::size_t max_bytes,
+                              const memory_budget& memory)
     : type_(type),
       page_bytes_(kv_bytes_per_token(config, type) * page_tokens),
-      max_pages_(max_bytes / page_bytes_) {}
+      max_pages_(max_bytes / page_bytes_),
+      memory_(memory.lease(memory_use::cache)) {
+  // Room for the pages of most machines, 64 to 400 KB each: taking one then
+  // asks for nothing but the page.
+  const std::size_t most = std::min<std::size_t>(max_pages_, 4096);
+  storage_.reserve(most);
+  counts_.reserve(most);
+  free_.reserve(most);
+}
 
-TINYPHI_FUNC result<kv_page> kv_pool::acquire() {
-  while (free_.empty() && storage_.size() >= max_pages_) {
-    if (reclaim_ && reclaim_()) continue;
+// Takes memory for one more page.
+TINYPHI_FUNC result<void> kv_pool::add_page() {
+  if (storage_.size() >= max_pages_) {
     return error{error_code::limit,
                  "the cache budget of " +
                      std::to_string(max_pages_ * page_bytes_) + " bytes (" +
@@ -54,16 +63,39 @@ TINYPHI_FUNC result<kv_page> kv_pool::acquire() {
                      " tokens) is spent; ask for fewer tokens or give the "
                      "engine more kv_bytes"};
   }
-  if (free_.empty()) {
-    TINYPHI_TRY(auto page, aligned_array<std::byte>::create(page_bytes_));
-    // Room for all pages, so that release() never asks for memory.
-    if (free_.capacity() <= storage_.size()) {
-      counts_.reserve(2 * storage_.size() + 1);
-      free_.reserve(2 * storage_.size() + 1);
-    }
-    storage_.push_back(std::move(page));
-    counts_.push_back(0);
-    free_.push_back(static_cast<std::uint32_t>(storage_.size() - 1));
+  // Room for all pages, so that release() never asks for memory.
+  if (free_.capacity() <= storage_.size()) {
+    const std::size_t more = 2 * storage_.size() + 1;
+    free_.reserve(more);
+    counts_.reserve(more);
+    storage_.reserve(more);
+  }
+  const std::size_t before = memory_.bytes();
+  TINYPHI_CHECK_OK(memory_.resize(before + page_bytes_, "a page of the cache"));
+  auto page = aligned_array<std::byte>::create(page_bytes_);
+  if (!page) {
+    (void)memory_.resize(before, {});
+    return std::move(page).error();
+  }
+  storage_.push_back(*std::move(page));
+  counts_.push_back(0);
+  free_.push_back(static_cast<std::uint32_t>(storage_.size() - 1));
+  return {};
+}
+
+TINYPHI_FUNC void kv_pool::trim() {
+  if (in_use_ > 0) return;
+  storage_.clear();
+  counts_.clear();
+  free_.clear();
+  memory_.release();
+}
+
+TINYPHI_FUNC result<kv_page> kv_pool::acquire() {
+  while (free_.empty()) {
+    auto added = add_page();
+    if (added) break;
+    if (!reclaim_ || !reclaim_()) return std::move(added).error();
   }
   const std::uint32_t index = free_.back();
   free_.pop_back();
@@ -112,6 +144,11 @@ TINYPHI_FUNC void kv_sequence::set_page(std::size_t i, kv_page page) {
   pages_[i] = std::move(page);
 }
 
+TINYPHI_FUNC void kv_sequence::expect(std::size_t length) {
+  pages_.reserve(n_pages(length));
+  data_.reserve(n_pages(length));
+}
+
 TINYPHI_FUNC std::size_t kv_sequence::pages_to_reserve(
     std::size_t length) const {
   const std::size_t first = length_ / page_tokens;  // that is written to
@@ -128,8 +165,9 @@ TINYPHI_FUNC result<void> kv_sequence::reserve(std::size_t length) {
   if (length > length_ && first < had && pages_[first].shared()) {
     TINYPHI_TRY(own, pool_->acquire());
   }
-  pages_.reserve(n_pages(length));
-  data_.reserve(n_pages(length));
+  if (n_pages(length) > std::min(pages_.capacity(), data_.capacity())) {
+    expect(2 * length);
+  }
   while (pages_.size() < n_pages(length)) {
     auto page = pool_->acquire();
     if (!page) {

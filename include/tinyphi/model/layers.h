@@ -9,14 +9,17 @@
 #include <algorithm>
 #include <cstddef>
 #include <functional>
+#include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
-#include "tinyphi/base/aligned.h"
 #include "tinyphi/base/cancel.h"
+#include "tinyphi/base/memory_budget.h"
 #include "tinyphi/base/parallel.h"
 #include "tinyphi/kernels/kernels.h"
 #include "tinyphi/model/kv_cache.h"
+#include "tinyphi/model/scratch_array.h"
 #include "tinyphi/model/weights.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -24,6 +27,7 @@ TINYPHI_NAMESPACE_BEGIN
 // An f32 matrix [rows][cols] that keeps its memory from pass to pass.
 class matrix_buffer {
  public:
+  explicit matrix_buffer(const memory_budget& budget = {}) : data_(budget) {}
   // Contents are undefined afterwards.
   [[nodiscard]] result<void> resize(std::size_t rows, std::size_t cols);
   [[nodiscard]] std::size_t rows() const { return rows_; }
@@ -37,7 +41,7 @@ class matrix_buffer {
   }
 
  private:
-  aligned_array<float> data_;
+  scratch_array<float> data_;
   std::size_t rows_ = 0, cols_ = 0;
 };
 
@@ -46,6 +50,12 @@ class matrix_buffer {
 // to pass.
 class activations {
  public:
+  explicit activations(const memory_budget& budget = {})
+      : f32_(budget),
+        q_(budget),
+        scale_(budget),
+        sum_(budget),
+        half_sum_(budget) {}
   // Contents are undefined afterwards. Rows are rounded in whole groups of
   // columns; if `cols` is not a multiple of a group, only the f32 form exists.
   // With `fast`, scales are wide if there are enough rows for that to pay.
@@ -67,9 +77,9 @@ class activations {
   q8_activations rounded_;
   std::size_t rows_ = 0;
   bool has_f32_ = false, has_rounded_ = false;
-  aligned_array<std::int8_t> q_;
-  aligned_array<float> scale_;
-  aligned_array<std::int32_t> sum_, half_sum_;
+  scratch_array<std::int8_t> q_;
+  scratch_array<float> scale_;
+  scratch_array<std::int32_t> sum_, half_sum_;
 };
 
 // One token of the batch: where it stands and where its keys go.
@@ -86,27 +96,75 @@ struct token_range {
   [[nodiscard]] std::size_t size() const { return end - begin; }
 };
 
+// The lists of an attention task: what its queries see, and where they go.
+struct attention_lists {
+  std::vector<key_range> ranges;
+  std::vector<std::size_t> ends;  // in `ranges`: of each list, the first at 1
+  std::vector<attention_row> rows;
+  std::vector<softmax_sums> sums;
+};
+
+// Lists that no task uses, so that tasks ask for no memory. Any thread may take
+// and give.
+class attention_list_pool {
+ public:
+  [[nodiscard]] attention_lists take() {
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) return {};
+    attention_lists lists = std::move(free_.back());
+    free_.pop_back();
+    return lists;
+  }
+  void give(attention_lists&& lists) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(lists));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<attention_lists> free_;
+};
+
+// All but the lists comes from `budget`: they are some bytes per token.
 struct layer_buffers {
+  explicit layer_buffers(memory_budget b = {}) : budget(std::move(b)) {}
+
+  memory_budget budget;
   std::vector<batch_token> tokens;
   std::vector<token_range> query_ranges;  // all tokens, as attention takes them
-  matrix_buffer x;         // [tokens][hidden]: the residual stream
-  activations normed;      // [tokens or logit rows][hidden]
-  matrix_buffer qkv;       // [tokens][(n_heads + 2 n_kv_heads) head_dim]
-  activations heads;       // [tokens][n_heads head_dim]
-  activations gated;       // [tokens][intermediate]
-  matrix_buffer cos, sin;  // [tokens][rotary_dim / 2]
-  matrix_buffer parts;     // [tokens n_heads spans][head_dim], see attend
+  matrix_buffer x{budget};     // [tokens][hidden]: the residual stream
+  activations normed{budget};  // [tokens or logit rows][hidden]
+  matrix_buffer qkv{budget};   // [tokens][(n_heads + 2 n_kv_heads) head_dim]
+  activations heads{budget};   // [tokens][n_heads head_dim]
+  activations gated{budget};   // [tokens][intermediate]
+  matrix_buffer cos{budget}, sin{budget};  // [tokens][rotary_dim / 2]
+  // [tokens n_heads spans][head_dim], see attend
+  matrix_buffer parts{budget};
   std::vector<softmax_sums> sums;  // of each part
+  attention_list_pool lists;
   // The wanted rows of each kind: indices into `tokens`, and what they give.
   std::vector<std::size_t> logit_rows, logprob_rows, hidden_rows;
   std::vector<token_id> targets;  // of logprob_rows
-  matrix_buffer logits;           // [logit_rows][vocab_size]
-  matrix_buffer head;             // the same of some logprob_rows at a time
+  matrix_buffer logits{budget};   // [logit_rows][vocab_size]
+  matrix_buffer head{budget};     // the same of some logprob_rows at a time
   std::vector<float> logprobs;    // [logprob_rows]
-  activations hidden;             // [hidden_rows][hidden]
+  activations hidden{budget};     // [hidden_rows][hidden]
   std::vector<std::int32_t> bad_layer;  // of each run, see forward_output
-  matrix_buffer scratch;  // [members of the team][floats]: a task's own
+  matrix_buffer scratch{budget};  // [members of the team][floats]: a task's own
 };
+
+// How large passes get.
+struct scratch_shape {
+  std::size_t rows = 0, logit_rows = 0;      // of a pass
+  std::size_t longest = 0;                   // tokens of a sequence
+  std::size_t n_threads = 1, n_members = 1;  // of the team
+  bool fast_prefill = false;
+};
+// What the buffers then take, in a model with products of these kinds; scores
+// and embeddings take more.
+[[nodiscard]] std::size_t scratch_bytes(const model_config& c, bool f32,
+                                        bool rounded,
+                                        const scratch_shape& shape);
 
 // Key positions that query head `head` at `position` sees, appended to
 // `ranges` in ascending order.
@@ -117,6 +175,10 @@ namespace detail {
 // A task should cost at least this many multiply-adds (about 5 us of f32 work
 // on one core), or waking a thread for it costs more than it brings.
 inline constexpr std::size_t min_task_work = std::size_t{1} << 17;
+
+// Queries of one key/value head that an attention task takes at once: enough to
+// be compute-bound rather than bound by reading the cache.
+inline constexpr std::size_t queries_per_task = 32;
 
 // How many pieces of `work` multiply-adds each make up a task.
 [[nodiscard]] inline std::size_t pieces_per_task(std::size_t work) {
@@ -169,7 +231,6 @@ class layer_ops {
 
  private:
   struct attention_step;
-  struct attention_queries;
   [[nodiscard]] std::size_t grain(std::size_t n, std::size_t work,
                                   std::size_t multiple) const;
   [[nodiscard]] std::size_t gate_columns_at_once() const;
@@ -188,7 +249,7 @@ class layer_ops {
                       std::size_t kv_head);
   void attend_task(const attention_step& step, token_range tokens,
                    std::size_t kv_head, std::size_t span,
-                   attention_queries& queries);
+                   attention_lists& lists);
   void finish_heads(std::size_t t, activations& out);
   [[nodiscard]] std::size_t part_of(std::size_t t, std::size_t head,
                                     std::size_t span) const;

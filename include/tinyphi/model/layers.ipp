@@ -40,20 +40,18 @@ inline constexpr std::size_t gate_columns = 64;  // or those of a wide scale
 [[nodiscard]] constexpr std::size_t gate_floats(std::size_t columns) {
   return gate_tokens * (2 * columns + strip_rows);
 }
-
-template <class T>
-result<void> grow(aligned_array<T>& a, std::size_t n) {
-  if (a.size() >= n) return {};
-  a = aligned_array<T>();  // let go before asking for more
-  TINYPHI_TRY(a, aligned_array<T>::create(n));
-  return {};
+// Of each member of a team.
+[[nodiscard]] inline std::size_t scratch_floats(const model_config& c,
+                                                std::size_t columns) {
+  return std::max(gate_floats(columns),
+                  round_up(std::size_t{c.hidden}, cache_line));
 }
 
 }  // namespace detail
 
 TINYPHI_FUNC result<void> matrix_buffer::resize(std::size_t rows,
                                                 std::size_t cols) {
-  TINYPHI_CHECK_OK(detail::grow(data_, rows * cols));
+  TINYPHI_CHECK_OK(data_.grow(rows * cols));
   rows_ = rows;
   cols_ = cols;
   return {};
@@ -68,10 +66,10 @@ TINYPHI_FUNC result<void> activations::resize(std::size_t rows,
   if (has_f32_) TINYPHI_CHECK_OK(f32_.resize(rows, cols));
   if (!has_rounded_) return {};
   const std::size_t n_groups = rows * (cols / group_size);
-  TINYPHI_CHECK_OK(detail::grow(q_, rows * cols));
-  TINYPHI_CHECK_OK(detail::grow(scale_, n_groups));
-  TINYPHI_CHECK_OK(detail::grow(sum_, n_groups));
-  TINYPHI_CHECK_OK(detail::grow(half_sum_, n_groups));
+  TINYPHI_CHECK_OK(q_.grow(rows * cols));
+  TINYPHI_CHECK_OK(scale_.grow(n_groups));
+  TINYPHI_CHECK_OK(sum_.grow(n_groups));
+  TINYPHI_CHECK_OK(half_sum_.grow(n_groups));
   const bool wide = fast && rows >= detail::fast_tokens;
   rounded_ = {rows,
               cols,
@@ -107,11 +105,47 @@ TINYPHI_FUNC result<void> layer_ops::prepare() {
   TINYPHI_CHECK_OK(b_.gated.resize(n, c_.intermediate, f32, rounded, fast));
   TINYPHI_CHECK_OK(b_.cos.resize(n, c_.rope.rotary_dim / 2));
   TINYPHI_CHECK_OK(b_.sin.resize(n, c_.rope.rotary_dim / 2));
-  TINYPHI_CHECK_OK(b_.scratch.resize(
-      threads_.n_members(),
-      std::max(detail::gate_floats(gate_columns_at_once()),
-               round_up(std::size_t{c_.hidden}, cache_line))));
+  TINYPHI_CHECK_OK(
+      b_.scratch.resize(threads_.n_members(),
+                        detail::scratch_floats(c_, gate_columns_at_once())));
   return plan_attention();
+}
+
+// The sizes that prepare() and head() ask for.
+TINYPHI_FUNC std::size_t scratch_bytes(const model_config& c, bool f32,
+                                       bool rounded,
+                                       const scratch_shape& shape) {
+  const auto matrix = [](std::size_t rows, std::size_t cols) {
+    return rows * cols * sizeof(float);
+  };
+  const auto rows_to_multiply = [&](std::size_t rows, std::size_t cols,
+                                    bool as_f32) {
+    const bool as_int8 = rounded && cols % group_size == 0;
+    return (as_f32 ? matrix(rows, cols) : 0) +
+           (as_int8 ? rows * cols + 3 * matrix(rows, cols / group_size) : 0);
+  };
+  const std::size_t n = shape.rows;
+  const std::size_t q_cols = std::size_t{c.n_heads} * c.head_dim;
+  const std::size_t kv_cols = std::size_t{c.n_kv_heads} * c.head_dim;
+  std::size_t bytes =
+      matrix(n, c.hidden) +
+      rows_to_multiply(std::max(n, shape.logit_rows), c.hidden, f32) +
+      matrix(n, q_cols + 2 * kv_cols) + rows_to_multiply(n, q_cols, true) +
+      rows_to_multiply(n, c.intermediate, f32) +
+      2 * matrix(n, c.rope.rotary_dim / 2) +
+      matrix(shape.logit_rows, c.vocab_size);
+  const bool wide = shape.fast_prefill && n >= detail::fast_tokens && rounded &&
+                    c.intermediate % group_size == 0;
+  const std::size_t columns =
+      std::max(detail::gate_columns, wide ? wide_scale_cols : group_size);
+  bytes += matrix(shape.n_members, detail::scratch_floats(c, columns));
+  // Spans, in the largest pass that has fewer tasks than threads.
+  const std::size_t ranges = (shape.n_threads - 1) / c.n_kv_heads;
+  const std::size_t in_ranges =
+      ranges *
+      std::max<std::size_t>(1, detail::queries_per_task / c.n_groups());
+  const std::size_t spans = shape.longest / span_tokens + 1;
+  return bytes + matrix(std::min(n, in_ranges) * c.n_heads * spans, c.head_dim);
 }
 
 TINYPHI_FUNC void layer_ops::embed() {

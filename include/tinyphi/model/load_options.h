@@ -8,6 +8,7 @@
 
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
+#include "tinyphi/base/memory_budget.h"
 #include "tinyphi/tensor/dtype.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -35,6 +36,9 @@ struct load_options {
   // goes on without. That file stays mapped: whoever may write to it can end
   // the process by cutting it short, as with a program or a shared library.
   bool cache_repacked = false;
+  // Where the weights have their bytes from, as long as the model lives; empty:
+  // they are not counted.
+  memory_budget budget = {};
   int n_threads = 0;  // for loading; 0: available_threads()
   stop_condition stop = {};
   // Called on the loading thread with the share done, 0 to 1.

@@ -15,6 +15,7 @@
 
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
+#include "tinyphi/base/memory_budget.h"
 #include "tinyphi/base/parallel.h"
 #include "tinyphi/model/kv_cache.h"
 #include "tinyphi/model/load_options.h"
@@ -61,13 +62,17 @@ struct forward_output {
 struct model_weights;  // weights.h
 struct layer_buffers;  // layers.h
 
-// Buffers of a forward pass, grown as needed; one per driver.
+// Buffers of a forward pass, grown as needed; one per driver. After a pass for
+// which there was no memory they are empty, so that a smaller one may go on.
 class forward_scratch {
  public:
-  forward_scratch();
+  explicit forward_scratch(memory_budget budget = {});
   ~forward_scratch();
   forward_scratch(forward_scratch&&) noexcept;
   forward_scratch& operator=(forward_scratch&&) noexcept;
+
+  // Lets go of the buffers; `trace` stays.
+  void clear();
 
   // For tests: called after the embedding (layer 0) and after decoder layer L
   // with the residual stream [tokens][hidden].

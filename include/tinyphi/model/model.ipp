@@ -113,8 +113,11 @@ inline void complete(model_weights& w) {
 
 }  // namespace detail
 
-TINYPHI_FUNC forward_scratch::forward_scratch()
-    : buffers_(std::make_unique<layer_buffers>()) {}
+TINYPHI_FUNC forward_scratch::forward_scratch(memory_budget budget)
+    : buffers_(std::make_unique<layer_buffers>(std::move(budget))) {}
+TINYPHI_FUNC void forward_scratch::clear() {
+  buffers_ = std::make_unique<layer_buffers>(memory_budget(buffers_->budget));
+}
 TINYPHI_FUNC forward_scratch::~forward_scratch() = default;
 TINYPHI_FUNC forward_scratch::forward_scratch(forward_scratch&&) noexcept =
     default;
@@ -244,19 +247,14 @@ inline bool all_finite(std::span<const float> x) {
 }
 
 // Notes `layer` for each run of which a row is not finite and that has no note.
-inline bool note_bad_rows(std::span<const batch_run> runs,
+inline void note_bad_rows(std::span<const batch_run> runs,
                           std::span<const float> x, std::size_t hidden,
                           std::int32_t layer, std::vector<std::int32_t>& bad) {
-  bool found = false;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const std::size_t n = runs[i].tokens.size() * hidden;
-    if (bad[i] < 0 && !all_finite(x.first(n))) {
-      bad[i] = layer;
-      found = true;
-    }
+    if (bad[i] < 0 && !all_finite(x.first(n))) bad[i] = layer;
     x = x.subspan(n);
   }
-  return found;
 }
 
 inline result<void> run_layers(layer_ops& f, const layer_trace& trace) {
@@ -295,20 +293,24 @@ TINYPHI_FUNC result<forward_output> model::forward(
     TINYPHI_CHECK_OK(detail::add_run(run, c, b));
   }
 
+  // What a large pass has taken must not stand in a smaller one's way.
+  const auto let_go = [&scratch](error e) {
+    scratch.clear();
+    return e;
+  };
   layer_ops f(*w_, threads, b, stop);
-  TINYPHI_CHECK_OK(f.prepare());
+  if (auto ok = f.prepare(); !ok) return let_go(std::move(ok).error());
   TINYPHI_CHECK_OK(detail::run_layers(f, scratch.trace));
   // What is not finite stays so in the residual stream, so one look at its end
   // tells. Where it began is worth computing everything again.
-  auto bad = b.bad_layer;
-  if (detail::note_bad_rows(runs, b.x.values(), c.hidden, 0, bad)) {
+  if (!detail::all_finite(b.x.values())) {
     TINYPHI_CHECK_OK(
         detail::run_layers(f, [&](std::size_t layer, std::span<const float> x) {
           detail::note_bad_rows(runs, x, c.hidden,
                                 static_cast<std::int32_t>(layer), b.bad_layer);
         }));
   }
-  TINYPHI_CHECK_OK(f.outputs());
+  if (auto ok = f.outputs(); !ok) return let_go(std::move(ok).error());
   TINYPHI_CHECK_OK(stop.check());  // the last tasks may have been left out
   return forward_output{b.logits.values(), b.logprobs, b.hidden.f32().values(),
                         b.bad_layer};

@@ -116,11 +116,19 @@ TINYPHI_FUNC result<void> randomize_weights(model_weights& w, dtype type,
   const norm_weights norm{std::vector<float>(c.hidden, 1.0f),
                           std::vector<float>(small ? c.hidden : 0, 0.0f)};
   std::uint64_t matrices = 0;
-  const auto random = [&](std::size_t rows, std::size_t cols) {
+  w.memory = options.budget.lease(memory_use::weights);
+  const auto count = [&](std::size_t bytes) {
+    return w.memory.resize(w.memory.bytes() + bytes, "random weights");
+  };
+  const auto random = [&](std::size_t rows,
+                          std::size_t cols) -> result<linear> {
+    TINYPHI_TRY(const std::size_t bytes, packed_bytes(type, rows, cols));
+    TINYPHI_CHECK_OK(count(bytes));
     return detail::random_linear(type, rows, cols, seed + (matrices++ << 32),
                                  small, threads);
   };
   const std::size_t n_bytes = row_bytes(type, c.hidden);
+  TINYPHI_CHECK_OK(count(c.vocab_size * n_bytes));
   TINYPHI_TRY(w.embedding_storage,
               aligned_array<std::byte>::create(c.vocab_size * n_bytes));
   threads.run(c.vocab_size, 256, [&](std::size_t begin, std::size_t end) {

@@ -47,6 +47,10 @@ struct weight_plan {
 [[nodiscard]] result<weight_plan> plan_weights(model_weights& w,
                                                const load_options& options);
 
+// What the weights will take once they are loaded: matrices and embedding.
+[[nodiscard]] std::size_t planned_weight_bytes(const model_weights& w,
+                                               const weight_plan& plan);
+
 TINYPHI_NAMESPACE_END
 
 #if TINYPHI_HEADER_ONLY

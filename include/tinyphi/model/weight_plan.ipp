@@ -225,6 +225,11 @@ inline result<void> weight_planner::qkv(linear& to, std::size_t layer) {
 
 }  // namespace detail
 
+TINYPHI_FUNC std::size_t planned_weight_bytes(const model_weights& w,
+                                              const weight_plan& plan) {
+  return plan.bytes + (w.embedding_in_head ? 0 : w.embedding.bytes.size());
+}
+
 TINYPHI_FUNC result<weight_plan> plan_weights(model_weights& w,
                                               const load_options& options) {
   const model_config& c = w.config;

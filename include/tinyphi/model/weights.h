@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tinyphi/base/error.h"
+#include "tinyphi/base/memory_budget.h"
 #include "tinyphi/base/parallel.h"
 #include "tinyphi/files/model_file.h"
 #include "tinyphi/model/load_options.h"
@@ -54,6 +55,7 @@ struct model_weights {
   bool exact = false;
   bool fast_prefill = false;
 
+  memory_lease memory;             // of bytes()
   std::optional<model_file> file;  // while loading; nothing points into it then
   // [vocab_size][hidden], rows as stored, in memory of ours: a file that stays
   // mapped ends the process when somebody cuts it short. Without bytes if

@@ -304,6 +304,9 @@ TINYPHI_FUNC std::uint64_t model_weights::content_hash(team& threads) const {
 TINYPHI_FUNC result<void> load_weights(model_weights& w,
                                        const load_options& options) {
   TINYPHI_TRY(const weight_plan plan, plan_weights(w, options));
+  TINYPHI_TRY(w.memory, options.budget.take(
+                            memory_use::weights, planned_weight_bytes(w, plan),
+                            "the weights of " + w.path.string()));
   team threads(options.n_threads);
   TINYPHI_CHECK_OK(detail::copy_embedding(w, threads));
   const auto progress = [&](double share) {
