@@ -503,10 +503,15 @@ TEST_CASE("one thread drives, others wait, and sleep when nobody drives",
           "[threads]") {
   const model m = demo_model(false);
   scheduler s = make_scheduler(m, 100);
-  stop_condition stop;
-  std::thread driver([&] { REQUIRE_OK(s.drive(stop)); });
-  while (!s.cost().measured()) std::this_thread::sleep_for(1ms);
-  CHECK(s.drive({}).error().message ==
+  stop_condition stop, over;
+  over.deadline = std::chrono::steady_clock::now();
+  // Both may find the other driving, for a moment.
+  std::thread driver([&] {
+    while (!s.drive(stop)) std::this_thread::sleep_for(1ms);
+  });
+  auto refused = s.drive(over);
+  for (; refused; refused = s.drive(over)) std::this_thread::sleep_for(1ms);
+  CHECK(refused.error().message ==
         "another thread drives this engine; one is enough");
   std::atomic<int> told = 0;
   generation_params params{.max_tokens = 20, .ignore_stop_ids = true};
@@ -518,8 +523,11 @@ TEST_CASE("one thread drives, others wait, and sleep when nobody drives",
   const auto blocking = s.submit(made_up_prompt(20, 1, 1900), params);
   run_to_end(s, *blocking);
   CHECK(ids_of(*blocking) == ids_of(*polled));
+  std::this_thread::sleep_for(100ms);  // idle, so that steps are measured
   stop.token.cancel();
   driver.join();
+  CHECK(s.cost().learnt().key_ms > 0);
+  CHECK(s.cost().learnt().knots[4].rows == step_cost::sizes[4]);
   // And now whoever waits drives again.
   const auto after = s.submit(made_up_prompt(20, 1, 1900), params);
   run_to_end(s, *after);

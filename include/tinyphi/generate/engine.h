@@ -164,10 +164,10 @@ class engine {
   [[nodiscard]] result<std::vector<std::vector<float>>> embed(
       std::span<const std::string> texts, const generation_params& params = {});
 
-  // Runs everybody's requests on this thread until `stop` says so, and sleeps
-  // while there are none; first it measures for up to five seconds what steps
-  // cost here, so that the first long prompt is already read in slices of the
-  // right size. unavailable while another thread is in it.
+  // Runs everybody's requests on this thread until `stop` says so. While there
+  // are none it measures, for five seconds in all, what steps cost here, so
+  // that long prompts are read in slices of the right size from the first one
+  // on; then it sleeps. unavailable while another thread is in it.
   [[nodiscard]] result<void> drive(const stop_condition& stop);
 
  private:

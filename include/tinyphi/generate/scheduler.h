@@ -139,7 +139,10 @@ class scheduler {
   void add_piece(sequence& s, text_piece& piece);
   void finish(sequence& s, finish_reason why,
               std::optional<tinyphi::error> e = {});
-  void calibrate();
+
+  // scheduler_calibrate.ipp: what steps cost, measured while there are none.
+  [[nodiscard]] bool calibrate_next();
+  void measure_attention();
   [[nodiscard]] double time_step(std::size_t stored, std::size_t rows);
 
   // scheduler_pages.ipp: the driver's pages.
@@ -209,6 +212,10 @@ class scheduler {
   // Whether step_stop_'s token is a child of that of the prompt in this step.
   bool step_has_reader_ = false;
   steady_time step_began_;
+  std::size_t calibrated_ = 0;  // measurements that were made
+  double calibration_ms_ = 0;
+  bool calibrating_ = false;
+  std::atomic<bool> work_came_ = false;  // since the last sweep
   sequence* suspect_ = nullptr;  // what a failure of this step would end
 };
 
@@ -216,6 +223,7 @@ TINYPHI_NAMESPACE_END
 
 #if TINYPHI_HEADER_ONLY
 #include "tinyphi/generate/scheduler.ipp"
+#include "tinyphi/generate/scheduler_calibrate.ipp"
 #include "tinyphi/generate/scheduler_pages.ipp"
 #include "tinyphi/generate/scheduler_step.ipp"
 #endif

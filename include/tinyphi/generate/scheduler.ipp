@@ -243,6 +243,7 @@ TINYPHI_FUNC void scheduler::enqueue(const std::shared_ptr<sequence>& s,
   n_waiting_tokens_ += n;
   s->order = next_order_++;
   incoming_.push_back(s);
+  work_came_ = true;
   changed_.notify_all();
 }
 
@@ -382,9 +383,10 @@ TINYPHI_FUNC result<void> scheduler::drive(const stop_condition& stop) {
   changed_.wait(lock, [this] { return !driving_; });
   driving_ = true;
   lock.unlock();
-  if (!cost_.measured()) calibrate();
   while (!stop.reason()) {
-    const bool worked = step();
+    const bool stepped = step();
+    const bool idle = running_.empty() && waiting_.empty();
+    const bool worked = stepped || (idle && calibrate_next());
     lock.lock();
     changed_.notify_all();
     // Cancels and deadlines wake nobody, so they are looked for now and then.

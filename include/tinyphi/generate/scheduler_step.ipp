@@ -71,6 +71,7 @@ TINYPHI_FUNC void scheduler::sweep() {
   {
     const std::lock_guard lock(mutex_);
     waiting_.splice(waiting_.end(), incoming_);
+    work_came_ = false;
     std::size_t tokens = 0;
     for (const auto& s : waiting_) tokens += s->tokens.size();
     for (const auto& s : running_) tokens += s->left();
@@ -205,6 +206,7 @@ TINYPHI_FUNC void scheduler::add_run(sequence& s, const planned_run& run) {
 
 // Called after each layer of a step, on the driver's thread.
 TINYPHI_FUNC void scheduler::watch() {
+  if (calibrating_ && work_came_) step_stop_.token.cancel();
   const bool long_step = plan_.expected_ms - detail::ms_since(step_began_) >
                          detail::max_reaction_ms;
   if (!long_step) return;
@@ -489,59 +491,6 @@ TINYPHI_FUNC void scheduler::finish(sequence& s, finish_reason why,
     s.done = true;
   }
   if (s.on_progress) s.on_progress();
-}
-
-// The time in ms of a step with so many rows of one sequence, behind
-// `stored` tokens whose values do not matter to it; 0 if it cannot run.
-TINYPHI_FUNC double scheduler::time_step(std::size_t stored, std::size_t rows) {
-  kv_sequence kv(pool_, model_.config());
-  if (stored + rows > model_.config().max_context ||
-      n_pages(stored + rows) > pool_.free_pages()) {
-    return 0;
-  }
-  if (!kv.reserve(stored + rows)) return 0;
-  kv.commit(stored);
-  const std::vector<token_id> ids(rows, token_id{1});
-  batch_run run;
-  run.kv = &kv;
-  run.tokens = ids;
-  run.n_rows = rows <= draft_policy::max_length ? rows : 1;
-  double best = 0;
-  for (int i = 0; i < 3; ++i) {
-    const auto begin = std::chrono::steady_clock::now();
-    if (!model_.forward({&run, 1}, team_, scratch_)) return 0;
-    const double ms = detail::ms_since(begin);
-    best = i == 0 ? ms : std::min(best, ms);
-  }
-  return best;
-}
-
-// Measures the cost of steps before the first request: sizes in ascending
-// order, for up to five seconds; larger ones are learnt while it runs.
-TINYPHI_FUNC void scheduler::calibrate() {
-  constexpr double budget_ms = 5000;
-  plan_.expected_ms = 0;
-  const auto begin = std::chrono::steady_clock::now();
-  constexpr std::size_t keys = 1024, slice = 16;
-  const double near_row = time_step(0, 1), far_row = time_step(keys, 1);
-  const double near_slice = time_step(0, slice),
-               far_slice = time_step(keys, slice);
-  if (near_row > 0 && far_row > 0 && near_slice > 0 && far_slice > 0) {
-    cost_.set_attention(
-        std::max(0.0, (far_row - near_row) / keys),
-        std::max(0.0, (far_slice - near_slice) / (keys * slice)));
-  }
-  for (const std::size_t rows : step_cost::sizes) {
-    if (rows > options_.prefill_chunk) break;
-    const double ms = time_step(0, rows);
-    if (ms <= 0 || detail::ms_since(begin) > budget_ms) break;
-    step_shape shape;
-    (rows <= draft_policy::max_length ? shape.decode_rows : shape.slice) = rows;
-    cost_.set(shape, ms);
-  }
-  // What it took need not be what requests will.
-  pool_.trim();
-  scratch_.clear();
 }
 
 TINYPHI_NAMESPACE_END
