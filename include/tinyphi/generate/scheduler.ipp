@@ -48,6 +48,10 @@ inline double seconds_between(steady_time from, steady_time to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
+inline double ms_since(steady_time t) {
+  return 1e3 * seconds_between(t, std::chrono::steady_clock::now());
+}
+
 inline result<void> check_prompt(std::span<const token_id> prompt,
                                  const model_config& config,
                                  bool may_be_empty = false) {

@@ -13,10 +13,6 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-inline double ms_since(steady_time t) {
-  return 1e3 * seconds_between(t, std::chrono::steady_clock::now());
-}
-
 inline usage usage_of(const sequence& s, steady_time now) {
   usage u;
   u.prompt_tokens = s.prompt_tokens;
