@@ -25,7 +25,9 @@ namespace {
 
 std::atomic<const tinyphi::cancel_token*> interrupted{nullptr};
 static_assert(std::atomic<const tinyphi::cancel_token*>::is_always_lock_free);
-std::atomic<int> received{0};  // the signal that cancelled the last guard
+// A signal that ends the process came. It stands, so that one between two
+// guards is not lost.
+std::atomic<bool> terminated{false};
 
 constexpr std::array guarded_signals = {SIGINT, SIGTERM, SIGHUP};
 
@@ -49,7 +51,7 @@ const wake_pipe wake;
 
 extern "C" void on_interrupt(int signal_number) {
   const int before = errno;
-  received.store(signal_number);
+  if (signal_number != SIGINT) terminated.store(true);
   if (const auto* token = interrupted.load()) token->cancel();
   for (const int number : guarded_signals) {
     struct sigaction action = {};
@@ -157,7 +159,6 @@ tinyphi::result<std::string> read_stdin(std::size_t max_bytes) {
 }
 
 interrupt_guard::interrupt_guard() {
-  received.store(0);
   wake.drain();
   interrupted.store(&token_);
   for (const int number : guarded_signals) {
@@ -169,6 +170,7 @@ interrupt_guard::interrupt_guard() {
     sigemptyset(&action.sa_mask);
     ::sigaction(number, &action, nullptr);
   }
+  if (terminated) token_.cancel();
 }
 
 interrupt_guard::~interrupt_guard() {
@@ -181,7 +183,7 @@ interrupt_guard::~interrupt_guard() {
 }
 
 bool interrupt_guard::must_end() const {
-  return token_.cancelled() && received.load() != SIGINT;
+  return terminated.load();
 }
 
 std::optional<std::string> read_line(const interrupt_guard& interrupt) {

@@ -277,14 +277,17 @@ inline void make_room(int fd, const std::vector<prefix_entry>& there,
   }
 }
 
+inline result<void> make_prefix_folder(const std::filesystem::path& path) {
+  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
+  return file_error(path, errno);
+}
+
 }  // namespace detail
 
 TINYPHI_FUNC result<prefix_report> save_prefixes(const prefix_folder& folder,
                                                  const prefix_key& key,
                                                  const prefix_cache& cache) {
-  if (::mkdir(folder.path.c_str(), 0700) != 0 && errno != EEXIST) {
-    return detail::file_error(folder.path, errno);
-  }
+  TINYPHI_CHECK_OK(detail::make_prefix_folder(folder.path));
   TINYPHI_TRY(const int opened, detail::open_prefix_folder(folder.path));
   const detail::unique_fd fd(opened);
   const auto there = detail::list_prefixes(fd.get());
@@ -334,9 +337,9 @@ TINYPHI_FUNC result<prefix_report> load_prefixes(const prefix_folder& folder,
                                                  std::size_t max_pages) {
   TINYPHI_ASSERT(pool.page_bytes() == detail::prefix_page_bytes(key));
   prefix_report report;
-  auto opened = detail::open_prefix_folder(folder.path);
-  if (!opened && opened.error().code == error_code::not_found) return report;
-  TINYPHI_TRY(const int folder_fd, std::move(opened));
+  // A folder that cannot be made is told now, not when it is too late.
+  TINYPHI_CHECK_OK(detail::make_prefix_folder(folder.path));
+  TINYPHI_TRY(const int folder_fd, detail::open_prefix_folder(folder.path));
   const detail::unique_fd fd(folder_fd);
   std::string first_fault;
   std::vector<detail::prefix_header> loaded;
