@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "support/allocations.h"
+#include "support/effort.h"
 #include "support/models.h"
 #include "support/test.h"
 #include "tinyphi/generate/memory_plan.h"
@@ -98,7 +99,8 @@ TEST_CASE("200 tokens of 4 sampled answers are decoded without an allocation") {
 TEST_CASE("200 tokens with drafts are decoded without an allocation") {
   const model m = tiny_model("mini-128k", false);
   const counted c = count(m, {}, 4);
-  CHECK(c.drafted > 0);
+  // Where instrumented rows cost what steps cost, drafts do not pay.
+  if (!tinyphi_test::slow_build) CHECK(c.drafted > 0);
   CHECK(c.allocations == 0);
 }
 

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "support/allocations.h"
+#include "support/effort.h"
 #include "support/models.h"
 #include "support/temp_folder.h"
 #include "support/test.h"
@@ -523,7 +524,8 @@ TEST_CASE("one thread drives, others wait, and sleep when nobody drives",
   const auto blocking = s.submit(made_up_prompt(20, 1, 1900), params);
   run_to_end(s, *blocking);
   CHECK(ids_of(*blocking) == ids_of(*polled));
-  std::this_thread::sleep_for(100ms);  // idle, so that steps are measured
+  // Idle, so that steps are measured.
+  std::this_thread::sleep_for(tinyphi_test::effort(300ms, 6000ms));
   stop.token.cancel();
   driver.join();
   CHECK(s.cost().learnt().key_ms > 0);
