@@ -529,6 +529,10 @@ TEST_CASE("one thread drives, others wait, and sleep when nobody drives",
   stop.token.cancel();
   driver.join();
   CHECK(s.cost().learnt().key_ms > 0);
+  engine_options known;
+  known.step_costs = s.cost().learnt();
+  const scheduler later = make_scheduler(m, 100, known);
+  CHECK(later.cost().linear_ms(12) == s.cost().linear_ms(12));
   CHECK(s.cost().learnt().knots[4].rows == step_cost::sizes[4]);
   // And now whoever waits drives again.
   const auto after = s.submit(made_up_prompt(20, 1, 1900), params);

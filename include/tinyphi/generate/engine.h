@@ -128,6 +128,9 @@ class engine {
   // As given, with the cache (kv_bytes, cache_type) that was chosen, and the
   // budget, which says what is held now.
   [[nodiscard]] const engine_options& options() const;
+  // What steps were found to cost, for engine_options::step_costs of a later
+  // engine. To be asked while nobody drives.
+  [[nodiscard]] step_cost::table step_costs() const;
 
   // One assistant turn. Errors that are known at once (no chat format, prompt
   // longer than the context, bad parameters, a full queue) come back in the

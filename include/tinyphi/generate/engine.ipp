@@ -137,6 +137,9 @@ TINYPHI_FUNC const tinyphi::model& engine::model() const {
 TINYPHI_FUNC std::string engine::cache_note() const {
   return scheduler_->cache_note();
 }
+TINYPHI_FUNC step_cost::table engine::step_costs() const {
+  return scheduler_->cost().learnt();
+}
 TINYPHI_FUNC const engine_options& engine::options() const {
   return scheduler_->options();
 }

@@ -44,6 +44,9 @@ struct engine_options {
   // The time that a step may take while answers are being decoded: the longest
   // gap between two of their tokens, in milliseconds, [1, 60000].
   double gap_ms = 250;
+  // What steps cost, as another engine of the same model, machine and threads
+  // has learnt it (engine::step_costs); empty: it is measured while idle.
+  std::optional<step_cost::table> step_costs = {};
   // Keeps the pages of computed texts until their memory is needed, so that
   // prompts that begin alike are computed once.
   bool prefix_cache = true;

@@ -99,6 +99,10 @@ TINYPHI_FUNC scheduler::scheduler(tinyphi::model m,
   samplers_memory_ = options_.budget.lease(memory_use::requests);
   draft_ms_.reserve(draft_policy::max_length + 1);
   scratch_.trace = [this](std::size_t, std::span<const float>) { watch(); };
+  if (options.step_costs) {
+    cost_ = step_cost(*options.step_costs);
+    calibrated_ = step_cost::sizes.size() + 1;
+  }
   load_cache();
   if (options.swap_folder.empty()) return;
   auto file = swap_file::create(options.swap_folder, pool_.page_bytes(),
