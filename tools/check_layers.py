@@ -25,6 +25,7 @@ LAYERS = {
     "generate": {"base", "tensor", "text", "model"},
     "pipeline": {"base", "text", "generate"},
     "plugins": {"base", "text", "generate", "pipeline"},
+    "serve": {"base", "text", "model", "generate", "pipeline"},
 }
 
 # Third-party headers and the only files that may include them.
@@ -32,7 +33,7 @@ LIBRARIES = {
     r"hwy/": r"include/tinyphi/kernels/",
     r"(tbb|oneapi)/": r"include/tinyphi/base/parallel\.",
     r"toml\+\+/": r"include/tinyphi/pipeline/spec\.ipp",
-    r"boost/": r"include/tinyphi/(base/json\.|pipeline/)|plugins/",
+    r"boost/": r"include/tinyphi/(base/json\.|pipeline/|serve/)|plugins/",
     r"utf8proc\.h": r"include/tinyphi/text/|plugins/",
     r"(sqlite3|re2)": r"plugins/",
 }
@@ -62,6 +63,9 @@ UNTESTED = {
     "include/tinyphi/pipeline/spec_reader.h": "spec",
     "include/tinyphi/pipeline/stage.h": "registry, executor",
     "include/tinyphi/pipeline/value.h": "registry, executor",
+    "include/tinyphi/serve/answer_request.h": "tests of requests",
+    "include/tinyphi/serve/caller.h": "keys",
+    "include/tinyphi/serve/http_exchange.h": "tests of connections",
     "include/tinyphi/text/tokenizer_tables.h": "tokenizer",
     "include/tinyphi/text/unicode.h": "tokenizer",
     "include/tinyphi/text/vocabulary.h": "tokenizer",

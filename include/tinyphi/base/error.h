@@ -56,15 +56,15 @@ struct error {
   }
 };
 
-// A T or an error. Like C++23's std::expected, without throwing accessors:
-// value access on an error is a broken contract.
-template <class T>
+// A T or an error, which is an E. Like C++23's std::expected, without throwing
+// accessors: value access on an error is a broken contract.
+template <class T, class E = error>
 class [[nodiscard]] result {
  public:
   using value_type = T;
 
   result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
-  result(tinyphi::error e) : state_(std::in_place_index<1>, std::move(e)) {}
+  result(E e) : state_(std::in_place_index<1>, std::move(e)) {}
 
   [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }
   explicit operator bool() const noexcept { return has_value(); }
@@ -75,11 +75,11 @@ class [[nodiscard]] result {
   T* operator->() noexcept { return value_ptr(); }
   const T* operator->() const noexcept { return value_ptr(); }
 
-  [[nodiscard]] const tinyphi::error& error() const& noexcept {
+  [[nodiscard]] const E& error() const& noexcept {
     TINYPHI_ASSERT(!has_value());
     return *std::get_if<1>(&state_);
   }
-  [[nodiscard]] tinyphi::error&& error() && noexcept {
+  [[nodiscard]] E&& error() && noexcept {
     TINYPHI_ASSERT(!has_value());
     return std::move(*std::get_if<1>(&state_));
   }
@@ -93,28 +93,26 @@ class [[nodiscard]] result {
     TINYPHI_ASSERT(has_value());
     return std::get_if<0>(&state_);
   }
-  std::variant<T, tinyphi::error> state_;
+  std::variant<T, E> state_;
 };
 
 // result<void>: success, or an error.
-template <>
-class [[nodiscard]] result<void> {
+template <class E>
+class [[nodiscard]] result<void, E> {
  public:
   using value_type = void;
 
   result() = default;
-  result(tinyphi::error e) : failed_(true), error_(std::move(e)) {}
+  result(E e) : failed_(true), error_(std::move(e)) {}
 
   [[nodiscard]] bool has_value() const noexcept { return !failed_; }
   explicit operator bool() const noexcept { return !failed_; }
-  [[nodiscard]] const tinyphi::error& error() const& noexcept { return error_; }
-  [[nodiscard]] tinyphi::error&& error() && noexcept {
-    return std::move(error_);
-  }
+  [[nodiscard]] const E& error() const& noexcept { return error_; }
+  [[nodiscard]] E&& error() && noexcept { return std::move(error_); }
 
  private:
   bool failed_ = false;
-  tinyphi::error error_;
+  E error_;
 };
 
 TINYPHI_NAMESPACE_END

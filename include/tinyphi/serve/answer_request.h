@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// What a client asks a model for, whatever dialect it speaks.
+#ifndef TINYPHI_SERVE_ANSWER_REQUEST_H_
+#define TINYPHI_SERVE_ANSWER_REQUEST_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "tinyphi/generate/request.h"
+#include "tinyphi/text/chat_template.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+// What to do with a chat that does not fit the context.
+enum class overflow_rule : std::uint8_t { error, drop_oldest_turns };
+
+// One prompt that is no chat: a text, or tokens.
+using plain_prompt = std::variant<std::string, std::vector<token_id>>;
+
+struct answer_request {
+  std::string model;  // as the client names it; empty: the first one
+  // A chat, or else plain prompts, of which each has n answers.
+  std::vector<message> messages = {};
+  std::vector<plain_prompt> prompts = {};
+  // The last message is an assistant's and the answer goes on with its text.
+  bool continue_last = false;
+  // max_tokens 0: what the context allows. Tenant, domain, class, stop_when and
+  // on_progress are set by whoever runs it.
+  generation_params params = {};
+  std::size_t n = 1;
+  std::optional<priority_class> wanted_class = {};
+  std::string prediction = {};  // a text that the answer may repeat
+  std::string cache_salt = {};  // narrows the caller's isolation domain
+  overflow_rule overflow = overflow_rule::error;
+  // Deadlines that shorten the server's own, in milliseconds; 0: they stand.
+  double queue_ms = 0;
+  double first_token_ms = 0;
+  double total_ms = 0;
+  // How the answer is to be told.
+  bool stream = false;
+  bool include_usage = false;  // of streams: a last event with the usage
+  bool echo = false;           // completions: the prompt before the answer
+  bool logprobs = false;       // params.sampling.n_logprobs says how many
+  bool return_tokens = false;  // llama-server's: ids beside the text
+  bool return_progress = false;  // llama-server's: events while a prompt is read
+  bool timings_per_token = false;  // llama-server's
+  // Known fields without an effect here, for the log.
+  std::vector<std::string> ignored = {};
+};
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_SERVE_ANSWER_REQUEST_H_

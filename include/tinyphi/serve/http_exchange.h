@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// A request over HTTP and the way to answer it. Routes see only this; what the
+// bytes on the wire look like is the connection's business.
+#ifndef TINYPHI_SERVE_HTTP_EXCHANGE_H_
+#define TINYPHI_SERVE_HTTP_EXCHANGE_H_
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tinyphi/base/cancel.h"
+#include "tinyphi/serve/caller.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+using http_headers = std::vector<std::pair<std::string, std::string>>;
+
+// A request that has passed every rule of http_rules.h, with its whole body.
+struct http_request {
+  std::string method;    // "GET"; one that some route has
+  std::string path;      // as it came, without the query: "/v1/models"
+  std::string query;     // behind '?', as it came
+  http_headers headers;  // names in lower case, in the order they came
+  std::string body;
+  std::string id;  // the client's x-request-id if it is fit, else a random one
+  // Who asks; never null once a route sees it.
+  std::shared_ptr<const caller> from;
+  steady_time arrived;  // when its header was complete
+
+  // The value of the first header of that name (in lower case); empty if there
+  // is none.
+  [[nodiscard]] std::string_view header(std::string_view name) const {
+    for (const auto& [key, value] : headers) {
+      if (key == name) return value;
+    }
+    return {};
+  }
+};
+
+struct http_response {
+  unsigned status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  http_headers headers;  // beside content-type, content-length and date
+};
+
+// One request and its answer: either respond(), or begin_stream(), any number
+// of write() and end_stream(). All on the io thread.
+class http_exchange {
+ public:
+  virtual ~http_exchange() = default;
+
+  [[nodiscard]] const http_request& request() const { return request_; }
+  // Cancelled once the client has gone; whatever works for it stops then.
+  [[nodiscard]] const cancel_token& gone() const { return gone_; }
+
+  // Each returns false once the client has gone; nothing is to be sent then.
+  virtual boost::asio::awaitable<bool> respond(http_response response) = 0;
+  virtual boost::asio::awaitable<bool> begin_stream(
+      std::string content_type) = 0;
+  // Waits until the system has taken the bytes.
+  virtual boost::asio::awaitable<bool> write(std::string bytes) = 0;
+  virtual boost::asio::awaitable<bool> end_stream() = 0;
+
+ protected:
+  explicit http_exchange(http_request r) : request_(std::move(r)) {}
+
+ private:
+  http_request request_;
+  cancel_token gone_;
+};
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_SERVE_HTTP_EXCHANGE_H_
