@@ -37,8 +37,8 @@ scheduler make_scheduler(const model& m, std::size_t pages,
 }
 
 // The same, which keeps what was computed.
-scheduler make_caching_scheduler(const model& m, std::size_t pages) {
-  engine_options options;
+scheduler make_caching_scheduler(const model& m, std::size_t pages,
+                                 engine_options options = {}) {
   options.n_threads = 1;
   options.kv_bytes = pages * page_bytes(m);
   return scheduler(m, options);
@@ -538,6 +538,76 @@ TEST_CASE("one thread drives, others wait, and sleep when nobody drives",
   const auto after = s.submit(made_up_prompt(20, 1, 1900), params);
   run_to_end(s, *after);
   CHECK(ids_of(*after) == ids_of(*polled));
+}
+
+TEST_CASE("the time in the queue can be bounded, and runs out only there") {
+  const model m = demo_model(false);
+  scheduler s = make_scheduler(m, 100, {.max_sequences = 1});
+  generation_params params{.max_tokens = 200, .ignore_stop_ids = true};
+  params.queue_deadline = std::chrono::steady_clock::now() + 20ms;
+  const auto first = s.submit(made_up_prompt(20, 1, 1900), params);
+  (void)s.next_piece(*first);
+  const auto second = s.submit(made_up_prompt(20, 2, 1900), params);
+  std::this_thread::sleep_for(25ms);
+  run_to_end(s, *first);
+  run_to_end(s, *second);
+  CHECK(ids_of(*first).size() == 200);
+  REQUIRE(second->seen().error);
+  CHECK(second->seen().error->code == tinyphi::error_code::deadline);
+  CHECK(s.load().waiting == 0);
+}
+
+TEST_CASE("whoever watches sees what runs and waits, and how far a prompt is") {
+  const model m = demo_model(false);
+  scheduler s =
+      make_caching_scheduler(m, 100, {.max_sequences = 1, .prefill_chunk = 64});
+  CHECK(s.load().idle);
+  std::vector<std::size_t> read;
+  generation_params params{.max_tokens = 5, .ignore_stop_ids = true};
+  const std::shared_ptr<sequence>* asked = nullptr;
+  params.on_progress = [&] { read.push_back((*asked)->n_read); };
+  const auto prompt = made_up_prompt(150, 1, 1900);
+  const auto first = s.submit(prompt, params);
+  asked = &first;
+  const auto second = s.submit(prompt, params);
+  CHECK(s.load().waiting == 2);
+  CHECK(s.load().waiting_tokens == 300);
+  CHECK_FALSE(s.load().idle);
+  run_to_end(s, *first);
+  REQUIRE(read.size() >= 3);
+  CHECK(read.front() <= 64);
+  CHECK(read.back() == 150);
+  CHECK(std::ranges::is_sorted(read));
+  asked = &second;
+  run_to_end(s, *second);
+  CHECK(second->n_found == 149);
+  CHECK(second->has_begun);
+  stop_condition over;
+  over.deadline = std::chrono::steady_clock::now();
+  REQUIRE_OK(s.drive(over));
+  CHECK(s.load().steps == s.steps());
+  CHECK(s.load().pages_cached == s.cache().n_cached_pages());
+  CHECK(s.load().idle);
+}
+
+TEST_CASE("an idle driver is woken to let go of its cache, and to stop",
+          "[threads]") {
+  const model m = demo_model(false);
+  engine_options known;
+  known.step_costs = step_cost().learnt();
+  scheduler s = make_caching_scheduler(m, 100, known);
+  const auto answer = s.submit(made_up_prompt(100, 1, 1900), {.max_tokens = 5});
+  run_to_end(s, *answer);
+  stop_condition stop;
+  std::thread driver([&] { REQUIRE_OK(s.drive(stop)); });
+  while (s.load().pages_cached == 0) std::this_thread::sleep_for(1ms);
+  s.ask_to_drop_cache();
+  while (s.load().pages_cached > 0) std::this_thread::sleep_for(1ms);
+  const auto asked_at = std::chrono::steady_clock::now();
+  stop.token.cancel();
+  s.wake();
+  driver.join();
+  CHECK(seconds_since(asked_at) < 0.9);  // by itself it looks once a second
 }
 
 TEST_CASE(

@@ -47,6 +47,8 @@ class generation {
   // What has come since the last piece, perhaps nothing; it neither blocks nor
   // drives. For callers that generation_params::on_progress tells of more.
   [[nodiscard]] text_piece poll();
+  // How far it is before its first token.
+  [[nodiscard]] prompt_progress progress() const;
   // True once the answer is complete; what came last may still be read.
   [[nodiscard]] bool done() const;
   // The rest of the text, joined. Blocks.
@@ -131,6 +133,12 @@ class engine {
   // What steps were found to cost, for engine_options::step_costs of a later
   // engine. To be asked while nobody drives.
   [[nodiscard]] step_cost::table step_costs() const;
+  // What it does now; cheap, and never waits for a step.
+  [[nodiscard]] engine_load load() const;
+  // Lets go of all cached pages that nobody uses, after the step under way.
+  void drop_cache();
+  // Makes drive() look at its stop condition, which wakes nobody by itself.
+  void wake();
 
   // One assistant turn. Errors that are known at once (no chat format, prompt
   // longer than the context, bad parameters, a full queue) come back in the

@@ -69,6 +69,11 @@ TINYPHI_FUNC std::optional<std::string> generation::next() {
 TINYPHI_FUNC text_piece generation::poll() {
   return sequence_ ? scheduler_->take_piece(*sequence_) : text_piece{};
 }
+TINYPHI_FUNC prompt_progress generation::progress() const {
+  if (!sequence_) return {};
+  const sequence& s = *sequence_;
+  return {s.has_begun, s.n_found, s.n_read, s.prompt_tokens};
+}
 TINYPHI_FUNC bool generation::done() const {
   return !sequence_ || sequence_->done;
 }
@@ -140,6 +145,9 @@ TINYPHI_FUNC std::string engine::cache_note() const {
 TINYPHI_FUNC step_cost::table engine::step_costs() const {
   return scheduler_->cost().learnt();
 }
+TINYPHI_FUNC engine_load engine::load() const { return scheduler_->load(); }
+TINYPHI_FUNC void engine::drop_cache() { scheduler_->ask_to_drop_cache(); }
+TINYPHI_FUNC void engine::wake() { scheduler_->wake(); }
 TINYPHI_FUNC const engine_options& engine::options() const {
   return scheduler_->options();
 }

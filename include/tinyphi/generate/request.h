@@ -68,6 +68,8 @@ struct generation_params {
   std::vector<std::string> stop = {};  // stop strings, not part of the text
   bool ignore_stop_ids = false;        // go on past the model's end-of-turn
   stop_condition stop_when = {};       // cancel token and deadline
+  // When waiting for admission ends as an error: `deadline` that says so.
+  std::optional<steady_time> queue_deadline = {};
   // longrope: takes the long factors from the first token on if prompt +
   // max_tokens exceed the original context. Otherwise, as in Hugging Face, it
   // takes the short ones, and computes everything again with the long ones once
@@ -85,8 +87,9 @@ struct generation_params {
   bool drafts = true;
   // Texts that the answer may quote, as tokens: retrieved passages, say.
   std::vector<std::vector<token_id>> references = {};
-  // Called from the driving thread, after a step in which there is new text or
-  // the answer has ended; it must not block, and not call the engine.
+  // Called from the driving thread, after a step in which there is new text,
+  // more of the prompt was read or the answer has ended; it must not block, and
+  // not call the engine.
   std::function<void()> on_progress = {};
 };
 
@@ -113,6 +116,31 @@ struct usage {
   double queue_seconds = 0;           // waiting for admission
   double prefill_seconds = 0;         // admission to first token
   double decode_seconds = 0;          // first token to the end
+};
+
+// How far a request is before its first token.
+struct prompt_progress {
+  bool admitted = false;   // it no longer waits
+  std::size_t cached = 0;  // tokens of the prompt that were found in the cache
+  std::size_t read = 0;    // tokens that are in the cache now, those included
+  std::size_t total = 0;
+};
+
+// What an engine does at the moment, for whoever watches over it.
+struct engine_load {
+  std::size_t running = 0, waiting = 0, waiting_tokens = 0;
+  double waiting_seconds = 0;  // until what runs and waits now will be read
+  std::size_t pages = 0;         // of the cache, by budget
+  std::size_t pages_in_use = 0;  // by requests or the prefix cache or both
+  std::size_t pages_cached = 0;  // held by the prefix cache
+  std::size_t page_bytes = 0;
+  std::uint64_t steps = 0, preemptions = 0, swaps = 0;
+  double last_step_ms = 0;
+  std::size_t last_slice = 0;  // prompt tokens of that step
+  // When the driver last began or ended a step or looked for work. While it
+  // computes, layers count too; long ago and not idle: it is stuck.
+  steady_time last_beat;
+  bool idle = true;  // nothing runs and nothing waits
 };
 
 // A piece of an answer's text, and its tokens. A token whose text is held back

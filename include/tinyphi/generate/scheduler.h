@@ -99,6 +99,10 @@ class scheduler {
   // How often a request went on with pages from the disk.
   [[nodiscard]] std::size_t swaps() const { return n_swapped_; }
   void drop_cache() { cache_.clear(); }
+  // From any thread at any time.
+  [[nodiscard]] engine_load load();
+  void ask_to_drop_cache();
+  void wake();
   // What was wrong with the cache's folder when it was read or written last.
   [[nodiscard]] std::string cache_note();
 
@@ -136,6 +140,8 @@ class scheduler {
   void accept_values(sequence& s, std::span<const float> rows);
   void commit(sequence& s, const batch_run& run);
   void publish();
+  void report_load();
+  void beat();
   void add_piece(sequence& s, text_piece& piece);
   void finish(sequence& s, finish_reason why,
               std::optional<tinyphi::error> e = {});
@@ -176,6 +182,9 @@ class scheduler {
   double waiting_ms_ = 0;                             // what they will take
   std::string cache_note_;
   std::uint64_t next_order_ = 0;
+  engine_load load_;         // but for what waits
+  bool drop_cache_ = false;  // as soon as the driver can
+  bool woken_ = false;       // by wake(), and it has not looked yet
 
   // ---- The driver's own.
   team team_;
@@ -216,6 +225,9 @@ class scheduler {
   double calibration_ms_ = 0;
   bool calibrating_ = false;
   std::atomic<bool> work_came_ = false;  // since the last sweep
+  std::atomic<steady_time::rep> beat_ = 0;  // when the driver last moved on
+  double last_step_ms_ = 0;
+  std::size_t last_slice_ = 0;
   sequence* suspect_ = nullptr;  // what a failure of this step would end
 };
 

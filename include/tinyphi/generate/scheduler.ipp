@@ -18,6 +18,9 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
+// An idle driver wakes up so often, for stop conditions that nobody announces.
+inline constexpr std::chrono::seconds max_idle{1};
+
 // Calls f; what it throws (out of memory, as a rule) comes back as an error.
 // A build without exceptions has none to catch.
 template <class F>
@@ -266,6 +269,7 @@ inline std::shared_ptr<sequence> make_sequence(const generation_params& p) {
   s->tenant = p.tenant;
   s->domain = p.cache_domain;
   s->on_progress = p.on_progress;
+  s->queue_deadline = p.queue_deadline;
   return s;
 }
 
@@ -380,6 +384,48 @@ TINYPHI_FUNC void scheduler::stop_driving(std::unique_lock<std::mutex>& lock) {
   changed_.notify_all();
 }
 
+TINYPHI_FUNC void scheduler::beat() {
+  beat_ = std::chrono::steady_clock::now().time_since_epoch().count();
+}
+
+TINYPHI_FUNC void scheduler::report_load() {
+  load_.running = running_.size();
+  load_.pages = pool_.max_pages();
+  load_.pages_in_use = pool_.pages_in_use();
+  load_.pages_cached = cache_.n_cached_pages();
+  load_.page_bytes = pool_.page_bytes();
+  load_.steps = n_steps_;
+  load_.preemptions = n_preempted_;
+  load_.swaps = n_swapped_;
+  load_.last_step_ms = last_step_ms_;
+  load_.last_slice = last_slice_;
+  load_.idle = running_.empty() && waiting_.empty();
+}
+
+TINYPHI_FUNC engine_load scheduler::load() {
+  const std::lock_guard lock(mutex_);
+  engine_load l = load_;
+  l.waiting = n_waiting_;
+  l.waiting_tokens = n_waiting_tokens_;
+  l.waiting_seconds = waiting_ms_ / 1000;
+  l.last_beat = steady_time(steady_time::duration(beat_.load()));
+  l.idle = l.idle && n_waiting_ == 0;
+  return l;
+}
+
+TINYPHI_FUNC void scheduler::ask_to_drop_cache() {
+  const std::lock_guard lock(mutex_);
+  if (!driving_ && !in_drive_) return cache_.clear();
+  drop_cache_ = true;
+  changed_.notify_all();
+}
+
+TINYPHI_FUNC void scheduler::wake() {
+  const std::lock_guard lock(mutex_);
+  woken_ = true;
+  changed_.notify_all();
+}
+
 TINYPHI_FUNC result<void> scheduler::drive(const stop_condition& stop) {
   std::unique_lock lock(mutex_);
   if (in_drive_) {
@@ -397,11 +443,20 @@ TINYPHI_FUNC result<void> scheduler::drive(const stop_condition& stop) {
     const bool worked = stepped || (idle && calibrate_next());
     lock.lock();
     changed_.notify_all();
-    // Cancels and deadlines wake nobody, so they are looked for now and then.
-    if (!worked && incoming_.empty() && !abandoned_) {
+    report_load();
+    // Cancels and deadlines wake nobody, so they are looked for now and then,
+    // where there is anything that could be cancelled or late.
+    const auto has_work = [this] {
+      return !incoming_.empty() || abandoned_ || drop_cache_ || woken_;
+    };
+    if (!worked && idle) {
+      auto until = std::chrono::steady_clock::now() + detail::max_idle;
+      if (stop.deadline) until = std::min(until, *stop.deadline);
+      changed_.wait_until(lock, until, has_work);
+    } else if (!worked && !has_work()) {
       changed_.wait_for(lock, std::chrono::milliseconds(20));
     }
-    abandoned_ = false;
+    abandoned_ = woken_ = false;
     lock.unlock();
   }
   save_cache();

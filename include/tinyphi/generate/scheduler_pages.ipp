@@ -69,6 +69,7 @@ TINYPHI_FUNC void scheduler::begin(sequence& s) {
     n_waiting_tokens_ -= std::min(n_waiting_tokens_, s.tokens.size());
   }
   if (!s.admitted) s.admitted = std::chrono::steady_clock::now();
+  s.has_begun = true;
   s.kv.emplace(pool_, model_.config());
   s.kv->expect(s.prompt_tokens + s.max_tokens);
   s.pages_offered = 0;
@@ -80,6 +81,7 @@ TINYPHI_FUNC void scheduler::begin(sequence& s) {
       s.kv = std::move(twin);
       s.kv->expect(s.prompt_tokens + s.max_tokens);
       s.cached_tokens = s.n_shared;
+      s.n_found = s.n_read = s.n_shared;
       return;
     }
   }
@@ -151,7 +153,10 @@ TINYPHI_FUNC void scheduler::go_on_from_cache(sequence& s) {
   if (match.length == 0) return;
   s.kv->adopt(match.pages, match.length);
   s.pages_offered = match.length / page_tokens;
-  if (s.answer.empty()) s.cached_tokens = match.length;
+  if (s.answer.empty()) {
+    s.cached_tokens = match.length;
+    s.n_found = s.n_read = std::min(match.length, s.prompt_tokens);
+  }
 }
 
 // Gives the prefix cache what `s` has computed: full pages as they fill up, and

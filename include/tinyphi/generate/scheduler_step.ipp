@@ -36,6 +36,7 @@ inline constexpr double max_reaction_ms = 100;
 
 // Returns whether anything was computed.
 TINYPHI_FUNC bool scheduler::step() {
+  beat();
   sweep();
   // Without memory for it nobody is admitted, and the next step tries again.
   (void)detail::without_throwing([this] { admit(); });
@@ -55,6 +56,13 @@ TINYPHI_FUNC bool scheduler::step() {
 
 TINYPHI_FUNC bool scheduler::end_if_stopped(sequence& s) {
   const auto why = s.stop.reason();
+  if (!why && !s.admitted && s.queue_deadline &&
+      std::chrono::steady_clock::now() >= *s.queue_deadline) {
+    finish(s, finish_reason::error,
+           tinyphi::error{error_code::deadline,
+                          "the time in the queue is over; others came first"});
+    return true;
+  }
   if (!why) return false;
   finish(s, *why == error_code::deadline ? finish_reason::deadline
                                          : finish_reason::cancelled);
@@ -72,6 +80,7 @@ TINYPHI_FUNC void scheduler::sweep() {
     for (const auto& s : waiting_) tokens += s->tokens.size();
     for (const auto& s : running_) tokens += s->left();
     waiting_ms_ = static_cast<double>(tokens) * cost_.linear_ms(64) / 64;
+    if (std::exchange(drop_cache_, false)) cache_.clear();
   }
   sweep_waiting();
 }
@@ -79,13 +88,12 @@ TINYPHI_FUNC void scheduler::sweep() {
 // Ends what waits and was cancelled or is late.
 TINYPHI_FUNC void scheduler::sweep_waiting() {
   std::erase_if(waiting_, [this](const std::shared_ptr<sequence>& s) {
-    if (!s->stop.reason()) return false;
-    {
-      const std::lock_guard lock(mutex_);
-      --n_waiting_;
-      n_waiting_tokens_ -= std::min(n_waiting_tokens_, s->tokens.size());
-    }
-    return end_if_stopped(*s);
+    const std::size_t n = s->tokens.size();
+    if (!end_if_stopped(*s)) return false;
+    const std::lock_guard lock(mutex_);
+    --n_waiting_;
+    n_waiting_tokens_ -= std::min(n_waiting_tokens_, n);
+    return true;
   });
 }
 
@@ -202,6 +210,7 @@ TINYPHI_FUNC void scheduler::add_run(sequence& s, const planned_run& run) {
 
 // Called after each layer of a step, on the driver's thread.
 TINYPHI_FUNC void scheduler::watch() {
+  beat();
   if (calibrating_ && work_came_) step_stop_.token.cancel();
   const bool long_step = plan_.expected_ms - detail::ms_since(step_began_) >
                          detail::max_reaction_ms;
@@ -235,6 +244,8 @@ TINYPHI_FUNC void scheduler::compute() {
   step_began_ = std::chrono::steady_clock::now();
   const auto out = model_.forward(runs_, team_, scratch_, step_stop_);
   const double ms = detail::ms_since(step_began_);
+  last_step_ms_ = ms;
+  last_slice_ = slice == nullptr ? 0 : slice->tokens;
   const bool aborted = !out;
   shares_.charge(plan_, requests_, ms,
                  aborted && reader && reader->stop.reason());
@@ -415,6 +426,7 @@ TINYPHI_FUNC void scheduler::commit(sequence& s, const batch_run& run) {
     }
   }
   s.kv->commit(s.kv->length() + n);
+  s.n_read = std::min(s.kv->length(), s.prompt_tokens);
   if (!s.step.finish)
     (void)detail::without_throwing([&] { offer_pages(s, false); });
 }
@@ -434,7 +446,8 @@ TINYPHI_FUNC void scheduler::publish() {
       finish(*s, finish_reason::error, std::move(*s->step.error));
     } else if (s->step.finish) {
       finish(*s, *s->step.finish);
-    } else if (s->on_progress && !s->step.piece.empty()) {
+    } else if (s->on_progress &&
+               (!s->step.piece.empty() || !s->first_token)) {
       s->on_progress();
     }
   }

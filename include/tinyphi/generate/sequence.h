@@ -62,6 +62,7 @@ struct sequence {
   std::size_t max_tokens = 0;   // what context and request allow
   std::size_t worst_pages = 0;  // of the cache, at the end
   steady_time submitted;
+  std::optional<steady_time> queue_deadline;
   std::function<void()> on_progress;
   // Of several requests with one prompt: the one that reads it, from whose
   // cache this one goes on behind `n_shared` tokens.
@@ -121,6 +122,10 @@ struct sequence {
   std::atomic<bool> full = false;  // nobody takes it: rests until somebody does
   std::atomic<bool> done = false;
   outcome result;
+
+  // ---- Written by the driver, read by anybody: prompt_progress.
+  std::atomic<bool> has_begun = false;
+  std::atomic<std::size_t> n_found = 0, n_read = 0;
 
   // How many tokens are to be computed.
   [[nodiscard]] std::size_t left() const {

@@ -119,6 +119,10 @@ class model {
   // Reads them all: about half a second for Phi-3-mini in Q4_0 on two cores.
   [[nodiscard]] std::uint64_t content_hash(team& threads) const;
 
+  // The SIMD target that it is computed on here ("AVX2"): a part of the machine
+  // that numbers depend on.
+  [[nodiscard]] static std::string simd_target();
+
   // Null if the files hold none (random shapes, weights-only folders).
   [[nodiscard]] const tinyphi::tokenizer* tokenizer() const;
   // The chat format, or why there is none.

@@ -179,6 +179,7 @@ TINYPHI_FUNC std::size_t model::step_bytes() const {
 TINYPHI_FUNC std::uint64_t model::content_hash(team& threads) const {
   return w_->content_hash(threads);
 }
+TINYPHI_FUNC std::string model::simd_target() { return kernel_target(); }
 TINYPHI_FUNC const tinyphi::tokenizer* model::tokenizer() const {
   return w_->tokenizer ? &*w_->tokenizer : nullptr;
 }

@@ -33,6 +33,7 @@ struct answer_facts {
 // An answer that has ended.
 struct ended_answer {
   std::size_t index = 0;
+  std::size_t prompt_index = 0;  // answers to one prompt stand together
   std::string prompt_text = {};  // if it is to be echoed
   std::string text = {};
   std::vector<sampled_token> tokens = {};

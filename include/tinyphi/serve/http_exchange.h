@@ -47,6 +47,22 @@ struct http_response {
   http_headers headers;  // beside content-type, content-length and date
 };
 
+// What a request came to, for the log and the metrics.
+struct request_report {
+  unsigned status = 0;    // as sent; 0: the client left before anything was
+  std::string code = {};  // of the error, if there was one
+  std::string model = {};
+  std::size_t bytes_in = 0, bytes_out = 0;
+  std::size_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
+  std::size_t drafted_tokens = 0, accepted_tokens = 0;
+  double queue_ms = 0, first_token_ms = 0, total_ms = 0, gap_p99_ms = 0;
+  // Where it was when its client left or it was cancelled: "queue", "prefill"
+  // or "decode"; empty: it came to its end.
+  std::string_view cancelled_in = {};
+  // Known or unknown fields of the request that had no effect.
+  std::vector<std::string> ignored = {};
+};
+
 // One request and its answer: either respond(), or begin_stream(), any number
 // of write() and end_stream(). All on the io thread.
 class http_exchange {
@@ -56,6 +72,7 @@ class http_exchange {
   [[nodiscard]] const http_request& request() const { return request_; }
   // Cancelled once the client has gone; whatever works for it stops then.
   [[nodiscard]] const cancel_token& gone() const { return gone_; }
+  [[nodiscard]] request_report& report() { return report_; }
 
   // Each returns false once the client has gone; nothing is to be sent then.
   virtual boost::asio::awaitable<bool> respond(http_response response) = 0;
@@ -70,6 +87,7 @@ class http_exchange {
 
  private:
   http_request request_;
+  request_report report_;
   cancel_token gone_;
 };
 

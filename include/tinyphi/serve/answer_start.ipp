@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_SERVE_ANSWER_START_IPP_
+#define TINYPHI_SERVE_ANSWER_START_IPP_
+
+#include <algorithm>
+#include <utility>
+
+#include "tinyphi/serve/answer_start.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+// OpenAI's words, which LangChain and LiteLLM look for.
+inline api_error too_long(std::size_t n_tokens, std::size_t context) {
+  api_error e;
+  e.code = "context_length_exceeded";
+  e.param = "messages";
+  e.message = "This model's maximum context length is " +
+              std::to_string(context) + " tokens. However, your messages have " +
+              std::to_string(n_tokens) +
+              " tokens, and an answer needs at least one. Please reduce the "
+              "length of the messages.";
+  e.details = {{"n_prompt_tokens", n_tokens}, {"n_ctx", context}};
+  return e;
+}
+
+// Leaves out the oldest turns up to and without the next user turn, but never
+// system turns; false if the last question is all that is left.
+inline bool drop_oldest_turn(std::vector<message>& messages) {
+  const auto not_system = [](const message& m) {
+    return m.role != role::system;
+  };
+  const auto first = std::find_if(messages.begin(), messages.end(), not_system);
+  if (first == messages.end()) return false;
+  const auto next = std::find_if(
+      first + 1, messages.end(),
+      [](const message& m) { return m.role == role::user; });
+  if (next == messages.end()) return false;
+  messages.erase(first, next);
+  return true;
+}
+
+inline result<std::vector<token_id>> plain_tokens(const model& m,
+                                                  const plain_prompt& p) {
+  if (const auto* ids = std::get_if<std::vector<token_id>>(&p)) return *ids;
+  if (m.tokenizer() == nullptr) {
+    return error{error_code::unsupported,
+                 "the model has no tokenizer; send token ids"};
+  }
+  const segment s{std::get<std::string>(p)};
+  return m.tokenizer()->encode({&s, 1}, true);
+}
+
+// The tokens of every prompt, or why they cannot be run.
+inline std::optional<api_error> prompt_tokens(
+    served_model& m, const answer_request& r, domain_id domain,
+    std::vector<std::vector<token_id>>& prompts, started_answers& out) {
+  const model& weights = m.engine().model();
+  const std::size_t context = weights.config().max_context;
+  std::vector<message> messages = r.messages;
+  while (!messages.empty()) {
+    auto ids = chat_tokens(weights, messages, r.continue_last, m.turns(), domain);
+    if (!ids) return to_api_error(ids.error());
+    if (ids->size() >= context) {
+      const bool shorter = r.overflow == overflow_rule::drop_oldest_turns &&
+                           drop_oldest_turn(messages);
+      if (!shorter) return too_long(ids->size(), context);
+      ++out.n_dropped_turns;
+      continue;
+    }
+    prompts.push_back(*std::move(ids));
+    break;
+  }
+  for (const plain_prompt& p : r.prompts) {
+    auto ids = plain_tokens(weights, p);
+    if (!ids) return to_api_error(ids.error());
+    if (ids->size() >= context) {
+      api_error e = too_long(ids->size(), context);
+      e.param = "prompt";
+      return e;
+    }
+    if (r.echo) {
+      const auto* text = std::get_if<std::string>(&p);
+      out.prompt_texts.push_back(text != nullptr || weights.tokenizer() == nullptr
+                                     ? (text ? *text : std::string())
+                                     : weights.tokenizer()->decode(*ids));
+    }
+    prompts.push_back(*std::move(ids));
+  }
+  return std::nullopt;
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC domain_id answer_domain(const caller& from,
+                                     std::string_view salt) {
+  if (salt.empty()) return from.domain;
+  // FNV-1a: it must be the same after a restart, and collisions only join two
+  // salts of one caller.
+  std::uint64_t h = 14695981039346656037U ^ from.domain;
+  for (const char c : salt) {
+    h = (h ^ static_cast<unsigned char>(c)) * 1099511628211U;
+  }
+  return static_cast<domain_id>(h);
+}
+
+TINYPHI_FUNC started_answers start_answers(served_model& m,
+                                           const answer_request& r,
+                                           const caller& from) {
+  started_answers out;
+  generation_params params = r.params;
+  params.tenant = from.tenant;
+  params.cache_domain = answer_domain(from, r.cache_salt);
+  params.priority = std::max(
+      r.wanted_class.value_or(std::max(from.best_class, priority_class::normal)),
+      from.best_class);
+  std::vector<std::vector<token_id>> prompts;
+  out.refused = detail::prompt_tokens(m, r, params.cache_domain, prompts, out);
+  if (out.refused) return out;
+  if (!r.prediction.empty() && m.engine().model().tokenizer() != nullptr) {
+    params.references.push_back(
+        m.engine().model().tokenizer()->encode(r.prediction));
+  }
+  for (auto& prompt : prompts) {
+    out.n_prompt_tokens += prompt.size();
+    auto answers = m.engine().complete_n(std::move(prompt), r.n, params);
+    for (generation& g : answers) out.answers.push_back(std::move(g));
+  }
+  // What is refused at once is refused as a whole; the others are abandoned.
+  for (const generation& g : out.answers) {
+    if (!g.done() || !g.error()) continue;
+    out.refused = to_api_error(*g.error(), g.retry_after_seconds());
+    out.answers.clear();
+    return out;
+  }
+  return out;
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_SERVE_ANSWER_START_IPP_

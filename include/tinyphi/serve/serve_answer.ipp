@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_SERVE_SERVE_ANSWER_IPP_
+#define TINYPHI_SERVE_SERVE_ANSWER_IPP_
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "tinyphi/pipeline/stage.h"
+#include "tinyphi/serve/answer_start.h"
+#include "tinyphi/serve/progress_signal.h"
+#include "tinyphi/serve/serve_answer.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+using namespace std::chrono_literals;
+
+// A stream's head is sent after this time even without a token.
+inline constexpr auto max_headless = 5s;
+inline constexpr auto keep_alive_after = 10s;
+
+inline steady_time after_ms(steady_time from, double ms) {
+  return from + std::chrono::duration_cast<steady_time::duration>(
+                    std::chrono::duration<double, std::milli>(ms));
+}
+
+inline double ms_between(steady_time from, steady_time to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
+inline double shorter(double limit, double wanted) {
+  return wanted > 0 ? std::min(limit, wanted) : limit;
+}
+
+// The answers of one request from their start to their end, on the io thread.
+class answer_run {
+ public:
+  answer_run(http_exchange& x, std::shared_ptr<served_model> m,
+             answer_request r, const make_dialect& make,
+             const answer_environment& around)
+      : x_(&x),
+        model_(std::move(m)),
+        request_(std::move(r)),
+        make_(&make),
+        around_(&around),
+        signal_(std::make_shared<progress_signal>(*around.io)),
+        entry_(around.running->add(running_request{
+            .id = x.request().id,
+            .model = model_->id(),
+            .began = x.request().arrived,
+            .from = x.request().from,
+            .stop = x.gone().child()})) {}
+
+  boost::asio::awaitable<void> run() {
+    set_deadlines();
+    run_context workers({}, around_->workers->get_executor(), trust::trusted);
+    const auto start = [this] {
+      return start_answers(*model_, request_, *x_->request().from);
+    };
+    // Named: g++ 12 destroys temporaries of a co_await expression twice.
+    auto starting = workers.blocking(start);
+    auto started = co_await std::move(starting);
+    make_answers(std::move(started));
+    if (refused_) {
+      co_await refuse();
+    } else {
+      co_await tell();
+    }
+    report();
+  }
+
+ private:
+  // One of the answers, while it runs.
+  struct part {
+    explicit part(generation g) : from(std::move(g)) {}
+
+    generation from;
+    ended_answer ended;
+    bool told = false;  // its end was
+    steady_time last_token = {};
+  };
+
+  void set_deadlines() {
+    const answer_deadlines& d = around_->deadlines;
+    const steady_time from = x_->request().arrived;
+    first_token_by_ = after_ms(
+        from, shorter(d.first_token_ms, request_.first_token_ms));
+    request_.params.queue_deadline =
+        after_ms(from, shorter(d.queue_ms, request_.queue_ms));
+    request_.params.stop_when.token = entry_->stop;
+    request_.params.stop_when.deadline =
+        after_ms(from, shorter(d.total_ms, request_.total_ms));
+    request_.params.on_progress = [signal = signal_] { signal->notify(); };
+  }
+
+  void make_answers(started_answers started) {
+    refused_ = std::move(started.refused);
+    if (refused_) return;
+    answer_facts facts{.id = x_->request().id,
+                       .model = model_->id(),
+                       .fingerprint = model_->fingerprint(),
+                       .created = std::chrono::duration_cast<std::chrono::seconds>(
+                                      std::chrono::system_clock::now()
+                                          .time_since_epoch())
+                                      .count(),
+                       .n_answers = started.answers.size(),
+                       .context = model_->engine().model().config().max_context,
+                       .token_text = {}};
+    facts.token_text = [m = model_](token_id id) {
+      const tokenizer* t = m->engine().model().tokenizer();
+      return t == nullptr ? std::string() : std::string(t->bytes(id));
+    };
+    dialect_ = (*make_)(std::move(facts));
+    for (std::size_t i = 0; i < started.answers.size(); ++i) {
+      part p(std::move(started.answers[i]));
+      p.ended.index = i;
+      p.ended.prompt_index = i / request_.n;
+      if (request_.echo) {
+        p.ended.prompt_text = started.prompt_texts[p.ended.prompt_index];
+      }
+      parts_.push_back(std::move(p));
+    }
+    entry_->prompt_tokens = started.n_prompt_tokens;
+  }
+
+  boost::asio::awaitable<void> tell() {
+    last_sent_ = std::chrono::steady_clock::now();
+    while (!x_->gone().cancelled()) {
+      std::string bytes = take_news();
+      if (refused_) break;
+      if (request_.stream) {
+        const bool must_begin =
+            !begun_ && (!bytes.empty() || std::chrono::steady_clock::now() -
+                                                  x_->request().arrived >=
+                                              max_headless);
+        if (must_begin) {
+          begun_ = co_await x_->begin_stream(std::string(dialect_->stream_type()));
+          if (!begun_) co_return;
+          bytes.insert(0, dialect_->begin());
+        }
+        if (begun_ && bytes.empty() &&
+            std::chrono::steady_clock::now() - last_sent_ >= keep_alive_after) {
+          bytes = dialect_->keep_alive();
+        }
+        if (!bytes.empty()) {
+          last_sent_ = std::chrono::steady_clock::now();
+          auto writing = x_->write(std::move(bytes));
+          if (!co_await std::move(writing)) co_return;
+        }
+      }
+      if (all_told()) break;
+      auto waiting = signal_->wait(next_look());
+      co_await std::move(waiting);
+    }
+    co_await end();
+  }
+
+  // The last bytes: of a stream, of a whole answer, or of what went wrong.
+  boost::asio::awaitable<void> end() {
+    if (x_->gone().cancelled()) co_return;
+    if (refused_ && !begun_) {
+      co_await refuse();
+      co_return;
+    }
+    std::vector<ended_answer> ended;
+    for (part& p : parts_) ended.push_back(std::move(p.ended));
+    if (!request_.stream) {
+      http_response whole;
+      whole.body = dialect_->whole(ended);
+      auto responding = x_->respond(std::move(whole));
+      co_await std::move(responding);
+      co_return;
+    }
+    std::string last =
+        refused_ ? dialect_->broken(*refused_) : dialect_->end(ended);
+    auto writing = x_->write(std::move(last));
+    if (co_await std::move(writing)) co_await x_->end_stream();
+  }
+
+  boost::asio::awaitable<void> refuse() {
+    std::string body = dialect_ ? dialect_->error_body(*refused_)
+                                : (*make_)({})->error_body(*refused_);
+    auto responding = respond_error(*x_, *refused_, std::move(body));
+    co_await std::move(responding);
+  }
+
+  // Takes what the engine has come to since the last look; as bytes, if the
+  // answer is a stream. Sets refused_ if all of it must end as an error.
+  std::string take_news() {
+    std::string bytes;
+    for (part& p : parts_) {
+      if (p.told) continue;
+      const bool done = p.from.done();
+      text_piece piece = p.from.poll();
+      if (!piece.empty()) bytes += take_piece(p, std::move(piece));
+      if (done && !refused_) bytes += take_end(p);
+    }
+    look_at_prompt(bytes);
+    return bytes;
+  }
+
+  std::string take_piece(part& p, text_piece piece) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!first_token_) first_token_ = now;
+    if (p.last_token != steady_time{} && !piece.tokens.empty()) {
+      const double gap = ms_between(p.last_token, now);
+      gaps_.push_back(static_cast<float>(gap));
+      if (around_->on_gap) around_->on_gap(model_->id(), gap);
+    }
+    if (!piece.tokens.empty()) p.last_token = now;
+    entry_->state = "decode";
+    entry_->generated_tokens += piece.tokens.size();
+    std::string bytes;
+    if (request_.stream) bytes = dialect_->piece(p.ended.index, piece);
+    p.ended.text += piece.text;
+    p.ended.tokens.insert(p.ended.tokens.end(), piece.tokens.begin(),
+                          piece.tokens.end());
+    if (!request_.stream) p.ended.pieces.push_back(std::move(piece));
+    return bytes;
+  }
+
+  std::string take_end(part& p) {
+    p.told = true;
+    p.ended.usage = p.from.usage();
+    p.ended.finish = p.from.finish();
+    usage_.push_back(p.ended.usage);
+    if (p.from.error()) {
+      fail(*p.from.error(), p.from.retry_after_seconds());
+      return {};
+    }
+    const bool empty = p.ended.tokens.empty();
+    if (p.ended.finish == finish_reason::deadline) {
+      p.ended.ended_by = "deadline";
+      if (empty) refused_ = deadline_error("deadline", "the answer's");
+    } else if (p.ended.finish == finish_reason::cancelled) {
+      if (late_) {
+        refused_ = deadline_error("deadline_first_token", "the first token's");
+      } else if (entry_->ended_by == "shutdown") {
+        p.ended.ended_by = "shutdown";
+        if (empty) {
+          refused_ = to_api_error(
+              {error_code::cancelled, "the server is shutting down"});
+        }
+      } else {
+        p.ended.ended_by = "cancelled";
+      }
+    }
+    remember(p);
+    return request_.stream && !refused_ ? dialect_->finish(p.ended)
+                                        : std::string();
+  }
+
+  void fail(const error& e, double retry_after_seconds) {
+    refused_ = to_api_error(e, retry_after_seconds);
+    if (e.code == error_code::deadline) refused_->code = "deadline_queue";
+    if (e.code == error_code::internal || e.code == error_code::bad_data) {
+      refused_->status = 500;  // the request was checked: it is the model's
+      refused_->type = "server_error";
+    }
+    entry_->stop.cancel();
+  }
+
+  static api_error deadline_error(std::string code, const std::string& whose) {
+    api_error e = to_api_error(
+        {error_code::deadline, whose + " time is over before it came; ask for "
+                                       "less, or later"});
+    e.code = std::move(code);
+    return e;
+  }
+
+  // Answers come back as text with the next question.
+  void remember(const part& p) {
+    const tokenizer* t = model_->engine().model().tokenizer();
+    if (request_.messages.empty() || t == nullptr || request_.continue_last) {
+      return;
+    }
+    std::vector<token_id> ids;
+    std::string text;
+    for (const sampled_token& token : p.ended.tokens) {
+      ids.push_back(token.id);
+      text += t->bytes(token.id);
+    }
+    // Cut by a stop string, or repaired, it is not these tokens any more.
+    if (text == p.ended.text ||
+        (text.starts_with(' ') && text.substr(1) == p.ended.text)) {
+      model_->turns().remember(
+          answer_domain(*x_->request().from, request_.cache_salt), p.ended.text,
+          std::move(ids));
+    }
+  }
+
+  void look_at_prompt(std::string& bytes) {
+    const prompt_progress now = parts_.front().from.progress();
+    if (first_token_) return;
+    if (now.admitted) entry_->state = "prefill";
+    if (std::chrono::steady_clock::now() >= first_token_by_ && !late_) {
+      late_ = true;
+      entry_->stop.cancel();
+    }
+    if (request_.return_progress && request_.stream && now.read != read_) {
+      read_ = now.read;
+      bytes += dialect_->progress(now.cached, now.read, now.total);
+    }
+  }
+
+  [[nodiscard]] bool all_told() const {
+    return std::ranges::all_of(parts_, [](const part& p) { return p.told; });
+  }
+
+  // When there is something to do although no news came.
+  [[nodiscard]] steady_time next_look() const {
+    steady_time t = last_sent_ + keep_alive_after;
+    if (!begun_) t = std::min(t, x_->request().arrived + max_headless);
+    if (!first_token_ && !late_) t = std::min(t, first_token_by_);
+    return std::max(t, std::chrono::steady_clock::now() + 1ms);
+  }
+
+  void report() {
+    request_report& r = x_->report();
+    r.model = model_->id();
+    r.ignored = request_.ignored;
+    for (const usage& u : usage_) {
+      r.generated_tokens += u.completion_tokens;
+      r.drafted_tokens += u.drafted_tokens;
+      r.accepted_tokens += u.accepted_tokens;
+    }
+    if (!usage_.empty()) {
+      r.cached_tokens = usage_.front().cached_tokens;
+      r.queue_ms = 1e3 * usage_.front().queue_seconds;
+    }
+    r.prompt_tokens = entry_->prompt_tokens;
+    if (refused_) r.code = refused_->code;
+    if (first_token_) {
+      r.first_token_ms = ms_between(x_->request().arrived, *first_token_);
+    }
+    if (!gaps_.empty()) {
+      const auto p99 = gaps_.begin() + static_cast<std::ptrdiff_t>(
+                                           (gaps_.size() - 1) * 99 / 100);
+      std::nth_element(gaps_.begin(), p99, gaps_.end());
+      r.gap_p99_ms = *p99;
+    }
+    if (entry_->stop.cancelled() && !late_) {
+      r.cancelled_in = entry_->state == "queued" ? "queue" : entry_->state;
+    }
+  }
+
+  http_exchange* x_;
+  std::shared_ptr<served_model> model_;
+  answer_request request_;
+  const make_dialect* make_;
+  const answer_environment* around_;
+  std::shared_ptr<progress_signal> signal_;
+  running_requests::entry entry_;
+
+  std::unique_ptr<dialect> dialect_;
+  std::vector<part> parts_;
+  std::optional<api_error> refused_;
+  bool begun_ = false;  // the head of the stream was sent
+  bool late_ = false;   // the first token's deadline has passed
+  steady_time first_token_by_, last_sent_;
+  std::optional<steady_time> first_token_;
+  std::size_t read_ = 0;  // prompt tokens, as told last
+  std::vector<float> gaps_;
+  std::vector<usage> usage_;
+};
+
+}  // namespace detail
+
+TINYPHI_FUNC boost::asio::awaitable<void> serve_answer(
+    http_exchange& exchange, std::shared_ptr<served_model> m, answer_request r,
+    const make_dialect& make, const answer_environment& around) {
+  detail::answer_run run(exchange, std::move(m), std::move(r), make, around);
+  co_await run.run();
+}
+
+TINYPHI_FUNC boost::asio::awaitable<void> respond_error(http_exchange& exchange,
+                                                        const api_error& e,
+                                                        std::string body) {
+  http_response r;
+  r.status = e.status;
+  r.body = std::move(body);
+  r.headers = retry_headers(e);
+  exchange.report().code = e.code;
+  auto responding = exchange.respond(std::move(r));
+  co_await std::move(responding);
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_SERVE_SERVE_ANSWER_IPP_

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_SERVE_SERVED_MODEL_IPP_
+#define TINYPHI_SERVE_SERVED_MODEL_IPP_
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include "tinyphi/base/parallel.h"
+#include "tinyphi/serve/served_model.h"
+#include "tinyphi/version.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+// A thread that has not moved on for so long while there is work is stuck. The
+// longest layer of the largest model takes a second on one slow core.
+inline constexpr std::chrono::seconds max_silence{10};
+
+// "b0.1.0-3f2a9c0112345678-int8-AVX2": begins with b, which llama-server's
+// tests ask of a fingerprint.
+inline std::string make_fingerprint(const engine& e) {
+  team one(1);
+  std::array<char, 17> hash{};
+  std::uint64_t h = e.model().content_hash(one);
+  for (std::size_t i = 16; i-- > 0; h >>= 4) hash[i] = "0123456789abcdef"[h & 15];
+  return "b" TINYPHI_VERSION "-" + std::string(hash.data(), 16) + "-" +
+         std::string(to_string(*e.options().cache_type)) + "-" +
+         model::simd_target();
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC served_model::served_model(std::string id,
+                                        std::vector<std::string> aliases,
+                                        tinyphi::engine e, std::int64_t created)
+    : id_(std::move(id)),
+      aliases_(std::move(aliases)),
+      engine_(std::move(e)),
+      created_(created),
+      fingerprint_(detail::make_fingerprint(engine_)),
+      driver_([this] { (void)engine_.drive(stop_); }) {}
+
+TINYPHI_FUNC served_model::~served_model() {
+  stop_.token.cancel();
+  engine_.wake();
+  driver_.join();
+}
+
+TINYPHI_FUNC bool served_model::answers_to(std::string_view name) const {
+  return name == id_ || std::ranges::any_of(aliases_, [&](const auto& alias) {
+           return alias == "*" || alias == name;
+         });
+}
+
+TINYPHI_FUNC bool served_model::alive(steady_time now) const {
+  const engine_load l = engine_.load();
+  return l.idle || now - l.last_beat < detail::max_silence;
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_SERVE_SERVED_MODEL_IPP_
