@@ -68,6 +68,7 @@ UNTESTED = {
     "include/tinyphi/serve/dialect.h": "tests of dialects",
     "include/tinyphi/serve/progress_signal.h": "serve_answer",
     "include/tinyphi/serve/running_requests.h": "serve_answer",
+    "include/tinyphi/serve/request_tables.h": "parse_request",
     "include/tinyphi/serve/served_model.h": "serve_answer",
     "include/tinyphi/serve/caller.h": "keys",
     "include/tinyphi/serve/connection_socket.h": "http_server",

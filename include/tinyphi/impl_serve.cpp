@@ -5,6 +5,8 @@
 #include "tinyphi/serve/answer_start.ipp"
 #include "tinyphi/serve/api_error.ipp"
 #include "tinyphi/serve/dialect.ipp"
+#include "tinyphi/serve/fields.ipp"
+#include "tinyphi/serve/parse_request.ipp"
 #include "tinyphi/serve/remembered_turns.ipp"
 #include "tinyphi/serve/response_head.ipp"
 #include "tinyphi/serve/router.ipp"
