@@ -25,7 +25,7 @@ LAYERS = {
     "generate": {"base", "tensor", "text", "model"},
     "pipeline": {"base", "text", "generate"},
     "plugins": {"base", "text", "generate", "pipeline"},
-    "serve": {"base", "text", "model", "generate", "pipeline"},
+    "serve": {"base", "files", "text", "model", "generate", "pipeline"},
 }
 
 # Third-party headers and the only files that may include them.
@@ -65,7 +65,12 @@ UNTESTED = {
     "include/tinyphi/pipeline/value.h": "registry, executor",
     "include/tinyphi/serve/answer_request.h": "tests of requests",
     "include/tinyphi/serve/answer_start.h": "serve_answer",
+    "include/tinyphi/serve/daemon.h": "daemon_test.py",
     "include/tinyphi/serve/dialect.h": "tests of dialects",
+    "include/tinyphi/serve/listening_socket.h": "daemon_test.py",
+    "include/tinyphi/serve/model_routes.h": "daemon_test.py",
+    "include/tinyphi/serve/ops_routes.h": "daemon_test.py",
+    "include/tinyphi/serve/server_state.h": "daemon_test.py",
     "include/tinyphi/serve/progress_signal.h": "serve_answer",
     "include/tinyphi/serve/running_requests.h": "serve_answer",
     "include/tinyphi/serve/request_tables.h": "parse_request",

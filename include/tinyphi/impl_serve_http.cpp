@@ -3,6 +3,7 @@
 // Beast, beside which the others compile.
 #undef TINYPHI_HEADER_ONLY
 #define TINYPHI_HEADER_ONLY 0
+#include "tinyphi/serve/daemon.ipp"
 #include "tinyphi/serve/http_rules.ipp"
 #include "tinyphi/serve/http_server.ipp"
 #include "tinyphi/serve/request_reader.ipp"
