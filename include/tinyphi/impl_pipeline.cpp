@@ -4,6 +4,7 @@
 #undef TINYPHI_HEADER_ONLY
 #define TINYPHI_HEADER_ONLY 0
 #include "tinyphi/pipeline/compile.ipp"
+#include "tinyphi/pipeline/config_reader.ipp"
 #include "tinyphi/pipeline/describe.ipp"
 #include "tinyphi/pipeline/diagnostic.ipp"
 #include "tinyphi/pipeline/executor.ipp"
@@ -15,3 +16,4 @@
 #include "tinyphi/pipeline/spec_reader.ipp"
 #include "tinyphi/pipeline/spec_reader_stages.ipp"
 #include "tinyphi/pipeline/stage.ipp"
+#include "tinyphi/pipeline/toml_file.ipp"

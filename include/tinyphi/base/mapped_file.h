@@ -68,9 +68,10 @@ class mapped_file {
   file_stamp stamp_;
 };
 
-// The whole of a regular file of at most max_bytes.
+// The whole of a regular file of at most max_bytes, and its stamp if wanted.
 [[nodiscard]] result<std::string> read_file(const std::filesystem::path& path,
-                                            std::uint64_t max_bytes);
+                                            std::uint64_t max_bytes,
+                                            file_stamp* stamp = nullptr);
 
 TINYPHI_NAMESPACE_END
 

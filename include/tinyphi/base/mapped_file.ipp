@@ -111,9 +111,11 @@ TINYPHI_FUNC void mapped_file::release(std::span<const std::byte> range) const {
 }
 
 TINYPHI_FUNC result<std::string> read_file(const std::filesystem::path& path,
-                                           std::uint64_t max_bytes) {
+                                           std::uint64_t max_bytes,
+                                           file_stamp* stamp) {
   TINYPHI_TRY(const detail::open_file file, detail::open_regular(path));
   const detail::unique_fd fd(file.fd);
+  if (stamp != nullptr) *stamp = file.stamp;
   if (file.size > max_bytes) {
     return error{error_code::limit,
                  path.string() + ": " + std::to_string(file.size) +

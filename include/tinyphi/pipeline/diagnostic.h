@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is wrong with a pipeline file, and where.
+// What is wrong with a file in TOML, a pipeline or the daemon's, and where.
 #ifndef TINYPHI_PIPELINE_DIAGNOSTIC_H_
 #define TINYPHI_PIPELINE_DIAGNOSTIC_H_
 
@@ -47,6 +47,15 @@ enum class fault : std::uint16_t {
   over_budget = 3004,     // worst-case tokens exceed the context
   small_reserve = 3005,   // more tokens may be generated than are reserved
   setup_failed = 4000,    // a stage could not be created
+  bad_address = 6001,     // `listen`, `hosts`, `origins`: not of their form
+  exposed = 6002,         // an address that others reach, without keys
+  plain_http = 6003,      // such an address, and nobody said that it is known
+  nothing_served = 6004,  // no model and no pipeline; no key in a key file
+  name_taken = 6005,      // two things under one name
+  bad_digest = 6006,      // not 64 hexadecimal digits
+  same_digest = 6007,     // one secret for two keys
+  unknown_name = 6008,    // a name of nothing in the file
+  bad_credential = 6009,  // not "credential:NAME"
 };
 
 struct diagnostic {

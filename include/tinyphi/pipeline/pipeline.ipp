@@ -9,6 +9,7 @@
 
 #include "tinyphi/base/mapped_file.h"
 #include "tinyphi/pipeline/pipeline.h"
+#include "tinyphi/pipeline/toml_file.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -44,7 +45,7 @@ TINYPHI_FUNC result<pipeline_check> check_pipeline(
     const std::filesystem::path& file, const registry& plugins,
     const host_options& options) {
   TINYPHI_TRY(const std::string text,
-              read_file(file, spec_limits::max_file_bytes));
+              read_file(file, toml_limits::max_bytes));
   return check_pipeline_text(text, file, plugins, options);
 }
 

@@ -24,11 +24,6 @@ TINYPHI_NAMESPACE_BEGIN
 using duration = std::chrono::milliseconds;
 
 struct spec_limits {
-  static constexpr std::size_t max_file_bytes = std::size_t{1} << 20;
-  static constexpr std::size_t max_depth = 16;
-  // Of [stage], [input] and so on, and of a list of references: what is wrong
-  // with one is compared with all others.
-  static constexpr std::size_t max_entries = 256;
   static constexpr std::size_t max_port_bytes = 256;  // of a port's name
   // Of all texts with ${env.X} in them, filled in.
   static constexpr std::size_t max_filled_bytes = std::size_t{4} << 20;

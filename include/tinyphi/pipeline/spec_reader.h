@@ -5,35 +5,32 @@
 #define TINYPHI_PIPELINE_SPEC_READER_H_
 
 #include <functional>
-#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tinyphi/pipeline/config_reader.h"
 #include "tinyphi/pipeline/spec.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
-class spec_reader {
+class spec_reader : private config_reader {
  public:
   using env_lookup =
       std::function<std::optional<std::string>(const std::string&)>;
 
   spec_reader(const config_node& root, const std::filesystem::path& file,
               const env_lookup& env, std::vector<diagnostic>& faults)
-      : root_(&root),
+      : config_reader(root, faults),
         base_dir_(file.parent_path()),
-        env_(&env),
-        faults_(&faults) {
+        env_(&env) {
     spec_.name = file.stem().string();
   }
 
   [[nodiscard]] pipeline_spec read();
 
  private:
-  using keys = std::initializer_list<std::string_view>;
-
   void read_head();
   void read_env();
   void read_env_entry(const config_member& entry);
@@ -46,24 +43,6 @@ class spec_reader {
   void read_stage(const config_member& entry);
   void read_bindings(const config_member& in, stage_spec& stage);
 
-  // The table at `key` with its keys checked; null (reported) if it is no
-  // table, null if it is not there. `later` are keys of the language that this
-  // version does not have.
-  const config_node* section(std::string_view key, keys known, keys later);
-  // As section, for tables whose keys are names that the author chose.
-  const config_table* named_section(std::string_view key);
-  bool check_table(const config_member& m, const std::string& where, keys known,
-                   keys later);
-  void check_keys(const config_node& table, const std::string& where,
-                  keys known, keys later);
-  // The value of an optional key; null if it is missing or (reported) of
-  // another type.
-  template <class T>
-  const T* optional_key(const config_node& table, std::string_view key,
-                        const std::string& where, std::string_view wanted);
-  std::optional<duration> read_duration(const config_node& table,
-                                        std::string_view key,
-                                        const std::string& where);
   std::optional<reference_spec> read_reference(const config_node& node,
                                                const std::string& where);
   binding_spec read_binding(const config_member& m, const std::string& where);
@@ -75,17 +54,9 @@ class spec_reader {
   // Replaces ${env.X} in all texts of the node, and $$ by $.
   void fill_in(config_node& node, const std::string& where);
   void fill_in_text(config_node& node, const std::string& where);
-  bool check_id(const config_member& m, const std::string& what);
-  // False (reported) for more than max_entries.
-  bool check_size(std::size_t n, position at, const std::string& where);
-  void report(fault code, position at, std::string message) {
-    faults_->push_back({code, at, std::move(message)});
-  }
 
-  const config_node* root_;
   std::filesystem::path base_dir_;
   const env_lookup* env_;
-  std::vector<diagnostic>* faults_;
   pipeline_spec spec_;
   std::optional<duration> default_timeout_;
   // Of texts that fill_in changed; above max_filled_bytes nothing is filled in.

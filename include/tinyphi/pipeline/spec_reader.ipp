@@ -13,33 +13,6 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-inline bool is_id(std::string_view text) {
-  constexpr std::size_t longest = 32;
-  const auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
-  if (text.empty() || text.size() > longest || !lower(text[0])) return false;
-  return std::ranges::all_of(text, [&](char c) {
-    return lower(c) || (c >= '0' && c <= '9') || c == '_';
-  });
-}
-
-// "500ms", "45s", "30m", "2h"; above zero and at most a day.
-inline std::optional<duration> parse_duration(std::string_view text) {
-  std::int64_t n = 0;
-  const auto [unit, ec] =
-      std::from_chars(text.data(), text.data() + text.size(), n);
-  constexpr std::int64_t day = 24 * 3600 * 1000;
-  if (ec != std::errc() || n <= 0 || n > day) return std::nullopt;
-  const std::string_view name =
-      text.substr(static_cast<std::size_t>(unit - text.data()));
-  const std::int64_t scale = name == "ms"  ? 1
-                             : name == "s" ? 1000
-                             : name == "m" ? 60'000
-                             : name == "h" ? 3'600'000
-                                           : 0;
-  if (scale == 0 || n * scale > day) return std::nullopt;
-  return duration(n * scale);
-}
-
 template <class T>
 std::optional<value_data> parse_number(std::string_view text) {
   T x{};
@@ -125,118 +98,8 @@ TINYPHI_FUNC pipeline_spec spec_reader::read() {
   return std::move(spec_);
 }
 
-TINYPHI_FUNC void spec_reader::check_keys(const config_node& table,
-                                          const std::string& where, keys known,
-                                          keys later) {
-  const std::string prefix = where.empty() ? "" : where + ": ";
-  for (const config_member& m : *table.get<config_table>()) {
-    if (std::ranges::find(known, m.key) != known.end()) continue;
-    if (std::ranges::find(later, m.key) != later.end()) {
-      report(fault::not_supported, m.at,
-             prefix + quote(m.key) + " is not supported yet");
-      continue;
-    }
-    const std::vector<std::string_view> names(known);
-    report(fault::unknown_key, m.at,
-           prefix + "unknown key " + quote(m.key) + did_you_mean(m.key, names));
-  }
-}
-
-TINYPHI_FUNC bool spec_reader::check_table(const config_member& m,
-                                           const std::string& where, keys known,
-                                           keys later) {
-  if (m.value.get<config_table>() == nullptr) {
-    report(fault::wrong_type, m.value.at,
-           where + " is " + std::string(m.value.kind()) + ", not a table");
-    return false;
-  }
-  check_keys(m.value, where, known, later);
-  return true;
-}
-
-TINYPHI_FUNC const config_node* spec_reader::section(std::string_view key,
-                                                     keys known, keys later) {
-  const config_member* m = root_->find(key);
-  const std::string where = "[" + std::string(key) + "]";
-  return m && check_table(*m, where, known, later) ? &m->value : nullptr;
-}
-
-TINYPHI_FUNC const config_table* spec_reader::named_section(
-    std::string_view key) {
-  const config_member* m = root_->find(key);
-  if (m == nullptr) return nullptr;
-  const auto* table = m->value.get<config_table>();
-  if (table == nullptr) {
-    report(fault::wrong_type, m->value.at,
-           "[" + std::string(key) + "] is " + std::string(m->value.kind()) +
-               ", not a table");
-    return nullptr;
-  }
-  const std::string where = "[" + std::string(key) + "]";
-  return check_size(table->size(), m->at, where) ? table : nullptr;
-}
-
-template <class T>
-const T* spec_reader::optional_key(const config_node& table,
-                                   std::string_view key,
-                                   const std::string& where,
-                                   std::string_view wanted) {
-  const config_member* m = table.find(key);
-  if (m == nullptr) return nullptr;
-  const T* value = m->value.template get<T>();
-  if (value == nullptr) {
-    report(fault::wrong_type, m->value.at,
-           where + ": " + std::string(key) + " is " +
-               std::string(m->value.kind()) + ", it must be " +
-               std::string(wanted));
-  }
-  return value;
-}
-
-TINYPHI_FUNC std::optional<duration> spec_reader::read_duration(
-    const config_node& table, std::string_view key, const std::string& where) {
-  const config_member* m = table.find(key);
-  if (m == nullptr) return std::nullopt;
-  const auto* text = m->value.get<std::string>();
-  const auto value = text ? detail::parse_duration(*text) : std::nullopt;
-  if (!value) {
-    report(fault::wrong_type, m->value.at,
-           where + ": " + std::string(key) +
-               " must be a time above zero and up to a day such as \"500ms\", "
-               "\"45s\" or \"2m\"");
-  }
-  return value;
-}
-
-TINYPHI_FUNC bool spec_reader::check_id(const config_member& m,
-                                        const std::string& what) {
-  if (detail::is_id(m.key)) return true;
-  report(fault::bad_name, m.at,
-         what + " " + quote(m.key) +
-             ": a name is a lower-case letter and up to 31 lower-case letters, "
-             "digits and '_'");
-  return false;
-}
-
-TINYPHI_FUNC bool spec_reader::check_size(std::size_t n, position at,
-                                          const std::string& where) {
-  if (n <= spec_limits::max_entries) return true;
-  report(fault::out_of_range, at,
-         where + " has " + std::to_string(n) + " entries, allowed are " +
-             std::to_string(spec_limits::max_entries));
-  return false;
-}
-
 TINYPHI_FUNC void spec_reader::read_head() {
-  const config_member* version = root_->find("tinyphi");
-  const auto* number = version ? version->value.get<std::int64_t>() : nullptr;
-  if (version == nullptr) {
-    report(fault::bad_version, {1, 1},
-           "the file must say 'tinyphi = 1', the version of its language");
-  } else if (number == nullptr || *number != 1) {
-    report(fault::bad_version, version->value.at,
-           "this program reads version 1 of the language: 'tinyphi = 1'");
-  }
+  check_version();
   const config_node* head =
       section("pipeline", {"name", "version", "summary"}, {"serve"});
   if (head == nullptr) return;
