@@ -67,6 +67,8 @@ UNTESTED = {
     "include/tinyphi/pipeline/value.h": "registry, executor",
     "include/tinyphi/serve/answer_request.h": "tests of requests",
     "include/tinyphi/serve/caller.h": "keys",
+    "include/tinyphi/serve/serve_table_reader.h": "daemon_config",
+    "include/tinyphi/serve/listen_address.h": "daemon_config",
     "include/tinyphi/serve/http_exchange.h": "tests of connections",
     "include/tinyphi/text/tokenizer_tables.h": "tokenizer",
     "include/tinyphi/text/unicode.h": "tokenizer",
