@@ -46,6 +46,7 @@ int run(int argc, char** argv) {
   cli::add_logits(app, command);
   cli::add_score(app, command);
   cli::add_embed(app, command);
+  cli::add_serve(app, command);
   cli::add_inspect(app, command);
   cli::add_plan(app, command);
   cli::add_bench(app, command);

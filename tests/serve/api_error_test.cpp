@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "tinyphi/serve/api_error.h"
 
-#include <catch2/catch_test_macros.hpp>
-#include <catch2/generators/catch_generators.hpp>
+#include "support/test.h"
+
+using namespace tinyphi;
 
 namespace {
 
-using tinyphi::api_error;
-using tinyphi::error_code;
-namespace json = tinyphi::json;
-
 TEST_CASE("the body of an error is OpenAI's") {
-  const json::value body = json::parse(to_body(
-      tinyphi::invalid_value("messages[0].role", "allowed are user and tool")));
-  const json::value expected = {
-      {"error",
-       {{"message", "allowed are user and tool"},
-        {"type", "invalid_request_error"},
-        {"param", "messages[0].role"},
-        {"code", "invalid_value"}}}};
+  const json::value body = json::parse(
+      to_body(invalid_value("messages[0].role", "allowed are user and tool")));
+  const json::value expected = {{"error",
+                                 {{"message", "allowed are user and tool"},
+                                  {"type", "invalid_request_error"},
+                                  {"param", "messages[0].role"},
+                                  {"code", "invalid_value"}}}};
   CHECK(body == expected);
 }
 
@@ -29,17 +25,16 @@ TEST_CASE("a body has null where there is no field and no code") {
 }
 
 TEST_CASE("errors have the status that tells a client whose fault they are") {
-  const auto [code, status, retry] =
-      GENERATE(table<error_code, unsigned, bool>(
-          {{error_code::invalid_argument, 400, false},
-           {error_code::bad_data, 400, false},
-           {error_code::unsupported, 400, false},
-           {error_code::not_found, 404, false},
-           {error_code::limit, 400, false},
-           {error_code::deadline, 504, false},
-           {error_code::cancelled, 503, true},
-           {error_code::io, 500, false},
-           {error_code::internal, 500, false}}));
+  const auto [code, status, retry] = GENERATE(table<error_code, unsigned, bool>(
+      {{error_code::invalid_argument, 400, false},
+       {error_code::bad_data, 400, false},
+       {error_code::unsupported, 400, false},
+       {error_code::not_found, 404, false},
+       {error_code::limit, 400, false},
+       {error_code::deadline, 504, false},
+       {error_code::cancelled, 503, true},
+       {error_code::io, 500, false},
+       {error_code::internal, 500, false}}));
   const api_error e = to_api_error({code, "m"});
   CHECK(e.status == status);
   CHECK(e.should_retry == retry);

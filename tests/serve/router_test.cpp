@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "tinyphi/serve/router.h"
 
-#include <catch2/catch_test_macros.hpp>
+#include "support/test.h"
+
+using namespace tinyphi;
 
 namespace {
-
-using tinyphi::route_match;
-using tinyphi::router;
 
 router sample() {
   router r;

@@ -27,6 +27,7 @@ void add_check(CLI::App& app, action& run);
 void add_list(CLI::App& app, action& run);
 void add_graph(CLI::App& app, action& run);
 void add_score(CLI::App& app, action& run);
+void add_serve(CLI::App& app, action& run);
 void add_embed(CLI::App& app, action& run);
 
 // What `inspect` and `plan` do with a plugin (nothing if there is none of that

@@ -380,6 +380,7 @@ TINYPHI_FUNC void scheduler::stop_driving(std::unique_lock<std::mutex>& lock) {
     sweep();
     lock.lock();
   }
+  report_load();
   driving_ = false;
   changed_.notify_all();
 }

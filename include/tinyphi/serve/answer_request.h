@@ -45,7 +45,8 @@ struct answer_request {
   bool echo = false;           // completions: the prompt before the answer
   bool logprobs = false;       // params.sampling.n_logprobs says how many
   bool return_tokens = false;  // llama-server's: ids beside the text
-  bool return_progress = false;  // llama-server's: events while a prompt is read
+  bool return_progress =
+      false;  // llama-server's: events while a prompt is read
   bool timings_per_token = false;  // llama-server's
   // Known fields without an effect here, for the log.
   std::vector<std::string> ignored = {};

@@ -19,7 +19,7 @@
 TINYPHI_NAMESPACE_BEGIN
 
 struct started_answers {
-  std::vector<generation> answers;  // n of each prompt, in order
+  std::vector<generation> answers;        // n of each prompt, in order
   std::vector<std::string> prompt_texts;  // of plain prompts to be echoed
   std::size_t n_prompt_tokens = 0;        // of all prompts
   std::size_t n_dropped_turns = 0;        // left out so that the rest fits
@@ -30,6 +30,10 @@ struct started_answers {
 // computed under the same salt, if it gives one.
 [[nodiscard]] domain_id answer_domain(const caller& from,
                                       std::string_view salt);
+
+// The class that it asks for, or `normal`, but no better one than its own best.
+[[nodiscard]] priority_class answer_class(const caller& from,
+                                          std::optional<priority_class> wanted);
 
 // `from` decides about tenant, class and domain; `r.params` has the rest.
 // A prompt that does not fit is refused with OpenAI's context_length_exceeded,

@@ -16,11 +16,11 @@ inline api_error too_long(std::size_t n_tokens, std::size_t context) {
   api_error e;
   e.code = "context_length_exceeded";
   e.param = "messages";
-  e.message = "This model's maximum context length is " +
-              std::to_string(context) + " tokens. However, your messages have " +
-              std::to_string(n_tokens) +
-              " tokens, and an answer needs at least one. Please reduce the "
-              "length of the messages.";
+  e.message =
+      "This model's maximum context length is " + std::to_string(context) +
+      " tokens. However, your messages have " + std::to_string(n_tokens) +
+      " tokens, and an answer needs at least one. Please reduce the "
+      "length of the messages.";
   e.details = {{"n_prompt_tokens", n_tokens}, {"n_ctx", context}};
   return e;
 }
@@ -33,9 +33,9 @@ inline bool drop_oldest_turn(std::vector<message>& messages) {
   };
   const auto first = std::find_if(messages.begin(), messages.end(), not_system);
   if (first == messages.end()) return false;
-  const auto next = std::find_if(
-      first + 1, messages.end(),
-      [](const message& m) { return m.role == role::user; });
+  const auto next =
+      std::find_if(first + 1, messages.end(),
+                   [](const message& m) { return m.role == role::user; });
   if (next == messages.end()) return false;
   messages.erase(first, next);
   return true;
@@ -60,7 +60,8 @@ inline std::optional<api_error> prompt_tokens(
   const std::size_t context = weights.config().max_context;
   std::vector<message> messages = r.messages;
   while (!messages.empty()) {
-    auto ids = chat_tokens(weights, messages, r.continue_last, m.turns(), domain);
+    auto ids =
+        chat_tokens(weights, messages, r.continue_last, m.turns(), domain);
     if (!ids) return to_api_error(ids.error());
     if (ids->size() >= context) {
       const bool shorter = r.overflow == overflow_rule::drop_oldest_turns &&
@@ -82,7 +83,8 @@ inline std::optional<api_error> prompt_tokens(
     }
     if (r.echo) {
       const auto* text = std::get_if<std::string>(&p);
-      out.prompt_texts.push_back(text != nullptr || weights.tokenizer() == nullptr
+      out.prompt_texts.push_back(text != nullptr ||
+                                         weights.tokenizer() == nullptr
                                      ? (text ? *text : std::string())
                                      : weights.tokenizer()->decode(*ids));
     }
@@ -105,6 +107,12 @@ TINYPHI_FUNC domain_id answer_domain(const caller& from,
   return static_cast<domain_id>(h);
 }
 
+TINYPHI_FUNC priority_class answer_class(const caller& from,
+                                         std::optional<priority_class> wanted) {
+  // Better classes are smaller.
+  return std::max(wanted.value_or(priority_class::normal), from.best_class);
+}
+
 TINYPHI_FUNC started_answers start_answers(served_model& m,
                                            const answer_request& r,
                                            const caller& from) {
@@ -112,9 +120,7 @@ TINYPHI_FUNC started_answers start_answers(served_model& m,
   generation_params params = r.params;
   params.tenant = from.tenant;
   params.cache_domain = answer_domain(from, r.cache_salt);
-  params.priority = std::max(
-      r.wanted_class.value_or(std::max(from.best_class, priority_class::normal)),
-      from.best_class);
+  params.priority = answer_class(from, r.wanted_class);
   std::vector<std::vector<token_id>> prompts;
   out.refused = detail::prompt_tokens(m, r, params.cache_domain, prompts, out);
   if (out.refused) return out;

@@ -27,7 +27,7 @@ TINYPHI_FUNC api_error invalid_value(std::string param, std::string message) {
 }
 
 TINYPHI_FUNC api_error to_api_error(const error& e,
-                                      double retry_after_seconds) {
+                                    double retry_after_seconds) {
   api_error a{.message = e.message};
   switch (e.code) {
     case error_code::invalid_argument:

@@ -20,9 +20,9 @@ TINYPHI_NAMESPACE_BEGIN
 
 // What all answers to one request have in common.
 struct answer_facts {
-  std::string id;           // of the request; dialects put their prefix before
-  std::string model;        // the id that the client is told
-  std::string fingerprint;  // of program, weights, SIMD target and cache type
+  std::string id;            // of the request; dialects put their prefix before
+  std::string model;         // the id that the client is told
+  std::string fingerprint;   // of program, weights, SIMD target and cache type
   std::int64_t created = 0;  // seconds since 1970
   std::size_t n_answers = 1;  // those of all prompts
   std::size_t context = 0;    // the model's

@@ -3,7 +3,7 @@
 #define TINYPHI_SERVE_DIALECT_IPP_
 
 #include <algorithm>
-#include <map>
+#include <optional>
 
 #include "tinyphi/serve/dialect.h"
 
@@ -19,15 +19,21 @@ TINYPHI_FUNC std::string dialect::broken(const api_error& e) {
 
 TINYPHI_FUNC usage add_up(std::span<const ended_answer> answers) {
   usage sum;
-  // Answers to one prompt stand together: the first computed what it shares.
+  std::optional<std::size_t> prompt;
   for (const ended_answer& a : answers) {
-    sum.completion_tokens += a.usage.completion_tokens;
-    sum.drafted_tokens += a.usage.drafted_tokens;
-    sum.accepted_tokens += a.usage.accepted_tokens;
-    sum.queue_seconds = std::max(sum.queue_seconds, a.usage.queue_seconds);
-    sum.prefill_seconds =
-        std::max(sum.prefill_seconds, a.usage.prefill_seconds);
-    sum.decode_seconds = std::max(sum.decode_seconds, a.usage.decode_seconds);
+    const usage& u = a.usage;
+    // The first answer to a prompt has read it, the others share it.
+    if (prompt != a.prompt_index) {
+      prompt = a.prompt_index;
+      sum.prompt_tokens += u.prompt_tokens;
+      sum.cached_tokens += u.cached_tokens;
+    }
+    sum.completion_tokens += u.completion_tokens;
+    sum.drafted_tokens += u.drafted_tokens;
+    sum.accepted_tokens += u.accepted_tokens;
+    sum.queue_seconds = std::max(sum.queue_seconds, u.queue_seconds);
+    sum.prefill_seconds = std::max(sum.prefill_seconds, u.prefill_seconds);
+    sum.decode_seconds = std::max(sum.decode_seconds, u.decode_seconds);
   }
   return sum;
 }

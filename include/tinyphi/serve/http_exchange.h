@@ -5,6 +5,7 @@
 #define TINYPHI_SERVE_HTTP_EXCHANGE_H_
 
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,7 +25,7 @@ struct http_request {
   std::string path;      // as it came, without the query: "/v1/models"
   std::string query;     // behind '?', as it came
   http_headers headers;  // names in lower case, in the order they came
-  std::string body;
+  std::string body = {};
   std::string id;  // the client's x-request-id if it is fit, else a random one
   // Who asks; never null once a route sees it.
   std::shared_ptr<const caller> from;
@@ -43,8 +44,8 @@ struct http_request {
 struct http_response {
   unsigned status = 200;
   std::string content_type = "application/json";
-  std::string body;
-  http_headers headers;  // beside content-type, content-length and date
+  std::string body = {};
+  http_headers headers = {};  // beside content-type, content-length and date
 };
 
 // What a request came to, for the log and the metrics.
@@ -62,6 +63,12 @@ struct request_report {
   // Known or unknown fields of the request that had no effect.
   std::vector<std::string> ignored = {};
 };
+
+namespace detail {
+inline double milliseconds_between(steady_time from, steady_time to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
+}  // namespace detail
 
 // One request and its answer: either respond(), or begin_stream(), any number
 // of write() and end_stream(). All on the io thread.

@@ -22,19 +22,19 @@ TINYPHI_NAMESPACE_BEGIN
 
 // What a connection may take. Every wait has an end.
 struct server_limits {
-  std::size_t connections = 8192;        // further ones wait to be accepted
+  std::size_t connections = 8192;            // further ones wait to be accepted
   std::size_t connections_per_address = 64;  // but for local ones
-  std::chrono::seconds idle{75};         // between two requests
-  std::chrono::seconds header{10};       // from a request's first byte on
-  std::chrono::seconds body{60};         // from the header's end on
-  std::chrono::seconds write{60};        // until the system takes a piece
+  std::chrono::seconds idle{75};             // between two requests
+  std::chrono::seconds header{10};           // from a request's first byte on
+  std::chrono::seconds body{60};             // from the header's end on
+  std::chrono::seconds write{60};            // until the system takes a piece
 };
 
 // The other end of a connection.
 struct peer_facts {
-  std::string address;          // "127.0.0.1"; empty for a unix socket
-  bool local = true;            // a unix socket or a loopback address
-  std::optional<uid_t> uid;     // of a unix socket's
+  std::string address;       // "127.0.0.1"; empty for a unix socket
+  bool local = true;         // a unix socket or a loopback address
+  std::optional<uid_t> uid;  // of a unix socket's
 };
 
 struct server_hooks {

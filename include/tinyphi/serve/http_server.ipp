@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -11,6 +12,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <cstring>
 #include <map>
 #include <set>
 #include <utility>
@@ -20,6 +22,7 @@
 #include "tinyphi/serve/http_server.h"
 #include "tinyphi/serve/request_reader.h"
 #include "tinyphi/serve/response_head.h"
+#include "tinyphi/serve/serve_answer.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -33,9 +36,40 @@ inline bool peer_has_closed(int fd) {
   return ::poll(&p, 1, 0) > 0 && p.revents != 0;
 }
 
+inline constexpr auto quietly =
+    boost::asio::as_tuple(boost::asio::use_awaitable);
+
+// Who is at the other end.
+inline peer_facts facts_of_peer(stream_socket& s, bool is_unix) {
+  peer_facts peer;
+  if (is_unix) {
+    ucred who{};
+    socklen_t n = sizeof who;
+    if (::getsockopt(s.native_handle(), SOL_SOCKET, SO_PEERCRED, &who, &n) ==
+        0) {
+      peer.uid = who.uid;
+    }
+    return peer;
+  }
+  boost::system::error_code e;
+  const auto remote = s.remote_endpoint(e);
+  peer.local = false;
+  if (e) return peer;
+  boost::asio::ip::tcp::endpoint tcp;
+  tcp.resize(remote.size());
+  std::memcpy(tcp.data(), remote.data(), remote.size());
+  peer.address = tcp.address().to_string();
+  peer.local = tcp.address().is_loopback();
+  boost::asio::ip::tcp::no_delay no_delay(true);
+  s.set_option(no_delay, e);
+  return peer;
+}
+
 // How often that is looked for where bytes of a next request hide it.
 inline constexpr std::chrono::milliseconds look_for_close{50};
 inline constexpr std::size_t read_bytes = std::size_t{16} << 10;
+// What a client may still send after it was refused.
+inline constexpr std::size_t max_thrown_away = std::size_t{4} << 20;
 
 }  // namespace detail
 
@@ -62,8 +96,8 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
  private:
   class connection;
   class exchange;
-  using acceptor = boost::asio::basic_socket_acceptor<
-      boost::asio::generic::stream_protocol>;
+  using acceptor =
+      boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol>;
 
   void accept(const std::shared_ptr<acceptor>& from, bool is_unix);
   void accepted(stream_socket s, bool is_unix);
@@ -120,6 +154,8 @@ class http_server::impl::connection
   boost::asio::awaitable<bool> write(std::string bytes);
   boost::asio::awaitable<bool> answer_request();
   boost::asio::awaitable<bool> read_body(const route& to);
+  boost::asio::awaitable<void> refuse(http_request request, const route* to,
+                                      const api_error& e);
   boost::asio::awaitable<void> watch_peer(cancel_token gone);
   boost::asio::awaitable<void> handle(exchange& x, const route& to,
                                       const std::vector<std::string>& captured);
@@ -130,8 +166,6 @@ class http_server::impl::connection
   socket_deadlines::entry deadline_;
   request_reader reader_;
   bool idle_ = true;
-  bool watching_ = false;
-  boost::asio::cancellation_signal end_watch_;
 };
 
 // One request of a connection.
@@ -156,7 +190,7 @@ class http_server::impl::exchange : public http_exchange {
     state_ = state::streaming;
     report().status = 200;
     std::string bytes =
-        stream_head(content_type, keep_alive_, request().id);
+        stream_head(content_type, headers_, keep_alive_, request().id);
     auto sending = send(std::move(bytes));
     co_return co_await std::move(sending);
   }
@@ -169,8 +203,7 @@ class http_server::impl::exchange : public http_exchange {
   boost::asio::awaitable<bool> end_stream() override {
     if (state_ != state::streaming) co_return false;
     state_ = state::complete;
-    std::string last = "0\r\n\r\n";
-    auto sending = send(std::move(last));
+    auto sending = send(std::string(last_chunk));
     co_return co_await std::move(sending);
   }
 
@@ -191,6 +224,7 @@ class http_server::impl::exchange : public http_exchange {
 
   connection* connection_;
   bool keep_alive_;
+  http_headers headers_;  // of a stream, beside its own
   state state_ = state::nothing;
 };
 
@@ -217,22 +251,252 @@ TINYPHI_FUNC boost::asio::awaitable<void> http_server::impl::connection::run() {
 TINYPHI_FUNC boost::asio::awaitable<bool>
 http_server::impl::connection::read_more() {
   std::string buffer(detail::read_bytes, '\0');
-  constexpr auto quietly = boost::asio::as_tuple(boost::asio::use_awaitable);
   const auto [e, n] = co_await socket_.async_read_some(
-      boost::asio::buffer(buffer.data(), buffer.size()), quietly);
+      boost::asio::buffer(buffer.data(), buffer.size()), detail::quietly);
   if (e) co_return false;
   reader_.push(std::string_view(buffer).substr(0, n));
   co_return true;
 }
 
-TINYPHI_FUNC boost::asio::awaitable<bool>
-http_server::impl::connection::write(std::string bytes) {
+TINYPHI_FUNC boost::asio::awaitable<bool> http_server::impl::connection::write(
+    std::string bytes) {
   deadline_.set(owner_->limits_.write);
-  constexpr auto quietly = boost::asio::as_tuple(boost::asio::use_awaitable);
   const auto [e, n] = co_await boost::asio::async_write(
-      socket_, boost::asio::buffer(bytes.data(), bytes.size()), quietly);
+      socket_, boost::asio::buffer(bytes.data(), bytes.size()),
+      detail::quietly);
   deadline_.clear();
   co_return !e && n == bytes.size();
+}
+
+// Reads one request and answers it; false if the connection ends with it.
+TINYPHI_FUNC boost::asio::awaitable<bool>
+http_server::impl::connection::answer_request() {
+  deadline_.set(owner_->limits_.header);
+  read_state state = reader_.advance();
+  while (state == read_state::need_more) {
+    if (!co_await read_more()) co_return false;
+    state = reader_.advance();
+  }
+  if (state == read_state::refused) {
+    http_request unknown;
+    unknown.id = random_id();
+    co_await refuse(std::move(unknown), nullptr, reader_.refusal());
+    co_return false;
+  }
+  const http_request& header = reader_.request();
+  const route_match match = owner_->routes_->find(header.method, header.path);
+  auto from = owner_->hooks_.let_in(header, match.found, peer_);
+  std::optional<api_error> no;
+  if (!from) {
+    no = std::move(from).error();
+  } else if (match.found == nullptr) {
+    no = no_such_route(match, header.method, header.path);
+  }
+  if (no) {
+    co_await refuse(header, match.found, *no);
+    co_return false;
+  }
+  const bool keep_alive = keeps_alive(header) && !owner_->stopping_;
+  if (!co_await read_body(*match.found)) co_return false;
+  http_request request = reader_.take();
+  request.from = *std::move(from);
+  const std::size_t bytes_in = request.body.size();
+  exchange x(*this, std::move(request), keep_alive);
+  x.report().bytes_in = bytes_in;
+  deadline_.clear();
+  ++owner_->counts_.requests;
+  co_await handle(x, *match.found, match.captured);
+  --owner_->counts_.requests;
+  x.report().total_ms = detail::milliseconds_between(
+      x.request().arrived, std::chrono::steady_clock::now());
+  owner_->hooks_.ended(x.request(), match.found, x.report());
+  co_return x.complete() && keep_alive && !x.gone().cancelled();
+}
+
+// False if the body never comes, or is refused, which has been said then.
+TINYPHI_FUNC boost::asio::awaitable<bool>
+http_server::impl::connection::read_body(const route& to) {
+  deadline_.set(owner_->limits_.body);
+  const bool must_continue = reader_.expects_continue();
+  reader_.read_body(to.max_body);
+  if (must_continue) {
+    std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    auto writing = write(std::move(go_on));
+    if (!co_await std::move(writing)) co_return false;
+    deadline_.set(owner_->limits_.body);
+  }
+  read_state state = reader_.advance();
+  while (state == read_state::need_more) {
+    if (!co_await read_more()) co_return false;
+    state = reader_.advance();
+  }
+  if (state == read_state::complete) co_return true;
+  co_await refuse(reader_.request(), &to, reader_.refusal());
+  co_return false;
+}
+
+// Answers with an error and has nothing read after it: bytes that follow may be
+// the rest of a body, or of anything.
+TINYPHI_FUNC boost::asio::awaitable<void> http_server::impl::connection::refuse(
+    http_request request, const route* to, const api_error& e) {
+  exchange x(*this, std::move(request), false);
+  http_response r;
+  r.status = e.status;
+  r.body = to != nullptr && to->errors == error_form::ollama
+               ? json::serialize(json::object{{"error", e.message}})
+               : to_body(e);
+  r.headers = retry_headers(e);
+  x.report().code = e.code;
+  auto responding = x.respond(std::move(r));
+  co_await std::move(responding);
+  owner_->hooks_.ended(x.request(), to, x.report());
+  // The client is still sending; a connection that is closed now would be reset
+  // before it has read the answer. What comes within a moment is thrown away.
+  boost::system::error_code ignored;
+  socket_.shutdown(stream_socket::shutdown_send, ignored);
+  deadline_.set(std::chrono::seconds(1));
+  std::string rest(detail::read_bytes, '\0');
+  for (std::size_t read = 0; read < detail::max_thrown_away;) {
+    const auto [error, n] = co_await socket_.async_read_some(
+        boost::asio::buffer(rest.data(), rest.size()), detail::quietly);
+    if (error) break;
+    read += n;
+  }
+}
+
+TINYPHI_FUNC boost::asio::awaitable<void> http_server::impl::connection::handle(
+    exchange& x, const route& to, const std::vector<std::string>& captured) {
+  // A signal of its own for each watch: the last one may still be ending.
+  const auto end_watch = std::make_shared<boost::asio::cancellation_signal>();
+  auto watching = watch_peer(x.gone());
+  boost::asio::co_spawn(
+      socket_.get_executor(), std::move(watching),
+      boost::asio::bind_cancellation_slot(end_watch->slot(),
+                                          [end_watch](std::exception_ptr) {}));
+  std::exception_ptr thrown;
+  try {
+    co_await to.handle(x, captured);
+  } catch (const std::exception&) {
+    thrown = std::current_exception();
+  }
+  end_watch->emit(boost::asio::cancellation_type::terminal);
+  if (thrown && x.untouched()) {
+    const api_error e = to_api_error({error_code::internal, ""});
+    std::string body = to_body(e);
+    auto responding = respond_error(x, e, std::move(body));
+    co_await std::move(responding);
+  }
+}
+
+// Cancels `gone` once the client has closed the connection, while its request
+// is being answered.
+TINYPHI_FUNC boost::asio::awaitable<void>
+http_server::impl::connection::watch_peer(cancel_token gone) {
+  const auto self = shared_from_this();
+  boost::asio::steady_timer pause(socket_.get_executor());
+  for (;;) {
+    const auto [e] =
+        co_await socket_.async_wait(stream_socket::wait_read, detail::quietly);
+    if (e == boost::asio::error::operation_aborted && socket_.is_open()) break;
+    if (e || detail::peer_has_closed(socket_.native_handle())) {
+      gone.cancel();
+      break;
+    }
+    // Bytes of a next request are there and hide whether the client is: they
+    // wait, and we look now and then.
+    pause.expires_after(detail::look_for_close);
+    const auto [stopped] = co_await pause.async_wait(detail::quietly);
+    if (stopped) break;
+  }
+}
+
+TINYPHI_FUNC result<void> http_server::impl::listen_on(int fd, bool is_unix) {
+  const auto a = std::make_shared<acceptor>(*io_);
+  boost::system::error_code e;
+  a->assign(
+      boost::asio::generic::stream_protocol(is_unix ? AF_UNIX : AF_INET, 0), fd,
+      e);
+  if (e) {
+    ::close(fd);
+    return error{error_code::io, "a listening socket: " + e.message()};
+  }
+  listening_.emplace_back(a, is_unix);
+  accept(a, is_unix);
+  return {};
+}
+
+TINYPHI_FUNC void http_server::impl::accept(const std::shared_ptr<acceptor>& a,
+                                            bool is_unix) {
+  if (stopping_) return;
+  if (open_.size() >= limits_.connections) {
+    resting_.emplace(a, is_unix);
+    return;
+  }
+  const auto s = std::make_shared<stream_socket>(*io_);
+  a->async_accept(*s, [self = shared_from_this(), a, s,
+                       is_unix](const boost::system::error_code& e) {
+    if (self->stopping_) return;
+    if (!e) self->accepted(std::move(*s), is_unix);
+    if (e && e != boost::asio::error::connection_aborted) {
+      // No descriptors or no memory: others have to end first.
+      self->resting_.emplace(a, is_unix);
+      return;
+    }
+    self->accept(a, is_unix);
+  });
+}
+
+TINYPHI_FUNC void http_server::impl::accepted(stream_socket s, bool is_unix) {
+  ++counts_.accepted;
+  peer_facts peer = detail::facts_of_peer(s, is_unix);
+  const auto at = by_address_.find(peer.address);
+  if (!peer.local && at != by_address_.end() &&
+      at->second >= limits_.connections_per_address) {
+    ++counts_.turned_away;
+    return;
+  }
+  const auto c = std::make_shared<connection>(shared_from_this(), std::move(s),
+                                              std::move(peer));
+  auto running = c->run();
+  boost::asio::co_spawn(*io_, std::move(running),
+                        [c](std::exception_ptr) { c->close(); });
+}
+
+TINYPHI_FUNC void http_server::impl::has_closed() {
+  const auto resting = std::exchange(resting_, {});
+  for (const auto& [a, is_unix] : resting) accept(a, is_unix);
+}
+
+TINYPHI_FUNC void http_server::impl::stop_accepting() {
+  stopping_ = true;
+  for (const auto& [a, is_unix] : listening_) {
+    boost::system::error_code ignored;
+    a->close(ignored);
+  }
+  listening_.clear();
+  resting_.clear();
+  for (connection* c : open_) {
+    if (c->idle()) c->close();
+  }
+}
+
+TINYPHI_FUNC void http_server::impl::close_all() {
+  stop_accepting();
+  for (connection* c : open_) c->close();
+}
+
+TINYPHI_FUNC http_server::http_server(boost::asio::io_context& io,
+                                      const router& routes, http_rules rules,
+                                      server_limits limits, server_hooks hooks)
+    : impl_(std::make_shared<impl>(io, routes, std::move(rules), limits,
+                                   std::move(hooks))) {}
+TINYPHI_FUNC http_server::~http_server() { impl_->close_all(); }
+TINYPHI_FUNC result<void> http_server::listen_on(int fd, bool is_unix) {
+  return impl_->listen_on(fd, is_unix);
+}
+TINYPHI_FUNC void http_server::stop_accepting() { impl_->stop_accepting(); }
+TINYPHI_FUNC server_counts http_server::counts() const {
+  return impl_->counts();
 }
 
 TINYPHI_NAMESPACE_END

@@ -52,9 +52,10 @@ struct prompt_part {
   std::vector<token_id> tokens;
 };
 
-// Puts known tokens in the place of the texts behind each part. Only if `whole`,
-// all of the prompt tokenized at once, is the parts with texts in between, whose
-// tokens are not special: then nothing depends on what a text is followed by.
+// Puts known tokens in the place of the texts behind each part. Only if
+// `whole`, all of the prompt tokenized at once, is the parts with texts in
+// between, whose tokens are not special: then nothing depends on what a text is
+// followed by.
 inline std::vector<token_id> splice_known(const tokenizer& t,
                                           std::vector<token_id> whole,
                                           std::span<const prompt_part> parts) {

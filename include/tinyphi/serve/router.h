@@ -37,7 +37,7 @@ struct route {
   route_access access = route_access::key;
   std::size_t max_body = 0;
   error_form errors = error_form::openai;
-  route_handler handle;
+  route_handler handle = {};
 };
 
 struct route_match {

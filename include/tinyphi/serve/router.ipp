@@ -67,10 +67,10 @@ TINYPHI_FUNC api_error no_such_route(const route_match& m,
   api_error e;
   e.status = m.allow.empty() ? 404 : 405;
   e.code = m.allow.empty() ? "not_found" : "method_not_allowed";
-  e.message = std::string(method) + " " + std::string(path) + ": " +
-              (m.allow.empty()
-                   ? "there is no such route; GET /openapi.json lists all"
-                   : "allowed here: " + m.allow);
+  e.message =
+      std::string(method) + " " + std::string(path) + ": " +
+      (m.allow.empty() ? "there is no such route; GET /openapi.json lists all"
+                       : "allowed here: " + m.allow);
   return e;
 }
 

@@ -28,10 +28,6 @@ inline steady_time after_ms(steady_time from, double ms) {
                     std::chrono::duration<double, std::milli>(ms));
 }
 
-inline double ms_between(steady_time from, steady_time to) {
-  return std::chrono::duration<double, std::milli>(to - from).count();
-}
-
 inline double shorter(double limit, double wanted) {
   return wanted > 0 ? std::min(limit, wanted) : limit;
 }
@@ -48,12 +44,12 @@ class answer_run {
         make_(&make),
         around_(&around),
         signal_(std::make_shared<progress_signal>(*around.io)),
-        entry_(around.running->add(running_request{
-            .id = x.request().id,
-            .model = model_->id(),
-            .began = x.request().arrived,
-            .from = x.request().from,
-            .stop = x.gone().child()})) {}
+        entry_(around.running->add(running_request{.id = x.request().id,
+                                                   .model = model_->id(),
+                                                   .began = x.request().arrived,
+                                                   .from = x.request().from,
+                                                   .stop = x.gone().child()})) {
+  }
 
   boost::asio::awaitable<void> run() {
     set_deadlines();
@@ -87,8 +83,8 @@ class answer_run {
   void set_deadlines() {
     const answer_deadlines& d = around_->deadlines;
     const steady_time from = x_->request().arrived;
-    first_token_by_ = after_ms(
-        from, shorter(d.first_token_ms, request_.first_token_ms));
+    first_token_by_ =
+        after_ms(from, shorter(d.first_token_ms, request_.first_token_ms));
     request_.params.queue_deadline =
         after_ms(from, shorter(d.queue_ms, request_.queue_ms));
     request_.params.stop_when.token = entry_->stop;
@@ -100,16 +96,16 @@ class answer_run {
   void make_answers(started_answers started) {
     refused_ = std::move(started.refused);
     if (refused_) return;
-    answer_facts facts{.id = x_->request().id,
-                       .model = model_->id(),
-                       .fingerprint = model_->fingerprint(),
-                       .created = std::chrono::duration_cast<std::chrono::seconds>(
-                                      std::chrono::system_clock::now()
-                                          .time_since_epoch())
-                                      .count(),
-                       .n_answers = started.answers.size(),
-                       .context = model_->engine().model().config().max_context,
-                       .token_text = {}};
+    answer_facts facts{
+        .id = x_->request().id,
+        .model = model_->id(),
+        .fingerprint = model_->fingerprint(),
+        .created = std::chrono::duration_cast<std::chrono::seconds>(
+                       std::chrono::system_clock::now().time_since_epoch())
+                       .count(),
+        .n_answers = started.answers.size(),
+        .context = model_->engine().model().config().max_context,
+        .token_text = {}};
     facts.token_text = [m = model_](token_id id) {
       const tokenizer* t = m->engine().model().tokenizer();
       return t == nullptr ? std::string() : std::string(t->bytes(id));
@@ -138,7 +134,8 @@ class answer_run {
                                                   x_->request().arrived >=
                                               max_headless);
         if (must_begin) {
-          begun_ = co_await x_->begin_stream(std::string(dialect_->stream_type()));
+          begun_ =
+              co_await x_->begin_stream(std::string(dialect_->stream_type()));
           if (!begun_) co_return;
           bytes.insert(0, dialect_->begin());
         }
@@ -207,7 +204,7 @@ class answer_run {
     const auto now = std::chrono::steady_clock::now();
     if (!first_token_) first_token_ = now;
     if (p.last_token != steady_time{} && !piece.tokens.empty()) {
-      const double gap = ms_between(p.last_token, now);
+      const double gap = milliseconds_between(p.last_token, now);
       gaps_.push_back(static_cast<float>(gap));
       if (around_->on_gap) around_->on_gap(model_->id(), gap);
     }
@@ -335,7 +332,8 @@ class answer_run {
     r.prompt_tokens = entry_->prompt_tokens;
     if (refused_) r.code = refused_->code;
     if (first_token_) {
-      r.first_token_ms = ms_between(x_->request().arrived, *first_token_);
+      r.first_token_ms =
+          milliseconds_between(x_->request().arrived, *first_token_);
     }
     if (!gaps_.empty()) {
       const auto p99 = gaps_.begin() + static_cast<std::ptrdiff_t>(

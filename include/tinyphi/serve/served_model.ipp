@@ -24,7 +24,8 @@ inline std::string make_fingerprint(const engine& e) {
   team one(1);
   std::array<char, 17> hash{};
   std::uint64_t h = e.model().content_hash(one);
-  for (std::size_t i = 16; i-- > 0; h >>= 4) hash[i] = "0123456789abcdef"[h & 15];
+  for (std::size_t i = 16; i-- > 0; h >>= 4)
+    hash[i] = "0123456789abcdef"[h & 15];
   return "b" TINYPHI_VERSION "-" + std::string(hash.data(), 16) + "-" +
          std::string(to_string(*e.options().cache_type)) + "-" +
          model::simd_target();

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_SERVE_DAEMON_IPP_
+#define TINYPHI_SERVE_DAEMON_IPP_
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <chrono>
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include "tinyphi/base/memory.h"
+#include "tinyphi/generate/memory_plan.h"
+#include "tinyphi/serve/daemon.h"
+#include "tinyphi/serve/http_server.h"
+#include "tinyphi/serve/key_ring.h"
+#include "tinyphi/serve/listening_socket.h"
+#include "tinyphi/serve/model_routes.h"
+#include "tinyphi/serve/ops_routes.h"
+#include "tinyphi/serve/rate_limit.h"
+#include "tinyphi/serve/server_state.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+// What is left for the program itself, its stacks and its connections.
+inline constexpr double usable_share = 0.9;
+inline constexpr std::size_t n_workers = 2;
+
+inline std::string mebibytes(std::size_t bytes) {
+  return std::to_string((bytes + (std::size_t{1} << 20) - 1) >> 20) + " MiB";
+}
+
+inline std::string model_label(const model_entry& m) {
+  return "model '" + m.id + "'";
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC result<memory_shares> share_memory(const daemon_config& c,
+                                                const daemon_program& program,
+                                                std::size_t available) {
+  memory_shares out;
+  std::size_t limit = static_cast<std::size_t>(static_cast<double>(available) *
+                                               detail::usable_share);
+  if (c.memory > 0) {
+    limit = available == 0
+                ? static_cast<std::size_t>(c.memory)
+                : std::min(limit, static_cast<std::size_t>(c.memory));
+  }
+  out.budget = limit;
+  std::size_t fixed = 0, wanted_most = 0;
+  std::string numbers;
+  std::vector<std::size_t> one_context, all_contexts;
+  for (const model_entry& m : c.models) {
+    const load_options load = to_load_options(m);
+    engine_options engine = to_engine_options(c, m);
+    engine.kv_bytes = 0;
+    TINYPHI_TRY(auto file, program.open_model(m.path));
+    planned_use use;
+    use.sequences = 1;
+    auto planned = plan_memory(std::move(file), load, engine, use);
+    if (!planned) {
+      return std::move(planned).error().within(detail::model_label(m));
+    }
+    const std::size_t rest = planned->total() - planned->cache +
+                             (m.sequences - 1) * planned->per_request;
+    const std::size_t least = m.kv_memory > 0 ? m.kv_memory : planned->cache;
+    one_context.push_back(least);
+    all_contexts.push_back(m.kv_memory > 0 ? m.kv_memory
+                                           : planned->cache * m.sequences);
+    fixed += rest + least;
+    wanted_most += all_contexts.back() - least;
+    numbers +=
+        (numbers.empty() ? "" : "; ") + detail::model_label(m) + " takes " +
+        detail::mebibytes(planned->weights + planned->embedding) +
+        " for weights, " + detail::mebibytes(least) + " for its cache, " +
+        detail::mebibytes(rest - planned->weights - planned->embedding) +
+        " for all else";
+  }
+  if (limit > 0 && fixed > limit) {
+    return error{error_code::limit,
+                 numbers + ": together " + detail::mebibytes(fixed) +
+                     ", and there are " + detail::mebibytes(limit) +
+                     "; give a smaller model, a smaller kv_memory, or more "
+                     "memory"};
+  }
+  // What is left goes to the caches, in proportion to what they can use.
+  const double share =
+      limit == 0 || wanted_most == 0
+          ? 1.0
+          : std::min(1.0, static_cast<double>(limit - fixed) /
+                              static_cast<double>(wanted_most));
+  for (std::size_t i = 0; i < one_context.size(); ++i) {
+    const auto more = static_cast<double>(all_contexts[i] - one_context[i]);
+    out.kv_bytes.push_back(one_context[i] +
+                           static_cast<std::size_t>(share * more));
+  }
+  return out;
+}
+
+class daemon::impl {
+ public:
+  impl(daemon_config c, daemon_program program, memory_shares shares)
+      : config_(std::move(c)),
+        program_(std::move(program)),
+        shares_(std::move(shares)),
+        budget_(shares_.budget),
+        workers_(detail::n_workers),
+        signals_(io_, SIGTERM, SIGINT, SIGHUP),
+        drain_timer_(io_) {
+    state_.answers.io = &io_;
+    state_.answers.workers = &workers_;
+    state_.answers.running = &state_.running;
+    const auto ms = [](std::chrono::milliseconds t) {
+      return static_cast<double>(t.count());
+    };
+    state_.answers.deadlines = {ms(config_.queue_deadline),
+                                ms(config_.first_token_deadline),
+                                ms(config_.total_deadline)};
+    state_.max_body = config_.max_body;
+    add_ops_routes(routes_, state_);
+    add_model_routes(routes_, state_);
+  }
+
+  ~impl() {
+    if (loader_.joinable()) loader_.join();
+    server_.reset();
+    workers_.join();
+  }
+
+  result<void> open() {
+    const auto credentials =
+        program_.env("CREDENTIALS_DIRECTORY").value_or(std::string());
+    if (!config_.keys.empty()) {
+      TINYPHI_TRY(const auto file, resolve_key_file(config_.keys, credentials));
+      TINYPHI_TRY(auto keys, load_keys(file));
+      keys_ = key_ring(std::move(keys));
+    }
+    http_rules rules;
+    rules.hosts = config_.hosts;
+    rules.origins = config_.origins;
+    server_.emplace(io_, routes_, std::move(rules), server_limits{}, hooks());
+    for (const listen_address& address : config_.listen) {
+      TINYPHI_TRY(auto socket, open_listener(address));
+      TINYPHI_CHECK_OK(server_->listen_on(
+          socket.fd, address.kind == listen_kind::unix_socket));
+      addresses_.push_back(socket.name);
+      sockets_.push_back(std::move(socket));
+    }
+    return {};
+  }
+
+  result<void> run() {
+    loader_ = std::thread([this] { load(); });
+    wait_for_signal();
+    io_.run();
+    if (failed_) return *failed_;
+    return {};
+  }
+
+  [[nodiscard]] const std::vector<std::string>& addresses() const {
+    return addresses_;
+  }
+
+ private:
+  server_hooks hooks() {
+    server_hooks h;
+    h.let_in = [this](const http_request& r, const route* to,
+                      const peer_facts& peer) { return let_in(r, to, peer); };
+    h.ended = [this](const http_request& r, const route* to,
+                     const request_report& report) { ended(r, to, report); };
+    return h;
+  }
+
+  api_result<std::shared_ptr<const caller>> let_in(const http_request& r,
+                                                   const route* to,
+                                                   const peer_facts& peer) {
+    if (to != nullptr && to->access == route_access::open) {
+      return local_caller(std::nullopt);
+    }
+    auto who = identify(keys_, r, peer.local, peer.uid);
+    if (!who) return who;
+    if (to != nullptr && to->access == route_access::admin && !(*who)->admin) {
+      api_error e;
+      e.status = 403;
+      e.type = "permission_error";
+      e.code = "not_an_admin";
+      e.message =
+          "only admins may do this: a key with admin = true, or a unix "
+          "socket";
+      return e;
+    }
+    return who;
+  }
+
+  void ended(const http_request& r, const route*,
+             const request_report& report) {
+    if (r.from != nullptr) {
+      limiter_.charge_tokens(*r.from, report.prompt_tokens,
+                             report.cached_tokens, report.generated_tokens,
+                             std::chrono::steady_clock::now());
+    }
+    if (state_.draining) end_if_drained();
+  }
+
+  // On a thread of its own, so that the port answers while models are read.
+  void load() {
+    for (std::size_t i = 0; i < config_.models.size(); ++i) {
+      auto loaded = load_model(config_.models[i], shares_.kv_bytes[i]);
+      const bool last = i + 1 == config_.models.size();
+      boost::asio::post(io_, [this, last, m = std::move(loaded)]() mutable {
+        if (!m) {
+          failed_ = std::move(m).error();
+          end();
+          return;
+        }
+        state_.models.push_back(*std::move(m));
+        if (last && !failed_) {
+          state_.loading = false;
+          program_.say("ready");
+        }
+      });
+      if (!loaded_ok_) return;
+    }
+  }
+
+  result<std::shared_ptr<served_model>> load_model(const model_entry& entry,
+                                                   std::size_t kv_bytes) {
+    loaded_ok_ = false;
+    load_options load = to_load_options(entry);
+    load.stop = loading_;
+    load.budget = budget_;
+    load.warn = [this](const error& e) { program_.say(e.message); };
+    auto file = program_.open_model(entry.path);
+    if (!file) {
+      return std::move(file).error().within(detail::model_label(entry));
+    }
+    auto weights = model::load(*std::move(file), load);
+    if (!weights) {
+      return std::move(weights).error().within(detail::model_label(entry));
+    }
+    engine_options options = to_engine_options(config_, entry);
+    options.kv_bytes = kv_bytes;
+    options.budget = budget_;
+    auto made = engine::create(*std::move(weights), options);
+    if (!made) {
+      return std::move(made).error().within(detail::model_label(entry));
+    }
+    if (const std::string note = made->cache_note(); !note.empty()) {
+      program_.say(note);
+    }
+    loaded_ok_ = true;
+    return std::make_shared<served_model>(
+        entry.id, entry.aliases, *std::move(made),
+        std::chrono::duration_cast<std::chrono::seconds>(
+            std::chrono::system_clock::now().time_since_epoch())
+            .count());
+  }
+
+  void wait_for_signal() {
+    signals_.async_wait([this](const boost::system::error_code& e, int signal) {
+      if (e) return;
+      if (signal == SIGHUP) {
+        program_.say(
+            "SIGHUP: this version reads its configuration at its start only");
+      } else if (state_.draining) {
+        end();
+        return;
+      } else {
+        drain();
+      }
+      wait_for_signal();
+    });
+  }
+
+  // No new answers; those under way have some time to end.
+  void drain() {
+    state_.draining = true;
+    loading_.token.cancel();
+    drain_timer_.expires_after(config_.drain);
+    drain_timer_.async_wait([this](const boost::system::error_code& e) {
+      if (!e) state_.running.cancel_all("shutdown");
+    });
+    end_if_drained();
+  }
+
+  void end_if_drained() {
+    if (!state_.running.all().empty() || server_->counts().requests > 0) return;
+    end();
+  }
+
+  void end() {
+    loading_.token.cancel();
+    state_.running.cancel_all("shutdown");
+    signals_.cancel();
+    drain_timer_.cancel();
+    server_->stop_accepting();
+    io_.stop();
+  }
+
+  daemon_config config_;
+  daemon_program program_;
+  memory_shares shares_;
+  memory_budget budget_;
+  boost::asio::io_context io_{1};
+  boost::asio::thread_pool workers_;
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer drain_timer_;
+  key_ring keys_;
+  rate_limiter limiter_;
+  router routes_;
+  server_state state_;
+  std::vector<listening_socket> sockets_;
+  std::vector<std::string> addresses_;
+  std::optional<http_server> server_;
+  stop_condition loading_;
+  std::optional<error> failed_;
+  bool loaded_ok_ = false;  // the loader's own
+  std::thread loader_;
+};
+
+TINYPHI_FUNC daemon::daemon(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
+TINYPHI_FUNC daemon::~daemon() = default;
+
+TINYPHI_FUNC result<std::unique_ptr<daemon>> daemon::create(
+    daemon_config c, daemon_program program) {
+  TINYPHI_TRY(auto shares, share_memory(c, program, available_memory()));
+  auto i = std::make_unique<impl>(std::move(c), std::move(program),
+                                  std::move(shares));
+  TINYPHI_CHECK_OK(i->open());
+  return std::unique_ptr<daemon>(new daemon(std::move(i)));
+}
+
+TINYPHI_FUNC const std::vector<std::string>& daemon::addresses() const {
+  return impl_->addresses();
+}
+TINYPHI_FUNC result<void> daemon::run() { return impl_->run(); }
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_SERVE_DAEMON_IPP_

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_SERVE_MODEL_ROUTES_IPP_
+#define TINYPHI_SERVE_MODEL_ROUTES_IPP_
+
+#include <functional>
+#include <utility>
+
+#include "tinyphi/pipeline/stage.h"
+#include "tinyphi/serve/model_routes.h"
+#include "tinyphi/serve/openai_chat.h"
+#include "tinyphi/serve/parse_request.h"
+#include "tinyphi/serve/request_tables.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+using parse_answer = api_result<answer_request> (*)(const json::object&);
+using make_answer = std::unique_ptr<dialect> (*)(const answer_request&,
+                                                 answer_facts);
+
+inline boost::asio::awaitable<void> respond_with(http_exchange& x,
+                                                 const api_error& e) {
+  std::string body = to_body(e);
+  auto responding = respond_error(x, e, std::move(body));
+  co_await std::move(responding);
+}
+
+inline boost::asio::awaitable<void> respond_json(http_exchange& x,
+                                                 json::value v) {
+  http_response r;
+  r.body = json::serialize(v);
+  auto responding = x.respond(std::move(r));
+  co_await std::move(responding);
+}
+
+// A route whose body asks for answers.
+inline boost::asio::awaitable<void> answer_route(http_exchange& x,
+                                                 server_state& s,
+                                                 parse_answer parse,
+                                                 make_answer make) {
+  std::optional<api_error> no;
+  std::optional<answer_request> request;
+  std::shared_ptr<served_model> m;
+  const auto body = parse_body(x.request().body);
+  if (!body) {
+    no = body.error();
+  } else if (auto parsed = parse(*body); !parsed) {
+    no = std::move(parsed).error();
+  } else {
+    request = *std::move(parsed);
+    auto found = model_for(s, request->model, *x.request().from);
+    if (found) {
+      m = *std::move(found);
+    } else {
+      no = std::move(found).error();
+    }
+  }
+  if (no) {
+    co_await respond_with(x, *no);
+    co_return;
+  }
+  const answer_request as_asked = *request;
+  const make_dialect in_dialect = [&](answer_facts facts) {
+    return make(as_asked, std::move(facts));
+  };
+  auto answering =
+      serve_answer(x, std::move(m), *std::move(request), in_dialect, s.answers);
+  co_await std::move(answering);
+}
+
+inline json::object describe_model(const served_model& m) {
+  const model& weights = m.engine().model();
+  const model_config& c = weights.config();
+  json::array aliases;
+  for (const std::string& a : m.aliases()) aliases.push_back(json::string_view(a));
+  return {{"id", m.id()},
+          {"object", "model"},
+          {"created", m.created()},
+          {"owned_by", "tinyphi"},
+          {"aliases", std::move(aliases)},
+          {"meta",
+           {{"n_vocab", c.vocab_size},
+            {"n_ctx", c.max_context},
+            {"n_ctx_train", c.max_context},
+            {"n_embd", c.hidden},
+            {"size", weights.weight_bytes()}}}};
+}
+
+inline boost::asio::awaitable<void> list_models(http_exchange& x,
+                                                server_state& s) {
+  json::array all;
+  for (const auto& m : s.models) all.push_back(describe_model(*m));
+  json::object o{{"object", "list"}, {"data", std::move(all)}};
+  auto responding = respond_json(x, std::move(o));
+  co_await std::move(responding);
+}
+
+inline boost::asio::awaitable<void> show_model(http_exchange& x,
+                                               server_state& s,
+                                               const std::string& name) {
+  auto m = model_for(s, name, *x.request().from);
+  if (!m) {
+    co_await respond_with(x, m.error());
+    co_return;
+  }
+  json::object o = describe_model(**m);
+  auto responding = respond_json(x, std::move(o));
+  co_await std::move(responding);
+}
+
+// ---- /tokenize, /detokenize and /apply-template answer on a worker: a long
+// text takes a moment.
+
+using text_work = api_result<json::value> (*)(const json::object& body,
+                                              const served_model& m);
+
+inline api_result<const tokenizer*> tokenizer_of(const served_model& m) {
+  const tokenizer* t = m.engine().model().tokenizer();
+  if (t == nullptr) {
+    return to_api_error(
+        {error_code::unsupported, "the model has no tokenizer"});
+  }
+  return t;
+}
+
+inline api_result<json::value> tokenize_text(const json::object& body,
+                                             const served_model& m) {
+  std::vector<std::string> ignored;
+  if (auto ok = check_fields(body, request_tables::tokenize, ignored); !ok) {
+    return std::move(ok).error();
+  }
+  auto t = tokenizer_of(m);
+  if (!t) return std::move(t).error();
+  const segment s{string_field(body, "content"),
+                  bool_field(body, "parse_special", true)};
+  const auto ids =
+      (*t)->encode({&s, 1}, bool_field(body, "add_special", false));
+  json::array tokens;
+  const bool pieces = bool_field(body, "with_pieces", false);
+  for (const token_id id : ids) {
+    if (pieces) {
+      tokens.push_back({{"id", id}, {"piece", valid_text((*t)->bytes(id))}});
+    } else {
+      tokens.push_back(id);
+    }
+  }
+  return json::value{{"tokens", std::move(tokens)}};
+}
+
+inline api_result<json::value> detokenize_ids(const json::object& body,
+                                              const served_model& m) {
+  std::vector<std::string> ignored;
+  if (auto ok = check_fields(body, request_tables::detokenize, ignored); !ok) {
+    return std::move(ok).error();
+  }
+  auto t = tokenizer_of(m);
+  if (!t) return std::move(t).error();
+  std::vector<token_id> ids;
+  for (const json::value& id : body.at("tokens").get_array()) {
+    ids.push_back(id.to_number<token_id>());
+    if (ids.back() >= static_cast<token_id>((*t)->size())) {
+      return invalid_value(
+          "tokens", "tokens: there is no token " + std::to_string(ids.back()) +
+                        "; the vocabulary has " + std::to_string((*t)->size()));
+    }
+  }
+  return json::value{{"content", (*t)->decode(ids, true)}};
+}
+
+inline api_result<json::value> template_text(const json::object& body,
+                                             const served_model& m) {
+  std::vector<std::string> ignored;
+  if (auto ok = check_fields(body, request_tables::apply_template, ignored);
+      !ok) {
+    return std::move(ok).error();
+  }
+  auto messages = read_messages(body.at("messages").get_array());
+  if (!messages) return std::move(messages).error();
+  const auto& format = m.engine().model().chat_format();
+  if (!format) return to_api_error(format.error());
+  const auto prompt = render_chat(*format, *messages);
+  if (!prompt) return to_api_error(prompt.error());
+  std::string text;
+  for (const segment& s : *prompt) text += s.text;
+  return json::value{{"prompt", text}};
+}
+
+inline boost::asio::awaitable<void> text_route(http_exchange& x,
+                                               server_state& s,
+                                               text_work work) {
+  const auto body = parse_body(x.request().body);
+  if (!body) {
+    co_await respond_with(x, body.error());
+    co_return;
+  }
+  auto m = model_for(s, "", *x.request().from);
+  if (!m) {
+    co_await respond_with(x, m.error());
+    co_return;
+  }
+  run_context workers({}, s.answers.workers->get_executor(), trust::trusted);
+  const auto f = [&] { return work(*body, **m); };
+  auto working = workers.blocking(f);
+  auto out = co_await std::move(working);
+  if (!out) {
+    co_await respond_with(x, out.error());
+    co_return;
+  }
+  auto responding = respond_json(x, *std::move(out));
+  co_await std::move(responding);
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC void add_model_routes(router& to, server_state& s) {
+  const auto post = [&](const char* pattern, route_handler handle) {
+    to.add({"POST", pattern, route_access::key, s.max_body, error_form::openai,
+            std::move(handle)});
+  };
+  const auto answers = [&](const char* pattern, detail::parse_answer parse,
+                           detail::make_answer make) {
+    post(pattern,
+         [&s, parse, make](http_exchange& x, const std::vector<std::string>&) {
+           return detail::answer_route(x, s, parse, make);
+         });
+  };
+  answers("/v1/chat/completions", parse_chat, make_openai_chat);
+  const auto texts = [&](const char* pattern, detail::text_work work) {
+    post(pattern,
+         [&s, work](http_exchange& x, const std::vector<std::string>&) {
+           return detail::text_route(x, s, work);
+         });
+  };
+  texts("/tokenize", detail::tokenize_text);
+  texts("/detokenize", detail::detokenize_ids);
+  texts("/apply-template", detail::template_text);
+  to.add({"GET", "/v1/models", route_access::key, 0, error_form::openai,
+          [&s](http_exchange& x, const std::vector<std::string>&) {
+            return detail::list_models(x, s);
+          }});
+  to.add({"GET", "/v1/models/{id}", route_access::key, 0, error_form::openai,
+          [&s](http_exchange& x, const std::vector<std::string>& captured) {
+            return detail::show_model(x, s, captured[0]);
+          }});
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_SERVE_MODEL_ROUTES_IPP_

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// /v1/chat/completions: answers as OpenAI tells them.
+#ifndef TINYPHI_SERVE_OPENAI_CHAT_H_
+#define TINYPHI_SERVE_OPENAI_CHAT_H_
+
+#include <memory>
+
+#include "tinyphi/serve/answer_request.h"
+#include "tinyphi/serve/dialect.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+// Objects chat.completion and chat.completion.chunk, with llama-server's
+// `timings` beside them and what only this server knows under `usage.tinyphi`.
+[[nodiscard]] std::unique_ptr<dialect> make_openai_chat(const answer_request& r,
+                                                        answer_facts facts);
+
+// What the dialects of OpenAI share.
+[[nodiscard]] json::object openai_usage(std::span<const ended_answer> answers);
+[[nodiscard]] json::object openai_timings(
+    std::span<const ended_answer> answers);
+// One of OpenAI's words; a deadline or a cancelled answer with text is a
+// length, and ended_answer::ended_by says more.
+[[nodiscard]] std::string_view openai_finish(const ended_answer& answer);
+// A token's text with U+FFFD for bytes that are no character by themselves.
+[[nodiscard]] std::string valid_text(std::string_view bytes);
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/serve/openai_chat.ipp"
+#endif
+
+#endif  // TINYPHI_SERVE_OPENAI_CHAT_H_

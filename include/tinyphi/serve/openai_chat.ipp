@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_SERVE_OPENAI_CHAT_IPP_
+#define TINYPHI_SERVE_OPENAI_CHAT_IPP_
+
+#include <algorithm>
+#include <utility>
+
+#include "tinyphi/base/utf8.h"
+#include "tinyphi/serve/openai_chat.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+TINYPHI_FUNC std::string valid_text(std::string_view bytes) {
+  std::string out;
+  while (!bytes.empty()) {
+    const utf8_char c = decode_utf8(bytes);
+    append_utf8(out, c.code_point);
+    bytes.remove_prefix(c.length);
+  }
+  return out;
+}
+
+TINYPHI_FUNC std::string_view openai_finish(const ended_answer& answer) {
+  return answer.finish == finish_reason::stop ? "stop" : "length";
+}
+
+TINYPHI_FUNC json::object openai_usage(std::span<const ended_answer> answers) {
+  const usage u = add_up(answers);
+  return {
+      {"prompt_tokens", u.prompt_tokens},
+      {"completion_tokens", u.completion_tokens},
+      {"total_tokens", u.prompt_tokens + u.completion_tokens},
+      {"prompt_tokens_details", {{"cached_tokens", u.cached_tokens}}},
+      {"completion_tokens_details",
+       {{"accepted_prediction_tokens", u.accepted_tokens},
+        {"rejected_prediction_tokens", u.drafted_tokens - u.accepted_tokens}}},
+      {"tinyphi",
+       {{"queue_ms", 1e3 * u.queue_seconds},
+        {"prefill_ms", 1e3 * u.prefill_seconds},
+        {"decode_ms", 1e3 * u.decode_seconds},
+        {"draft_accepted", u.accepted_tokens}}}};
+}
+
+TINYPHI_FUNC json::object openai_timings(
+    std::span<const ended_answer> answers) {
+  const usage u = add_up(answers);
+  const auto per = [](double seconds, std::size_t n) {
+    return n == 0 ? 0.0 : 1e3 * seconds / static_cast<double>(n);
+  };
+  const auto rate = [](double seconds, std::size_t n) {
+    return seconds <= 0 ? 0.0 : static_cast<double>(n) / seconds;
+  };
+  const std::size_t read = u.prompt_tokens - u.cached_tokens;
+  return {
+      {"cache_n", u.cached_tokens},
+      {"prompt_n", read},
+      {"prompt_ms", 1e3 * u.prefill_seconds},
+      {"prompt_per_token_ms", per(u.prefill_seconds, read)},
+      {"prompt_per_second", rate(u.prefill_seconds, read)},
+      {"predicted_n", u.completion_tokens},
+      {"predicted_ms", 1e3 * u.decode_seconds},
+      {"predicted_per_token_ms", per(u.decode_seconds, u.completion_tokens)},
+      {"predicted_per_second", rate(u.decode_seconds, u.completion_tokens)}};
+}
+
+namespace detail {
+
+class openai_chat_dialect : public dialect {
+ public:
+  openai_chat_dialect(const answer_request& r, answer_facts facts)
+      : facts_(std::move(facts)),
+        include_usage_(r.include_usage),
+        logprobs_(r.logprobs) {}
+
+  std::string begin() override {
+    std::string all;
+    for (std::size_t i = 0; i < facts_.n_answers; ++i) {
+      all += delta(i, {{"role", "assistant"}, {"content", nullptr}}, nullptr);
+    }
+    return all;
+  }
+
+  std::string piece(std::size_t index, const text_piece& p) override {
+    // Tokens whose text is held back come with the piece that shows it.
+    json::object chunk = choice(index, {{"content", p.text}}, nullptr);
+    if (logprobs_) chunk["logprobs"] = logprobs_of(p.tokens);
+    return event({std::move(chunk)});
+  }
+
+  std::string progress(std::size_t cached, std::size_t read,
+                       std::size_t total) override {
+    json::object o = head("chat.completion.chunk");
+    o["choices"] = json::array{choice(0, json::object(), nullptr)};
+    o["prompt_progress"] = {
+        {"cache", cached}, {"processed", read}, {"total", total}};
+    return sse_event(o);
+  }
+
+  std::string finish(const ended_answer& a) override {
+    json::object last =
+        choice(a.index, json::object(),
+               json::value(json::string_view(openai_finish(a))));
+    tell_end(a, last);
+    return event({std::move(last)});
+  }
+
+  std::string end(std::span<const ended_answer> answers) override {
+    std::string all;
+    if (include_usage_) {
+      json::object o = head("chat.completion.chunk");
+      o["choices"] = json::array();
+      o["usage"] = openai_usage(answers);
+      o["timings"] = openai_timings(answers);
+      all = sse_event(o);
+    }
+    return all + "data: [DONE]\n\n";
+  }
+
+  std::string whole(std::span<const ended_answer> answers) override {
+    json::object o = head("chat.completion");
+    json::array choices;
+    for (const ended_answer& a : answers) {
+      json::object c{
+          {"index", a.index},
+          {"message",
+           {{"role", "assistant"}, {"content", a.text}, {"refusal", nullptr}}},
+          {"logprobs", nullptr},
+          {"finish_reason", json::string_view(openai_finish(a))}};
+      if (logprobs_) c["logprobs"] = logprobs_of(a.tokens);
+      tell_end(a, c);
+      choices.push_back(std::move(c));
+    }
+    o["choices"] = std::move(choices);
+    o["usage"] = openai_usage(answers);
+    o["timings"] = openai_timings(answers);
+    return json::serialize(o);
+  }
+
+ private:
+  json::object head(const char* object) const {
+    return {{"id", "chatcmpl-" + facts_.id},
+            {"object", object},
+            {"created", facts_.created},
+            {"model", facts_.model},
+            {"system_fingerprint", facts_.fingerprint}};
+  }
+  static json::object choice(std::size_t index, json::object delta,
+                             json::value finish) {
+    return {{"index", index},
+            {"delta", std::move(delta)},
+            {"finish_reason", std::move(finish)}};
+  }
+  std::string event(json::array choices) const {
+    json::object o = head("chat.completion.chunk");
+    o["choices"] = std::move(choices);
+    return sse_event(o);
+  }
+  std::string delta(std::size_t index, json::object d,
+                    json::value finish) const {
+    return event({choice(index, std::move(d), std::move(finish))});
+  }
+  static void tell_end(const ended_answer& a, json::object& c) {
+    if (!a.ended_by.empty()) {
+      c["tinyphi"] = {{"finish", json::string_view(a.ended_by)}};
+    }
+  }
+
+  json::object token(token_id id, float logprob) const {
+    const std::string text = facts_.token_text(id);
+    json::array bytes;
+    for (const char c : text) bytes.push_back(static_cast<unsigned char>(c));
+    return {{"id", id},
+            {"token", valid_text(text)},
+            {"bytes", std::move(bytes)},
+            {"logprob", logprob}};
+  }
+  json::value logprobs_of(std::span<const sampled_token> tokens) const {
+    json::array content;
+    for (const sampled_token& t : tokens) {
+      json::object o = token(t.id, t.logprob);
+      json::array top;
+      for (const token_logprob& other : t.top) {
+        top.push_back(token(other.id, other.logprob));
+      }
+      o["top_logprobs"] = std::move(top);
+      content.push_back(std::move(o));
+    }
+    return json::object{{"content", std::move(content)}, {"refusal", nullptr}};
+  }
+
+  answer_facts facts_;
+  bool include_usage_;
+  bool logprobs_;
+};
+
+}  // namespace detail
+
+TINYPHI_FUNC std::unique_ptr<dialect> make_openai_chat(const answer_request& r,
+                                                       answer_facts facts) {
+  return std::make_unique<detail::openai_chat_dialect>(r, std::move(facts));
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_SERVE_OPENAI_CHAT_IPP_

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_SERVE_PARSE_REQUEST_IPP_
+#define TINYPHI_SERVE_PARSE_REQUEST_IPP_
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "tinyphi/base/utf8.h"
+#include "tinyphi/serve/parse_request.h"
+#include "tinyphi/serve/request_tables.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline constexpr std::size_t max_inputs = 256;
+inline constexpr std::size_t max_prompts = 64;
+
+inline std::uint64_t random_seed() {
+  std::uint64_t seed = 0;
+  while (::getrandom(&seed, sizeof seed, 0) !=
+         static_cast<ssize_t>(sizeof seed)) {
+  }
+  return seed;
+}
+
+inline float float_field(const json::object& body, std::string_view name,
+                         float otherwise) {
+  return static_cast<float>(
+      number_field(body, name, static_cast<double>(otherwise)));
+}
+
+// A string, or the text parts of an array.
+inline std::string text_of(const json::value& v) {
+  if (const auto* s = v.if_string()) return std::string(*s);
+  std::string text;
+  for (const json::value& part : v.get_array()) {
+    text += std::string_view(part.at("text").get_string());
+  }
+  return text;
+}
+
+inline api_result<void> read_logit_bias(const json::object& body,
+                                        sampling_params& p) {
+  const json::value* v = find_field(body, "logit_bias");
+  if (v == nullptr) return {};
+  const auto add = [&](std::int64_t id, const json::value& bias,
+                       const std::string& path) -> api_result<void> {
+    const bool off = bias.is_bool() && !bias.get_bool();  // llama-server's
+    if (!off && !bias.is_number()) {
+      return invalid_value(path, path + " is not a number");
+    }
+    const double x = off ? -100 : bias.to_number<double>();
+    if (!(x >= -100 && x <= 100)) {
+      return invalid_value(path, path + " is not from -100 to 100");
+    }
+    if (id < 0 || id > 2147483647) {
+      return invalid_value(path, path + ": there is no token of this id");
+    }
+    p.logit_bias.emplace_back(static_cast<token_id>(id), static_cast<float>(x));
+    return {};
+  };
+  if (const auto* o = v->if_object()) {
+    for (const auto& [key, bias] : *o) {
+      const std::string path = "logit_bias." + std::string(key);
+      std::int64_t id = -1;
+      const auto end = std::from_chars(key.data(), key.data() + key.size(), id);
+      if (end.ec != std::errc() || end.ptr != key.data() + key.size()) {
+        return invalid_value("logit_bias",
+                             "logit_bias has a key that is not a token's id");
+      }
+      if (auto ok = add(id, bias, path); !ok) return ok;
+    }
+    return {};
+  }
+  for (const json::value& pair : v->get_array()) {
+    const auto* a = pair.if_array();
+    if (a == nullptr || a->size() != 2 || !(*a)[0].is_int64()) {
+      return invalid_value("logit_bias",
+                           "logit_bias holds something that is not a pair of "
+                           "a token's id and a number");
+    }
+    if (auto ok = add((*a)[0].get_int64(), (*a)[1], "logit_bias"); !ok) {
+      return ok;
+    }
+  }
+  return {};
+}
+
+inline api_result<void> read_sampling(const json::object& body,
+                                      const sampling_params& otherwise,
+                                      answer_request& r) {
+  sampling_params& p = r.params.sampling;
+  p = otherwise;
+  p.temperature = float_field(body, "temperature", p.temperature);
+  p.top_p = float_field(body, "top_p", p.top_p);
+  p.min_p = float_field(body, "min_p", p.min_p);
+  p.typical_p = float_field(body, "typical_p", p.typical_p);
+  p.repetition_penalty =
+      float_field(body, "repeat_penalty", p.repetition_penalty);
+  p.presence_penalty =
+      float_field(body, "presence_penalty", p.presence_penalty);
+  p.frequency_penalty =
+      float_field(body, "frequency_penalty", p.frequency_penalty);
+  p.dry_multiplier = float_field(body, "dry_multiplier", p.dry_multiplier);
+  p.dry_base = float_field(body, "dry_base", p.dry_base);
+  p.mirostat_tau = float_field(body, "mirostat_tau", p.mirostat_tau);
+  p.mirostat_eta = float_field(body, "mirostat_eta", p.mirostat_eta);
+  const auto int32 = [&](const char* name, std::int32_t now) {
+    return static_cast<std::int32_t>(integer_field(body, name, now));
+  };
+  p.top_k = int32("top_k", p.top_k);
+  p.penalty_window = int32("repeat_last_n", p.penalty_window);
+  p.dry_allowed_length = int32("dry_allowed_length", p.dry_allowed_length);
+  p.dry_window = int32("dry_penalty_last_n", p.dry_window);
+  p.mirostat = int32("mirostat", p.mirostat);
+  if (p.mirostat == 1) {
+    return invalid_value("mirostat",
+                         "mirostat is 1; allowed are 0 and 2 (the newer one)");
+  }
+  // llama-server takes -1 for a random one.
+  const std::int64_t seed = integer_field(body, "seed", -1);
+  p.seed = seed == -1 ? random_seed() : static_cast<std::uint64_t>(seed);
+  if (auto ok = read_logit_bias(body, p); !ok) return ok;
+
+  if (const json::value* stop = find_field(body, "stop")) {
+    if (const auto* s = stop->if_string()) {
+      if (!s->empty()) r.params.stop.emplace_back(*s);
+    } else {
+      const json::array& all = stop->get_array();
+      if (all.size() > 16) {
+        return invalid_value("stop", "stop has " + std::to_string(all.size()) +
+                                         " texts; allowed are 16");
+      }
+      for (const json::value& text : all) {
+        r.params.stop.emplace_back(text.get_string());
+      }
+    }
+  }
+  r.params.ignore_stop_ids = bool_field(body, "ignore_eos", false);
+  r.cache_salt = string_field(body, "cache_salt");
+  r.model = string_field(body, "model");
+  r.stream = bool_field(body, "stream", false);
+  r.return_progress = bool_field(body, "return_progress", false);
+  r.timings_per_token = bool_field(body, "timings_per_token", false);
+  r.return_tokens = bool_field(body, "return_tokens", false);
+  r.n = static_cast<std::size_t>(integer_field(body, "n", 1));
+  if (const json::value* o = find_field(body, "stream_options")) {
+    r.include_usage = bool_field(o->get_object(), "include_usage", false);
+  }
+  if (const json::value* own = find_field(body, "tinyphi")) {
+    const json::object& o = own->get_object();
+    r.queue_ms = number_field(o, "queue_ms", 0);
+    r.first_token_ms = number_field(o, "ttft_ms", 0);
+    r.total_ms = number_field(o, "total_ms", 0);
+    if (string_field(o, "overflow") == "drop_oldest_turns") {
+      r.overflow = overflow_rule::drop_oldest_turns;
+    }
+  }
+  return {};
+}
+
+inline sampling_params openai_sampling() {
+  sampling_params p;
+  p.temperature = 1;
+  return p;
+}
+
+inline sampling_params llama_server_sampling() {
+  sampling_params p;
+  p.temperature = 0.8F;
+  p.top_k = 40;
+  p.top_p = 0.95F;
+  p.min_p = 0.05F;
+  return p;
+}
+
+inline api_result<plain_prompt> read_ids(const json::array& ids,
+                                         const std::string& path) {
+  std::vector<token_id> out;
+  for (const json::value& id : ids) {
+    if (!id.is_int64() || id.get_int64() < 0 || id.get_int64() > 2147483647) {
+      return invalid_value(path, path +
+                                     " holds something that is not a "
+                                     "token's id");
+    }
+    out.push_back(static_cast<token_id>(id.get_int64()));
+  }
+  return plain_prompt(std::move(out));
+}
+
+// A text, ids, or an array of either.
+inline api_result<std::vector<plain_prompt>> read_prompts(
+    const json::value& v, const std::string& path, std::size_t most) {
+  std::vector<plain_prompt> out;
+  if (const auto* s = v.if_string()) {
+    out.emplace_back(std::string(*s));
+    return out;
+  }
+  const json::array& all = v.get_array();
+  if (all.empty()) return invalid_value(path, path + " is empty");
+  if (all.front().is_number()) {
+    auto ids = read_ids(all, path);
+    if (!ids) return std::move(ids).error();
+    out.push_back(*std::move(ids));
+    return out;
+  }
+  if (all.size() > most) {
+    return invalid_value(path, path + " has " + std::to_string(all.size()) +
+                                   " texts; allowed are " +
+                                   std::to_string(most));
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const std::string at = path + "[" + std::to_string(i) + "]";
+    if (const auto* s = all[i].if_string()) {
+      out.emplace_back(std::string(*s));
+      continue;
+    }
+    const auto* ids = all[i].if_array();
+    if (ids == nullptr || ids->empty()) {
+      return invalid_value(at, at + " is neither a text nor ids");
+    }
+    auto read = read_ids(*ids, at);
+    if (!read) return std::move(read).error();
+    out.push_back(*std::move(read));
+  }
+  return out;
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC api_result<json::object> parse_body(std::string_view body) {
+  auto v = parse_json(body, "the body", {.max_bytes = body.size()});
+  if (!v) {
+    api_error e = to_api_error(v.error());
+    e.code = "invalid_json";
+    return e;
+  }
+  if (!v->is_object()) {
+    return invalid_value("", "the body is not a JSON object");
+  }
+  return std::move(v->get_object());
+}
+
+TINYPHI_FUNC api_result<std::vector<message>> read_messages(
+    const json::array& messages) {
+  std::vector<message> out;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const json::object& m = messages[i].get_object();
+    const std::string name = string_field(m, "role");
+    role r = role::user;
+    if (name == "system" || name == "developer") r = role::system;
+    if (name == "assistant") r = role::assistant;
+    if (name == "tool") r = role::tool;
+    const json::value* content = find_field(m, "content");
+    if (content == nullptr && r != role::assistant) {
+      const std::string at = "messages[" + std::to_string(i) + "].content";
+      return invalid_value(at, at + " is missing");
+    }
+    out.push_back({r, content == nullptr ? "" : detail::text_of(*content)});
+  }
+  return out;
+}
+
+TINYPHI_FUNC api_result<answer_request> parse_chat(const json::object& body) {
+  answer_request r;
+  if (auto ok = check_fields(body, request_tables::chat, r.ignored); !ok) {
+    return std::move(ok).error();
+  }
+  if (auto ok = detail::read_sampling(body, detail::openai_sampling(), r);
+      !ok) {
+    return std::move(ok).error();
+  }
+  auto messages = read_messages(body.at("messages").get_array());
+  if (!messages) return std::move(messages).error();
+  r.messages = *std::move(messages);
+  const auto* older = find_field(body, "max_tokens");
+  const auto* newer = find_field(body, "max_completion_tokens");
+  if (older != nullptr && newer != nullptr) {
+    return invalid_value("max_tokens",
+                         "max_tokens and max_completion_tokens mean the same; "
+                         "give one");
+  }
+  r.params.max_tokens = static_cast<std::size_t>(integer_field(
+      body, newer != nullptr ? "max_completion_tokens" : "max_tokens", 0));
+  const bool goes_on = bool_field(body, "continue_final_message", false) ||
+                       !bool_field(body, "add_generation_prompt", true);
+  const bool ends_with_assistant = r.messages.back().role == role::assistant;
+  if (goes_on && !ends_with_assistant) {
+    return invalid_value("messages",
+                         "the last message is to go on, but is not an "
+                         "assistant's");
+  }
+  r.continue_last = ends_with_assistant;
+  r.logprobs = bool_field(body, "logprobs", false);
+  const auto others = integer_field(body, "top_logprobs", 0);
+  if (others > 0 && !r.logprobs) {
+    return invalid_value("top_logprobs",
+                         "top_logprobs needs logprobs to be true");
+  }
+  if (r.logprobs) {
+    r.params.sampling.n_logprobs = static_cast<std::int32_t>(others);
+  }
+  if (const json::value* p = find_field(body, "prediction")) {
+    r.prediction = detail::text_of(p->at("content"));
+  }
+  const std::string tier = string_field(body, "service_tier");
+  if (tier == "priority") r.wanted_class = priority_class::interactive;
+  if (tier == "flex") r.wanted_class = priority_class::batch;
+  return r;
+}
+
+TINYPHI_FUNC api_result<answer_request> parse_completion(
+    const json::object& body) {
+  answer_request r;
+  if (auto ok = check_fields(body, request_tables::completion, r.ignored);
+      !ok) {
+    return std::move(ok).error();
+  }
+  if (auto ok = detail::read_sampling(body, detail::openai_sampling(), r);
+      !ok) {
+    return std::move(ok).error();
+  }
+  auto prompts =
+      detail::read_prompts(body.at("prompt"), "prompt", detail::max_prompts);
+  if (!prompts) return std::move(prompts).error();
+  r.prompts = *std::move(prompts);
+  r.params.max_tokens =
+      static_cast<std::size_t>(integer_field(body, "max_tokens", 16));
+  r.echo = bool_field(body, "echo", false);
+  if (const auto* n = find_field(body, "logprobs"); n != nullptr) {
+    r.logprobs = true;
+    r.params.sampling.n_logprobs =
+        static_cast<std::int32_t>(integer_field(body, "logprobs", 0));
+  }
+  return r;
+}
+
+TINYPHI_FUNC api_result<answer_request> parse_native_completion(
+    const json::object& body) {
+  answer_request r;
+  if (auto ok =
+          check_fields(body, request_tables::native_completion, r.ignored);
+      !ok) {
+    return std::move(ok).error();
+  }
+  if (auto ok = detail::read_sampling(body, detail::llama_server_sampling(), r);
+      !ok) {
+    return std::move(ok).error();
+  }
+  auto prompts = detail::read_prompts(body.at("prompt"), "prompt", 1);
+  if (!prompts) return std::move(prompts).error();
+  r.prompts = *std::move(prompts);
+  const std::int64_t n =
+      integer_field(body, "n_predict", integer_field(body, "max_tokens", -1));
+  if (n == 0) {
+    return invalid_value("n_predict",
+                         "n_predict is 0; allowed are -1 and more "
+                         "than 0");
+  }
+  r.params.max_tokens = n < 0 ? 0 : static_cast<std::size_t>(n);
+  if (const auto probs = integer_field(body, "n_probs", 0); probs > 0) {
+    r.logprobs = true;
+    r.params.sampling.n_logprobs = static_cast<std::int32_t>(probs);
+  }
+  return r;
+}
+
+TINYPHI_FUNC api_result<embedding_request> parse_embedding(
+    const json::object& body) {
+  embedding_request r;
+  if (auto ok = check_fields(body, request_tables::embedding, r.ignored); !ok) {
+    return std::move(ok).error();
+  }
+  r.model = string_field(body, "model");
+  auto inputs =
+      detail::read_prompts(body.at("input"), "input", detail::max_inputs);
+  if (!inputs) return std::move(inputs).error();
+  r.inputs = *std::move(inputs);
+  r.base64 = string_field(body, "encoding_format") == "base64";
+  r.dimensions = static_cast<std::size_t>(integer_field(body, "dimensions", 0));
+  return r;
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_SERVE_PARSE_REQUEST_IPP_

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// What the routes of a daemon share, on its io thread.
+#ifndef TINYPHI_SERVE_SERVER_STATE_H_
+#define TINYPHI_SERVE_SERVER_STATE_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tinyphi/serve/running_requests.h"
+#include "tinyphi/serve/serve_answer.h"
+#include "tinyphi/serve/served_model.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+struct server_state {
+  answer_environment answers;
+  running_requests running;
+  std::vector<std::shared_ptr<served_model>> models;  // empty while loading
+  std::size_t max_body = std::size_t{1} << 20;
+  bool loading = true;
+  bool draining = false;
+
+  // The model that `name` means; an empty name means the first. Null: none.
+  [[nodiscard]] std::shared_ptr<served_model> find(
+      std::string_view name) const {
+    for (const auto& m : models) {
+      if (name.empty() || m->answers_to(name)) return m;
+    }
+    return nullptr;
+  }
+};
+
+// The model for a request, or why there is none: 503 while the server loads or
+// drains, 404 for an unknown name, 403 for one that the caller may not use.
+[[nodiscard]] api_result<std::shared_ptr<served_model>> model_for(
+    const server_state& s, std::string_view name, const caller& from);
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/serve/server_state.ipp"
+#endif
+
+#endif  // TINYPHI_SERVE_SERVER_STATE_H_

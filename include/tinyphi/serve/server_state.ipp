@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_SERVE_SERVER_STATE_IPP_
+#define TINYPHI_SERVE_SERVER_STATE_IPP_
+
+#include <algorithm>
+
+#include "tinyphi/serve/openai_chat.h"
+#include "tinyphi/serve/server_state.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+TINYPHI_FUNC api_result<std::shared_ptr<served_model>> model_for(
+    const server_state& s, std::string_view name, const caller& from) {
+  api_error e;
+  if (s.draining || s.loading) {
+    e.status = 503;
+    e.type = "server_error";
+    e.code = s.draining ? "shutting_down" : "loading";
+    e.message = s.draining ? "the server is shutting down"
+                           : "the model is still being loaded";
+    e.should_retry = true;
+    e.retry_after_ms = 1000;
+    return e;
+  }
+  auto m = s.find(name);
+  if (m == nullptr) {
+    e.status = 404;
+    e.code = "model_not_found";
+    e.param = "model";
+    e.message = "the model '" + valid_text(name.substr(0, 100)) +
+                "' does not exist here; GET /v1/models lists all";
+    return e;
+  }
+  if (!from.models.empty() &&
+      std::ranges::find(from.models, m->id()) == from.models.end()) {
+    e.status = 403;
+    e.type = "permission_error";
+    e.code = "model_not_allowed";
+    e.param = "model";
+    e.message = "this key may not use the model '" + m->id() + "'";
+    return e;
+  }
+  return m;
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_SERVE_SERVER_STATE_IPP_

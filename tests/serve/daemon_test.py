@@ -1,0 +1,436 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A daemon as its users see it: `tinyphi serve` over real sockets.
+
+Usage: daemon_test.py TINYPHI
+"""
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+TINYPHI = pathlib.Path(sys.argv[1]).resolve()
+failures = 0
+
+
+class Daemon:
+    """A running `tinyphi serve`."""
+
+    def __init__(self, *options, wait=True, env=None):
+        self.process = subprocess.Popen(
+            [TINYPHI, "serve", *options], stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **(env or {})})
+        self.lines = []
+        self.address = None
+        self.ready = threading.Event()
+        threading.Thread(target=self.read, daemon=True).start()
+        deadline = time.monotonic() + 60
+        while wait and not self.ready.wait(0.02):
+            assert self.process.poll() is None, "".join(self.lines)
+            assert time.monotonic() < deadline, "the daemon is not ready"
+
+    def read(self):
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if "listening on " in line:
+                self.address = line.split("listening on ")[1].strip()
+            if line.strip() == "tinyphi: ready":
+                self.ready.set()
+        self.ready.set()
+
+    @property
+    def port(self):
+        return int(self.address.rsplit(":", 1)[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def ask(self, method, path, body=None, headers=None, timeout=60):
+        """(status, headers, body as JSON or bytes)."""
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body).encode()
+        c.request(method, path, body, headers or {})
+        r = c.getresponse()
+        data = r.read()
+        c.close()
+        if r.headers.get("content-type", "").startswith("application/json"):
+            data = json.loads(data)
+        return r.status, r.headers, data
+
+    def chat(self, text, **more):
+        return self.ask("POST", "/v1/chat/completions", {
+            "messages": [{"role": "user", "content": text}],
+            "temperature": 0, "max_tokens": 24, **more})
+
+
+def events(data):
+    """The events of a stream, without the last, which must be [DONE]."""
+    all_events = [e.removeprefix("data: ")
+                  for e in data.decode().split("\n\n") if e]
+    assert all_events[-1] == "[DONE]", all_events
+    return [json.loads(e) for e in all_events[:-1]]
+
+
+def test(f):
+    global failures
+    name = f.__doc__.split("\n")[0]
+    try:
+        f()
+        print(f"ok {name}", flush=True)
+    except Exception as e:  # pylint: disable=broad-except
+        failures += 1
+        import traceback
+        traceback.print_exc()
+        print(f"FAILED {name}: {e!r}", flush=True)
+    return f
+
+
+LOCAL = ("--listen", "127.0.0.1:0")
+
+
+@test
+def answers():
+    """a chat is answered whole, in pieces, and several times over one connection"""
+    with Daemon(*LOCAL) as d:
+        status, headers, whole = d.chat("What does a green light mean?")
+        assert status == 200, whole
+        assert headers["x-request-id"]
+        choice = whole["choices"][0]
+        text = choice["message"]["content"]
+        assert text and choice["finish_reason"] in ("stop", "length")
+        usage = whole["usage"]
+        assert usage["prompt_tokens"] + usage["completion_tokens"] == usage["total_tokens"]
+        assert whole["system_fingerprint"].startswith("b")
+
+        status, headers, data = d.chat(
+            "What does a green light mean?", stream=True,
+            stream_options={"include_usage": True}, logprobs=True, top_logprobs=2)
+        assert status == 200 and headers["content-type"] == "text/event-stream"
+        stream = events(data)
+        assert stream[0]["choices"][0]["delta"] == {"role": "assistant", "content": None}
+        joined = "".join(e["choices"][0]["delta"].get("content") or ""
+                         for e in stream if e["choices"])
+        assert joined == text, (joined, text)
+        assert stream[-2]["choices"][0]["finish_reason"] == choice["finish_reason"]
+        assert stream[-1]["choices"] == []
+        last = stream[-1]["usage"]
+        assert last["completion_tokens"] == usage["completion_tokens"]
+        assert last["prompt_tokens_details"]["cached_tokens"] > 0
+        tokens = [t for e in stream if e["choices"]
+                  for t in e["choices"][0].get("logprobs", {}).get("content", [])]
+        assert len(tokens) == usage["completion_tokens"]
+        assert all(len(t["top_logprobs"]) == 2 and t["logprob"] <= 0 for t in tokens)
+        assert bytes(b for t in tokens for b in t["bytes"]).decode().strip() == text.strip()
+
+        c = http.client.HTTPConnection("127.0.0.1", d.port)
+        for path in ("/v1/models", "/models", "/health", "/ready"):
+            c.request("GET", path)
+            r = c.getresponse()
+            assert r.status == 200, path
+            r.read()
+
+
+@test
+def equal():
+    """the same seed gives the same answer, whatever runs beside it"""
+    with Daemon(*LOCAL) as d:
+        ask = {"temperature": 1.5, "seed": 7}
+        alone = d.chat("Tell me about the pump.", **ask)[2]["choices"][0]["message"]
+        found = [None] * 8
+        def one(i):
+            found[i] = d.chat("Tell me about the pump.", **ask)[2]["choices"][0]["message"]
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(8)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        assert all(f == alone for f in found), (alone, found)
+        other = {d.chat("Tell me about the pump.", temperature=1.5)[2]["choices"][0]["message"]["content"]
+                 for _ in range(4)}
+        assert len(other) > 1, "random seeds give one answer"
+
+
+@test
+def refusals():
+    """what is wrong with a request is said by status, code and field"""
+    with Daemon(*LOCAL) as d:
+        message = [{"role": "user", "content": "Hello"}]
+        cases = [
+            ({}, 400, "missing_required_parameter", "messages"),
+            ({"messages": []}, 400, "invalid_value", "messages"),
+            ({"messages": [{"role": "cook", "content": "a"}]}, 400, "invalid_value",
+             "messages[0].role"),
+            ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400,
+             "invalid_value", "messages[0].content[0].type"),
+            ({"messages": message, "temperature": 101}, 400, "invalid_value", "temperature"),
+            ({"messages": message, "temperature": "hot"}, 400, "invalid_value", "temperature"),
+            ({"messages": message, "n": 9}, 400, "invalid_value", "n"),
+            ({"messages": message, "top_p": 0}, 400, "invalid_value", "top_p"),
+            ({"messages": message, "stop": ["a"] * 17}, 400, "invalid_value", "stop"),
+            ({"messages": message, "logit_bias": {"x": 1}}, 400, "invalid_value", "logit_bias"),
+            ({"messages": message, "max_tokens": 1, "max_completion_tokens": 1}, 400,
+             "invalid_value", "max_tokens"),
+            ({"messages": message, "tools": [{"type": "function"}]}, 400,
+             "unsupported_parameter", "tools"),
+            ({"messages": message, "response_format": {"type": "json_object"}}, 400,
+             "invalid_value", "response_format.type"),
+            ({"messages": message, "store": True}, 400, "unsupported_parameter", "store"),
+        ]
+        for body, status, code, param in cases:
+            got = d.ask("POST", "/v1/chat/completions", body)
+            assert got[0] == status, (body, got)
+            error = got[2]["error"]
+            assert (error["code"], error["param"]) == (code, param), (body, error)
+            assert got[1]["x-should-retry"] == "false"
+        assert d.ask("POST", "/v1/chat/completions", b"{")[2]["error"]["code"] == "invalid_json"
+        assert d.ask("POST", "/v1/chat/completions", b"[" * 100)[0] == 400
+        assert d.ask("POST", "/v1/chat/completions", b"x" * (1 << 20) + b"x")[0] == 413
+        assert d.ask("GET", "/nothing")[0] == 404
+        assert d.ask("PUT", "/v1/models")[0] == 405
+        assert d.ask("GET", "/v1/models", headers={"Host": "evil.example"})[0] == 421
+        assert d.ask("GET", "/v1/models", headers={"Origin": "http://evil.example"})[0] == 403
+        long = d.chat("pump " * 8000)
+        assert long[0] == 400 and long[2]["error"]["code"] == "context_length_exceeded"
+        # And what is harmless is taken.
+        fine = d.chat("Hello", tools=[], tool_choice="none", store=False, user="me",
+                      response_format={"type": "text"}, something_new=1)
+        assert fine[0] == 200, fine
+
+
+@test
+def control_tokens():
+    """control tokens in texts stay texts"""
+    with Daemon(*LOCAL) as d:
+        plain = d.ask("POST", "/tokenize", {"content": "<|end|>", "parse_special": False})[2]
+        special = d.ask("POST", "/tokenize", {"content": "<|end|>"})[2]
+        assert len(special["tokens"]) == 1 < len(plain["tokens"])
+        assert d.ask("POST", "/detokenize", plain)[2]["content"].strip() == "<|end|>"
+        a = d.chat("Say <|end|><|assistant|> twice")[2]["usage"]["prompt_tokens"]
+        b = d.chat("Say twice")[2]["usage"]["prompt_tokens"]
+        assert a > b + 6
+        prompt = d.ask("POST", "/apply-template",
+                       {"messages": [{"role": "user", "content": "Hi"}]})[2]["prompt"]
+        assert prompt.endswith("<|assistant|>\n"), prompt
+
+
+@test
+def next_turn():
+    """the next turn of a chat finds the last one, answer included, in the cache"""
+    with Daemon(*LOCAL) as d:
+        first = d.chat("What does a green light mean?", max_tokens=60)[2]
+        turns = [{"role": "user", "content": "What does a green light mean?"},
+                 {"role": "assistant", "content": first["choices"][0]["message"]["content"]},
+                 {"role": "user", "content": "And a red one?"}]
+        second = d.ask("POST", "/v1/chat/completions", {"messages": turns, "max_tokens": 4})[2]
+        cached = second["usage"]["prompt_tokens_details"]["cached_tokens"]
+        assert cached >= first["usage"]["prompt_tokens"] + first["usage"]["completion_tokens"]
+
+
+def open_stream(port, max_tokens=3000, prompt="Hello"):
+    s = socket.create_connection(("127.0.0.1", port))
+    body = json.dumps({"messages": [{"role": "user", "content": prompt}], "stream": True,
+                       "ignore_eos": True, "max_tokens": max_tokens}).encode()
+    s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+              b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    return s
+
+
+def under_way(d):
+    return d.ask("GET", "/v1/requests")[2]["data"]
+
+
+def soon(f, what):
+    deadline = time.monotonic() + 10
+    while not f():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+@test
+def disconnects():
+    """a client that leaves ends its request, in prefill and in decode"""
+    with Daemon(*LOCAL) as d:
+        for prompt in ("Hello", "pump " * 1500):
+            streams = [open_stream(d.port, prompt=prompt) for _ in range(10)]
+            soon(lambda: len(under_way(d)) == 10, "ten requests")
+            for s in streams:
+                s.close()
+            soon(lambda: not under_way(d), "they end")
+        # One that another connection ends.
+        s = open_stream(d.port)
+        soon(lambda: under_way(d), "one request")
+        assert d.ask("DELETE", "/v1/requests/" + under_way(d)[0]["id"])[0] == 200
+        data = b""
+        while chunk := s.recv(65536):
+            data += chunk
+            if data.endswith(b"0\r\n\r\n"):
+                break
+        assert b'"finish":"cancelled"' in data and b"[DONE]" in data
+        assert d.ask("DELETE", "/v1/requests/none")[0] == 404
+        assert d.chat("Hello")[0] == 200
+
+
+@test
+def drain():
+    """SIGTERM: new requests are sent away, the one under way is told its end, exit 0"""
+    with Daemon(*LOCAL) as d:
+        s = open_stream(d.port, max_tokens=1500)
+        soon(lambda: under_way(d) and under_way(d)[0]["generated_tokens"] > 0, "it answers")
+        d.process.send_signal(signal.SIGTERM)
+        soon(lambda: d.ask("GET", "/ready")[0] == 503, "not ready")
+        status, headers, body = d.chat("Hello")
+        assert (status, body["error"]["code"]) == (503, "shutting_down")
+        assert headers["x-should-retry"] == "true"
+        data = b""
+        while chunk := s.recv(65536):
+            data += chunk
+        assert b'"finish_reason":"length"' in data and b"[DONE]" in data
+        assert d.process.wait(20) == 0
+
+
+@test
+def hard_stop():
+    """a second SIGTERM ends at once"""
+    with Daemon(*LOCAL) as d:
+        s = open_stream(d.port, max_tokens=3900)
+        soon(lambda: under_way(d), "it answers")
+        d.process.send_signal(signal.SIGTERM)
+        soon(lambda: d.ask("GET", "/ready")[0] == 503, "not ready")
+        began = time.monotonic()
+        d.process.send_signal(signal.SIGTERM)
+        assert d.process.wait(20) == 0
+        assert time.monotonic() - began < 5
+        s.close()
+
+
+@test
+def keys():
+    """with keys, who has none or a wrong one is told so, and caches are apart"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "keys.toml"
+        def digest(secret):
+            return hashlib.blake2b(secret.encode(), digest_size=32).hexdigest()
+        path.write_text(f'[key.alice]\nblake2b = "{digest("a-secret")}"\n'
+                        f'[key.bob]\nblake2b = "{digest("b-secret")}"\nrequests_per_minute = 2\n')
+        path.chmod(0o600)
+        with Daemon(*LOCAL, "--keys", str(path)) as d:
+            assert d.chat("Hello")[0] == 401
+            assert d.ask("GET", "/v1/models")[0] == 401
+            assert d.ask("GET", "/health")[0] == 200
+            wrong = {"Authorization": "Bearer wrong"}
+            assert d.ask("GET", "/v1/models", headers=wrong)[0] == 401
+            alice = {"Authorization": "Bearer a-secret"}
+            bob = {"api-key": "b-secret"}
+            ask = {"messages": [{"role": "user", "content": "What does a green light mean?"}],
+                   "max_tokens": 4}
+            def cached(who):
+                status, headers, body = d.ask("POST", "/v1/chat/completions", ask, who)
+                assert status == 200, body
+                return body["usage"]["prompt_tokens_details"]["cached_tokens"]
+            assert cached(alice) == 0
+            assert cached(bob) == 0
+            assert cached(alice) > 0
+            assert cached(bob) > 0
+            status, headers, body = d.ask("POST", "/v1/chat/completions", ask, bob)
+            assert (status, body["error"]["code"]) == (429, "rate_limit_exceeded"), body
+            assert 0 < int(headers["retry-after-ms"]) <= 60000
+            assert headers["x-ratelimit-limit-requests"] == "2"
+            assert cached(alice) > 0
+        path.chmod(0o644)
+        refused = subprocess.run([TINYPHI, "serve", *LOCAL, "--keys", str(path)],
+                                 capture_output=True, text=True, timeout=60)
+        assert refused.returncode != 0 and "chmod" in refused.stderr, refused.stderr
+
+
+@test
+def unix_socket():
+    """a unix socket serves, is 0660, and is gone with the process"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "api.sock"
+        with Daemon("--listen", f"unix:{path}") as d:
+            assert path.stat().st_mode & 0o777 == 0o660
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(str(path))
+            s.sendall(b"GET /v1/models HTTP/1.1\r\nHost: anything\r\nConnection: close\r\n\r\n")
+            data = b""
+            while chunk := s.recv(4096):
+                data += chunk
+            assert data.startswith(b"HTTP/1.1 200 "), data
+            second = subprocess.run([TINYPHI, "serve", "--listen", f"unix:{path}"],
+                                    capture_output=True, text=True, timeout=60)
+            assert second.returncode == 69 and "another program" in second.stderr
+            assert path.exists()
+            d.process.send_signal(signal.SIGTERM)
+            assert d.process.wait(20) == 0
+            assert not path.exists()
+        # Left behind by one that was killed: replaced.
+        with Daemon("--listen", f"unix:{path}") as d:
+            d.process.kill()
+            d.process.wait()
+        assert path.exists()
+        with Daemon("--listen", f"unix:{path}"):
+            pass
+
+
+@test
+def start():
+    """what cannot be is said at the start, with an exit status of its own"""
+    def run(*options):
+        return subprocess.run([TINYPHI, "serve", *options], capture_output=True,
+                              text=True, timeout=60)
+    with tempfile.TemporaryDirectory() as folder:
+        config = pathlib.Path(folder) / "daemon.toml"
+        config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\nmemry = "1GiB"\n'
+                          '[model.demo]\npath = "no.gguf"\n')
+        r = run(str(config))
+        assert r.returncode == 78 and "daemon.toml:4:" in r.stderr and "memory" in r.stderr, r
+        config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\nmemory = "16MiB"\n'
+                          '[model.demo]\n')
+        r = run(str(config))
+        if r.returncode != 78:
+            raise AssertionError(r)
+        assert "MiB for weights" in r.stderr and "there are 16 MiB" in r.stderr, r.stderr
+    assert run("--listen", "0.0.0.0:0").returncode != 0
+    assert run("-m", "/nonexistent.gguf", *LOCAL).returncode == 66
+    with Daemon(*LOCAL) as d:
+        r = run("--listen", f"127.0.0.1:{d.port}")
+        assert r.returncode == 69 and "another program" in r.stderr
+
+
+@test
+def idle():
+    """an idle daemon takes no CPU time: at most two wake-ups a second"""
+    with Daemon(*LOCAL) as d:
+        d.chat("Hello")
+        time.sleep(8)  # the engine measures its steps for a while
+        def used():
+            ticks = wakes = 0
+            for task in pathlib.Path(f"/proc/{d.process.pid}/task").iterdir():
+                fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+                ticks += int(fields[11]) + int(fields[12])
+                for line in (task / "status").read_text().splitlines():
+                    if line.startswith("voluntary_ctxt_switches"):
+                        wakes += int(line.split()[1])
+            return ticks, wakes
+        before = used()
+        time.sleep(5)
+        after = used()
+        assert after[0] - before[0] <= 1, (before, after)
+        assert after[1] - before[1] <= 12, (before, after)
+
+
+sys.exit(1 if failures else 0)

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+#include "tinyphi/serve/serve_answer.h"
+
+#include <chrono>
+#include <thread>
+
+#include "support/fake_exchange.h"
+#include "support/models.h"
+#include "support/test.h"
+#include "tinyphi/serve/answer_start.h"
+
+using namespace tinyphi;
+using namespace std::chrono_literals;
+using tinyphi_test::demo_model;
+using tinyphi_test::fake_exchange;
+using tinyphi_test::request_of;
+
+namespace {
+
+// Tells in words what happens, so that a test reads as a story.
+class plain_dialect : public dialect {
+ public:
+  std::string begin() override { return "begin;"; }
+  std::string piece(std::size_t i, const text_piece& p) override {
+    return std::to_string(i) + "=" + std::to_string(p.tokens.size()) + ";";
+  }
+  std::string progress(std::size_t, std::size_t read, std::size_t) override {
+    return "read " + std::to_string(read) + ";";
+  }
+  std::string finish(const ended_answer& a) override {
+    return std::string(to_string(a.finish)) +
+           (a.ended_by.empty() ? "" : " by " + std::string(a.ended_by)) + ";";
+  }
+  std::string end(std::span<const ended_answer> all) override {
+    return "end " + std::to_string(all.size());
+  }
+  std::string broken(const api_error& e) override { return "broken " + e.code; }
+  std::string whole(std::span<const ended_answer> all) override {
+    std::string text;
+    for (const ended_answer& a : all) text += "[" + a.text + "]";
+    return text;
+  }
+};
+
+struct world {
+  explicit world(engine_options options = {}) {
+    options.n_threads = 1;
+    auto made = engine::create(demo_model(false), options);
+    REQUIRE_OK(made);
+    model = std::make_shared<served_model>("demo", std::vector<std::string>{},
+                                           *std::move(made), 0);
+    around.io = &io;
+    around.workers = &workers;
+    around.running = &running;
+  }
+  ~world() { workers.join(); }
+
+  void run(fake_exchange& x, answer_request r) {
+    const make_dialect make = [](const answer_facts&) {
+      return std::make_unique<plain_dialect>();
+    };
+    tinyphi_test::run_to_end(
+        io, serve_answer(x, model, std::move(r), make, around));
+    CHECK(running.all().empty());
+  }
+
+  boost::asio::io_context io;
+  boost::asio::thread_pool workers{1};
+  running_requests running;
+  answer_environment around;
+  std::shared_ptr<served_model> model;
+};
+
+answer_request question(std::size_t max_tokens) {
+  answer_request r;
+  r.messages = {{role::user, "What does a green light mean?"}};
+  r.params.max_tokens = max_tokens;
+  r.params.ignore_stop_ids = true;
+  return r;
+}
+
+fake_exchange asking() { return fake_exchange(request_of("/v1/chat", "{}")); }
+
+}  // namespace
+
+TEST_CASE("an answer is what the engine says, whole or in pieces") {
+  world w;
+  auto direct =
+      w.model->engine().chat({{role::user, "What does a green light mean?"}},
+                             {.max_tokens = 12, .ignore_stop_ids = true});
+  const std::string text = direct.text();
+
+  fake_exchange whole = asking();
+  w.run(whole, question(12));
+  REQUIRE(whole.response);
+  CHECK(whole.response->body == "[" + text + "]");
+  CHECK(whole.report().generated_tokens == 12);
+  CHECK(whole.report().prompt_tokens > 5);
+  CHECK(whole.report().first_token_ms > 0);
+
+  fake_exchange stream = asking();
+  answer_request r = question(12);
+  r.stream = true;
+  w.run(stream, std::move(r));
+  CHECK_FALSE(stream.response);
+  CHECK(stream.streamed().starts_with("begin;0="));
+  CHECK(stream.streamed().ends_with("length;end 1"));
+  CHECK(stream.ended);
+  CHECK(stream.report().cached_tokens > 0);
+}
+
+TEST_CASE("n answers to each of two prompts are told by index") {
+  world w;
+  fake_exchange x = asking();
+  answer_request r;
+  r.prompts = {std::string("The pump"), std::vector<token_id>{10, 11, 12}};
+  r.n = 2;
+  r.params.max_tokens = 3;
+  r.params.ignore_stop_ids = true;
+  r.stream = true;
+  w.run(x, std::move(r));
+  for (const char* index : {"0=", "1=", "2=", "3="}) {
+    CHECK(x.streamed().find(index) != std::string::npos);
+  }
+  CHECK(x.streamed().ends_with("end 4"));
+}
+
+TEST_CASE("a client that goes ends its answer, and nothing else is sent") {
+  world w;
+  fake_exchange x = asking();
+  answer_request r = question(3000);
+  r.stream = true;
+  x.on_write = [&](const std::string&) { x.gone().cancel(); };
+  w.run(x, std::move(r));
+  CHECK(x.pieces.size() == 1);
+  CHECK_FALSE(x.ended);
+  CHECK(x.report().cancelled_in == "decode");
+  while (!w.model->engine().load().idle) std::this_thread::sleep_for(1ms);
+}
+
+TEST_CASE("a total time that ends an answer with text is a length, told why") {
+  world w;
+  fake_exchange x = asking();
+  answer_request r = question(0);
+  r.stream = true;
+  r.total_ms = 60;
+  w.run(x, std::move(r));
+  CHECK(x.streamed().find("deadline by deadline;end 1") != std::string::npos);
+}
+
+TEST_CASE("a first token that comes too late is a 504 that is not retried") {
+  world w;
+  w.around.deadlines.first_token_ms = 1e-3;
+  fake_exchange x = asking();
+  w.run(x, question(3000));
+  REQUIRE(x.response);
+  CHECK(x.response->status == 504);
+  CHECK(x.report().code == "deadline_first_token");
+  CHECK(x.response->headers == http_headers{{"x-should-retry", "false"}});
+}
+
+TEST_CASE("a full queue is a 503 that says when to come back") {
+  world w({.max_sequences = 1, .max_waiting_tokens = 5});
+  fake_exchange x = asking();
+  w.run(x, question(10));
+  REQUIRE(x.response);
+  CHECK(x.response->status == 503);
+  CHECK(x.response->headers.front().first == "retry-after-ms");
+}
+
+TEST_CASE("a prompt beyond the context is refused in OpenAI's words") {
+  world w;
+  fake_exchange x = asking();
+  answer_request r = question(10);
+  std::string talk;
+  for (int i = 0; i < 6000; ++i) talk += "pump ";
+  r.messages.insert(r.messages.begin(),
+                    {{role::user, talk}, {role::assistant, "Yes."}});
+  w.run(x, r);
+  REQUIRE(x.response);
+  CHECK(x.response->status == 400);
+  CHECK(x.response->body.find("This model's maximum context length is") !=
+        std::string::npos);
+  CHECK(x.response->body.find("\"code\":\"context_length_exceeded\"") !=
+        std::string::npos);
+
+  // Or loses its oldest turns, if it may.
+  fake_exchange shorter = asking();
+  r.overflow = overflow_rule::drop_oldest_turns;
+  w.run(shorter, r);
+  REQUIRE(shorter.response);
+  CHECK(shorter.response->status == 200);
+  CHECK(shorter.report().prompt_tokens < 40);
+}
+
+TEST_CASE("a server that stops ends answers as told, and says so") {
+  world w;
+  fake_exchange x = asking();
+  answer_request r = question(3000);
+  r.stream = true;
+  x.on_write = [&](const std::string&) { w.running.cancel_all("shutdown"); };
+  w.run(x, std::move(r));
+  CHECK(x.streamed().find("cancelled by shutdown;end 1") != std::string::npos);
+  CHECK(x.ended);
+}
+
+TEST_CASE("the next turn of a chat finds all of the last one in the cache") {
+  world w;
+  fake_exchange first = asking();
+  answer_request r = question(60);
+  r.params.ignore_stop_ids = false;
+  w.run(first, r);
+  REQUIRE(first.report().generated_tokens > 3);
+  const std::string answer = first.response->body;
+  r.messages.push_back({role::assistant, answer.substr(1, answer.size() - 2)});
+  r.messages.push_back({role::user, "And a red one?"});
+  fake_exchange second = asking();
+  w.run(second, r);
+  CHECK(second.report().cached_tokens >=
+        first.report().prompt_tokens + first.report().generated_tokens);
+
+  // What another caller asks finds nothing of it.
+  auto stranger = std::make_shared<caller>();
+  stranger->tenant = stranger->domain = 99;
+  http_request other = request_of("/v1/chat", "{}");
+  other.from = stranger;
+  fake_exchange third(std::move(other));
+  w.run(third, r);
+  CHECK(third.report().cached_tokens == 0);
+}
+
+TEST_CASE("a salt narrows what is found, and is the same after a restart") {
+  caller c;
+  c.domain = 5;
+  CHECK(answer_domain(c, "") == 5);
+  CHECK(answer_domain(c, "a") != answer_domain(c, "b"));
+  CHECK(answer_domain(c, "a") == answer_domain(c, "a"));
+}
+
+TEST_CASE("a caller gets no better class than its own, and normal unasked") {
+  using enum priority_class;
+  caller humble, keen;
+  humble.best_class = batch;
+  keen.best_class = interactive;
+  CHECK(answer_class(humble, interactive) == batch);
+  CHECK(answer_class(humble, std::nullopt) == batch);
+  CHECK(answer_class(keen, std::nullopt) == normal);
+  CHECK(answer_class(keen, interactive) == interactive);
+  CHECK(answer_class(keen, batch) == batch);
+}
