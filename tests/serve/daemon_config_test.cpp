@@ -170,6 +170,8 @@ TEST_CASE("every rule of the daemon's file is checked where it is broken") {
   };
   const broken all[] = {
       {"tinyphi = 1\n", "d.toml: error[TP6004]: the file has no [model.ID]"},
+      {"tinyphi = 1\nmodel = {}\npipeline = {}\n",
+       "d.toml: error[TP6004]: the file has no [model.ID]"},
       {"model.phi = {}\n",
        "d.toml:1:1: error[TP1006]: the file must say 'tinyphi = 1'"},
       {with("[server]"),

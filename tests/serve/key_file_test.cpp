@@ -92,6 +92,7 @@ TEST_CASE("every rule of the key file is checked where it is broken") {
       {"",
        "k.toml: error[TP6004]: the file has no [key.NAME], so nobody "
        "could ask"},
+      {"[key]\n", "k.toml: error[TP6004]: the file has no [key.NAME]"},
       {"[key.a\n", "k.toml:1:7: error[TP1001]: not TOML: "},
       {"tinyphi = 2\n" + with(""),
        "k.toml:1:11: error[TP1006]: this program reads version 1 of the "

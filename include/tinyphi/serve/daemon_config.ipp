@@ -28,13 +28,20 @@ class daemon_reader : private serve_table_reader {
     check_keys(*root_, "", {"tinyphi", "serve", "model", "pipeline"}, {});
     check_version();
     read_serve();
-    if (const config_table* table = named_section("model")) {
-      for (const config_member& m : *table) read_model(m);
+    const config_table* models = named_section("model");
+    const config_table* pipelines = named_section("pipeline");
+    if (models != nullptr) {
+      for (const config_member& m : *models) read_model(m);
     }
-    if (const config_table* table = named_section("pipeline")) {
-      for (const config_member& m : *table) read_pipeline(m);
+    if (pipelines != nullptr) {
+      for (const config_member& m : *pipelines) read_pipeline(m);
     }
-    if (root_->find("model") == nullptr && root_->find("pipeline") == nullptr) {
+    const auto has_none = [&](std::string_view key) {
+      const config_member* m = root_->find(key);
+      const auto* table = m ? m->value.get<config_table>() : nullptr;
+      return m == nullptr || (table != nullptr && table->empty());
+    };
+    if (has_none("model") && has_none("pipeline")) {
       report(fault::nothing_served, {},
              "the file has no [model.ID] and no [pipeline.NAME], so nothing "
              "would be served");

@@ -48,7 +48,9 @@ class key_reader : private config_reader {
     const config_table* table = named_section("key", key_file_limits::max_keys);
     if (table != nullptr) {
       for (const config_member& entry : *table) read_key(entry);
-    } else if (root_->find("key") == nullptr) {
+    }
+    // No keys would mean that none is needed.
+    if (root_->find("key") == nullptr || (table && table->empty())) {
       report(fault::nothing_served, {},
              "the file has no [key.NAME], so nobody could ask");
     }
