@@ -78,6 +78,8 @@ UNTESTED = {
     "include/tinyphi/serve/request_tables.h": "parse_request",
     "include/tinyphi/serve/served_model.h": "serve_answer",
     "include/tinyphi/serve/caller.h": "keys",
+    "include/tinyphi/serve/serve_table_reader.h": "daemon_config",
+    "include/tinyphi/serve/listen_address.h": "daemon_config",
     "include/tinyphi/serve/connection_socket.h": "http_server",
     "include/tinyphi/serve/http_exchange.h": "tests of connections",
     "include/tinyphi/text/tokenizer_tables.h": "tokenizer",

@@ -237,6 +237,15 @@ TEST_CASE("a salt narrows what is found, and is the same after a restart") {
   CHECK(answer_domain(c, "a") == answer_domain(c, "a"));
 }
 
+TEST_CASE("no caller reaches another's domain by the choice of a salt") {
+  // 5 ^ 'a' == 6 ^ 'b': what a sum would make of it is the same.
+  caller c, other;
+  c.domain = 5;
+  other.domain = 6;
+  CHECK(answer_domain(c, "a") != answer_domain(other, "b"));
+  CHECK(answer_domain(c, "a") != answer_domain(other, "a"));
+}
+
 TEST_CASE("a caller gets no better class than its own, and normal unasked") {
   using enum priority_class;
   caller humble, keen;

@@ -12,7 +12,7 @@
 #include "cli/terminal.h"
 #include "exit_code.h"
 #include "tinyphi/base/mapped_file.h"
-#include "tinyphi/pipeline/spec.h"
+#include "tinyphi/pipeline/toml_file.h"
 #include "tinyphi/serve/daemon.h"
 
 namespace cli {
@@ -49,7 +49,7 @@ result<daemon_config> configuration(const serve_options& o) {
     return c;
   }
   TINYPHI_TRY(const std::string text,
-              tinyphi::read_file(o.file, tinyphi::spec_limits::max_file_bytes));
+              tinyphi::read_file(o.file, tinyphi::toml_limits::max_bytes));
   std::vector<tinyphi::diagnostic> faults;
   auto c = tinyphi::read_daemon_config(text, std::filesystem::absolute(o.file),
                                        faults);

@@ -32,6 +32,9 @@ namespace detail {
 
 // [a-z][a-z0-9_]{0,31}
 [[nodiscard]] bool is_id(std::string_view text);
+// A letter or digit, then letters, digits and `marks`.
+[[nodiscard]] bool is_name(std::string_view text, std::size_t longest,
+                           std::string_view marks);
 
 }  // namespace detail
 

@@ -21,18 +21,31 @@ TINYPHI_FUNC bool is_id(std::string_view text) {
   });
 }
 
+TINYPHI_FUNC bool is_name(std::string_view text, std::size_t longest,
+                          std::string_view marks) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9');
+  };
+  if (text.empty() || text.size() > longest || !plain(text[0])) return false;
+  return std::ranges::all_of(text, [&](char c) {
+    return plain(c) || marks.find(c) != std::string_view::npos;
+  });
+}
+
 inline constexpr std::string_view byte_units[] = {"KiB", "MiB", "GiB", "TiB"};
 
 }  // namespace detail
 
-TINYPHI_FUNC std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
+TINYPHI_FUNC std::optional<std::chrono::milliseconds> parse_duration(
+    std::string_view text) {
   std::int64_t n = 0;
-  const auto [unit, ec] =
+  const auto [rest, ec] =
       std::from_chars(text.data(), text.data() + text.size(), n);
   constexpr std::int64_t day = 24 * 3600 * 1000;
   if (ec != std::errc() || n <= 0 || n > day) return std::nullopt;
   const std::string_view name =
-      text.substr(static_cast<std::size_t>(unit - text.data()));
+      text.substr(static_cast<std::size_t>(rest - text.data()));
   const std::int64_t scale = name == "ms"  ? 1
                              : name == "s" ? 1000
                              : name == "m" ? 60'000
@@ -44,11 +57,11 @@ TINYPHI_FUNC std::optional<std::chrono::milliseconds> parse_duration(std::string
 
 TINYPHI_FUNC std::optional<std::uint64_t> parse_bytes(std::string_view text) {
   std::uint64_t n = 0;
-  const auto [unit, ec] =
+  const auto [rest, ec] =
       std::from_chars(text.data(), text.data() + text.size(), n);
   if (ec != std::errc()) return std::nullopt;
   const std::string_view name =
-      text.substr(static_cast<std::size_t>(unit - text.data()));
+      text.substr(static_cast<std::size_t>(rest - text.data()));
   const auto found = std::ranges::find(detail::byte_units, name);
   if (found == std::end(detail::byte_units)) return std::nullopt;
   const auto shift = 10 * (found - detail::byte_units + 1);
@@ -58,13 +71,13 @@ TINYPHI_FUNC std::optional<std::uint64_t> parse_bytes(std::string_view text) {
 }
 
 TINYPHI_FUNC std::string bytes_text(std::uint64_t bytes) {
-  std::size_t unit = 0;
+  std::size_t place = 0;
   std::uint64_t n = bytes >> 10;
-  while (n != 0 && n % 1024 == 0 && unit + 1 < std::size(detail::byte_units)) {
+  while (n != 0 && n % 1024 == 0 && place + 1 < std::size(detail::byte_units)) {
     n /= 1024;
-    ++unit;
+    ++place;
   }
-  return std::to_string(n) + std::string(detail::byte_units[unit]);
+  return std::to_string(n) + std::string(detail::byte_units[place]);
 }
 
 TINYPHI_FUNC void config_reader::check_version() {
@@ -80,8 +93,8 @@ TINYPHI_FUNC void config_reader::check_version() {
 }
 
 TINYPHI_FUNC void config_reader::check_keys(const config_node& table,
-                                          const std::string& where, keys known,
-                                          keys later) {
+                                            const std::string& where,
+                                            keys known, keys later) {
   const std::string prefix = where.empty() ? "" : where + ": ";
   for (const config_member& m : *table.get<config_table>()) {
     if (std::ranges::find(known, m.key) != known.end()) continue;
@@ -97,8 +110,8 @@ TINYPHI_FUNC void config_reader::check_keys(const config_node& table,
 }
 
 TINYPHI_FUNC bool config_reader::check_table(const config_member& m,
-                                           const std::string& where, keys known,
-                                           keys later) {
+                                             const std::string& where,
+                                             keys known, keys later) {
   if (m.value.get<config_table>() == nullptr) {
     report(fault::wrong_type, m.value.at,
            where + " is " + std::string(m.value.kind()) + ", not a table");
@@ -109,7 +122,7 @@ TINYPHI_FUNC bool config_reader::check_table(const config_member& m,
 }
 
 TINYPHI_FUNC const config_node* config_reader::section(std::string_view key,
-                                                     keys known, keys later) {
+                                                       keys known, keys later) {
   const config_member* m = root_->find(key);
   const std::string where = "[" + std::string(key) + "]";
   return m && check_table(*m, where, known, later) ? &m->value : nullptr;
@@ -130,8 +143,9 @@ TINYPHI_FUNC const config_table* config_reader::named_section(
   return check_size(table->size(), m->at, where, most) ? table : nullptr;
 }
 
-TINYPHI_FUNC std::optional<std::chrono::milliseconds> config_reader::read_duration(
-    const config_node& table, std::string_view key, const std::string& where) {
+TINYPHI_FUNC std::optional<std::chrono::milliseconds>
+config_reader::read_duration(const config_node& table, std::string_view key,
+                             const std::string& where) {
   const config_member* m = table.find(key);
   if (m == nullptr) return std::nullopt;
   const auto* text = m->value.get<std::string>();
@@ -146,7 +160,7 @@ TINYPHI_FUNC std::optional<std::chrono::milliseconds> config_reader::read_durati
 }
 
 TINYPHI_FUNC bool config_reader::check_id(const config_member& m,
-                                        const std::string& what) {
+                                          const std::string& what) {
   if (detail::is_id(m.key)) return true;
   report(fault::bad_name, m.at,
          what + " " + quote(m.key) +
@@ -228,8 +242,8 @@ TINYPHI_FUNC std::optional<double> config_reader::read_number(
   double value = 0;
   if (const auto* i = m->value.get<std::int64_t>()) {
     value = static_cast<double>(*i);
-  } else if (const auto* d = optional_key<double>(table, key, where,
-                                                  "a number")) {
+  } else if (const auto* d =
+                 optional_key<double>(table, key, where, "a number")) {
     value = *d;
   } else {
     return std::nullopt;
@@ -266,9 +280,8 @@ config_reader::read_texts(const config_node& table, std::string_view key,
                           const std::string& where) {
   const auto* list =
       optional_key<config_array>(table, key, where, "a list of strings");
-  if (list == nullptr ||
-      !check_size(list->size(), table.find(key)->value.at,
-                  where + ": " + std::string(key))) {
+  if (list == nullptr || !check_size(list->size(), table.find(key)->value.at,
+                                     where + ": " + std::string(key))) {
     return std::nullopt;
   }
   std::vector<const config_node*> texts;

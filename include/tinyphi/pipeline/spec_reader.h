@@ -22,9 +22,7 @@ class spec_reader : private config_reader {
 
   spec_reader(const config_node& root, const std::filesystem::path& file,
               const env_lookup& env, std::vector<diagnostic>& faults)
-      : config_reader(root, faults),
-        base_dir_(file.parent_path()),
-        env_(&env) {
+      : config_reader(root, faults), base_dir_(file.parent_path()), env_(&env) {
     spec_.name = file.stem().string();
   }
 

@@ -170,13 +170,14 @@ TINYPHI_FUNC std::optional<config_node> parse_toml(
     std::string_view text, std::string_view what,
     std::vector<diagnostic>& faults) {
   const auto refuse = [&](std::size_t offset, std::string why) {
-    faults.push_back({fault::not_toml, detail::place_of(text, offset), std::move(why)});
+    faults.push_back(
+        {fault::not_toml, detail::place_of(text, offset), std::move(why)});
   };
   if (text.size() > toml_limits::max_bytes) {
     faults.push_back({fault::not_toml,
                       {},
-                      std::to_string(text.size()) +
-                          " bytes, " + std::string(what) + " has at most " +
+                      std::to_string(text.size()) + " bytes, " +
+                          std::string(what) + " has at most " +
                           std::to_string(toml_limits::max_bytes)});
     return std::nullopt;
   }

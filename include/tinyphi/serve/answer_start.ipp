@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tinyphi/serve/answer_start.h"
+#include "tinyphi/serve/blake2b.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -98,13 +99,9 @@ inline std::optional<api_error> prompt_tokens(
 TINYPHI_FUNC domain_id answer_domain(const caller& from,
                                      std::string_view salt) {
   if (salt.empty()) return from.domain;
-  // FNV-1a: it must be the same after a restart, and collisions only join two
-  // salts of one caller.
-  std::uint64_t h = 14695981039346656037U ^ from.domain;
-  for (const char c : salt) {
-    h = (h ^ static_cast<unsigned char>(c)) * 1099511628211U;
-  }
-  return static_cast<domain_id>(h);
+  // The same after a restart. The client chooses the salt, so it must not be
+  // able to choose the sum, which could be another caller's domain.
+  return stable_number("domain of salt", {std::to_string(from.domain), salt});
 }
 
 TINYPHI_FUNC priority_class answer_class(const caller& from,

@@ -3,6 +3,7 @@
 #ifndef TINYPHI_SERVE_CALLER_H_
 #define TINYPHI_SERVE_CALLER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -11,6 +12,14 @@
 #include "tinyphi/generate/prefix_cache.h"
 
 TINYPHI_NAMESPACE_BEGIN
+
+// What a caller may take, by its own line of the key file; 0: no limit.
+struct caller_limits {
+  std::size_t concurrency = 0;  // requests that run at once
+  std::size_t queue = 16;       // further ones that wait, with `concurrency`
+  std::uint64_t requests_per_minute = 0;
+  std::uint64_t tokens_per_minute = 0;
+};
 
 // One key of the key file, or one user of this machine. All requests of a
 // caller share a place in the queue's order (tenant) and an isolation domain:
@@ -25,6 +34,7 @@ struct caller {
   // Models and pipelines that it may use; empty: all.
   std::vector<std::string> models;
   bool admin = false;  // may reload and drain, and see everybody's requests
+  caller_limits limits = {};
 };
 
 TINYPHI_NAMESPACE_END
