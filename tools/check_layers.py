@@ -66,6 +66,7 @@ UNTESTED = {
     "include/tinyphi/serve/answer_request.h": "tests of requests",
     "include/tinyphi/serve/answer_start.h": "serve_answer",
     "include/tinyphi/serve/dialect.h": "tests of dialects",
+    "include/tinyphi/serve/exposition.h": "metrics",
     "include/tinyphi/serve/progress_signal.h": "serve_answer",
     "include/tinyphi/serve/running_requests.h": "serve_answer",
     "include/tinyphi/serve/served_model.h": "serve_answer",
