@@ -27,7 +27,7 @@ TEST_CASE("energy is that of all packages, and of nothing twice") {
   const temp_folder root;
   zone(root, "intel-rapl:0", "package-0", "1000000\n");
   zone(root, "intel-rapl:1", "package-1", "0\n");
-  zone(root, "intel-rapl:0:0", "core", "0\n");
+  zone(root, "intel-rapl:0:0", "package-0", "0\n");
   zone(root, "intel-rapl:2", "psys", "0\n");
   zone(root, "intel-rapl-mmio:0", "package-0", "0\n");
   auto meter = energy_meter::open(root.path().string());
@@ -35,7 +35,7 @@ TEST_CASE("energy is that of all packages, and of nothing twice") {
   CHECK(meter->read() == 0);
   zone(root, "intel-rapl:0", "package-0", "3500000\n");
   zone(root, "intel-rapl:1", "package-1", "250000\n");
-  zone(root, "intel-rapl:0:0", "core", "9000000\n");
+  zone(root, "intel-rapl:0:0", "package-0", "9000000\n");
   zone(root, "intel-rapl:2", "psys", "9000000\n");
   zone(root, "intel-rapl-mmio:0", "package-0", "9000000\n");
   CHECK(meter->read() == 2.75);
