@@ -307,13 +307,14 @@ class daemon::impl {
   daemon_program program_;
   memory_shares shares_;
   memory_budget budget_;
-  boost::asio::io_context io_{1};
   boost::asio::thread_pool workers_;
-  boost::asio::signal_set signals_;
-  boost::asio::steady_timer drain_timer_;
   key_ring keys_;
   router routes_;
   server_state state_;
+  // After all that coroutines refer to: it destroys those that have not ended.
+  boost::asio::io_context io_{1};
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer drain_timer_;
   std::vector<listening_socket> sockets_;
   std::vector<std::string> addresses_;
   std::optional<http_server> server_;
