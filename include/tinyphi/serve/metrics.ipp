@@ -23,7 +23,7 @@ inline constexpr double gap_bounds[] = {.01, .02, .05, .1,  .15, .2,
 inline constexpr double request_bounds[] = {.1, .25, .5, 1,   2.5, 5,  10,
                                             20, 40,  80, 160, 320, 640};
 inline constexpr double slice_bounds[] = {1, 8, 16, 32, 64, 128, 256, 512};
-inline constexpr std::string_view class_names[n_priority_classes] = {
+inline constexpr std::string_view metric_class_names[n_priority_classes] = {
     "interactive", "normal", "batch"};
 inline constexpr std::string_view cancel_places[] = {"queue", "prefill",
                                                      "decode", "other"};
@@ -85,7 +85,7 @@ void write_counter(exposition& out, const model_list& all,
       const std::uint64_t n = count(m->classes[c]);
       if (n == 0) continue;
       metric_labels labels{{"model", m->name},
-                           {"class", std::string(class_names[c])}};
+                           {"class", std::string(metric_class_names[c])}};
       if (!label.first.empty()) labels.push_back(label);
       out.sample(labels, static_cast<double>(n));
     }
@@ -99,9 +99,10 @@ inline void write_histogram(exposition& out, const model_list& all,
     for (std::size_t c = 0; c < n_priority_classes; ++c) {
       histogram_counts counts;
       counts.add(m->classes[c].*member);
-      counts.write(out,
-                   {{"model", m->name}, {"class", std::string(class_names[c])}},
-                   bounds);
+      counts.write(
+          out,
+          {{"model", m->name}, {"class", std::string(metric_class_names[c])}},
+          bounds);
     }
   }
 }

@@ -44,9 +44,9 @@ inline void write_gauges(exposition& out, const metrics_snapshot& now,
   const auto by_class = [&](auto member) {
     for (const model_gauges* g : gauges) {
       for (std::size_t c = 0; c < n_priority_classes; ++c) {
-        out.sample(
-            {{"model", g->model}, {"class", std::string(class_names[c])}},
-            static_cast<double>((g->*member)[c]));
+        out.sample({{"model", g->model},
+                    {"class", std::string(metric_class_names[c])}},
+                   static_cast<double>((g->*member)[c]));
       }
     }
   };
