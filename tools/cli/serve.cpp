@@ -23,8 +23,8 @@ using tinyphi::daemon_config;
 using tinyphi::result;
 
 struct serve_options {
-  std::string file;                 // a configuration; or ...
-  std::string model, alias, keys;   // ... what takes its place
+  std::string file;                // a configuration; or ...
+  std::string model, alias, keys;  // ... what takes its place
   std::vector<std::string> listen;
 };
 
@@ -51,8 +51,8 @@ result<daemon_config> configuration(const serve_options& o) {
   TINYPHI_TRY(const std::string text,
               tinyphi::read_file(o.file, tinyphi::toml_limits::max_bytes));
   std::vector<tinyphi::diagnostic> faults;
-  auto c = tinyphi::read_daemon_config(
-      text, std::filesystem::absolute(o.file), faults);
+  auto c = tinyphi::read_daemon_config(text, std::filesystem::absolute(o.file),
+                                       faults);
   if (!c) {
     return tinyphi::error{tinyphi::error_code::bad_data,
                           to_string(faults, o.file)};
@@ -65,8 +65,8 @@ int serve(const serve_options& o) {
   std::signal(SIGPIPE, SIG_IGN);
   auto config = configuration(o);
   if (!config) {
-    const bool of_file = !o.file.empty() &&
-                         config.error().code == tinyphi::error_code::bad_data;
+    const bool of_file =
+        !o.file.empty() && config.error().code == tinyphi::error_code::bad_data;
     const int status = fail(config.error());
     return of_file ? int{exit_config} : status;
   }
@@ -105,9 +105,10 @@ void add_serve(CLI::App& app, action& run) {
       "'{\"messages\": [{\"role\": \"user\", \"content\": \"Hello!\"}]}'");
   auto o = std::make_shared<serve_options>();
   CLI::Option* file =
-      command->add_option("config", o->file,
-                          "a configuration file; it says all that the options "
-                          "say, and more")
+      command
+          ->add_option("config", o->file,
+                       "a configuration file; it says all that the options "
+                       "say, and more")
           ->type_name("FILE");
   command
       ->add_option("-m,--model", o->model,

@@ -21,7 +21,6 @@
 #include "tinyphi/serve/listening_socket.h"
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/ops_routes.h"
-#include "tinyphi/serve/rate_limit.h"
 #include "tinyphi/serve/server_state.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -202,9 +201,9 @@ class daemon::impl {
   void ended(const http_request& r, const route*,
              const request_report& report) {
     if (r.from != nullptr) {
-      limiter_.charge_tokens(*r.from, report.prompt_tokens,
-                             report.cached_tokens, report.generated_tokens,
-                             std::chrono::steady_clock::now());
+      state_.limiter.charge_tokens(
+          *r.from, report.prompt_tokens, report.cached_tokens,
+          report.generated_tokens, std::chrono::steady_clock::now());
     }
     if (state_.draining) end_if_drained();
   }
@@ -313,7 +312,6 @@ class daemon::impl {
   boost::asio::signal_set signals_;
   boost::asio::steady_timer drain_timer_;
   key_ring keys_;
-  rate_limiter limiter_;
   router routes_;
   server_state state_;
   std::vector<listening_socket> sockets_;

@@ -68,6 +68,10 @@ namespace detail {
 inline double milliseconds_between(steady_time from, steady_time to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
 }
+inline steady_time after_ms(steady_time from, double ms) {
+  return from + std::chrono::duration_cast<steady_time::duration>(
+                    std::chrono::duration<double, std::milli>(ms));
+}
 }  // namespace detail
 
 // One request and its answer: either respond(), or begin_stream(), any number
@@ -80,6 +84,8 @@ class http_exchange {
   // Cancelled once the client has gone; whatever works for it stops then.
   [[nodiscard]] const cancel_token& gone() const { return gone_; }
   [[nodiscard]] request_report& report() { return report_; }
+  // Headers that any response to this request has beside its own.
+  [[nodiscard]] http_headers& headers() { return headers_; }
 
   // Each returns false once the client has gone; nothing is to be sent then.
   virtual boost::asio::awaitable<bool> respond(http_response response) = 0;
@@ -95,6 +101,7 @@ class http_exchange {
  private:
   http_request request_;
   request_report report_;
+  http_headers headers_;
   cancel_token gone_;
 };
 

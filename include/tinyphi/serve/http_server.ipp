@@ -178,6 +178,8 @@ class http_server::impl::exchange : public http_exchange {
     if (state_ != state::nothing) co_return false;
     state_ = state::complete;
     report().status = response.status;
+    response.headers.insert(response.headers.end(), headers().begin(),
+                            headers().end());
     const bool head_only = request().method == "HEAD";
     std::string bytes = response_head(response, response.body.size(),
                                       keep_alive_, request().id);
@@ -190,7 +192,7 @@ class http_server::impl::exchange : public http_exchange {
     state_ = state::streaming;
     report().status = 200;
     std::string bytes =
-        stream_head(content_type, headers_, keep_alive_, request().id);
+        stream_head(content_type, headers(), keep_alive_, request().id);
     auto sending = send(std::move(bytes));
     co_return co_await std::move(sending);
   }
@@ -224,7 +226,6 @@ class http_server::impl::exchange : public http_exchange {
 
   connection* connection_;
   bool keep_alive_;
-  http_headers headers_;  // of a stream, beside its own
   state state_ = state::nothing;
 };
 

@@ -2,6 +2,8 @@
 #ifndef TINYPHI_SERVE_MODEL_ROUTES_IPP_
 #define TINYPHI_SERVE_MODEL_ROUTES_IPP_
 
+#include <algorithm>
+#include <chrono>
 #include <functional>
 #include <utility>
 
@@ -9,6 +11,7 @@
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/openai_chat.h"
 #include "tinyphi/serve/parse_request.h"
+#include "tinyphi/serve/progress_signal.h"
 #include "tinyphi/serve/request_tables.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -32,6 +35,35 @@ inline boost::asio::awaitable<void> respond_json(http_exchange& x,
   r.body = json::serialize(v);
   auto responding = x.respond(std::move(r));
   co_await std::move(responding);
+}
+
+// A place among those that the caller's key has, once it is this request's
+// turn; 429 if there is none, 504 if its turn does not come in time.
+inline boost::asio::awaitable<api_result<rate_ticket>> take_place(
+    http_exchange& x, server_state& s) {
+  const caller& from = *x.request().from;
+  auto place = s.limiter.admit(from, std::chrono::steady_clock::now());
+  x.headers() = s.limiter.headers(from, std::chrono::steady_clock::now());
+  if (!place || place->runs()) co_return std::move(place);
+  const auto turn = std::make_shared<progress_signal>(*s.answers.io);
+  place->when_running([turn] { turn->notify(); });
+  const steady_time until =
+      after_ms(x.request().arrived, s.answers.deadlines.queue_ms);
+  constexpr std::chrono::milliseconds look{200};  // for clients that leave
+  while (!place->runs() && !x.gone().cancelled()) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= until) {
+      api_error e = to_api_error(
+          {error_code::deadline,
+           "the time in the queue of this key is over; its other requests came "
+           "first"});
+      e.code = "deadline_queue";
+      co_return e;
+    }
+    auto waiting = turn->wait(std::min(until, now + look));
+    co_await std::move(waiting);
+  }
+  co_return std::move(place);
 }
 
 // A route whose body asks for answers.
@@ -60,6 +92,12 @@ inline boost::asio::awaitable<void> answer_route(http_exchange& x,
     co_await respond_with(x, *no);
     co_return;
   }
+  auto taking = take_place(x, s);
+  auto place = co_await std::move(taking);
+  if (!place) {
+    co_await respond_with(x, place.error());
+    co_return;
+  }
   const answer_request as_asked = *request;
   const make_dialect in_dialect = [&](answer_facts facts) {
     return make(as_asked, std::move(facts));
@@ -67,13 +105,15 @@ inline boost::asio::awaitable<void> answer_route(http_exchange& x,
   auto answering =
       serve_answer(x, std::move(m), *std::move(request), in_dialect, s.answers);
   co_await std::move(answering);
+  place->finish(std::chrono::steady_clock::now());
 }
 
 inline json::object describe_model(const served_model& m) {
   const model& weights = m.engine().model();
   const model_config& c = weights.config();
   json::array aliases;
-  for (const std::string& a : m.aliases()) aliases.push_back(json::string_view(a));
+  for (const std::string& a : m.aliases())
+    aliases.push_back(json::string_view(a));
   return {{"id", m.id()},
           {"object", "model"},
           {"created", m.created()},

@@ -23,11 +23,6 @@ using namespace std::chrono_literals;
 inline constexpr auto max_headless = 5s;
 inline constexpr auto keep_alive_after = 10s;
 
-inline steady_time after_ms(steady_time from, double ms) {
-  return from + std::chrono::duration_cast<steady_time::duration>(
-                    std::chrono::duration<double, std::milli>(ms));
-}
-
 inline double shorter(double limit, double wanted) {
   return wanted > 0 ? std::min(limit, wanted) : limit;
 }
@@ -188,6 +183,11 @@ class answer_run {
   // Takes what the engine has come to since the last look; as bytes, if the
   // answer is a stream. Sets refused_ if all of it must end as an error.
   std::string take_news() {
+    if (!first_token_ && !late_ &&
+        std::chrono::steady_clock::now() >= first_token_by_) {
+      late_ = true;
+      entry_->stop.cancel();
+    }
     std::string bytes;
     for (part& p : parts_) {
       if (p.told) continue;
@@ -294,10 +294,6 @@ class answer_run {
     const prompt_progress now = parts_.front().from.progress();
     if (first_token_) return;
     if (now.admitted) entry_->state = "prefill";
-    if (std::chrono::steady_clock::now() >= first_token_by_ && !late_) {
-      late_ = true;
-      entry_->stop.cancel();
-    }
     if (request_.return_progress && request_.stream && now.read != read_) {
       read_ = now.read;
       bytes += dialect_->progress(now.cached, now.read, now.total);

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tinyphi/serve/rate_limit.h"
 #include "tinyphi/serve/running_requests.h"
 #include "tinyphi/serve/serve_answer.h"
 #include "tinyphi/serve/served_model.h"
@@ -18,6 +19,7 @@ TINYPHI_NAMESPACE_BEGIN
 struct server_state {
   answer_environment answers;
   running_requests running;
+  rate_limiter limiter;
   std::vector<std::shared_ptr<served_model>> models;  // empty while loading
   std::size_t max_body = std::size_t{1} << 20;
   bool loading = true;
