@@ -105,6 +105,7 @@ class answer_run {
                        std::chrono::system_clock::now().time_since_epoch())
                        .count(),
         .n_answers = started.answers.size(),
+        .prompt_texts = started.prompt_texts,
         .context = model_->engine().model().config().max_context,
         .token_text = {}};
     facts.token_text = [m = model_](token_id id) {
@@ -258,6 +259,7 @@ class answer_run {
         p.ended.ended_by = "cancelled";
       }
     }
+    find_stop_text(p.ended);
     remember(p);
     return request_.stream && !refused_ ? dialect_->finish(p.ended)
                                         : std::string();
@@ -279,6 +281,24 @@ class answer_run {
                                        "less, or later"});
     e.code = std::move(code);
     return e;
+  }
+
+  // Which stop string ended an answer: the one that its tokens go on with
+  // behind its text.
+  void find_stop_text(ended_answer& a) const {
+    const tokenizer* t = model_->engine().model().tokenizer();
+    if (a.finish != finish_reason::stop || request_.params.stop.empty() ||
+        t == nullptr) {
+      return;
+    }
+    std::string all;
+    for (const sampled_token& token : a.tokens) all += t->bytes(token.id);
+    const std::size_t from = all.find(a.text);
+    if (from == std::string::npos) return;
+    const auto rest = std::string_view(all).substr(from + a.text.size());
+    for (const std::string& stop : request_.params.stop) {
+      if (rest.starts_with(stop)) a.stop_text = stop;
+    }
   }
 
   // Answers come back as text with the next question.
