@@ -420,7 +420,7 @@ def completions():
         status, _, one = d.ask("POST", "/v1/completions", ask)
         assert status == 200, one
         text = one["choices"][0]["text"]
-        assert text and one["object"] == "text_completion"
+        assert text.startswith(" ") and one["object"] == "text_completion"
         several = d.ask("POST", "/v1/completions",
                         {**ask, "prompt": ["A green light means", "The pump"], "n": 2,
                          "echo": True, "logprobs": 1})[2]
@@ -438,7 +438,8 @@ def completions():
                                                "temperature": 0, "n_probs": 2,
                                                "return_tokens": True})[2]
         assert native["content"] == text and native["stop"] is True
-        assert len(native["completion_probabilities"]) == len(native["tokens"]) == 8
+        assert len(native["completion_probabilities"]) == len(native["tokens"])
+        assert native["tokens_predicted"] == len(native["tokens"]) > 3
         assert native["timings"]["cache_n"] > 0
         stopped = d.ask("POST", "/completion",
                         {"prompt": "A green light means", "n_predict": 60, "temperature": 0,

@@ -224,13 +224,27 @@ class answer_run {
     if (!piece.tokens.empty()) p.last_token = now;
     entry_->state = "decode";
     entry_->generated_tokens += piece.tokens.size();
+    p.ended.tokens.insert(p.ended.tokens.end(), piece.tokens.begin(),
+                          piece.tokens.end());
+    restore_space(p.ended, piece);
     std::string bytes;
     if (request_.stream) bytes = dialect_->piece(p.ended.index, piece);
     p.ended.text += piece.text;
-    p.ended.tokens.insert(p.ended.tokens.end(), piece.tokens.begin(),
-                          piece.tokens.end());
     if (!request_.stream) p.ended.pieces.push_back(std::move(piece));
     return bytes;
+  }
+
+  // A text that begins anew loses the blank that its first token stands for; one
+  // that goes on behind a plain prompt must not.
+  void restore_space(const ended_answer& a, text_piece& piece) const {
+    const tokenizer* t = model_->engine().model().tokenizer();
+    if (request_.prompts.empty() || t == nullptr || !a.text.empty() ||
+        piece.text.empty() || a.tokens.empty() || !t->strips_leading_space()) {
+      return;
+    }
+    if (t->bytes(a.tokens.front().id).starts_with(' ')) {
+      piece.text.insert(0, 1, ' ');
+    }
   }
 
   std::string take_end(part& p) {
