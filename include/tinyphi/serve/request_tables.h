@@ -26,13 +26,8 @@ inline constexpr field stop_item{.name = "stop",
 inline constexpr field token_item{.name = "token",
                                   .kinds = integer,
                                   .about = "A token's id.",
-                                  .most = 2147483647};
-inline constexpr field prompt_item{.name = "prompt",
-                                   .kinds = string | integer | array,
-                                   .about = "A text, or the ids of one.",
-                                   .most = 16777216,
-                                   .items = &token_item};
-
+                                  .most = 2147483647,
+                                  .shape = field_shape::one_token};
 // How tokens are chosen; llama-server's names beside OpenAI's.
 #define TINYPHI_SAMPLING_FIELDS                                             \
   {.name = "temperature",                                                   \
@@ -99,7 +94,8 @@ inline constexpr field prompt_item{.name = "prompt",
       {.name = "mirostat",                                                  \
        .kinds = integer,                                                    \
        .about = "0 is off, 2 is on.",                                       \
-       .most = 2},                                                          \
+       .most = 2,                                                           \
+       .step = 2},                                                          \
       {.name = "mirostat_tau",                                              \
        .kinds = number,                                                     \
        .about = "Mirostat's target, in bits.",                              \
@@ -112,17 +108,20 @@ inline constexpr field prompt_item{.name = "prompt",
        .above_least = true},                                                \
       {.name = "seed",                                                      \
        .kinds = integer,                                                    \
-       .about = "The same seed and fingerprint give the same answer.",      \
-       .least = -9.2e18,                                                    \
-       .most = 9.2e18},                                                     \
+       .about = "The same seed gives the same answer; -1 takes any.",       \
+       .least = -9223372036854775808.0,                                     \
+       .most = 9223372036854775808.0},                                      \
       {.name = "logit_bias",                                                \
        .kinds = object | array,                                             \
        .about = "From a token's id to what is added to its logit.",         \
-       .most = 1024},                                                       \
+       .most = 1024,                                                        \
+       .items = &token_item,                                                \
+       .shape = field_shape::token_biases},                                 \
       {.name = "stop",                                                      \
        .kinds = string | array,                                             \
        .about = "Texts that end the answer and are not part of it.",        \
        .most = 256,                                                         \
+       .most_items = 16,                                                    \
        .items = &stop_item},                                                \
       {.name = "cache_salt",                                                \
        .kinds = string,                                                     \
@@ -174,14 +173,15 @@ inline constexpr std::string_view tier_words[] = {"auto", "default", "flex",
 // ---- /v1/chat/completions
 
 inline constexpr std::string_view role_words[] = {"system", "developer", "user",
-                                                  "assistant", "tool"};
+                                                  "assistant"};
 inline constexpr std::string_view part_words[] = {"text"};
 inline constexpr field part_fields[] = {
     {.name = "type",
      .kinds = string,
      .about = "Only text can be read.",
      .required = true,
-     .words = part_words},
+     .words = part_words,
+     .otherwise = "unsupported_content"},
     {.name = "text",
      .kinds = string,
      .about = "The text.",
@@ -195,19 +195,21 @@ inline constexpr field part_item{.name = "part",
 inline constexpr field message_fields[] = {
     {.name = "role",
      .kinds = string,
-     .about = "Who speaks.",
+     .about = "Who speaks; this version has no tools, whose turns it could be.",
      .required = true,
      .words = role_words},
     {.name = "content",
      .kinds = string | array,
-     .about = "A text, or parts of one.",
+     .about = "A text, or parts of one; an assistant's may be missing.",
      .most = 16777216,
-     .items = &part_item},
+     .most_items = 1024,
+     .items = &part_item,
+     .required_unless = {"role", "assistant"}},
     {.name = "tool_calls",
      .kinds = array,
      .about = no_constraints,
      .use = refused,
-     .harmless = "[]"},
+     .harmless = "[[]]"},
     {.name = "function_call",
      .kinds = object,
      .about = no_constraints,
@@ -229,9 +231,10 @@ inline constexpr std::string_view format_words[] = {"text"};
 inline constexpr field format_fields[] = {
     {.name = "type",
      .kinds = string,
-     .about = "Only 'text': this version has no constrained output yet.",
+     .about = no_constraints,
      .required = true,
-     .words = format_words},
+     .words = format_words,
+     .otherwise = "unsupported_parameter"},
 };
 inline constexpr std::string_view prediction_words[] = {"content"};
 inline constexpr field prediction_fields[] = {
@@ -245,6 +248,7 @@ inline constexpr field prediction_fields[] = {
      .about = "A text that the answer may repeat: it comes faster then.",
      .required = true,
      .most = 16777216,
+     .most_items = 1024,
      .items = &part_item},
 };
 
@@ -300,10 +304,11 @@ inline constexpr field chat_fields[] = {
      .words = tier_words},
     {.name = "add_generation_prompt",
      .kinds = boolean,
-     .about = "false: the last message, an assistant's, goes on."},
+     .about =
+         "true: the answer does not go on with an assistant's last message."},
     {.name = "continue_final_message",
      .kinds = boolean,
-     .about = "true: the last message, an assistant's, goes on."},
+     .about = "true: it does, which it also does if nothing is said."},
     {.name = "timings_per_token",
      .kinds = boolean,
      .about = "Events tell the time so far."},
@@ -322,22 +327,22 @@ inline constexpr field chat_fields[] = {
      .kinds = array,
      .about = no_constraints,
      .use = refused,
-     .harmless = "[]"},
+     .harmless = "[[]]"},
     {.name = "tool_choice",
      .kinds = string,
      .about = no_constraints,
      .use = refused,
-     .harmless = "\"none\""},
+     .harmless = R"(["none", "auto"])"},
     {.name = "functions",
      .kinds = array,
      .about = "functions are deprecated; and this version has no tools yet",
      .use = refused,
-     .harmless = "[]"},
+     .harmless = "[[]]"},
     {.name = "grammar",
      .kinds = string,
      .about = no_constraints,
      .use = refused,
-     .harmless = "\"\""},
+     .harmless = "[\"\"]"},
     {.name = "json_schema",
      .kinds = object,
      .about = no_constraints,
@@ -346,7 +351,7 @@ inline constexpr field chat_fields[] = {
      .kinds = boolean,
      .about = "nothing is stored here; leave store out",
      .use = refused,
-     .harmless = "false"},
+     .harmless = "[false]"},
     {.name = "web_search_options",
      .kinds = object,
      .about = "nothing leaves this machine: there is no web search",
@@ -388,7 +393,12 @@ inline constexpr field chat_fields[] = {
      .about = "Has no effect.",
      .use = ignored},
 };
-inline constexpr request_table chat{"ChatRequest", chat_fields};
+inline constexpr field_rule chat_rules[] = {
+    {rule_kind::one_of, "max_tokens", "max_completion_tokens",
+     "mean the same; give one"},
+    {rule_kind::needs, "top_logprobs", "logprobs", "be true"},
+};
+inline constexpr request_table chat{"ChatRequest", chat_fields, chat_rules};
 
 // ---- /v1/completions
 
@@ -399,11 +409,14 @@ inline constexpr field completion_fields[] = {
      .most = 256},
     {.name = "prompt",
      .kinds = string | array,
-     .about = "A text, its ids, or several of either.",
+     .about = "A text, its ids, or up to 64 of either.",
      .required = true,
+     .least = 1,
      .most = 16777216,
-     .items = &prompt_item,
-     .example = "\"The pump\""},
+     .most_items = 64,
+     .items = &token_item,
+     .example = "\"The pump\"",
+     .shape = field_shape::prompts},
     {.name = "max_tokens",
      .kinds = integer,
      .about = "The longest answer; 16 where nothing is said.",
@@ -418,7 +431,7 @@ inline constexpr field completion_fields[] = {
      .kinds = integer,
      .about = "answers are not ranked here; ask for n",
      .use = refused,
-     .harmless = "1"},
+     .harmless = "[1]"},
     {.name = "echo",
      .kinds = boolean,
      .about = "The prompt comes before the answer."},
@@ -426,7 +439,7 @@ inline constexpr field completion_fields[] = {
      .kinds = string,
      .about = "this model cannot fill in between two texts",
      .use = refused,
-     .harmless = "\"\""},
+     .harmless = "[\"\"]"},
     {.name = "stream",
      .kinds = boolean,
      .about = "The answer comes in events."},
@@ -455,21 +468,26 @@ inline constexpr request_table completion{"CompletionRequest",
 inline constexpr field native_fields[] = {
     {.name = "prompt",
      .kinds = string | array,
-     .about = "A text or its ids.",
+     .about = "A text, its ids, or one of either in an array.",
      .required = true,
+     .least = 1,
      .most = 16777216,
+     .most_items = 1,
      .items = &token_item,
-     .example = "\"The pump\""},
+     .example = "\"The pump\"",
+     .shape = field_shape::prompts},
     {.name = "n_predict",
      .kinds = integer,
      .about = "The longest answer; -1 is what the context allows.",
      .least = -1,
-     .most = 16777216},
+     .most = 16777216,
+     .not_zero = true},
     {.name = "max_tokens",
      .kinds = integer,
      .about = "The same.",
      .least = -1,
-     .most = 16777216},
+     .most = 16777216,
+     .not_zero = true},
     {.name = "stream",
      .kinds = boolean,
      .about = "The answer comes in events."},
@@ -498,14 +516,17 @@ inline constexpr field native_fields[] = {
      .kinds = string,
      .about = no_constraints,
      .use = refused,
-     .harmless = "\"\""},
+     .harmless = "[\"\"]"},
     {.name = "json_schema",
      .kinds = object,
      .about = no_constraints,
      .use = refused},
 };
+inline constexpr field_rule native_rules[] = {
+    {rule_kind::one_of, "n_predict", "max_tokens", "mean the same; give one"},
+};
 inline constexpr request_table native_completion{"NativeCompletionRequest",
-                                                 native_fields};
+                                                 native_fields, native_rules};
 
 // ---- /v1/embeddings
 
@@ -521,8 +542,10 @@ inline constexpr field embedding_fields[] = {
      .required = true,
      .least = 1,
      .most = 16777216,
-     .items = &prompt_item,
-     .example = "\"The pump is ready.\""},
+     .most_items = 256,
+     .items = &token_item,
+     .example = "\"The pump is ready.\"",
+     .shape = field_shape::prompts},
     {.name = "encoding_format",
      .kinds = string,
      .about = "Numbers, or the bytes of little-endian floats.",
@@ -531,7 +554,8 @@ inline constexpr field embedding_fields[] = {
      .kinds = integer,
      .about = "Must be the model's own.",
      .least = 1,
-     .most = 1048576},
+     .most = 1048576,
+     .shape = field_shape::vector_size},
     {.name = "user",
      .kinds = string,
      .about = "Has no effect.",
