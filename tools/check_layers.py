@@ -73,6 +73,7 @@ UNTESTED = {
     "include/tinyphi/serve/model_routes.h": "daemon_test.py",
     "include/tinyphi/serve/ops_routes.h": "daemon_test.py",
     "include/tinyphi/serve/server_state.h": "daemon_test.py",
+    "include/tinyphi/serve/exposition.h": "metrics",
     "include/tinyphi/serve/progress_signal.h": "serve_answer",
     "include/tinyphi/serve/running_requests.h": "serve_answer",
     "include/tinyphi/serve/request_tables.h": "parse_request",

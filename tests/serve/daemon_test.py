@@ -398,12 +398,12 @@ def start():
                           '[model.demo]\npath = "no.gguf"\n')
         r = run(str(config))
         assert r.returncode == 78 and "daemon.toml:4:" in r.stderr and "memory" in r.stderr, r
-        config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\nmemory = "16MiB"\n'
-                          '[model.demo]\n')
+        config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\nmemory = "64MiB"\n'
+                          '[model.demo]\nkv_memory = "100MiB"\n')
         r = run(str(config))
         if r.returncode != 78:
             raise AssertionError(r)
-        assert "MiB for weights" in r.stderr and "there are 16 MiB" in r.stderr, r.stderr
+        assert "MiB for weights" in r.stderr and "there are 64 MiB" in r.stderr, r.stderr
     assert run("--listen", "0.0.0.0:0").returncode != 0
     assert run("-m", "/nonexistent.gguf", *LOCAL).returncode == 66
     with Daemon(*LOCAL) as d:

@@ -202,6 +202,15 @@ TEST_CASE("who shares a cache is one domain, over others and both ways") {
   CHECK(keys[0].who.tenant != keys[1].who.tenant);
 }
 
+TEST_CASE("one key joins all whom it names") {
+  const auto keys =
+      keys_of("[key.a]\n" + alice + "share_cache_with = [\"b\", \"c\"]\n" +
+              "[key.b]\n" + bob + "[key.c]\n" + carol);
+  REQUIRE(keys.size() == 3);
+  CHECK(keys[0].who.domain == keys[1].who.domain);
+  CHECK(keys[0].who.domain == keys[2].who.domain);
+}
+
 TEST_CASE("tenants and domains are those of names, whatever else changes") {
   const auto before = keys_of("[key.b]\n" + alice);
   const auto after =

@@ -97,6 +97,17 @@ TEST_CASE("the time until the next request is exact to the millisecond") {
   }
 }
 
+TEST_CASE("a bucket waits for whole tokens, rounded up") {
+  tinyphi::token_bucket bucket(7, start);
+  bucket.take(7, start);
+  CHECK(bucket.wait_ms(1, start) == 8572);  // 60,000 / 7 is 8571.4
+  CHECK(bucket.wait_ms(1, start + ms(8571)) == 1);
+  CHECK(bucket.remaining(start + ms(8571)) == 0);
+  CHECK(bucket.remaining(start + ms(8572)) == 1);
+  CHECK(bucket.wait_ms(100, start) == 60'000);         // no more than its limit
+  CHECK(bucket.wait_ms(1, start - ms(5000)) == 8572);  // time never goes back
+}
+
 TEST_CASE("tokens are owed: what exceeds the minute is waited for") {
   rate_limiter limiter;
   const caller who = limited({.tokens_per_minute = 600});

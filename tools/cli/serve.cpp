@@ -14,6 +14,7 @@
 #include "tinyphi/base/mapped_file.h"
 #include "tinyphi/pipeline/toml_file.h"
 #include "tinyphi/serve/daemon.h"
+#include "tinyphi/version.h"
 
 namespace cli {
 
@@ -26,6 +27,7 @@ struct serve_options {
   std::string file;                // a configuration; or ...
   std::string model, alias, keys;  // ... what takes its place
   std::vector<std::string> listen;
+  bool access_log = false;
 };
 
 // The configuration that the file or the options say. Faults of a file are one
@@ -74,6 +76,8 @@ int serve(const serve_options& o) {
   program.open_model = [](const std::filesystem::path& path) {
     return open_model_file(path.string());
   };
+  program.version = TINYPHI_VERSION;
+  if (o.access_log) program.access_log = 1;
   program.say = [](std::string_view line) { note(line); };
   program.env = [](const std::string& name) -> std::optional<std::string> {
     const char* value = std::getenv(name.c_str());
@@ -134,6 +138,10 @@ void add_serve(CLI::App& app, action& run) {
                    "a file of keys; every request then needs one")
       ->type_name("FILE")
       ->excludes(file);
+  command->add_flag(
+      "--access-log", o->access_log,
+      "a line of JSON on standard output for each request: times, "
+      "tokens, status, never a text");
   command->final_callback([o, &run] { run = [o] { return serve(*o); }; });
 }
 

@@ -47,6 +47,9 @@ struct engine_options {
   // What steps cost, as another engine of the same model, machine and threads
   // has learnt it (engine::step_costs); empty: it is measured while idle.
   std::optional<step_cost::table> step_costs = {};
+  // Called by the driver after each step, with its milliseconds and how many
+  // tokens of prompts it read; it must neither block nor call the engine.
+  std::function<void(double ms, std::size_t slice)> on_step = {};
   // Keeps the pages of computed texts until their memory is needed, so that
   // prompts that begin alike are computed once.
   bool prefix_cache = true;

@@ -246,6 +246,7 @@ TINYPHI_FUNC void scheduler::compute() {
   const double ms = detail::ms_since(step_began_);
   last_step_ms_ = ms;
   last_slice_ = slice == nullptr ? 0 : slice->tokens;
+  if (options_.on_step) options_.on_step(last_step_ms_, last_slice_);
   const bool aborted = !out;
   shares_.charge(plan_, requests_, ms,
                  aborted && reader && reader->stop.reason());
@@ -446,8 +447,7 @@ TINYPHI_FUNC void scheduler::publish() {
       finish(*s, finish_reason::error, std::move(*s->step.error));
     } else if (s->step.finish) {
       finish(*s, *s->step.finish);
-    } else if (s->on_progress &&
-               (!s->step.piece.empty() || !s->first_token)) {
+    } else if (s->on_progress && (!s->step.piece.empty() || !s->first_token)) {
       s->on_progress();
     }
   }

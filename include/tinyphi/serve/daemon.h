@@ -23,6 +23,8 @@ TINYPHI_NAMESPACE_BEGIN
 struct daemon_program {
   // Opens a model's file; an empty path is the program's own model.
   std::function<result<model_file>(const std::filesystem::path&)> open_model;
+  std::string version;
+  int access_log = -1;  // a descriptor for a line about each request; -1: none
   // A line for whoever started it.
   std::function<void(std::string_view)> say;
   // Reads the configuration once more, for a reload; empty: there is no file.

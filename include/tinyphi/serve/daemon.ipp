@@ -15,10 +15,13 @@
 
 #include "tinyphi/base/memory.h"
 #include "tinyphi/generate/memory_plan.h"
+#include "tinyphi/serve/access_log.h"
 #include "tinyphi/serve/daemon.h"
+#include "tinyphi/serve/energy.h"
 #include "tinyphi/serve/http_server.h"
 #include "tinyphi/serve/key_ring.h"
 #include "tinyphi/serve/listening_socket.h"
+#include "tinyphi/serve/memory_watch.h"
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/ops_routes.h"
 #include "tinyphi/serve/server_state.h"
@@ -111,8 +114,13 @@ class daemon::impl {
         shares_(std::move(shares)),
         budget_(shares_.budget),
         workers_(detail::n_workers),
+        counts_(program_.version,
+                std::chrono::duration<double>(
+                    std::chrono::system_clock::now().time_since_epoch())
+                    .count()),
         signals_(io_, SIGTERM, SIGINT, SIGHUP),
-        drain_timer_(io_) {
+        drain_timer_(io_),
+        watch_timer_(io_) {
     state_.answers.io = &io_;
     state_.answers.workers = &workers_;
     state_.answers.running = &state_.running;
@@ -123,6 +131,10 @@ class daemon::impl {
                                 ms(config_.first_token_deadline),
                                 ms(config_.total_deadline)};
     state_.max_body = config_.max_body;
+    state_.counts = state_.answers.counts = &counts_;
+    state_.compat = {config_.vllm_metrics, config_.llamacpp_metrics};
+    state_.open_metrics = config_.open_metrics;
+    state_.snapshot = [this] { return take_snapshot(); };
     add_ops_routes(routes_, state_);
     add_model_routes(routes_, state_);
   }
@@ -134,6 +146,11 @@ class daemon::impl {
   }
 
   result<void> open() {
+    if (program_.access_log >= 0) {
+      TINYPHI_TRY(auto log, access_log::open(program_.access_log));
+      log_ = std::move(log);
+    }
+    if (auto meter = energy_meter::open()) energy_ = *std::move(meter);
     const auto credentials =
         program_.env("CREDENTIALS_DIRECTORY").value_or(std::string());
     if (!config_.keys.empty()) {
@@ -158,6 +175,7 @@ class daemon::impl {
   result<void> run() {
     loader_ = std::thread([this] { load(); });
     wait_for_signal();
+    watch_memory();
     io_.run();
     if (failed_) return *failed_;
     return {};
@@ -198,8 +216,21 @@ class daemon::impl {
     return who;
   }
 
-  void ended(const http_request& r, const route*,
+  void ended(const http_request& r, const route* to,
              const request_report& report) {
+    if (log_) {
+      access_record line;
+      line.at = std::chrono::system_clock::now();
+      line.id = r.id;
+      if (r.from != nullptr) line.key = r.from->name;
+      if (to != nullptr) line.route = to->pattern;
+      if (const auto m = state_.find(report.model);
+          m != nullptr && !report.model.empty()) {
+        line.generation = m->fingerprint();
+      }
+      line.report = &report;
+      log_->add(line);
+    }
     if (r.from != nullptr) {
       state_.limiter.charge_tokens(
           *r.from, report.prompt_tokens, report.cached_tokens,
@@ -219,6 +250,7 @@ class daemon::impl {
           end();
           return;
         }
+        counts_.serve_model((*m)->id());
         state_.models.push_back(*std::move(m));
         if (last && !failed_) {
           state_.loading = false;
@@ -246,6 +278,10 @@ class daemon::impl {
     }
     engine_options options = to_engine_options(config_, entry);
     options.kv_bytes = kv_bytes;
+    counts_.serve_model(entry.id);
+    options.on_step =
+        [this, s = counts_.find(entry.id, priority_class::normal)](
+            double ms, std::size_t slice) { counts_.step(s, ms, slice); };
     options.budget = budget_;
     auto made = engine::create(*std::move(weights), options);
     if (!made) {
@@ -260,6 +296,57 @@ class daemon::impl {
         std::chrono::duration_cast<std::chrono::seconds>(
             std::chrono::system_clock::now().time_since_epoch())
             .count());
+  }
+
+  // Looks after the memory, once a second while there is work, and seldom else:
+  // an idle daemon takes no time.
+  void watch_memory() {
+    const bool busy = !state_.running.all().empty();
+    watch_timer_.expires_after(std::chrono::seconds(busy ? 1 : 5));
+    watch_timer_.async_wait([this](const boost::system::error_code& e) {
+      if (e) return;
+      pressure_ = memory_.look(std::chrono::steady_clock::now());
+      state_.memory_critical = pressure_.not_ready;
+      state_.stop_batch = pressure_.stop_batch;
+      if (pressure_.drop_cache || pressure_.shrink_budget ||
+          pressure_.new_budget) {
+        for (const auto& m : state_.models) m->engine().drop_cache();
+      }
+      watch_memory();
+    });
+  }
+
+  metrics_snapshot take_snapshot() {
+    metrics_snapshot now;
+    const auto at = std::chrono::steady_clock::now();
+    for (const auto& m : state_.models) {
+      const engine_load l = m->engine().load();
+      model_gauges g;
+      g.model = m->id();
+      const auto normal = static_cast<std::size_t>(priority_class::normal);
+      g.running[normal] = l.running;
+      g.waiting[normal] = l.waiting;
+      g.pages_cached = std::min(l.pages_cached, l.pages_in_use);
+      g.pages_used = l.pages_in_use - g.pages_cached;
+      g.pages_free = l.pages - l.pages_in_use;
+      g.page_tokens = page_tokens;
+      g.heartbeat_age_seconds =
+          l.idle ? 0 : std::chrono::duration<double>(at - l.last_beat).count();
+      g.preempted_to_disk = l.swaps;
+      g.preempted_to_recompute =
+          l.preemptions - std::min(l.swaps, l.preemptions);
+      now.models.push_back(std::move(g));
+    }
+    if (energy_) {
+      energy_->read();
+      now.energy_joules = energy_->joules();
+    }
+    const memory_sample sample = read_memory(at);
+    now.resident_bytes = sample.resident;
+    now.memory_some = pressure_.some;
+    now.memory_full = pressure_.full;
+    if (log_) now.log_lines_dropped = log_->dropped();
+    return now;
   }
 
   void wait_for_signal() {
@@ -299,6 +386,7 @@ class daemon::impl {
     state_.running.cancel_all("shutdown");
     signals_.cancel();
     drain_timer_.cancel();
+    watch_timer_.cancel();
     server_->stop_accepting();
     io_.stop();
   }
@@ -307,13 +395,20 @@ class daemon::impl {
   daemon_program program_;
   memory_shares shares_;
   memory_budget budget_;
-  boost::asio::io_context io_{1};
   boost::asio::thread_pool workers_;
-  boost::asio::signal_set signals_;
-  boost::asio::steady_timer drain_timer_;
+  metrics counts_;
+  std::optional<access_log> log_;
+  std::optional<energy_meter> energy_;
+  memory_watch memory_;
+  memory_action pressure_;  // as seen last
   key_ring keys_;
   router routes_;
   server_state state_;
+  // After all that coroutines refer to: it destroys those that have not ended.
+  boost::asio::io_context io_{1};
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer drain_timer_;
+  boost::asio::steady_timer watch_timer_;
   std::vector<listening_socket> sockets_;
   std::vector<std::string> addresses_;
   std::optional<http_server> server_;

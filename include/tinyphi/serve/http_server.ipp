@@ -80,9 +80,13 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
       : io_(&io),
         routes_(&routes),
         rules_(std::move(rules)),
+        unix_rules_(rules_),
         limits_(limits),
         hooks_(std::move(hooks)),
-        deadlines_(io) {}
+        deadlines_(io) {
+    // Whoever may open a unix socket may call it as they like.
+    unix_rules_.hosts.clear();
+  }
 
   result<void> listen_on(int fd, bool is_unix);
   void stop_accepting();
@@ -106,7 +110,7 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
 
   boost::asio::io_context* io_;
   const router* routes_;
-  http_rules rules_;
+  http_rules rules_, unix_rules_;
   server_limits limits_;
   server_hooks hooks_;
   socket_deadlines deadlines_;
@@ -127,7 +131,7 @@ class http_server::impl::connection
         socket_(std::move(s)),
         peer_(std::move(peer)),
         deadline_(owner_->deadlines_, socket_),
-        reader_(owner_->rules_) {
+        reader_(peer_.address.empty() ? owner_->unix_rules_ : owner_->rules_) {
     owner_->open_.insert(this);
     if (!peer_.local) ++owner_->by_address_[peer_.address];
   }

@@ -34,8 +34,8 @@ inline std::optional<blake2b_digest> parse_digest(std::string_view text) {
   return digest;
 }
 
-inline constexpr std::string_view class_names[] = {"interactive", "normal",
-                                                   "batch"};
+inline constexpr std::string_view key_class_names[] = {"interactive", "normal",
+                                                       "batch"};
 
 class key_reader : private config_reader {
  public:
@@ -113,7 +113,7 @@ class key_reader : private config_reader {
   void read_rights(const config_node& table, const std::string& where,
                    caller& who) {
     who.weight = read_number(table, "weight", where, 0.01, 100).value_or(1);
-    if (const auto c = read_choice(table, "class", where, class_names)) {
+    if (const auto c = read_choice(table, "class", where, key_class_names)) {
       who.best_class = static_cast<priority_class>(*c);
     }
     if (const auto* admin =

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "tinyphi/pipeline/stage.h"
+#include "tinyphi/serve/answer_start.h"
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/openai_chat.h"
 #include "tinyphi/serve/parse_request.h"
@@ -90,6 +91,15 @@ inline boost::asio::awaitable<void> answer_route(http_exchange& x,
   }
   if (no) {
     co_await respond_with(x, *no);
+    co_return;
+  }
+  if (s.stop_batch && answer_class(*x.request().from, request->wanted_class) ==
+                          priority_class::batch) {
+    api_error e =
+        to_api_error({error_code::unavailable,
+                      "memory is short; requests of class batch come later"},
+                     10);
+    co_await respond_with(x, e);
     co_return;
   }
   auto taking = take_place(x, s);

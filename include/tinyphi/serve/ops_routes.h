@@ -8,9 +8,8 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-// /health (a model is loaded and its thread moves on), /ready (and requests are
-// welcome), and the requests under way: /v1/requests. `s` must outlive the
-// router's use.
+// /health, /ready, /metrics, and the requests under way: /v1/requests. `s` must
+// outlive the router's use, and its members from `counts` on must be set.
 void add_ops_routes(router& to, server_state& s);
 
 TINYPHI_NAMESPACE_END

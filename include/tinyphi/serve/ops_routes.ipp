@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "tinyphi/serve/exposition.h"
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/ops_routes.h"
 
@@ -12,45 +13,27 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-inline bool all_alive(const server_state& s) {
-  const auto now = std::chrono::steady_clock::now();
-  return std::ranges::all_of(s.models,
-                             [&](const auto& m) { return m->alive(now); });
-}
-
-inline boost::asio::awaitable<void> respond_state(http_exchange& x, bool good,
-                                                  const char* state) {
+inline boost::asio::awaitable<void> respond_probe(http_exchange& x,
+                                                  probe_answer a) {
   http_response r;
-  r.status = good ? 200 : 503;
-  r.body = json::serialize(good ? json::object{{"status", state}}
-                                : json::object{{"error",
-                                                {{"message", state},
-                                                 {"type", "unavailable_error"},
-                                                 {"param", nullptr},
-                                                 {"code", "unavailable"}}}});
-  if (!good) r.headers.emplace_back("retry-after", "1");
+  r.status = a.status;
+  r.body = std::move(a.body);
+  if (a.retry_after_ms) {
+    r.headers.emplace_back("retry-after",
+                           std::to_string(*a.retry_after_ms / 1000));
+  }
   auto responding = x.respond(std::move(r));
   co_await std::move(responding);
 }
 
-inline boost::asio::awaitable<void> health(http_exchange& x, server_state& s) {
-  const bool alive = all_alive(s);
-  auto responding = respond_state(
-      x, !s.loading && alive,
-      s.loading ? "Loading model" : (alive ? "ok" : "an engine is stuck"));
-  co_await std::move(responding);
-}
-
-inline boost::asio::awaitable<void> ready(http_exchange& x, server_state& s) {
-  const char* why = "ok";
-  if (s.loading) why = "Loading model";
-  if (s.draining) why = "shutting down";
-  if (!all_alive(s)) why = "an engine is stuck";
-  for (const auto& m : s.models) {
-    const double wait_ms = 1e3 * m->engine().load().waiting_seconds;
-    if (wait_ms > s.answers.deadlines.queue_ms) why = "the queue is long";
-  }
-  auto responding = respond_state(x, std::string_view(why) == "ok", why);
+inline boost::asio::awaitable<void> show_metrics(http_exchange& x,
+                                                 server_state& s) {
+  http_response r;
+  r.content_type = exposition_content_type;
+  r.body = s.counts->render(s.snapshot(), s.compat);
+  r.headers.emplace_back("process-start-time-unix",
+                         s.counts->process_start_time_unix());
+  auto responding = x.respond(std::move(r));
   co_await std::move(responding);
 }
 
@@ -93,11 +76,19 @@ inline boost::asio::awaitable<void> cancel_request(http_exchange& x,
 TINYPHI_FUNC void add_ops_routes(router& to, server_state& s) {
   to.add({"GET", "/health", route_access::open, 0, error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>&) {
-            return detail::health(x, s);
+            return detail::respond_probe(
+                x, health(probe(s, std::chrono::steady_clock::now())));
           }});
   to.add({"GET", "/ready", route_access::open, 0, error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>&) {
-            return detail::ready(x, s);
+            return detail::respond_probe(
+                x, ready(probe(s, std::chrono::steady_clock::now())));
+          }});
+  to.add({"GET", "/metrics",
+          s.open_metrics ? route_access::open : route_access::key, 0,
+          error_form::openai,
+          [&s](http_exchange& x, const std::vector<std::string>&) {
+            return detail::show_metrics(x, s);
           }});
   to.add({"GET", "/v1/requests", route_access::key, 0, error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>&) {

@@ -14,6 +14,7 @@
 #include "tinyphi/serve/answer_request.h"
 #include "tinyphi/serve/dialect.h"
 #include "tinyphi/serve/http_exchange.h"
+#include "tinyphi/serve/metrics.h"
 #include "tinyphi/serve/running_requests.h"
 #include "tinyphi/serve/served_model.h"
 
@@ -33,8 +34,7 @@ struct answer_environment {
   boost::asio::thread_pool* workers = nullptr;
   answer_deadlines deadlines = {};
   running_requests* running = nullptr;
-  // Each gap between two tokens of an answer, in milliseconds; may be empty.
-  std::function<void(const std::string& model, double ms)> on_gap = {};
+  metrics* counts = nullptr;  // may be null
 };
 
 // Makes the dialect of a request once the facts of its answer are known.

@@ -48,6 +48,12 @@ class answer_run {
 
   boost::asio::awaitable<void> run() {
     set_deadlines();
+    if (around_->counts != nullptr) {
+      series_ = around_->counts->find(
+          model_->id(),
+          answer_class(*x_->request().from, request_.wanted_class));
+      around_->counts->request_started(*series_);
+    }
     run_context workers({}, around_->workers->get_executor(), trust::trusted);
     const auto start = [this] {
       return start_answers(*model_, request_, *x_->request().from);
@@ -202,11 +208,17 @@ class answer_run {
 
   std::string take_piece(part& p, text_piece piece) {
     const auto now = std::chrono::steady_clock::now();
-    if (!first_token_) first_token_ = now;
+    if (!first_token_) {
+      first_token_ = now;
+      if (series_) {
+        around_->counts->first_token(
+            *series_, milliseconds_between(x_->request().arrived, now));
+      }
+    }
     if (p.last_token != steady_time{} && !piece.tokens.empty()) {
       const double gap = milliseconds_between(p.last_token, now);
       gaps_.push_back(static_cast<float>(gap));
-      if (around_->on_gap) around_->on_gap(model_->id(), gap);
+      if (series_) around_->counts->between_tokens(*series_, gap);
     }
     if (!piece.tokens.empty()) p.last_token = now;
     entry_->state = "decode";
@@ -340,6 +352,9 @@ class answer_run {
     if (entry_->stop.cancelled() && !late_) {
       r.cancelled_in = entry_->state == "queued" ? "queue" : entry_->state;
     }
+    r.total_ms = milliseconds_between(x_->request().arrived,
+                                      std::chrono::steady_clock::now());
+    if (series_) around_->counts->request_ended(*series_, r);
   }
 
   http_exchange* x_;
@@ -359,6 +374,7 @@ class answer_run {
   std::optional<steady_time> first_token_;
   std::size_t read_ = 0;  // prompt tokens, as told last
   std::vector<float> gaps_;
+  std::optional<metrics::series> series_;  // none: nobody counts
   std::vector<usage> usage_;
 };
 

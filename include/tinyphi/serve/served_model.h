@@ -41,9 +41,6 @@ class served_model {
   // target, threads do not matter, cache type does.
   [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
   [[nodiscard]] remembered_turns& turns() { return turns_; }
-  // Whether its thread moves on: idle, or a layer was computed in the last ten
-  // seconds.
-  [[nodiscard]] bool alive(steady_time now) const;
 
  private:
   std::string id_;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 
 #include "tinyphi/base/parallel.h"
 #include "tinyphi/serve/served_model.h"
@@ -13,10 +12,6 @@
 TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
-
-// A thread that has not moved on for so long while there is work is stuck. The
-// longest layer of the largest model takes a second on one slow core.
-inline constexpr std::chrono::seconds max_silence{10};
 
 // "b0.1.0-3f2a9c0112345678-int8-AVX2": begins with b, which llama-server's
 // tests ask of a fingerprint.
@@ -53,11 +48,6 @@ TINYPHI_FUNC bool served_model::answers_to(std::string_view name) const {
   return name == id_ || std::ranges::any_of(aliases_, [&](const auto& alias) {
            return alias == "*" || alias == name;
          });
-}
-
-TINYPHI_FUNC bool served_model::alive(steady_time now) const {
-  const engine_load l = engine_.load();
-  return l.idle || now - l.last_beat < detail::max_silence;
 }
 
 TINYPHI_NAMESPACE_END

@@ -4,11 +4,14 @@
 #define TINYPHI_SERVE_SERVER_STATE_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tinyphi/serve/heartbeat.h"
+#include "tinyphi/serve/metrics.h"
 #include "tinyphi/serve/rate_limit.h"
 #include "tinyphi/serve/running_requests.h"
 #include "tinyphi/serve/serve_answer.h"
@@ -24,6 +27,14 @@ struct server_state {
   std::size_t max_body = std::size_t{1} << 20;
   bool loading = true;
   bool draining = false;
+  bool memory_critical = false;  // /ready says so
+  bool stop_batch = false;       // requests of class batch are sent away
+
+  // Set by the daemon before the first request.
+  metrics* counts = nullptr;
+  compat_families compat = {};
+  bool open_metrics = false;  // /metrics needs no key
+  std::function<metrics_snapshot()> snapshot = {};
 
   // The model that `name` means; an empty name means the first. Null: none.
   [[nodiscard]] std::shared_ptr<served_model> find(
@@ -34,6 +45,9 @@ struct server_state {
     return nullptr;
   }
 };
+
+// What /health and /ready are told of: the worst of all models.
+[[nodiscard]] service_state probe(const server_state& s, steady_time now);
 
 // The model for a request, or why there is none: 503 while the server loads or
 // drains, 404 for an unknown name, 403 for one that the caller may not use.

@@ -3,11 +3,29 @@
 #define TINYPHI_SERVE_SERVER_STATE_IPP_
 
 #include <algorithm>
+#include <chrono>
 
 #include "tinyphi/serve/openai_chat.h"
 #include "tinyphi/serve/server_state.h"
 
 TINYPHI_NAMESPACE_BEGIN
+
+TINYPHI_FUNC service_state probe(const server_state& s, steady_time now) {
+  service_state p;
+  p.loaded = !s.loading;
+  p.draining = s.draining;
+  p.memory_critical = s.memory_critical;
+  p.queue_deadline = s.answers.deadlines.queue_ms / 1000;
+  for (const auto& m : s.models) {
+    const engine_load l = m->engine().load();
+    p.queue_estimate = std::max(p.queue_estimate, l.waiting_seconds);
+    if (l.idle) continue;
+    p.engine_busy = true;
+    p.engine_age = std::max(
+        p.engine_age, std::chrono::duration<double>(now - l.last_beat).count());
+  }
+  return p;
+}
 
 TINYPHI_FUNC api_result<std::shared_ptr<served_model>> model_for(
     const server_state& s, std::string_view name, const caller& from) {

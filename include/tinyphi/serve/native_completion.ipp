@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_SERVE_NATIVE_COMPLETION_IPP_
+#define TINYPHI_SERVE_NATIVE_COMPLETION_IPP_
+
+#include <utility>
+
+#include "tinyphi/serve/native_completion.h"
+#include "tinyphi/serve/openai_chat.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+class native_completion_dialect : public dialect {
+ public:
+  native_completion_dialect(const answer_request& r, answer_facts facts)
+      : facts_(std::move(facts)),
+        settings_(settings_of(r)),
+        logprobs_(r.logprobs),
+        return_tokens_(r.return_tokens) {}
+
+  std::string begin() override { return {}; }
+
+  std::string piece(std::size_t index, const text_piece& p) override {
+    json::object o{{"index", index},
+                   {"content", p.text},
+                   {"tokens", ids_of(p.tokens)},
+                   {"stop", false},
+                   {"id_slot", -1}};
+    if (logprobs_) o["completion_probabilities"] = probabilities_of(p.tokens);
+    return sse_event(o);
+  }
+
+  std::string progress(std::size_t cached, std::size_t read,
+                       std::size_t total) override {
+    return sse_event(json::object{
+        {"index", 0},
+        {"content", ""},
+        {"tokens", json::array()},
+        {"stop", false},
+        {"prompt_progress",
+         {{"cache", cached}, {"processed", read}, {"total", total}}}});
+  }
+
+  std::string finish(const ended_answer& a) override {
+    json::object o = last(a);
+    o["content"] = "";
+    o["tokens"] = json::array();
+    return sse_event(o);
+  }
+  std::string end(std::span<const ended_answer>) override { return {}; }
+
+  std::string whole(std::span<const ended_answer> answers) override {
+    const ended_answer& a = answers.front();
+    json::object o = last(a);
+    o["content"] = a.text;
+    o["tokens"] = return_tokens_ ? ids_of(a.tokens) : json::array();
+    if (logprobs_) o["completion_probabilities"] = probabilities_of(a.tokens);
+    return json::serialize(o);
+  }
+
+ private:
+  static json::object settings_of(const answer_request& r) {
+    const sampling_params& p = r.params.sampling;
+    json::array stop;
+    for (const std::string& s : r.params.stop) stop.push_back(json::value(s));
+    return {{"temperature", p.temperature},
+            {"top_k", p.top_k},
+            {"top_p", p.top_p},
+            {"min_p", p.min_p},
+            {"typical_p", p.typical_p},
+            {"repeat_penalty", p.repetition_penalty},
+            {"repeat_last_n", p.penalty_window},
+            {"presence_penalty", p.presence_penalty},
+            {"frequency_penalty", p.frequency_penalty},
+            {"seed", p.seed},
+            {"n_predict", r.params.max_tokens == 0
+                              ? std::int64_t{-1}
+                              : static_cast<std::int64_t>(r.params.max_tokens)},
+            {"stop", std::move(stop)},
+            {"stream", r.stream}};
+  }
+
+  json::array ids_of(std::span<const sampled_token> tokens) const {
+    json::array ids;
+    for (const sampled_token& t : tokens) ids.push_back(t.id);
+    return ids;
+  }
+
+  // llama-server gives log-probabilities here as chat does.
+  json::array probabilities_of(std::span<const sampled_token> tokens) const {
+    json::array all;
+    for (const sampled_token& t : tokens) {
+      json::object o = one(t.id, t.logprob);
+      json::array top;
+      for (const token_logprob& other : t.top) {
+        top.push_back(one(other.id, other.logprob));
+      }
+      o["top_logprobs"] = std::move(top);
+      all.push_back(std::move(o));
+    }
+    return all;
+  }
+  json::object one(token_id id, float logprob) const {
+    const std::string text = facts_.token_text(id);
+    json::array bytes;
+    for (const char c : text) bytes.push_back(static_cast<unsigned char>(c));
+    return {{"id", id},
+            {"token", valid_text(text)},
+            {"bytes", std::move(bytes)},
+            {"logprob", logprob}};
+  }
+
+  json::object last(const ended_answer& a) const {
+    const char* type = "limit";
+    if (a.finish == finish_reason::stop) {
+      type = a.stop_text.empty() ? "eos" : "word";
+    }
+    return {
+        {"index", a.index},
+        {"id_slot", -1},
+        {"stop", true},
+        {"model", facts_.model},
+        {"tokens_predicted", a.usage.completion_tokens},
+        {"tokens_evaluated", a.usage.prompt_tokens},
+        {"tokens_cached", a.usage.prompt_tokens + a.usage.completion_tokens},
+        {"truncated", false},
+        {"stop_type", type},
+        {"stopping_word", a.stop_text},
+        {"generation_settings", settings_},
+        {"timings", openai_timings({&a, 1})}};
+  }
+
+  answer_facts facts_;
+  json::object settings_;
+  bool logprobs_;
+  bool return_tokens_;
+};
+
+}  // namespace detail
+
+TINYPHI_FUNC std::unique_ptr<dialect> make_native_completion(
+    const answer_request& r, answer_facts facts) {
+  return std::make_unique<detail::native_completion_dialect>(r,
+                                                             std::move(facts));
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_SERVE_NATIVE_COMPLETION_IPP_
