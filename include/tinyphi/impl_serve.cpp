@@ -8,6 +8,7 @@
 #include "tinyphi/serve/blake2b.ipp"
 #include "tinyphi/serve/daemon_config.ipp"
 #include "tinyphi/serve/dialect.ipp"
+#include "tinyphi/serve/field_schema.ipp"
 #include "tinyphi/serve/fields.ipp"
 #include "tinyphi/serve/key_file.ipp"
 #include "tinyphi/serve/key_ring.ipp"
