@@ -176,7 +176,7 @@ def refusals():
             ({"messages": [{"role": "cook", "content": "a"}]}, 400, "invalid_value",
              "messages[0].role"),
             ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400,
-             "invalid_value", "messages[0].content[0].type"),
+             "unsupported_content", "messages[0].content[0].type"),
             ({"messages": message, "temperature": 101}, 400, "invalid_value", "temperature"),
             ({"messages": message, "temperature": "hot"}, 400, "invalid_value", "temperature"),
             ({"messages": message, "n": 9}, 400, "invalid_value", "n"),

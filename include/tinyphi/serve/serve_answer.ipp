@@ -176,8 +176,11 @@ class answer_run {
     }
     std::string last =
         refused_ ? dialect_->broken(*refused_) : dialect_->end(ended);
-    auto writing = x_->write(std::move(last));
-    if (co_await std::move(writing)) co_await x_->end_stream();
+    if (!last.empty()) {
+      auto writing = x_->write(std::move(last));
+      if (!co_await std::move(writing)) co_return;
+    }
+    co_await x_->end_stream();
   }
 
   boost::asio::awaitable<void> refuse() {
