@@ -188,7 +188,7 @@ def refusals():
             ({"messages": message, "tools": [{"type": "function"}]}, 400,
              "unsupported_parameter", "tools"),
             ({"messages": message, "response_format": {"type": "json_object"}}, 400,
-             "invalid_value", "response_format.type"),
+             "unsupported_parameter", "response_format.type"),
             ({"messages": message, "store": True}, 400, "unsupported_parameter", "store"),
         ]
         for body, status, code, param in cases:
