@@ -25,6 +25,7 @@
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/ops_routes.h"
 #include "tinyphi/serve/server_state.h"
+#include "tinyphi/serve/systemd.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -120,7 +121,9 @@ class daemon::impl {
                     .count()),
         signals_(io_, SIGTERM, SIGINT, SIGHUP),
         drain_timer_(io_),
-        watch_timer_(io_) {
+        watch_timer_(io_),
+        notes_(program_.env),
+        watchdog_timer_(io_) {
     state_.answers.io = &io_;
     state_.answers.workers = &workers_;
     state_.answers.running = &state_.running;
@@ -164,6 +167,10 @@ class daemon::impl {
     rules.origins = config_.origins;
     server_.emplace(io_, routes_, std::move(rules), server_limits{}, hooks());
     for (const listen_address& address : config_.listen) {
+      if (address.kind == listen_kind::systemd) {
+        TINYPHI_CHECK_OK(take_passed_sockets());
+        continue;
+      }
       TINYPHI_TRY(auto socket, open_listener(address));
       TINYPHI_CHECK_OK(server_->listen_on(
           socket.fd, address.kind == listen_kind::unix_socket));
@@ -177,6 +184,7 @@ class daemon::impl {
     loader_ = std::thread([this] { load(); });
     wait_for_signal();
     watch_memory();
+    feed_watchdog();
     io_.run();
     if (failed_) return *failed_;
     return {};
@@ -256,6 +264,8 @@ class daemon::impl {
         if (last && !failed_) {
           state_.loading = false;
           program_.say("ready");
+          notes_.ready();
+          notes_.status("serving");
         }
       });
       if (!loaded_ok_) return;
@@ -297,6 +307,41 @@ class daemon::impl {
         std::chrono::duration_cast<std::chrono::seconds>(
             std::chrono::system_clock::now().time_since_epoch())
             .count());
+  }
+
+  // Sockets that systemd opened: by their own address it is decided who may
+  // reach them.
+  result<void> take_passed_sockets() {
+    TINYPHI_TRY(const auto passed, passed_sockets(program_.env));
+    if (passed.empty()) {
+      return error{error_code::unavailable,
+                   "listen = \"systemd\": no sockets were passed; start the "
+                   ".socket unit, or name addresses"};
+    }
+    for (const int fd : passed) {
+      TINYPHI_TRY(const socket_name name, name_of_socket(fd));
+      if (!name.is_unix) {
+        TINYPHI_CHECK_OK(check_exposure(name.host, !keys_.empty(),
+                                        config_.plain_http_known));
+      }
+      TINYPHI_CHECK_OK(server_->listen_on(fd, name.is_unix));
+      addresses_.push_back(name.text);
+    }
+    return {};
+  }
+
+  // Tells systemd that we are alive as long as that is true: a stuck engine or
+  // a stuck loop is restarted.
+  void feed_watchdog() {
+    if (!notes_.watchdog()) return;
+    watchdog_timer_.expires_after(*notes_.watchdog() / 3);
+    watchdog_timer_.async_wait([this](const boost::system::error_code& e) {
+      if (e) return;
+      if (feeds_watchdog(probe(state_, std::chrono::steady_clock::now()))) {
+        notes_.alive();
+      }
+      feed_watchdog();
+    });
   }
 
   // Looks after the memory, once a second while there is work, and seldom else:
@@ -369,6 +414,7 @@ class daemon::impl {
   // No new answers; those under way have some time to end.
   void drain() {
     state_.draining = true;
+    notes_.stopping();
     loading_.token.cancel();
     drain_timer_.expires_after(config_.drain);
     drain_timer_.async_wait([this](const boost::system::error_code& e) {
@@ -388,6 +434,7 @@ class daemon::impl {
     signals_.cancel();
     drain_timer_.cancel();
     watch_timer_.cancel();
+    watchdog_timer_.cancel();
     server_->stop_accepting();
     io_.stop();
   }
@@ -410,6 +457,8 @@ class daemon::impl {
   boost::asio::signal_set signals_;
   boost::asio::steady_timer drain_timer_;
   boost::asio::steady_timer watch_timer_;
+  service_notes notes_;
+  boost::asio::steady_timer watchdog_timer_;
   std::vector<listening_socket> sockets_;
   std::vector<std::string> addresses_;
   std::optional<http_server> server_;

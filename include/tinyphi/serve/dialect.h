@@ -24,9 +24,9 @@ struct answer_facts {
   std::string model;         // the id that the client is told
   std::string fingerprint;   // of program, weights, SIMD target and cache type
   std::int64_t created = 0;  // seconds since 1970
-  std::size_t n_answers = 1;  // those of all prompts
+  std::size_t n_answers = 1;                   // those of all prompts
   std::vector<std::string> prompt_texts = {};  // of plain prompts to be echoed
-  std::size_t context = 0;    // the model's
+  std::size_t context = 0;                     // the model's
   // The text of a token, for log-probabilities.
   std::function<std::string(token_id)> token_text;
 };
