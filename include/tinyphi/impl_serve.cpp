@@ -19,6 +19,8 @@
 #include "tinyphi/serve/openai_chat.ipp"
 #include "tinyphi/serve/openai_completions.ipp"
 #include "tinyphi/serve/ops_routes.ipp"
+#include "tinyphi/serve/openapi.ipp"
+#include "tinyphi/serve/openapi_schemas.ipp"
 #include "tinyphi/serve/parse_request.ipp"
 #include "tinyphi/serve/pipeline_routes.ipp"
 #include "tinyphi/serve/rate_limit.ipp"

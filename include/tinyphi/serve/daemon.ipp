@@ -170,6 +170,7 @@ class daemon::impl {
       TINYPHI_TRY(const auto file, resolve_key_file(config_.keys, credentials));
       TINYPHI_TRY(auto keys, load_keys(file));
       keys_ = key_ring(std::move(keys));
+      state_.keys_needed = !keys_.empty();
     }
     http_rules rules;
     rules.hosts = config_.hosts;
