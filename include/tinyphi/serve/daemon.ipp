@@ -272,6 +272,9 @@ class daemon::impl {
           return;
         }
         counts_.serve_model((*m)->id());
+        keys_.for_each([&](const caller& who) {
+          if (who.weight != 1) (*m)->engine().set_weight(who.tenant, who.weight);
+        });
         state_.models.push_back(*std::move(m));
         if (last && !failed_) open_pipelines();
         if (last && !failed_) {
