@@ -235,6 +235,11 @@ TEST_CASE("with a vocabulary the schema knows which ids there are") {
     CHECK_FALSE(takes(n));
     CHECK_FALSE(takes(10 * n));
   }
+  const json::value texts =
+      schema_of(request_tables::detokenize, {.vocab_size = 10, .n_texts = 7});
+  const mini_schema t(texts);
+  CHECK(t.takes({{"tokens", json::array{6}}}, texts));
+  CHECK_FALSE(t.takes({{"tokens", json::array{7}}}, texts));
   const json::value sized =
       schema_of(request_tables::embedding, {.vector_sizes = {64, 128}});
   const mini_schema s(sized);

@@ -121,7 +121,7 @@ class document_writer {
           {"key", {{"type", "http"}, {"scheme", "bearer"}}}};
     }
     json::object document;
-    document["openapi"] = "3.1.0";
+    document["openapi"] = "3.2.0";
     document["info"] = {{"title", "tinyphi"},
                         {"version", facts_->version},
                         {"license", {{"name", "MIT"}, {"identifier", "MIT"}}}};
@@ -173,11 +173,9 @@ class document_writer {
       json::object content =
           content_of(o->type, reference(std::string(o->answer)));
       if (o->streams) {
-        // One event is "data: JSON"; the last one is "data: [DONE]".
-        for (auto& [type, media] :
-             content_of("text/event-stream", reference("Plain"))) {
-          content[type] = std::move(media);
-        }
+        json::object events;
+        events["itemSchema"] = reference("Event");
+        content["text/event-stream"] = std::move(events);
       }
       good["content"] = std::move(content);
     }

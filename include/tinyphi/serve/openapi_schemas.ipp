@@ -117,6 +117,9 @@ inline constexpr std::string_view answer_schemas = R"json({
       "state": {"type": "string"}}}}}},
 "Cancelled": {"type": "object", "required": ["id", "cancelled"],
   "properties": {"id": {"type": "string"}, "cancelled": {"const": true}}},
+"Event": {"type": "object", "required": ["data"], "properties": {"data": {
+  "description": "A part of the answer as JSON; OpenAI's streams end with [DONE].",
+  "type": "string"}}},
 "Object": {"type": "object"},
 "Plain": {"type": "string"}
 })json";
