@@ -75,6 +75,8 @@ UNTESTED = {
     "include/tinyphi/serve/openai_chat.h": "dialects",
     "include/tinyphi/serve/openai_completions.h": "dialects",
     "include/tinyphi/serve/ops_routes.h": "daemon_test.py",
+    "include/tinyphi/serve/pipeline_routes.h": "daemon_test.py",
+    "include/tinyphi/serve/served_pipeline.h": "daemon_test.py",
     "include/tinyphi/serve/server_state.h": "daemon_test.py",
     "include/tinyphi/serve/exposition.h": "metrics",
     "include/tinyphi/serve/progress_signal.h": "serve_answer",

@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import struct
@@ -498,6 +499,66 @@ def watched():
         assert [r["status"] for r in lines] == [200, 400, 404, 200]
         assert lines[0]["generated"] > 0 and lines[0]["route"] == "/v1/chat/completions"
         assert lines[1]["code"] == "invalid_value"
+
+
+@test
+def pipelines():
+    """a pipeline is a route and a model of the chat, with its citations as annotations"""
+    root = pathlib.Path(__file__).resolve().parent.parent.parent
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(root / "pipelines/docs-qa", pathlib.Path(folder) / "docs-qa")
+        config = pathlib.Path(folder) / "daemon.toml"
+        config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n[model.demo]\n'
+                          '[pipeline.docs]\npath = "docs-qa/docs-qa.toml"\n')
+        with Daemon(str(config)) as d:
+            known = d.ask("GET", "/v1/pipelines")[2]["data"]
+            assert known[0]["name"] == "docs" and known[0]["inputs"][0]["name"] == "question"
+            assert "pipeline:docs" in [m["id"] for m in d.ask("GET", "/v1/models")[2]["data"]]
+            question = "What does a green light mean?"
+            status, _, whole = d.ask("POST", "/v1/pipelines/docs",
+                                     {"inputs": {"question": question}})
+            assert status == 200, whole
+            answer = whole["outputs"]["answer"]
+            assert whole["outputs"]["citations"] and whole["outputs"]["grounded"] is True
+            assert {s["id"] for s in whole["stages"]} >= {"find", "generate", "cite"}
+            data = d.ask("POST", "/v1/pipelines/docs",
+                         {"inputs": {"question": question}, "stream": True})[2].decode()
+            assert "event: done\n" in data
+
+            ask = {"model": "pipeline:docs", "messages": [{"role": "user", "content": question}]}
+            chat = d.ask("POST", "/v1/chat/completions", ask)[2]
+            message = chat["choices"][0]["message"]
+            assert message["content"] == answer, (message, answer)
+            cited = message["annotations"][0]["url_citation"]
+            assert cited["url"].startswith("tinyphi:doc/") and cited["title"]
+            sentence = answer[cited["start_index"]:cited["end_index"]]
+            assert sentence == whole["outputs"]["citations"][0]["sentence"]
+            stream = events(d.ask("POST", "/v1/chat/completions", {**ask, "stream": True})[2])
+            joined = "".join(e["choices"][0]["delta"].get("content") or "" for e in stream)
+            assert joined == answer
+            assert any("annotations" in e["choices"][0]["delta"] for e in stream)
+
+            for body, param in (({"inputs": {}}, "inputs.question"),
+                                ({"inputs": {"question": 5}}, "inputs.question"),
+                                ({"inputs": {"qestion": "a"}}, "inputs"),
+                                ({"inputs": {"question": "a" * 4001}}, "inputs.question")):
+                status, _, error = d.ask("POST", "/v1/pipelines/docs", body)
+                assert status == 400 and error["error"]["param"] == param, (body, error)
+            assert d.ask("POST", "/v1/pipelines/none", {"inputs": {}})[0] == 404
+            refused = d.ask("POST", "/v1/chat/completions", {**ask, "n": 2})
+            assert refused[0] == 400 and refused[2]["error"]["param"] == "n"
+            # Many at once: each has its answer.
+            found = [None] * 12
+            def one(i):
+                found[i] = d.ask("POST", "/v1/chat/completions", ask)[2]["choices"][0]["message"]["content"]
+            threads = [threading.Thread(target=one, args=(i,)) for i in range(12)]
+            for t in threads: t.start()
+            for t in threads: t.join()
+            assert found == [answer] * 12
+        config.write_text(config.read_text().replace("docs-qa.toml", "none.toml"))
+        r = subprocess.run([TINYPHI, "serve", str(config)], capture_output=True, text=True,
+                           timeout=60)
+        assert r.returncode != 0 and "none.toml" in r.stderr, r
 
 
 @test

@@ -9,6 +9,7 @@
 
 #include "cli/command.h"
 #include "cli/model_options.h"
+#include "cli/pipeline.h"
 #include "cli/terminal.h"
 #include "exit_code.h"
 #include "tinyphi/base/mapped_file.h"
@@ -94,6 +95,9 @@ int serve(const serve_options& o) {
   };
   program.version = TINYPHI_VERSION;
   if (o.access_log) program.access_log = 1;
+  program.plugins = &plugins();
+  program.describe_model =
+      pipeline_host(tinyphi::cancel_token()).describe_model;
   program.say = [](std::string_view line) { note(line); };
   program.env = [](const std::string& name) -> std::optional<std::string> {
     const char* value = std::getenv(name.c_str());

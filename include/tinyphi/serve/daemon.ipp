@@ -24,6 +24,7 @@
 #include "tinyphi/serve/memory_watch.h"
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/ops_routes.h"
+#include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/server_state.h"
 #include "tinyphi/serve/systemd.h"
 
@@ -34,6 +35,14 @@ namespace detail {
 // What is left for the program itself, its stacks and its connections.
 inline constexpr double usable_share = 0.9;
 inline constexpr std::size_t n_workers = 2;
+// An answer of a pipeline waits on a thread of its own, most of the time.
+inline constexpr std::size_t pipeline_threads = 16;
+
+inline std::int64_t unix_seconds() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 
 inline std::string mebibytes(std::size_t bytes) {
   return std::to_string((bytes + (std::size_t{1} << 20) - 1) >> 20) + " MiB";
@@ -140,6 +149,7 @@ class daemon::impl {
     state_.snapshot = [this] { return take_snapshot(); };
     add_ops_routes(routes_, state_);
     add_model_routes(routes_, state_);
+    add_pipeline_routes(routes_, state_);
   }
 
   ~impl() {
@@ -261,6 +271,7 @@ class daemon::impl {
         }
         counts_.serve_model((*m)->id());
         state_.models.push_back(*std::move(m));
+        if (last && !failed_) open_pipelines();
         if (last && !failed_) {
           state_.loading = false;
           program_.say("ready");
@@ -270,6 +281,45 @@ class daemon::impl {
       });
       if (!loaded_ok_) return;
     }
+  }
+
+  // All of the configuration, or why the daemon cannot be started.
+  void open_pipelines() {
+    host_options options;
+    options.open_model = [this](const model_spec& spec) {
+      return engine_for(spec);
+    };
+    options.describe_model = program_.describe_model;
+    options.env = program_.env;
+    options.pool_threads = detail::pipeline_threads;
+    for (const pipeline_entry& entry : config_.pipelines) {
+      auto opened = open_pipeline(entry, *program_.plugins, options,
+                                  detail::unix_seconds());
+      if (!opened) {
+        failed_ = std::move(opened).error();
+        end();
+        return;
+      }
+      counts_.serve_model(std::string(pipeline_prefix) + entry.name);
+      state_.pipelines.push_back(*std::move(opened));
+    }
+  }
+
+  // A pipeline's model is one that is served: the same file, or the first where
+  // the pipeline names none.
+  result<engine> engine_for(const model_spec& spec) {
+    std::error_code ignored;
+    for (std::size_t i = 0; i < config_.models.size(); ++i) {
+      const auto& path = config_.models[i].path;
+      if (spec.path.empty() ||
+          (!path.empty() &&
+           std::filesystem::equivalent(path, spec.path, ignored))) {
+        return state_.models[i]->engine();
+      }
+    }
+    return error{error_code::not_found,
+                 "model '" + spec.name + "' (" + spec.path.string() +
+                     ") is not served: give it a [model] table of its own"};
   }
 
   result<std::shared_ptr<served_model>> load_model(const model_entry& entry,
@@ -303,10 +353,7 @@ class daemon::impl {
     }
     loaded_ok_ = true;
     return std::make_shared<served_model>(
-        entry.id, entry.aliases, *std::move(made),
-        std::chrono::duration_cast<std::chrono::seconds>(
-            std::chrono::system_clock::now().time_since_epoch())
-            .count());
+        entry.id, entry.aliases, *std::move(made), detail::unix_seconds());
   }
 
   // Sockets that systemd opened: by their own address it is decided who may

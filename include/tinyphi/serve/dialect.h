@@ -31,6 +31,13 @@ struct answer_facts {
   std::function<std::string(token_id)> token_text;
 };
 
+// A place of an answer and what supports it.
+struct answer_annotation {
+  std::size_t start = 0, end = 0;  // characters of the answer
+  std::string title = {};
+  std::string url = {};
+};
+
 // An answer that has ended.
 struct ended_answer {
   std::size_t index = 0;
@@ -43,6 +50,7 @@ struct ended_answer {
   std::string stop_text = {};  // the stop string that ended it, if one did
   // "deadline" or "shutdown" where the server ended it; else empty.
   std::string_view ended_by = {};
+  std::vector<answer_annotation> annotations = {};
   tinyphi::usage usage = {};
 };
 

@@ -15,6 +15,7 @@
 #include "tinyphi/serve/openai_chat.h"
 #include "tinyphi/serve/openai_completions.h"
 #include "tinyphi/serve/parse_request.h"
+#include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/progress_signal.h"
 #include "tinyphi/serve/request_tables.h"
 
@@ -78,6 +79,7 @@ inline boost::asio::awaitable<void> answer_route(http_exchange& x,
   std::optional<api_error> no;
   std::optional<answer_request> request;
   std::shared_ptr<served_model> m;
+  std::shared_ptr<const served_pipeline> p;  // or this one
   const auto body = parse_body(x.request().body);
   if (!body) {
     no = body.error();
@@ -85,8 +87,16 @@ inline boost::asio::awaitable<void> answer_route(http_exchange& x,
     no = std::move(parsed).error();
   } else {
     request = *std::move(parsed);
-    auto found = model_for(s, request->model, *x.request().from);
-    if (found) {
+    const std::string_view name = request->model;
+    if (name.starts_with(pipeline_prefix)) {
+      auto found = pipeline_for(s, name.substr(pipeline_prefix.size()),
+                                *x.request().from);
+      if (found) {
+        p = *std::move(found);
+      } else {
+        no = std::move(found).error();
+      }
+    } else if (auto found = model_for(s, name, *x.request().from); found) {
       m = *std::move(found);
     } else {
       no = std::move(found).error();
@@ -116,7 +126,10 @@ inline boost::asio::awaitable<void> answer_route(http_exchange& x,
     return make(as_asked, std::move(facts));
   };
   auto answering =
-      serve_answer(x, std::move(m), *std::move(request), in_dialect, s.answers);
+      p != nullptr ? answer_by_pipeline(x, std::move(p), *std::move(request),
+                                        in_dialect, s.answers)
+                   : serve_answer(x, std::move(m), *std::move(request),
+                                  in_dialect, s.answers);
   co_await std::move(answering);
   place->finish(std::chrono::steady_clock::now());
 }
@@ -277,6 +290,13 @@ inline boost::asio::awaitable<void> list_models(http_exchange& x,
                                                 server_state& s) {
   json::array all;
   for (const auto& m : s.models) all.push_back(describe_model(*m));
+  for (const auto& p : s.pipelines) {
+    if (p->chat_input.empty() || p->chat_output.empty()) continue;
+    all.push_back({{"id", std::string(pipeline_prefix) + p->name},
+                   {"object", "model"},
+                   {"created", p->created},
+                   {"owned_by", "tinyphi"}});
+  }
   json::object o{{"object", "list"}, {"data", std::move(all)}};
   auto responding = respond_json(x, std::move(o));
   co_await std::move(responding);

@@ -218,6 +218,20 @@ inline constexpr field template_fields[] = {
 inline constexpr request_table apply_template{"ApplyTemplateRequest",
                                               template_fields};
 
+// ---- /v1/pipelines/{name}
+
+inline constexpr field pipeline_fields[] = {
+    {.name = "inputs",
+     .kinds = object,
+     .about = "A value for each input of the pipeline.",
+     .most = 256,
+     .example = R"({"question": "What does a green light mean?"})"},
+    {.name = "stream",
+     .kinds = boolean,
+     .about = "Texts come in events while they are made."},
+};
+inline constexpr request_table pipeline{"PipelineRequest", pipeline_fields};
+
 }  // namespace request_tables
 
 TINYPHI_NAMESPACE_END

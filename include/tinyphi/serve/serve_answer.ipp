@@ -237,8 +237,8 @@ class answer_run {
     return bytes;
   }
 
-  // A text that begins anew loses the blank that its first token stands for; one
-  // that goes on behind a plain prompt must not.
+  // A text that begins anew loses the blank that its first token stands for;
+  // one that goes on behind a plain prompt must not.
   void restore_space(const ended_answer& a, text_piece& piece) const {
     const tokenizer* t = model_->engine().model().tokenizer();
     if (request_.prompts.empty() || t == nullptr || !a.text.empty() ||
