@@ -23,6 +23,7 @@ const request_table* const all_tables[] = {
     &request_tables::tokenize,
     &request_tables::detokenize,
     &request_tables::apply_template,
+    &request_tables::pipeline,
 };
 
 api_result<void> check(const json::object& body, const request_table& t) {

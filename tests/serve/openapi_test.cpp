@@ -6,6 +6,7 @@
 #include "support/test.h"
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/ops_routes.h"
+#include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/request_tables.h"
 
 using namespace tinyphi;
@@ -18,6 +19,7 @@ struct daemon_routes {
   daemon_routes() {
     add_ops_routes(to, state);
     add_model_routes(to, state);
+    add_pipeline_routes(to, state);
   }
   json::value document(bool keys = false) const {
     return openapi_document(
