@@ -283,6 +283,8 @@ def disconnects():
                 break
         assert b'"finish":"cancelled"' in data and b"[DONE]" in data
         assert d.ask("DELETE", "/v1/requests/none")[0] == 404
+        api = d.ask("GET", "/openapi.json")[2]
+        assert "/v1/chat/completions" in api["paths"] and "/v1/pipelines/{name}" in api["paths"]
         assert d.chat("Hello")[0] == 200
 
 

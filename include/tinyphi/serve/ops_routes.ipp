@@ -9,6 +9,7 @@
 #include "tinyphi/serve/exposition.h"
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/openapi.h"
+#include "tinyphi/serve/openapi.h"
 #include "tinyphi/serve/ops_routes.h"
 #include "tinyphi/version.h"
 
@@ -120,6 +121,14 @@ TINYPHI_FUNC void add_ops_routes(router& to, server_state& s) {
   to.add({"GET", "/openapi.json", route_access::key, 0, error_form::openai,
           [&s, &to](http_exchange& x, const std::vector<std::string>&) {
             return detail::show_document(x, to, s);
+          }});
+  to.add({"GET", "/openapi.json", route_access::open, 0, error_form::openai,
+          [&s, &to](http_exchange& x, const std::vector<std::string>&) {
+            openapi_facts facts;
+            facts.version = s.version;
+            facts.keys = s.has_keys;
+            return detail::respond_json(x,
+                                        openapi_document(to.routes(), facts));
           }});
   to.add({"GET", "/v1/requests", route_access::key, 0, error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>&) {

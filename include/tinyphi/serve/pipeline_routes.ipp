@@ -194,6 +194,37 @@ inline std::vector<answer_annotation> annotations_of(const run_result& r,
   return all;
 }
 
+// A chat's answer while a pipeline makes it.
+struct pipeline_answer {
+  pipeline_answer(http_exchange& to, dialect& form, bool streams)
+      : x(&to), d(&form), stream(streams) {
+    answer.finish = finish_reason::stop;
+  }
+
+  boost::asio::awaitable<void> send(std::string text) {
+    answer.text += text;
+    if (!stream) co_return;
+    std::string bytes;
+    if (!begun) {
+      begun = true;
+      auto beginning = x->begin_stream(std::string(d->stream_type()));
+      co_await std::move(beginning);
+      bytes = d->begin();
+    }
+    text_piece piece;
+    piece.text = std::move(text);
+    if (!piece.text.empty()) bytes += d->piece(0, piece);
+    auto writing = x->write(std::move(bytes));
+    co_await std::move(writing);
+  }
+
+  http_exchange* x;
+  dialect* d;
+  bool stream;
+  bool begun = false;
+  ended_answer answer = {};
+};
+
 // What a pipeline cannot do for a chat.
 inline std::optional<api_error> refused_by_pipelines(const served_pipeline& p,
                                                      const answer_request& r) {
@@ -249,31 +280,13 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
                       .count();
   facts.token_text = [](token_id) { return std::string(); };
   const auto d = make(std::move(facts));
-  ended_answer answer;
-  answer.finish = finish_reason::stop;
-  bool begun = false;
-  // Sends a piece of the answer.
-  const auto send = [&](std::string text) -> boost::asio::awaitable<void> {
-    answer.text += text;
-    if (!r.stream) co_return;
-    std::string bytes;
-    if (!begun) {
-      begun = true;
-      auto beginning = x.begin_stream(std::string(d->stream_type()));
-      co_await std::move(beginning);
-      bytes = d->begin();
-    }
-    text_piece piece;
-    piece.text = std::move(text);
-    if (!piece.text.empty()) bytes += d->piece(0, piece);
-    auto writing = x.write(std::move(bytes));
-    co_await std::move(writing);
-  };
+  detail::pipeline_answer told(x, *d, r.stream);
+  ended_answer& answer = told.answer;
   run_options options = detail::pipeline_options(x, entry->stop, around);
   options.on_text = [&](std::string_view output,
                         std::string piece) -> boost::asio::awaitable<void> {
     if (output != p->chat_output) co_return;
-    auto sending = send(std::move(piece));
+    auto sending = told.send(std::move(piece));
     co_await std::move(sending);
   };
   auto running = p->compiled.async_run(*std::move(inputs), std::move(options));
@@ -281,7 +294,7 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
   if (x.gone().cancelled()) co_return;
   if (!done) {
     const api_error e = to_api_error(done.error());
-    if (!begun) {
+    if (!told.begun) {
       co_await detail::respond_with(x, e);
       co_return;
     }
@@ -294,7 +307,7 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
   // An output that does not stream, or has its default, comes now.
   if (const auto out = done->outputs.find(p->chat_output);
       answer.text.empty() && out != done->outputs.end()) {
-    auto sending = send(*out->second.get<std::string>());
+    auto sending = told.send(*out->second.get<std::string>());
     co_await std::move(sending);
   }
   answer.annotations = detail::annotations_of(*done, answer.text);
