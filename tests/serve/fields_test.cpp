@@ -23,6 +23,7 @@ const request_table* const all_tables[] = {
     &request_tables::tokenize,
     &request_tables::detokenize,
     &request_tables::apply_template,
+    &request_tables::pipeline,
 };
 
 api_result<void> check(const json::object& body, const request_table& t) {
@@ -235,6 +236,11 @@ TEST_CASE("with a vocabulary the schema knows which ids there are") {
     CHECK_FALSE(takes(n));
     CHECK_FALSE(takes(10 * n));
   }
+  const json::value texts =
+      schema_of(request_tables::detokenize, {.vocab_size = 10, .n_texts = 7});
+  const mini_schema t(texts);
+  CHECK(t.takes({{"tokens", json::array{6}}}, texts));
+  CHECK_FALSE(t.takes({{"tokens", json::array{7}}}, texts));
   const json::value sized =
       schema_of(request_tables::embedding, {.vector_sizes = {64, 128}});
   const mini_schema s(sized);

@@ -6,6 +6,7 @@
 #include "support/test.h"
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/ops_routes.h"
+#include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/request_tables.h"
 
 using namespace tinyphi;
@@ -18,6 +19,7 @@ struct daemon_routes {
   daemon_routes() {
     add_ops_routes(to, state);
     add_model_routes(to, state);
+    add_pipeline_routes(to, state);
   }
   json::value document(bool keys = false) const {
     return openapi_document(
@@ -52,7 +54,7 @@ void check_references(const json::value& v, const json::value& root) {
 TEST_CASE("every route of the daemon is described") {
   const daemon_routes d;
   const json::value document = d.document();
-  CHECK(document.at("openapi") == "3.1.0");
+  CHECK(document.at("openapi") == "3.2.0");
   CHECK(document.at("info").at("version") == "1.2.3");
   CHECK(d.to.routes().size() > 8);
   for (const route& r : d.to.routes()) {

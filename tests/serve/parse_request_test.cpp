@@ -91,6 +91,41 @@ TEST_CASE("what a table takes, the sampler takes, too") {
   all(request_tables::native_completion, parse_native_completion);
 }
 
+TEST_CASE("what only other routes know has no effect, whatever it is") {
+  const auto all = [](const request_table& t, auto parse) {
+    const json::object least = body_maker::all(t).front().body;
+    const auto knows = [&](std::string_view name) {
+      return std::ranges::find(t.fields, name, &field::name) != t.fields.end();
+    };
+    std::size_t n = 0;
+    for (const request_table* other :
+         {&request_tables::chat, &request_tables::completion,
+          &request_tables::native_completion}) {
+      for (const made_body& m : body_maker::all(*other)) {
+        for (const auto& [name, value] : m.body) {
+          if (knows(name)) continue;
+          json::object body = least;
+          body[name] = value;
+          INFO(t.name << ": " << json::serialize(body).substr(0, 300));
+          const auto r = parse(body);
+          REQUIRE(r);
+          CHECK(r->n == 1);
+          CHECK_FALSE(r->include_usage);
+          CHECK_FALSE(r->return_progress);
+          CHECK_FALSE(r->timings_per_token);
+          CHECK_FALSE(r->return_tokens);
+          CHECK(r->ignored.size() == 1);
+          ++n;
+        }
+      }
+    }
+    CHECK(n > 10);
+  };
+  all(request_tables::chat, parse_chat);
+  all(request_tables::completion, parse_completion);
+  all(request_tables::native_completion, parse_native_completion);
+}
+
 TEST_CASE("defaults are OpenAI's, and llama-server's on its own route") {
   const sampling_params openai = chat("{}").params.sampling;
   CHECK(openai.temperature == 1);
@@ -123,8 +158,12 @@ TEST_CASE("a seed that is not given, null or -1 differs every time") {
   CHECK(seed(R"({"seed": 5.0})") == 5);
   CHECK(seed(R"({"seed": 9223372036854775807})") == 9223372036854775807U);
   CHECK(seed(R"({"seed": -9223372036854775808})") == 9223372036854775808U);
-  CHECK_FALSE(parse_chat(from(R"({"seed": 9223372036854775808,
-      "messages": [{"role": "user", "content": "a"}]})")));
+  for (const char* beyond : {"9223372036854775808", "-9223372036854775809"}) {
+    INFO(beyond);
+    CHECK_FALSE(parse_chat(from(R"({"seed": )" + std::string(beyond) +
+                                R"(, "messages": [{"role": "user",
+                                    "content": "a"}]})")));
+  }
 }
 
 TEST_CASE("each sampling field arrives where it belongs") {

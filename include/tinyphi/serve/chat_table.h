@@ -28,6 +28,11 @@ inline constexpr field token_item{.name = "token",
                                   .about = "A token's id.",
                                   .most = 2147483647,
                                   .shape = field_shape::one_token};
+inline constexpr field text_token_item{.name = "token",
+                                       .kinds = integer,
+                                       .about = "A token's id.",
+                                       .most = 2147483647,
+                                       .shape = field_shape::text_token};
 // How tokens are chosen; llama-server's names beside OpenAI's.
 #define TINYPHI_SAMPLING_FIELDS                                             \
   {.name = "temperature",                                                   \

@@ -152,6 +152,9 @@ class schema_writer {
     if (f.shape == field_shape::one_token && limits_->vocab_size > 0) {
       s["maximum"] = limits_->vocab_size - 1;
     }
+    if (f.shape == field_shape::text_token && limits_->n_texts > 0) {
+      s["maximum"] = limits_->n_texts - 1;
+    }
     if (f.shape == field_shape::vector_size && !limits_->vector_sizes.empty()) {
       json::array sizes;
       for (const std::size_t n : limits_->vector_sizes) sizes.push_back(n);

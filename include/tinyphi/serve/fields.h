@@ -45,7 +45,8 @@ enum class field_use : std::uint8_t {
 // What a value is beyond its kind.
 enum class field_shape : std::uint8_t {
   plain,
-  one_token,     // below the vocabulary's size, which only a model knows
+  one_token,     // below the number of rows, which only a model knows
+  text_token,    // below that of texts: the last rows may only fill up
   token_biases,  // {"ID": number} or [[ID, number], ...]; false bans, as -100
   prompts,       // a text, ids, or an array of texts and arrays of ids
   vector_size    // one of the models' own
@@ -117,6 +118,7 @@ inline constexpr std::size_t max_ignored_fields = 32;
 // What only the models that are there know.
 struct schema_limits {
   std::size_t vocab_size = 0;                  // 0: ids up to what fits
+  std::size_t n_texts = 0;                     // the same
   std::vector<std::size_t> vector_sizes = {};  // of embeddings; empty: any
 };
 

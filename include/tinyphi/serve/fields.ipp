@@ -39,9 +39,10 @@ inline field_kind kind_of(const json::value& v) {
     case json::kind::uint64:
       return field_kind::integer;
     case json::kind::double_: {
-      // 5.0 is an integer, as JSON Schema has it.
+      // 5.0 is an integer, as JSON Schema has it. Integers below -2^63 arrive
+      // as doubles, too, the first of them as -2^63 itself.
       const double x = v.get_double();
-      return x == std::floor(x) && x >= -0x1p63 && x < 0x1p63
+      return x == std::floor(x) && x > -0x1p63 && x < 0x1p63
                  ? field_kind::integer
                  : field_kind::number;
     }

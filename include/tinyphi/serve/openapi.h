@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// /openapi.json: what the daemon's routes take and give, as OpenAPI 3.1, from
+// /openapi.json: what the daemon's routes take and give, as OpenAPI 3.2, from
 // the tables that check requests.
 #ifndef TINYPHI_SERVE_OPENAPI_H_
 #define TINYPHI_SERVE_OPENAPI_H_

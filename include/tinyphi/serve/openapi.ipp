@@ -28,6 +28,10 @@ inline constexpr operation operations[] = {
      "Text"},
     {"POST", "/apply-template", "A chat as the model reads it.",
      &request_tables::apply_template, "Prompt"},
+    {"GET", "/v1/pipelines", "The pipelines and what they take and give.",
+     nullptr, "Pipelines"},
+    {"POST", "/v1/pipelines/{name}", "Runs a pipeline.",
+     &request_tables::pipeline, "PipelineResult", true},
     {"GET", "/v1/models", "The models.", nullptr, "Models"},
     {"GET", "/v1/models/{id}", "One model.", nullptr, "Model"},
     {"GET", "/v1/requests", "The caller's requests under way.", nullptr,
@@ -121,7 +125,7 @@ class document_writer {
           {"key", {{"type", "http"}, {"scheme", "bearer"}}}};
     }
     json::object document;
-    document["openapi"] = "3.1.0";
+    document["openapi"] = "3.2.0";
     document["info"] = {{"title", "tinyphi"},
                         {"version", facts_->version},
                         {"license", {{"name", "MIT"}, {"identifier", "MIT"}}}};
@@ -173,11 +177,9 @@ class document_writer {
       json::object content =
           content_of(o->type, reference(std::string(o->answer)));
       if (o->streams) {
-        // One event is "data: JSON"; the last one is "data: [DONE]".
-        for (auto& [type, media] :
-             content_of("text/event-stream", reference("Plain"))) {
-          content[type] = std::move(media);
-        }
+        json::object events;
+        events["itemSchema"] = reference("Event");
+        content["text/event-stream"] = std::move(events);
       }
       good["content"] = std::move(content);
     }

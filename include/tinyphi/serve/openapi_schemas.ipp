@@ -101,6 +101,17 @@ inline constexpr std::string_view answer_schemas = R"json({
 "Models": {"type": "object", "required": ["object", "data"], "properties": {
   "object": {"const": "list"}, "data": {"type": "array", "items":
     {"$ref": "#/components/schemas/Model"}}}},
+"Pipelines": {"type": "object", "required": ["object", "data"],
+  "properties": {"object": {"const": "list"}, "data": {"type": "array",
+    "items": {"type": "object", "required": ["name"],
+      "properties": {"name": {"type": "string"}}}}}},
+"PipelineResult": {"type": "object",
+  "required": ["outputs", "stages", "seconds"], "properties": {
+    "outputs": {"type": "object"},
+    "stages": {"type": "array", "items": {"type": "object",
+      "required": ["id", "outcome"], "properties": {
+        "id": {"type": "string"}, "outcome": {"type": "string"}}}},
+    "seconds": {"type": "number"}}},
 "Tokens": {"type": "object", "required": ["tokens"], "properties": {
   "tokens": {"type": "array", "items": {"anyOf": [{"type": "integer"},
     {"type": "object", "required": ["id", "piece"], "properties": {
@@ -117,6 +128,9 @@ inline constexpr std::string_view answer_schemas = R"json({
       "state": {"type": "string"}}}}}},
 "Cancelled": {"type": "object", "required": ["id", "cancelled"],
   "properties": {"id": {"type": "string"}, "cancelled": {"const": true}}},
+"Event": {"type": "object", "required": ["data"], "properties": {"data": {
+  "description": "A part of the answer as JSON; OpenAI's streams end with [DONE].",
+  "type": "string"}}},
 "Object": {"type": "object"},
 "Plain": {"type": "string"}
 })json";

@@ -84,6 +84,10 @@ inline boost::asio::awaitable<void> show_document(http_exchange& x,
     const auto size = static_cast<std::size_t>(weights.config().vocab_size);
     std::size_t& least = facts.limits.vocab_size;
     least = least == 0 ? size : std::min(least, size);
+    if (const tokenizer* t = weights.tokenizer()) {
+      std::size_t& texts = facts.limits.n_texts;
+      texts = texts == 0 ? t->size() : std::min(texts, t->size());
+    }
     facts.limits.vector_sizes.push_back(
         static_cast<std::size_t>(weights.config().hidden));
   }

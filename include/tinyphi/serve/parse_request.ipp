@@ -113,13 +113,6 @@ inline void read_sampling(const json::object& body,
   r.cache_salt = string_field(body, "cache_salt");
   r.model = string_field(body, "model");
   r.stream = bool_field(body, "stream", false);
-  r.return_progress = bool_field(body, "return_progress", false);
-  r.timings_per_token = bool_field(body, "timings_per_token", false);
-  r.return_tokens = bool_field(body, "return_tokens", false);
-  r.n = static_cast<std::size_t>(integer_field(body, "n", 1));
-  if (const json::value* o = find_field(body, "stream_options")) {
-    r.include_usage = bool_field(o->get_object(), "include_usage", false);
-  }
   if (const json::value* own = find_field(body, "tinyphi")) {
     const json::object& o = own->get_object();
     r.queue_ms = number_field(o, "queue_ms", 0);
@@ -129,6 +122,20 @@ inline void read_sampling(const json::object& body,
       r.overflow = overflow_rule::drop_oldest_turns;
     }
   }
+}
+
+// What OpenAI's two routes share. Only fields of a route's table are read:
+// others were not checked.
+inline void read_openai(const json::object& body, answer_request& r) {
+  r.n = static_cast<std::size_t>(integer_field(body, "n", 1));
+  if (const json::value* o = find_field(body, "stream_options")) {
+    r.include_usage = bool_field(o->get_object(), "include_usage", false);
+  }
+}
+
+inline void read_progress(const json::object& body, answer_request& r) {
+  r.return_progress = bool_field(body, "return_progress", false);
+  r.timings_per_token = bool_field(body, "timings_per_token", false);
 }
 
 inline sampling_params openai_sampling() {
@@ -205,6 +212,8 @@ TINYPHI_FUNC api_result<answer_request> parse_chat(const json::object& body) {
     return std::move(ok).error();
   }
   detail::read_sampling(body, detail::openai_sampling(), r);
+  detail::read_openai(body, r);
+  detail::read_progress(body, r);
   auto messages = read_messages(body.at("messages").get_array());
   if (!messages) return std::move(messages).error();
   r.messages = *std::move(messages);
@@ -249,6 +258,7 @@ TINYPHI_FUNC api_result<answer_request> parse_completion(
   r.prompts = detail::read_prompts(body.at("prompt"));
   r.params.max_tokens =
       static_cast<std::size_t>(integer_field(body, "max_tokens", 16));
+  detail::read_openai(body, r);
   r.echo = bool_field(body, "echo", false);
   if (const auto* n = find_field(body, "logprobs"); n != nullptr) {
     r.logprobs = true;
@@ -271,6 +281,8 @@ TINYPHI_FUNC api_result<answer_request> parse_native_completion(
   const std::int64_t n =
       integer_field(body, "n_predict", integer_field(body, "max_tokens", -1));
   r.params.max_tokens = n < 0 ? 0 : static_cast<std::size_t>(n);
+  detail::read_progress(body, r);
+  r.return_tokens = bool_field(body, "return_tokens", false);
   if (const auto probs = integer_field(body, "n_probs", 0); probs > 0) {
     r.logprobs = true;
     r.params.sampling.n_logprobs = static_cast<std::int32_t>(probs);

@@ -75,6 +75,10 @@ inline constexpr request_table completion{"CompletionRequest",
 // ---- /completion, llama-server's own
 
 inline constexpr field native_fields[] = {
+    {.name = "model",
+     .kinds = string,
+     .about = "A model's id or alias.",
+     .most = 256},
     {.name = "prompt",
      .kinds = string | array,
      .about = "A text, its ids, or one of either in an array.",
@@ -152,7 +156,7 @@ inline constexpr field embedding_fields[] = {
      .least = 1,
      .most = 16777216,
      .most_items = 256,
-     .items = &token_item,
+     .items = &text_token_item,
      .example = "\"The pump is ready.\"",
      .shape = field_shape::prompts},
     {.name = "encoding_format",
@@ -196,7 +200,7 @@ inline constexpr field detokenize_fields[] = {
      .about = "Ids.",
      .required = true,
      .most = 4194304,
-     .items = &token_item,
+     .items = &text_token_item,
      .example = "[1, 2]"},
 };
 inline constexpr request_table detokenize{"DetokenizeRequest",
