@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Drives bench/make_model, bench/compare, bench/serving and tools/bench.
+What measures the daemon is in serve_load_test.py.
 
 Usage: bench_test.py TINYPHI SOURCE_ROOT SERVING [NAME_PART]
 
