@@ -25,6 +25,7 @@
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/ops_routes.h"
 #include "tinyphi/serve/server_state.h"
+#include "tinyphi/serve/trace_context.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -222,6 +223,7 @@ class daemon::impl {
       access_record line;
       line.at = std::chrono::system_clock::now();
       line.id = r.id;
+      if (const auto trace = trace_of(r)) line.trace = trace->trace_id;
       if (r.from != nullptr) line.key = r.from->name;
       if (to != nullptr) line.route = to->pattern;
       if (const auto m = state_.find(report.model);
