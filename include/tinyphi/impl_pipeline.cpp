@@ -16,4 +16,5 @@
 #include "tinyphi/pipeline/spec_reader.ipp"
 #include "tinyphi/pipeline/spec_reader_stages.ipp"
 #include "tinyphi/pipeline/stage.ipp"
+#include "tinyphi/pipeline/value_json.ipp"
 #include "tinyphi/pipeline/toml_file.ipp"

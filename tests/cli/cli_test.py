@@ -34,7 +34,7 @@ DEMO = ROOT / "pipelines/models/tinyphi-demo-7m-q8_0.gguf"
 TINY = DATA / "tiny"
 COMMANDS = ["generate", "chat", "tokenize", "logits", "inspect", "plan",
             "bench", "doctor", "run", "check", "list", "graph", "score",
-            "embed"]
+            "embed", "serve"]
 
 DONE, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, TRY_AGAIN, CONFIG = (
     0, 64, 65, 66, 69, 75, 78)

@@ -33,7 +33,8 @@ std::size_t count(const http_request& r, std::string_view name) {
 bool printable(unsigned char c) { return c >= 0x20 && c != 0x7f; }
 
 void check_request(const http_request& r) {
-  constexpr std::string_view methods = " GET HEAD POST DELETE OPTIONS ";
+  constexpr std::string_view methods =
+      " GET HEAD POST DELETE OPTIONS PUT PATCH QUERY TRACE ";
   require(methods.find(" " + r.method + " ") != std::string_view::npos);
   require(r.path.starts_with('/'));
   for (const unsigned char c : r.path + r.query) {
@@ -44,7 +45,7 @@ void check_request(const http_request& r) {
   const std::size_t codings = count(r, "transfer-encoding");
   require(lengths + codings <= 1);
   require(r.method != "POST" || lengths + codings == 1);
-  require(r.method == "POST" || r.body.empty());
+  require(r.method == "POST" || codings == 0);
   require(codings == 0 || r.header("transfer-encoding") == "chunked");
   require(r.body.size() <= max_body);
   require(count(r, "origin") <= 1);

@@ -5,14 +5,16 @@
 Usage: daemon_test.py TINYPHI
 """
 
-import contextlib
+import base64
 import hashlib
 import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -26,10 +28,10 @@ failures = 0
 class Daemon:
     """A running `tinyphi serve`."""
 
-    def __init__(self, *options, wait=True, env=None):
+    def __init__(self, *options, wait=True, env=None, stdout=None):
         self.process = subprocess.Popen(
             [TINYPHI, "serve", *options], stderr=subprocess.PIPE, text=True,
-            env={**os.environ, **(env or {})})
+            stdout=stdout, env={**os.environ, **(env or {})})
         self.lines = []
         self.address = None
         self.ready = threading.Event()
@@ -175,7 +177,7 @@ def refusals():
             ({"messages": [{"role": "cook", "content": "a"}]}, 400, "invalid_value",
              "messages[0].role"),
             ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400,
-             "invalid_value", "messages[0].content[0].type"),
+             "unsupported_content", "messages[0].content[0].type"),
             ({"messages": message, "temperature": 101}, 400, "invalid_value", "temperature"),
             ({"messages": message, "temperature": "hot"}, 400, "invalid_value", "temperature"),
             ({"messages": message, "n": 9}, 400, "invalid_value", "n"),
@@ -187,7 +189,7 @@ def refusals():
             ({"messages": message, "tools": [{"type": "function"}]}, 400,
              "unsupported_parameter", "tools"),
             ({"messages": message, "response_format": {"type": "json_object"}}, 400,
-             "invalid_value", "response_format.type"),
+             "unsupported_parameter", "response_format.type"),
             ({"messages": message, "store": True}, 400, "unsupported_parameter", "store"),
         ]
         for body, status, code, param in cases:
@@ -281,6 +283,8 @@ def disconnects():
                 break
         assert b'"finish":"cancelled"' in data and b"[DONE]" in data
         assert d.ask("DELETE", "/v1/requests/none")[0] == 404
+        api = d.ask("GET", "/openapi.json")[2]
+        assert "/v1/chat/completions" in api["paths"] and "/v1/pipelines/{name}" in api["paths"]
         assert d.chat("Hello")[0] == 200
 
 
@@ -409,6 +413,154 @@ def start():
     with Daemon(*LOCAL) as d:
         r = run("--listen", f"127.0.0.1:{d.port}")
         assert r.returncode == 69 and "another program" in r.stderr
+
+
+@test
+def completions():
+    """plain prompts are answered in OpenAI's and in llama-server's form"""
+    with Daemon(*LOCAL) as d:
+        ask = {"prompt": "A green light means", "max_tokens": 8, "temperature": 0}
+        status, _, one = d.ask("POST", "/v1/completions", ask)
+        assert status == 200, one
+        text = one["choices"][0]["text"]
+        assert text.startswith(" ") and one["object"] == "text_completion"
+        several = d.ask("POST", "/v1/completions",
+                        {**ask, "prompt": ["A green light means", "The pump"], "n": 2,
+                         "echo": True, "logprobs": 1})[2]
+        assert [c["index"] for c in several["choices"]] == [0, 1, 2, 3]
+        assert several["choices"][0]["text"] == "A green light means" + text
+        assert several["choices"][2]["text"].startswith("The pump")
+        assert several["choices"][3]["logprobs"]["text_offset"][0] == len("The pump")
+        _, _, data = d.ask("POST", "/v1/completions", {**ask, "stream": True})
+        assert "".join(e["choices"][0]["text"] for e in events(data)) == text
+        ids = d.ask("POST", "/tokenize", {"content": "A green light means",
+                                          "add_special": True})[2]["tokens"]
+        by_ids = d.ask("POST", "/v1/completions", {**ask, "prompt": ids})[2]
+        assert by_ids["choices"][0]["text"] == text
+        native = d.ask("POST", "/completion", {"prompt": "A green light means", "n_predict": 8,
+                                               "temperature": 0, "n_probs": 2,
+                                               "return_tokens": True})[2]
+        assert native["content"] == text and native["stop"] is True
+        assert len(native["completion_probabilities"]) == len(native["tokens"])
+        assert native["tokens_predicted"] == len(native["tokens"]) > 3
+        assert native["timings"]["cache_n"] > 0
+        stopped = d.ask("POST", "/completion",
+                        {"prompt": "A green light means", "n_predict": 60, "temperature": 0,
+                         "stop": [text.split()[1]]})[2]
+        assert stopped["stop_type"] == "word", stopped
+        assert stopped["stopping_word"] == text.split()[1]
+        progress = d.ask("POST", "/completion",
+                         {"prompt": "pump " * 900, "n_predict": 2, "stream": True,
+                          "return_progress": True})[2]
+        read = [json.loads(line[6:])["prompt_progress"]["processed"]
+                for line in progress.decode().split("\n\n") if "prompt_progress" in line]
+        assert read and read == sorted(read), read
+
+
+@test
+def embeddings():
+    """embeddings come as numbers and as bytes, of length 1, one for each text"""
+    with Daemon(*LOCAL) as d:
+        ask = {"input": ["The pump is ready.", "A red light"]}
+        status, _, numbers = d.ask("POST", "/v1/embeddings", ask)
+        assert status == 200, numbers
+        coded = d.ask("POST", "/v1/embeddings", {**ask, "encoding_format": "base64"})[2]
+        for n, c in zip(numbers["data"], coded["data"]):
+            raw = base64.b64decode(c["embedding"])
+            values = struct.unpack(f"<{len(raw) // 4}f", raw)
+            assert max(abs(a - b) for a, b in zip(values, n["embedding"])) < 1e-6
+            assert abs(sum(v * v for v in values) - 1) < 1e-4
+        assert numbers["usage"]["prompt_tokens"] > 5
+        size = len(numbers["data"][0]["embedding"])
+        assert d.ask("POST", "/v1/embeddings", {**ask, "dimensions": size})[0] == 200
+        for bad, param in (({"input": ""}, "input"), ({"input": []}, "input"),
+                           ({"input": [[10**6]]}, "input[0]"),
+                           ({"input": "a", "dimensions": 3}, "dimensions"),
+                           ({"input": ["a"] * 257}, "input")):
+            status, _, body = d.ask("POST", "/v1/embeddings", bad)
+            assert status == 400 and body["error"]["param"] == param, (bad, body)
+
+
+@test
+def watched():
+    """metrics and the access log tell what happened, and no text of it"""
+    with tempfile.NamedTemporaryFile() as log:
+        with Daemon(*LOCAL, "--access-log", stdout=log) as d:
+            d.chat("My secret question")
+            d.ask("POST", "/v1/chat/completions", {"messages": []})
+            d.ask("GET", "/nothing")
+            text = d.ask("GET", "/metrics")[2].decode()
+            assert "tinyphi_generated_tokens_total" in text
+            for line in text.splitlines():
+                if line.startswith("tinyphi_requests_received_total") and "normal" in line:
+                    assert float(line.split()[-1]) >= 1, line
+            d.process.send_signal(signal.SIGTERM)
+            assert d.process.wait(20) == 0
+        lines = [json.loads(line) for line in open(log.name)]
+        assert "secret" not in open(log.name).read()
+        assert [r["status"] for r in lines] == [200, 400, 404, 200]
+        assert lines[0]["generated"] > 0 and lines[0]["route"] == "/v1/chat/completions"
+        assert lines[1]["code"] == "invalid_value"
+
+
+@test
+def pipelines():
+    """a pipeline is a route and a model of the chat, with its citations as annotations"""
+    root = pathlib.Path(__file__).resolve().parent.parent.parent
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(root / "pipelines/docs-qa", pathlib.Path(folder) / "docs-qa")
+        config = pathlib.Path(folder) / "daemon.toml"
+        config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n[model.demo]\n'
+                          '[pipeline.docs]\npath = "docs-qa/docs-qa.toml"\n')
+        with Daemon(str(config)) as d:
+            known = d.ask("GET", "/v1/pipelines")[2]["data"]
+            assert known[0]["name"] == "docs" and known[0]["inputs"][0]["name"] == "question"
+            assert "pipeline:docs" in [m["id"] for m in d.ask("GET", "/v1/models")[2]["data"]]
+            question = "What does a green light mean?"
+            status, _, whole = d.ask("POST", "/v1/pipelines/docs",
+                                     {"inputs": {"question": question}})
+            assert status == 200, whole
+            answer = whole["outputs"]["answer"]
+            assert whole["outputs"]["citations"] and whole["outputs"]["grounded"] is True
+            assert {s["id"] for s in whole["stages"]} >= {"find", "generate", "cite"}
+            data = d.ask("POST", "/v1/pipelines/docs",
+                         {"inputs": {"question": question}, "stream": True})[2].decode()
+            assert "event: done\n" in data
+
+            ask = {"model": "pipeline:docs", "messages": [{"role": "user", "content": question}]}
+            chat = d.ask("POST", "/v1/chat/completions", ask)[2]
+            message = chat["choices"][0]["message"]
+            assert message["content"] == answer, (message, answer)
+            cited = message["annotations"][0]["url_citation"]
+            assert cited["url"].startswith("tinyphi:doc/") and cited["title"]
+            sentence = answer[cited["start_index"]:cited["end_index"]]
+            assert sentence == whole["outputs"]["citations"][0]["sentence"]
+            stream = events(d.ask("POST", "/v1/chat/completions", {**ask, "stream": True})[2])
+            joined = "".join(e["choices"][0]["delta"].get("content") or "" for e in stream)
+            assert joined == answer
+            assert any("annotations" in e["choices"][0]["delta"] for e in stream)
+
+            for body, param in (({"inputs": {}}, "inputs.question"),
+                                ({"inputs": {"question": 5}}, "inputs.question"),
+                                ({"inputs": {"qestion": "a"}}, "inputs"),
+                                ({"inputs": {"question": "a" * 4001}}, "inputs.question")):
+                status, _, error = d.ask("POST", "/v1/pipelines/docs", body)
+                assert status == 400 and error["error"]["param"] == param, (body, error)
+            assert d.ask("POST", "/v1/pipelines/none", {"inputs": {}})[0] == 404
+            refused = d.ask("POST", "/v1/chat/completions", {**ask, "n": 2})
+            assert refused[0] == 400 and refused[2]["error"]["param"] == "n"
+            # Many at once: each has its answer.
+            found = [None] * 12
+            def one(i):
+                found[i] = d.ask("POST", "/v1/chat/completions", ask)[2]["choices"][0]["message"]["content"]
+            threads = [threading.Thread(target=one, args=(i,)) for i in range(12)]
+            for t in threads: t.start()
+            for t in threads: t.join()
+            assert found == [answer] * 12
+        config.write_text(config.read_text().replace("docs-qa.toml", "none.toml"))
+        r = subprocess.run([TINYPHI, "serve", str(config)], capture_output=True, text=True,
+                           timeout=60)
+        assert r.returncode != 0 and "none.toml" in r.stderr, r
 
 
 @test

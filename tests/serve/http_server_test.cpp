@@ -238,6 +238,9 @@ TEST_CASE("what is refused is told, and the connection ends", "[threads]") {
   const std::pair<std::string, const char*> cases[] = {
       {get("/nothing"), "HTTP/1.1 404 "},
       {get("/echo"), "HTTP/1.1 405 "},
+      {get("/echo", "Content-Length: 5\r\n") + "GET /h", "HTTP/1.1 405 "},
+      {get("/hello", "Content-Length: 1001\r\n"), "HTTP/1.1 413 "},
+      {"PATCH /hello HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 405 "},
       {get("/hello", "X-Stranger: 1\r\n"), "HTTP/1.1 401 "},
       {post("/echo", std::string(1001, 'a')), "HTTP/1.1 413 "},
       {post("/echo", "a", "Content-Encoding: gzip\r\n"), "HTTP/1.1 415 "},

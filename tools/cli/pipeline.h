@@ -10,6 +10,7 @@
 #include "tinyphi/base/error.h"
 #include "tinyphi/base/json.h"
 #include "tinyphi/pipeline.h"
+#include "tinyphi/pipeline/value_json.h"
 
 namespace cli {
 
@@ -30,7 +31,6 @@ struct proved_pipeline {
 [[nodiscard]] proved_pipeline prove(const std::string& file, bool as_json,
                                     const tinyphi::host_options& options);
 
-[[nodiscard]] tinyphi::json::value to_json(const tinyphi::value_data& v);
 [[nodiscard]] std::string to_text(const tinyphi::value_data& v);
 
 }  // namespace cli

@@ -9,11 +9,13 @@
 
 #include "cli/command.h"
 #include "cli/model_options.h"
+#include "cli/pipeline.h"
 #include "cli/terminal.h"
 #include "exit_code.h"
 #include "tinyphi/base/mapped_file.h"
 #include "tinyphi/pipeline/toml_file.h"
 #include "tinyphi/serve/daemon.h"
+#include "tinyphi/serve/systemd.h"
 #include "tinyphi/version.h"
 
 namespace cli {
@@ -28,6 +30,7 @@ struct serve_options {
   std::string model, alias, keys;  // ... what takes its place
   std::vector<std::string> listen;
   bool access_log = false;
+  bool print_unit = false;
 };
 
 // The configuration that the file or the options say. Faults of a file are one
@@ -62,7 +65,21 @@ result<daemon_config> configuration(const serve_options& o) {
   return *std::move(c);
 }
 
+// The units that a file's daemon is run by.
+int print_units(const serve_options& o) {
+  tinyphi::unit_options unit;
+  std::error_code ignored;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  if (!program.empty()) unit.program = program.string();
+  if (!o.file.empty()) unit.config = std::filesystem::absolute(o.file).string();
+  print("# /etc/systemd/system/tinyphi.socket\n" + tinyphi::socket_unit() +
+        "\n# /etc/systemd/system/tinyphi.service\n" +
+        tinyphi::service_unit(unit));
+  return exit_done;
+}
+
 int serve(const serve_options& o) {
+  if (o.print_unit) return print_units(o);
   // A client that has gone is an error of one write, not the process's end.
   std::signal(SIGPIPE, SIG_IGN);
   auto config = configuration(o);
@@ -78,6 +95,9 @@ int serve(const serve_options& o) {
   };
   program.version = TINYPHI_VERSION;
   if (o.access_log) program.access_log = 1;
+  program.plugins = &plugins();
+  program.describe_model =
+      pipeline_host(tinyphi::cancel_token()).describe_model;
   program.say = [](std::string_view line) { note(line); };
   program.env = [](const std::string& name) -> std::optional<std::string> {
     const char* value = std::getenv(name.c_str());
@@ -142,6 +162,9 @@ void add_serve(CLI::App& app, action& run) {
       "--access-log", o->access_log,
       "a line of JSON on standard output for each request: times, "
       "tokens, status, never a text");
+  command->add_flag("--print-unit", o->print_unit,
+                    "print a socket and a service unit of systemd for this "
+                    "program and FILE, and end");
   command->final_callback([o, &run] { run = [o] { return serve(*o); }; });
 }
 

@@ -65,6 +65,13 @@ struct engine_options {
   std::size_t swap_bytes = std::size_t{4} << 30;
 };
 
+// Whose request it is, for whatever works for it: see generation_params.
+struct request_origin {
+  std::uint64_t tenant = 0;
+  domain_id domain = 0;
+  priority_class priority = priority_class::normal;
+};
+
 struct generation_params {
   std::size_t max_tokens = 256;  // 0: as far as context and cache budget allow
   sampling_params sampling = {};

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tinyphi/base/cancel.h"
+#include "tinyphi/generate/request.h"
 #include "tinyphi/pipeline/compile.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -57,6 +58,7 @@ struct run_options {
 
   stop_condition stop;
   text_reader on_text;  // may be empty
+  request_origin origin;
 };
 
 // Runs the graph on the executor of the calling coroutine; blocking work goes

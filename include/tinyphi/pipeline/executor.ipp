@@ -42,7 +42,7 @@ inline task<std::optional<error>> run_instance(request& r, std::size_t i) {
   }
   in.values = fixed;
   in.streams = sinks;
-  run_context cx({run.token, run.deadline}, r.pool, label);
+  run_context cx({run.token, run.deadline}, r.pool, label, r.options.origin);
   std::optional<error> failed;
   try {
     task<stage_outputs> body = s.instance->run(cx, std::move(in));

@@ -49,6 +49,7 @@
 #include <vector>
 
 #include "tinyphi/base/cancel.h"
+#include "tinyphi/generate/request.h"
 #include "tinyphi/pipeline/diagnostic.h"
 #include "tinyphi/pipeline/host.h"
 #include "tinyphi/pipeline/param.h"
@@ -219,14 +220,20 @@ class text_stream {
 class run_context {
  public:
   run_context(stop_condition stop, boost::asio::any_io_executor pool,
-              trust label)
-      : stop_(std::move(stop)), pool_(std::move(pool)), label_(label) {}
+              trust label, request_origin origin = {})
+      : stop_(std::move(stop)),
+        pool_(std::move(pool)),
+        label_(label),
+        origin_(origin) {}
 
   // The stage's and the request's deadline, whichever is earlier, and their
   // cancellation. Blocking work polls it every few milliseconds.
   [[nodiscard]] const stop_condition& stop() const { return stop_; }
   // The join of the labels of all inputs.
   [[nodiscard]] trust label() const { return label_; }
+  // Who asked: a model that runs for it takes its place in the queue, and finds
+  // nothing in the cache that others have computed.
+  [[nodiscard]] const request_origin& origin() const { return origin_; }
 
   // Runs f() on the pool and gives its value (or throws what it threw) where
   // the stage runs. f may use the stage's locals: it always finishes first.
@@ -237,6 +244,7 @@ class run_context {
   stop_condition stop_;
   boost::asio::any_io_executor pool_;
   trust label_;
+  request_origin origin_;
 };
 
 namespace detail {

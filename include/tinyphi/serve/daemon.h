@@ -13,6 +13,8 @@
 
 #include "tinyphi/base/error.h"
 #include "tinyphi/files/model_file.h"
+#include "tinyphi/pipeline/host.h"
+#include "tinyphi/pipeline/registry.h"
 #include "tinyphi/serve/daemon_config.h"
 #include "tinyphi/serve/key_file.h"
 
@@ -29,6 +31,9 @@ struct daemon_program {
   std::function<void(std::string_view)> say;
   // Reads the configuration once more, for a reload; empty: there is no file.
   std::function<result<daemon_config>()> read_config = {};
+  // What pipelines are made of, and looking at a model without its weights.
+  const registry* plugins = nullptr;
+  std::function<result<model_facts>(const model_spec&)> describe_model;
   // The value of a name of the environment.
   std::function<std::optional<std::string>(const std::string&)> env;
 };

@@ -10,6 +10,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <thread>
 #include <utility>
 
@@ -24,7 +25,9 @@
 #include "tinyphi/serve/memory_watch.h"
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/ops_routes.h"
+#include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/server_state.h"
+#include "tinyphi/serve/systemd.h"
 #include "tinyphi/serve/trace_context.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -34,6 +37,15 @@ namespace detail {
 // What is left for the program itself, its stacks and its connections.
 inline constexpr double usable_share = 0.9;
 inline constexpr std::size_t n_workers = 2;
+inline constexpr std::chrono::seconds max_ending{5};
+// An answer of a pipeline waits on a thread of its own, most of the time.
+inline constexpr std::size_t pipeline_threads = 16;
+
+inline std::int64_t unix_seconds() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 
 inline std::string mebibytes(std::size_t bytes) {
   return std::to_string((bytes + (std::size_t{1} << 20) - 1) >> 20) + " MiB";
@@ -121,7 +133,9 @@ class daemon::impl {
                     .count()),
         signals_(io_, SIGTERM, SIGINT, SIGHUP),
         drain_timer_(io_),
-        watch_timer_(io_) {
+        watch_timer_(io_),
+        notes_(program_.env),
+        watchdog_timer_(io_) {
     state_.answers.io = &io_;
     state_.answers.workers = &workers_;
     state_.answers.running = &state_.running;
@@ -135,15 +149,20 @@ class daemon::impl {
     state_.counts = state_.answers.counts = &counts_;
     state_.compat = {config_.vllm_metrics, config_.llamacpp_metrics};
     state_.open_metrics = config_.open_metrics;
+    state_.version = program_.version;
+    state_.has_keys = !config_.keys.empty();
     state_.snapshot = [this] { return take_snapshot(); };
     add_ops_routes(routes_, state_);
     add_model_routes(routes_, state_);
+    add_pipeline_routes(routes_, state_);
   }
 
   ~impl() {
     if (loader_.joinable()) loader_.join();
     server_.reset();
     workers_.join();
+    // Nobody may call into an io thread that is gone.
+    for (const auto& m : state_.models) m->stop();
   }
 
   result<void> open() {
@@ -158,12 +177,17 @@ class daemon::impl {
       TINYPHI_TRY(const auto file, resolve_key_file(config_.keys, credentials));
       TINYPHI_TRY(auto keys, load_keys(file));
       keys_ = key_ring(std::move(keys));
+      state_.keys_needed = !keys_.empty();
     }
     http_rules rules;
     rules.hosts = config_.hosts;
     rules.origins = config_.origins;
     server_.emplace(io_, routes_, std::move(rules), server_limits{}, hooks());
     for (const listen_address& address : config_.listen) {
+      if (address.kind == listen_kind::systemd) {
+        TINYPHI_CHECK_OK(take_passed_sockets());
+        continue;
+      }
       TINYPHI_TRY(auto socket, open_listener(address));
       TINYPHI_CHECK_OK(server_->listen_on(
           socket.fd, address.kind == listen_kind::unix_socket));
@@ -177,7 +201,11 @@ class daemon::impl {
     loader_ = std::thread([this] { load(); });
     wait_for_signal();
     watch_memory();
+    feed_watchdog();
     io_.run();
+    // Whoever was cut off notices now, and lets go of what it holds.
+    io_.restart();
+    io_.run_for(detail::max_ending);
     if (failed_) return *failed_;
     return {};
   }
@@ -189,10 +217,8 @@ class daemon::impl {
  private:
   server_hooks hooks() {
     server_hooks h;
-    h.let_in = [this](const http_request& r, const route* to,
-                      const peer_facts& peer) { return let_in(r, to, peer); };
-    h.ended = [this](const http_request& r, const route* to,
-                     const request_report& report) { ended(r, to, report); };
+    h.let_in = std::bind_front(&impl::let_in, this);
+    h.ended = std::bind_front(&impl::ended, this);
     return h;
   }
 
@@ -209,9 +235,7 @@ class daemon::impl {
       e.status = 403;
       e.type = "permission_error";
       e.code = "not_an_admin";
-      e.message =
-          "only admins may do this: a key with admin = true, or a unix "
-          "socket";
+      e.message = "only admins may: a key with admin = true, or a unix socket";
       return e;
     }
     return who;
@@ -253,14 +277,60 @@ class daemon::impl {
           return;
         }
         counts_.serve_model((*m)->id());
+        keys_.for_each([&](const caller& who) {
+          if (who.weight != 1)
+            (*m)->engine().set_weight(who.tenant, who.weight);
+        });
         state_.models.push_back(*std::move(m));
+        if (last && !failed_) open_pipelines();
         if (last && !failed_) {
           state_.loading = false;
           program_.say("ready");
+          notes_.ready();
+          notes_.status("serving");
         }
       });
       if (!loaded_ok_) return;
     }
+  }
+
+  // All of the configuration, or why the daemon cannot be started.
+  void open_pipelines() {
+    host_options options;
+    options.open_model = [this](const model_spec& spec) {
+      return engine_for(spec);
+    };
+    options.describe_model = program_.describe_model;
+    options.env = program_.env;
+    options.pool_threads = detail::pipeline_threads;
+    for (const pipeline_entry& entry : config_.pipelines) {
+      auto opened = open_pipeline(entry, *program_.plugins, options,
+                                  detail::unix_seconds());
+      if (!opened) {
+        failed_ = std::move(opened).error();
+        end();
+        return;
+      }
+      counts_.serve_model(std::string(pipeline_prefix) + entry.name);
+      state_.pipelines.push_back(*std::move(opened));
+    }
+  }
+
+  // A pipeline's model is one that is served: the same file, or the first where
+  // the pipeline names none.
+  result<engine> engine_for(const model_spec& spec) {
+    std::error_code ignored;
+    for (std::size_t i = 0; i < config_.models.size(); ++i) {
+      const auto& path = config_.models[i].path;
+      if (spec.path.empty() ||
+          (!path.empty() &&
+           std::filesystem::equivalent(path, spec.path, ignored))) {
+        return state_.models[i]->engine();
+      }
+    }
+    return error{error_code::not_found,
+                 "model '" + spec.name + "' (" + spec.path.string() +
+                     ") is not served: give it a [model] table of its own"};
   }
 
   result<std::shared_ptr<served_model>> load_model(const model_entry& entry,
@@ -294,10 +364,42 @@ class daemon::impl {
     }
     loaded_ok_ = true;
     return std::make_shared<served_model>(
-        entry.id, entry.aliases, *std::move(made),
-        std::chrono::duration_cast<std::chrono::seconds>(
-            std::chrono::system_clock::now().time_since_epoch())
-            .count());
+        entry.id, entry.aliases, *std::move(made), detail::unix_seconds());
+  }
+
+  // Sockets that systemd opened: by their own address it is decided who may
+  // reach them.
+  result<void> take_passed_sockets() {
+    TINYPHI_TRY(const auto passed, passed_sockets(program_.env));
+    if (passed.empty()) {
+      return error{error_code::unavailable,
+                   "listen = \"systemd\": no sockets were passed; start the "
+                   ".socket unit, or name addresses"};
+    }
+    for (const int fd : passed) {
+      TINYPHI_TRY(const socket_name name, name_of_socket(fd));
+      if (!name.is_unix) {
+        TINYPHI_CHECK_OK(check_exposure(name.host, !keys_.empty(),
+                                        config_.plain_http_known));
+      }
+      TINYPHI_CHECK_OK(server_->listen_on(fd, name.is_unix));
+      addresses_.push_back(name.text);
+    }
+    return {};
+  }
+
+  // Tells systemd that we are alive as long as that is true: a stuck engine or
+  // a stuck loop is restarted.
+  void feed_watchdog() {
+    if (!notes_.watchdog()) return;
+    watchdog_timer_.expires_after(*notes_.watchdog() / 3);
+    watchdog_timer_.async_wait([this](const boost::system::error_code& e) {
+      if (e) return;
+      if (feeds_watchdog(probe(state_, std::chrono::steady_clock::now()))) {
+        notes_.alive();
+      }
+      feed_watchdog();
+    });
   }
 
   // Looks after the memory, once a second while there is work, and seldom else:
@@ -370,6 +472,7 @@ class daemon::impl {
   // No new answers; those under way have some time to end.
   void drain() {
     state_.draining = true;
+    notes_.stopping();
     loading_.token.cancel();
     drain_timer_.expires_after(config_.drain);
     drain_timer_.async_wait([this](const boost::system::error_code& e) {
@@ -384,12 +487,14 @@ class daemon::impl {
   }
 
   void end() {
+    if (std::exchange(ended_, true)) return;
     loading_.token.cancel();
     state_.running.cancel_all("shutdown");
     signals_.cancel();
     drain_timer_.cancel();
     watch_timer_.cancel();
-    server_->stop_accepting();
+    watchdog_timer_.cancel();
+    server_->close();
     io_.stop();
   }
 
@@ -411,11 +516,14 @@ class daemon::impl {
   boost::asio::signal_set signals_;
   boost::asio::steady_timer drain_timer_;
   boost::asio::steady_timer watch_timer_;
+  service_notes notes_;
+  boost::asio::steady_timer watchdog_timer_;
   std::vector<listening_socket> sockets_;
   std::vector<std::string> addresses_;
   std::optional<http_server> server_;
   stop_condition loading_;
   std::optional<error> failed_;
+  bool ended_ = false;
   bool loaded_ok_ = false;  // the loader's own
   std::thread loader_;
 };

@@ -24,11 +24,18 @@ struct answer_facts {
   std::string model;         // the id that the client is told
   std::string fingerprint;   // of program, weights, SIMD target and cache type
   std::int64_t created = 0;  // seconds since 1970
-  std::size_t n_answers = 1;  // those of all prompts
+  std::size_t n_answers = 1;                   // those of all prompts
   std::vector<std::string> prompt_texts = {};  // of plain prompts to be echoed
-  std::size_t context = 0;    // the model's
+  std::size_t context = 0;                     // the model's
   // The text of a token, for log-probabilities.
   std::function<std::string(token_id)> token_text;
+};
+
+// A place of an answer and what supports it.
+struct answer_annotation {
+  std::size_t start = 0, end = 0;  // characters of the answer
+  std::string title = {};
+  std::string url = {};
 };
 
 // An answer that has ended.
@@ -43,6 +50,7 @@ struct ended_answer {
   std::string stop_text = {};  // the stop string that ended it, if one did
   // "deadline" or "shutdown" where the server ended it; else empty.
   std::string_view ended_by = {};
+  std::vector<answer_annotation> annotations = {};
   tinyphi::usage usage = {};
 };
 

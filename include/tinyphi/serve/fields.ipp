@@ -6,16 +6,13 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <optional>
+#include <utility>
 
-#include "tinyphi/base/utf8.h"
 #include "tinyphi/serve/fields.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
-
-inline constexpr std::size_t max_ignored = 32;
 
 inline constexpr std::array<std::pair<field_kind, std::string_view>, 6>
     kind_names = {{{field_kind::boolean, "boolean"},
@@ -42,9 +39,12 @@ inline field_kind kind_of(const json::value& v) {
     case json::kind::uint64:
       return field_kind::integer;
     case json::kind::double_: {
+      // 5.0 is an integer, as JSON Schema has it. Integers below -2^63 arrive
+      // as doubles, too, the first of them as -2^63 itself.
       const double x = v.get_double();
-      return x == std::floor(x) && std::abs(x) < 9e15 ? field_kind::integer
-                                                      : field_kind::number;
+      return x == std::floor(x) && x > -0x1p63 && x < 0x1p63
+                 ? field_kind::integer
+                 : field_kind::number;
     }
     case json::kind::string:
       return field_kind::string;
@@ -59,7 +59,7 @@ inline field_kind kind_of(const json::value& v) {
 }
 
 // The shortest text of a number: "0.5", "1024".
-inline std::string number_text(double x) {
+inline std::string plain_number(double x) {
   std::array<char, 32> text{};
   const auto end = std::to_chars(text.data(), text.data() + text.size(), x);
   return {text.data(), end.ptr};
@@ -67,14 +67,37 @@ inline std::string number_text(double x) {
 
 inline std::string range_text(const field& f) {
   return std::string(f.above_least ? "above " : "from ") +
-         number_text(f.least) + (f.above_least ? " up to " : " to ") +
-         number_text(f.most);
+         plain_number(f.least) + (f.above_least ? " up to " : " to ") +
+         plain_number(f.most);
 }
 
 class field_checker {
  public:
   explicit field_checker(std::vector<std::string>& ignored)
       : ignored_(&ignored) {}
+
+  api_result<void> table(const json::object& body, const request_table& t) {
+    if (auto ok = object(body, t.fields, ""); !ok) return ok;
+    for (const field_rule& rule : t.rules) {
+      const json::value* first = find_field(body, rule.first);
+      if (first == nullptr) continue;
+      const std::string names =
+          std::string(rule.first) + " and " + std::string(rule.second);
+      if (rule.kind == rule_kind::one_of) {
+        if (find_field(body, rule.second) == nullptr) continue;
+        return invalid_value(std::string(rule.first),
+                             names + " " + std::string(rule.about));
+      }
+      if (integer_field(body, rule.first, 0) <= 0 ||
+          bool_field(body, rule.second, false)) {
+        continue;
+      }
+      return wrong(std::string(rule.first),
+                   "needs " + std::string(rule.second) + " to " +
+                       std::string(rule.about));
+    }
+    return {};
+  }
 
   api_result<void> object(const json::object& o, std::span<const field> fields,
                           const std::string& path) {
@@ -89,23 +112,26 @@ class field_checker {
       if (auto ok = one(value, *f, path + std::string(f->name)); !ok) return ok;
     }
     for (const field& f : fields) {
-      if (!f.required) continue;
-      const json::value* v = o.if_contains(f.name);
-      if (v == nullptr || v->is_null()) {
-        api_error e = invalid_value(path + std::string(f.name),
-                                    path + std::string(f.name) + " is missing");
-        e.code = "missing_required_parameter";
-        return e;
-      }
+      if (!needed(o, f) || find_field(o, f.name) != nullptr) continue;
+      api_error e = wrong(path + std::string(f.name), "is missing");
+      e.code = "missing_required_parameter";
+      return e;
     }
     return {};
   }
 
  private:
+  static bool needed(const json::object& o, const field& f) {
+    if (f.required_unless.name.empty()) return f.required;
+    const json::value* v = find_field(o, f.required_unless.name);
+    return v == nullptr || !v->is_string() ||
+           std::string_view(v->get_string()) != f.required_unless.word;
+  }
+
   api_result<void> one(const json::value& v, const field& f,
                        const std::string& path) {
     if (f.use == field_use::refused) {
-      if (!f.harmless.empty() && json::serialize(v) == f.harmless) return {};
+      if (is_harmless(v, f)) return {};
       api_error e = invalid_value(path, path + ": " + std::string(f.about));
       e.code = "unsupported_parameter";
       return e;
@@ -114,6 +140,10 @@ class field_checker {
       ignore(path);
       return {};
     }
+    if (f.shape == field_shape::prompts && v.is_array()) {
+      return prompts(v.get_array(), f, path);
+    }
+    if (f.shape == field_shape::token_biases) return biases(v, f, path);
     const field_kind kind = kind_of(v);
     const bool fits =
         takes(f.kinds, kind) ||
@@ -140,17 +170,36 @@ class field_checker {
     }
   }
 
+  static bool is_harmless(const json::value& v, const field& f) {
+    if (f.harmless.empty()) return false;
+    const json::value all = json::parse(f.harmless);
+    for (const json::value& one : all.get_array()) {
+      const bool equal = v.is_number() && one.is_number()
+                             ? v.to_number<double>() == one.to_number<double>()
+                             : v == one;
+      if (equal) return true;
+    }
+    return false;
+  }
+
   static api_result<void> number(const json::value& v, const field& f,
                                  const std::string& path) {
-    const double x = v.is_double()  ? v.get_double()
-                     : v.is_int64() ? static_cast<double>(v.get_int64())
-                                    : static_cast<double>(v.get_uint64());
-    if (std::isfinite(x) && (f.above_least ? x > f.least : x >= f.least) &&
-        x <= f.most) {
-      return {};
+    const double x = v.to_number<double>();
+    // 2^63 as an unsigned integer is the only one that compares equal to the
+    // greatest signed one as a double.
+    const bool too_big = v.is_uint64() && x >= 0x1p63 && f.most <= 0x1p63;
+    if (too_big || !std::isfinite(x) ||
+        (f.above_least ? x <= f.least : x < f.least) || x > f.most) {
+      return wrong(path,
+                   "is " + plain_number(x) + "; allowed is " + range_text(f));
     }
-    return wrong(path,
-                 "is " + number_text(x) + "; allowed is " + range_text(f));
+    if (f.not_zero && x == 0) return wrong(path, "is 0, which is no length");
+    if (f.step != 0 && std::fmod(x, f.step) != 0) {
+      return wrong(path, "is " + plain_number(x) +
+                             "; allowed is a multiple of " +
+                             std::to_string(f.step) + " " + range_text(f));
+    }
+    return {};
   }
 
   static api_result<void> string(std::string_view text, const field& f,
@@ -161,22 +210,110 @@ class field_checker {
       for (const std::string_view w : f.words) {
         allowed += (allowed.empty() ? "" : ", ") + std::string(w);
       }
-      return wrong(path, "is none of: " + allowed);
+      api_error e =
+          wrong(path, "is none of: " + allowed + ". " + std::string(f.about));
+      e.code = f.otherwise;
+      return e;
     }
-    return size(text.size(), "bytes", f, path);
+    const auto n = std::ranges::count_if(text, [](char c) {
+      return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+    });
+    return size(static_cast<std::size_t>(n), "characters", f, path);
   }
 
   api_result<void> array(const json::array& items, const field& f,
                          const std::string& path) {
-    if (auto ok = size(items.size(), "items", f, path); !ok) return ok;
+    if (auto ok = count(items, f, path); !ok) return ok;
     if (f.items == nullptr) return {};
     for (std::size_t i = 0; i < items.size(); ++i) {
-      const std::string at = path + "[" + std::to_string(i) + "]";
-      if (auto ok = one(items[i], *f.items, at); !ok) return ok;
+      if (auto ok = one(items[i], *f.items, at(path, i)); !ok) return ok;
     }
     return {};
   }
 
+  // The ids of one prompt, or an array of texts and arrays of ids.
+  api_result<void> prompts(const json::array& all, const field& f,
+                           const std::string& path) {
+    if (all.empty()) return wrong(path, "is empty");
+    if (all.front().is_number()) return ids(all, f, path);
+    if (auto ok = count(all, f, path); !ok) return ok;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const std::string here = at(path, i);
+      if (const auto* text = all[i].if_string()) {
+        if (auto ok = string(*text, f, here); !ok) return ok;
+      } else if (const auto* some = all[i].if_array()) {
+        if (some->empty()) return wrong(here, "is empty");
+        if (auto ok = ids(*some, f, here); !ok) return ok;
+      } else {
+        return wrong(here, "is neither a text nor an array of token ids");
+      }
+    }
+    return {};
+  }
+  api_result<void> ids(const json::array& all, const field& f,
+                       const std::string& path) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (auto ok = one(all[i], *f.items, at(path, i)); !ok) return ok;
+    }
+    return {};
+  }
+
+  api_result<void> biases(const json::value& v, const field& f,
+                          const std::string& path) {
+    if (const auto* o = v.if_object()) {
+      if (auto ok = size(o->size(), "members", f, path); !ok) return ok;
+      for (const auto& [key, bias] : *o) {
+        if (!is_token_key(key, f.items->most)) {
+          return wrong(path, "has a key that is not a token's id");
+        }
+        if (auto ok = bias_value(bias, path + "." + std::string(key)); !ok) {
+          return ok;
+        }
+      }
+      return {};
+    }
+    const auto* all = v.if_array();
+    if (all == nullptr) {
+      return wrong(path, "is " + article(names_of(kind_of(v))) +
+                             "; allowed is " + article(names_of(f.kinds)));
+    }
+    if (auto ok = count(*all, f, path); !ok) return ok;
+    for (std::size_t i = 0; i < all->size(); ++i) {
+      const std::string here = at(path, i);
+      const auto* pair = (*all)[i].if_array();
+      if (pair == nullptr || pair->size() != 2) {
+        return wrong(here, "is not a pair of a token's id and a number");
+      }
+      if (auto ok = one((*pair)[0], *f.items, at(here, 0)); !ok) return ok;
+      if (auto ok = bias_value((*pair)[1], at(here, 1)); !ok) return ok;
+    }
+    return {};
+  }
+  static api_result<void> bias_value(const json::value& v,
+                                     const std::string& path) {
+    if (v.is_bool() && !v.get_bool()) return {};  // llama-server's ban
+    if (!v.is_number()) return wrong(path, "is neither a number nor false");
+    const double x = v.to_number<double>();
+    if (x >= -100 && x <= 100) return {};
+    return wrong(path, "is " + plain_number(x) +
+                           "; allowed is from -100 to 100, or false");
+  }
+  // One spelling for each id, so that none is there twice.
+  static bool is_token_key(std::string_view key, double most) {
+    std::uint64_t id = 0;
+    const char* end = key.data() + key.size();
+    const auto read = std::from_chars(key.data(), end, id);
+    return read.ec == std::errc() && read.ptr == end &&
+           (key.size() == 1 || key[0] != '0') &&
+           static_cast<double>(id) <= most;
+  }
+
+  static api_result<void> count(const json::array& items, const field& f,
+                                const std::string& path) {
+    field limits{.name = f.name, .least = f.least, .most = f.most};
+    if (f.most_items > 0) limits.least = 0, limits.most = f.most_items;
+    return size(items.size(), "items", limits, path);
+  }
   static api_result<void> size(std::size_t n, const char* what, const field& f,
                                const std::string& path) {
     const auto x = static_cast<double>(n);
@@ -185,6 +322,9 @@ class field_checker {
                            "; allowed are " + range_text(f));
   }
 
+  static std::string at(const std::string& path, std::size_t i) {
+    return path + "[" + std::to_string(i) + "]";
+  }
   static api_error wrong(const std::string& path, const std::string& what) {
     return invalid_value(path, path + " " + what);
   }
@@ -206,85 +346,19 @@ class field_checker {
     return out;
   }
   void ignore(std::string path) {
-    if (ignored_->size() < max_ignored) ignored_->push_back(std::move(path));
+    if (ignored_->size() < max_ignored_fields)
+      ignored_->push_back(std::move(path));
   }
 
   std::vector<std::string>* ignored_;
 };
-
-inline json::value type_of_kinds(field_kind kinds) {
-  json::array types;
-  for (const auto& [kind, name] : kind_names) {
-    // An integer is a number to JSON Schema.
-    if (kind == field_kind::integer && takes(kinds, field_kind::number))
-      continue;
-    if (takes(kinds, kind)) types.push_back(json::string_view(name));
-  }
-  types.push_back("null");
-  return types;
-}
-
-inline json::object schema_of_field(const field& f) {
-  json::object s;
-  s["description"] = json::string_view(f.about);
-  if (f.use != field_use::honoured) return s;
-  s["type"] = type_of_kinds(f.kinds);
-  if (takes(f.kinds, field_kind::number) ||
-      takes(f.kinds, field_kind::integer)) {
-    s[f.above_least ? "exclusiveMinimum" : "minimum"] = f.least;
-    s["maximum"] = f.most;
-  }
-  if (!f.words.empty()) {
-    json::array words;
-    for (const auto w : f.words) words.push_back(json::string_view(w));
-    words.push_back(nullptr);
-    s["enum"] = std::move(words);
-  } else if (takes(f.kinds, field_kind::string)) {
-    // Bytes bound characters: a schema can only say as much.
-    s["minLength"] = f.least > 0 ? 1 : 0;
-    s["maxLength"] = f.most;
-  }
-  if (takes(f.kinds, field_kind::array)) {
-    s["minItems"] = f.least;
-    s["maxItems"] = f.most;
-    if (f.items != nullptr) s["items"] = schema_of_field(*f.items);
-  }
-  if (takes(f.kinds, field_kind::object) && !f.members.empty()) {
-    for (const auto& [key, value] : schema_of(f.members)) s[key] = value;
-    s["type"] = type_of_kinds(f.kinds);
-  }
-  if (!f.example.empty()) s["examples"] = json::array{json::parse(f.example)};
-  return s;
-}
 
 }  // namespace detail
 
 TINYPHI_FUNC api_result<void> check_fields(const json::object& body,
                                            const request_table& table,
                                            std::vector<std::string>& ignored) {
-  return detail::field_checker(ignored).object(body, table.fields, "");
-}
-
-TINYPHI_FUNC json::object schema_of(std::span<const field> fields) {
-  json::object properties;
-  json::array required;
-  for (const field& f : fields) {
-    json::object s = detail::schema_of_field(f);
-    if (f.use == field_use::refused) {
-      // Only what asks for nothing.
-      s["enum"] = f.harmless.empty()
-                      ? json::array{nullptr}
-                      : json::array{nullptr, json::parse(f.harmless)};
-    }
-    if (f.required) {
-      required.push_back(json::string_view(f.name));
-      if (auto* types = s.if_contains("type")) types->as_array().pop_back();
-    }
-    properties[f.name] = std::move(s);
-  }
-  json::object out{{"type", "object"}, {"properties", std::move(properties)}};
-  if (!required.empty()) out["required"] = std::move(required);
-  return out;
+  return detail::field_checker(ignored).table(body, table);
 }
 
 TINYPHI_FUNC const json::value* find_field(const json::object& body,

@@ -67,8 +67,11 @@ inline api_result<http_request> check_request_line(std::string_view line) {
   r.method = line.substr(0, a);
   const std::string_view target = line.substr(a + 1, b - a - 1);
   const std::string_view version = line.substr(b + 1);
-  constexpr std::array<std::string_view, 5> methods = {"GET", "HEAD", "POST",
-                                                       "DELETE", "OPTIONS"};
+  // Those that no route has are known, too, so that the answer can name those
+  // that it has.
+  constexpr std::array<std::string_view, 9> methods = {
+      "GET", "HEAD",  "POST",  "DELETE", "OPTIONS",
+      "PUT", "PATCH", "QUERY", "TRACE"};
   if (std::ranges::find(methods, r.method) == methods.end()) {
     return refuse_header(405, "method_not_allowed",
                          "allowed methods are GET, HEAD, POST, DELETE and "
@@ -160,9 +163,10 @@ inline std::optional<api_error> check_framing(const http_request& r) {
   if (codings == 1 && r.header("transfer-encoding") != "chunked") {
     return malformed("transfer-encoding is not exactly 'chunked'");
   }
-  const bool has_body = codings == 1 || (lengths == 1 && length != "0");
-  if (has_body && r.method != "POST") {
-    return malformed("a " + r.method + " request has no body");
+  // A body with a length that no route takes is refused by the route, which
+  // may be another method's.
+  if (codings == 1 && r.method != "POST") {
+    return malformed("a " + r.method + " request has no body in chunks");
   }
   if (r.method == "POST" && lengths + codings == 0) {
     return refuse_header(411, "length_required",

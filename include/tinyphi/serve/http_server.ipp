@@ -253,10 +253,8 @@ TINYPHI_FUNC boost::asio::awaitable<void> http_server::impl::connection::run() {
       // Idle connections hold no buffer: it is bought once bytes are there.
       idle_ = true;
       deadline_.set(owner_->limits_.idle);
-      constexpr auto quietly =
-          boost::asio::as_tuple(boost::asio::use_awaitable);
-      const auto [e] =
-          co_await socket_.async_wait(stream_socket::wait_read, quietly);
+      const auto [e] = co_await socket_.async_wait(stream_socket::wait_read,
+                                                   detail::quietly);
       if (e) break;
     }
     idle_ = false;
@@ -529,6 +527,7 @@ TINYPHI_FUNC void http_server::impl::stop_accepting() {
 TINYPHI_FUNC void http_server::impl::close_all() {
   stop_accepting();
   for (connection* c : open_) c->close();
+  deadlines_.stop();
 }
 
 TINYPHI_FUNC http_server::http_server(boost::asio::io_context& io,
@@ -536,7 +535,7 @@ TINYPHI_FUNC http_server::http_server(boost::asio::io_context& io,
                                       server_limits limits, server_hooks hooks)
     : impl_(std::make_shared<impl>(io, routes, std::move(rules), limits,
                                    std::move(hooks))) {}
-TINYPHI_FUNC http_server::~http_server() { impl_->close_all(); }
+TINYPHI_FUNC void http_server::close() { impl_->close_all(); }
 TINYPHI_FUNC result<void> http_server::listen_on(int fd, bool is_unix) {
   return impl_->listen_on(fd, is_unix);
 }

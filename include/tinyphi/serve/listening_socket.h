@@ -32,6 +32,14 @@ struct listening_socket {
   ino_t inode = 0;
 };
 
+// Where a listening socket stands.
+struct socket_name {
+  bool is_unix = false;
+  std::string host;  // numeric, of TCP
+  std::string text;  // as listening_socket::name
+};
+[[nodiscard]] result<socket_name> name_of_socket(int fd);
+
 // Binds and listens. A file of a unix socket that nobody listens on any more is
 // replaced. io, with what to do, if the address is taken.
 [[nodiscard]] result<listening_socket> open_listener(const listen_address& a);

@@ -128,6 +128,36 @@ TINYPHI_FUNC listening_socket::~listening_socket() {
   }
 }
 
+TINYPHI_FUNC result<socket_name> name_of_socket(int fd) {
+  sockaddr_storage at{};
+  socklen_t size = sizeof at;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &size) != 0) {
+    return error{error_code::io,
+                 std::string("getsockname: ") + std::strerror(errno)};
+  }
+  socket_name name;
+  if (at.ss_family == AF_UNIX) {
+    const auto* u = reinterpret_cast<const sockaddr_un*>(&at);
+    name.is_unix = true;
+    name.text = "unix:" + std::string(u->sun_path);
+    return name;
+  }
+  listen_address a;
+  char host[INET6_ADDRSTRLEN] = {};
+  if (at.ss_family == AF_INET) {
+    const auto* v4 = reinterpret_cast<const sockaddr_in*>(&at);
+    ::inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
+    a.port = ntohs(v4->sin_port);
+  } else {
+    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&at);
+    ::inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
+    a.port = ntohs(v6->sin6_port);
+  }
+  a.host = name.host = host;
+  name.text = "http://" + to_string(a);
+  return name;
+}
+
 TINYPHI_FUNC result<listening_socket> open_listener(const listen_address& a) {
   listening_socket s;
   auto ok = a.kind == listen_kind::unix_socket ? detail::listen_unix(a, s)

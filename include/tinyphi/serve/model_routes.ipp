@@ -9,9 +9,13 @@
 
 #include "tinyphi/pipeline/stage.h"
 #include "tinyphi/serve/answer_start.h"
+#include "tinyphi/serve/base64.h"
 #include "tinyphi/serve/model_routes.h"
+#include "tinyphi/serve/native_completion.h"
 #include "tinyphi/serve/openai_chat.h"
+#include "tinyphi/serve/openai_completions.h"
 #include "tinyphi/serve/parse_request.h"
+#include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/progress_signal.h"
 #include "tinyphi/serve/request_tables.h"
 
@@ -75,6 +79,7 @@ inline boost::asio::awaitable<void> answer_route(http_exchange& x,
   std::optional<api_error> no;
   std::optional<answer_request> request;
   std::shared_ptr<served_model> m;
+  std::shared_ptr<const served_pipeline> p;  // or this one
   const auto body = parse_body(x.request().body);
   if (!body) {
     no = body.error();
@@ -82,8 +87,16 @@ inline boost::asio::awaitable<void> answer_route(http_exchange& x,
     no = std::move(parsed).error();
   } else {
     request = *std::move(parsed);
-    auto found = model_for(s, request->model, *x.request().from);
-    if (found) {
+    const std::string_view name = request->model;
+    if (name.starts_with(pipeline_prefix)) {
+      auto found = pipeline_for(s, name.substr(pipeline_prefix.size()),
+                                *x.request().from);
+      if (found) {
+        p = *std::move(found);
+      } else {
+        no = std::move(found).error();
+      }
+    } else if (auto found = model_for(s, name, *x.request().from); found) {
       m = *std::move(found);
     } else {
       no = std::move(found).error();
@@ -113,9 +126,145 @@ inline boost::asio::awaitable<void> answer_route(http_exchange& x,
     return make(as_asked, std::move(facts));
   };
   auto answering =
-      serve_answer(x, std::move(m), *std::move(request), in_dialect, s.answers);
+      p != nullptr ? answer_by_pipeline(x, std::move(p), *std::move(request),
+                                        in_dialect, s.answers)
+                   : serve_answer(x, std::move(m), *std::move(request),
+                                  in_dialect, s.answers);
   co_await std::move(answering);
   place->finish(std::chrono::steady_clock::now());
+}
+
+// The vectors of a request, and how many tokens they took; blocks until the
+// engine's thread has computed them.
+struct embeddings {
+  std::vector<std::vector<float>> vectors;
+  std::size_t tokens = 0;
+};
+
+inline api_result<embeddings> embed_texts(served_model& m,
+                                          const embedding_request& r,
+                                          const generation_params& params) {
+  const model& weights = m.engine().model();
+  const tokenizer* t = weights.tokenizer();
+  if (t == nullptr) {
+    return to_api_error(
+        {error_code::unsupported, "the model has no tokenizer"});
+  }
+  if (r.dimensions != 0 && r.dimensions != weights.config().hidden) {
+    return invalid_value("dimensions",
+                         "dimensions is " + std::to_string(r.dimensions) +
+                             "; this model's vectors have " +
+                             std::to_string(weights.config().hidden));
+  }
+  embeddings out;
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < r.inputs.size(); ++i) {
+    const std::string at = "input[" + std::to_string(i) + "]";
+    if (const auto* ids = std::get_if<std::vector<token_id>>(&r.inputs[i])) {
+      // LangChain sends cl100k's ids unless it is told not to.
+      for (const token_id id : *ids) {
+        if (id < 0 || static_cast<std::size_t>(id) >= t->size()) {
+          return invalid_value(
+              at, at + ": there is no token " + std::to_string(id) +
+                      " in this model's vocabulary; send texts (in LangChain: "
+                      "check_embedding_ctx_length=False)");
+        }
+      }
+      texts.push_back(t->decode(*ids, true));
+    } else {
+      texts.push_back(std::get<std::string>(r.inputs[i]));
+    }
+    if (texts.back().empty()) return invalid_value(at, at + " is empty");
+    const segment s{texts.back()};
+    const std::size_t n = t->encode({&s, 1}, true).size();
+    if (n > weights.config().max_context) {
+      api_error e = too_long(n, weights.config().max_context);
+      e.param = at;
+      return e;
+    }
+    out.tokens += n;
+  }
+  auto vectors = m.engine().embed(texts, params);
+  if (!vectors) return to_api_error(vectors.error());
+  out.vectors = *std::move(vectors);
+  return out;
+}
+
+inline json::object embeddings_body(const served_model& m,
+                                    const embedding_request& r,
+                                    const embeddings& e) {
+  json::array data;
+  for (std::size_t i = 0; i < e.vectors.size(); ++i) {
+    json::value vector;
+    if (r.base64) {
+      vector = json::value(base64_floats(e.vectors[i]));
+    } else {
+      json::array numbers;
+      for (const float x : e.vectors[i]) numbers.push_back(x);
+      vector = std::move(numbers);
+    }
+    data.push_back({{"object", "embedding"},
+                    {"index", i},
+                    {"embedding", std::move(vector)}});
+  }
+  return {{"object", "list"},
+          {"data", std::move(data)},
+          {"model", m.id()},
+          {"usage", {{"prompt_tokens", e.tokens}, {"total_tokens", e.tokens}}}};
+}
+
+inline boost::asio::awaitable<void> embedding_route(http_exchange& x,
+                                                    server_state& s) {
+  std::optional<api_error> no;
+  std::optional<embedding_request> request;
+  std::shared_ptr<served_model> m;
+  const auto body = parse_body(x.request().body);
+  if (!body) {
+    no = body.error();
+  } else if (auto parsed = parse_embedding(*body); !parsed) {
+    no = std::move(parsed).error();
+  } else {
+    request = *std::move(parsed);
+    auto found = model_for(s, request->model, *x.request().from);
+    if (found) {
+      m = *std::move(found);
+    } else {
+      no = std::move(found).error();
+    }
+  }
+  if (no) {
+    co_await respond_with(x, *no);
+    co_return;
+  }
+  auto taking = take_place(x, s);
+  auto place = co_await std::move(taking);
+  if (!place) {
+    co_await respond_with(x, place.error());
+    co_return;
+  }
+  const caller& from = *x.request().from;
+  generation_params params;
+  params.tenant = from.tenant;
+  params.cache_domain = from.domain;
+  params.priority = answer_class(from, std::nullopt);
+  params.stop_when.token = x.gone();
+  params.stop_when.deadline =
+      after_ms(x.request().arrived, s.answers.deadlines.total_ms);
+  run_context workers({}, s.answers.workers->get_executor(), trust::trusted);
+  const auto f = [&] { return embed_texts(*m, *request, params); };
+  auto working = workers.blocking(f);
+  auto made = co_await std::move(working);
+  place->finish(std::chrono::steady_clock::now());
+  x.report().model = m->id();
+  x.report().ignored = request->ignored;
+  if (!made) {
+    co_await respond_with(x, made.error());
+    co_return;
+  }
+  x.report().prompt_tokens = made->tokens;
+  json::object o = embeddings_body(*m, *request, *made);
+  auto responding = respond_json(x, std::move(o));
+  co_await std::move(responding);
 }
 
 inline json::object describe_model(const served_model& m) {
@@ -141,6 +290,13 @@ inline boost::asio::awaitable<void> list_models(http_exchange& x,
                                                 server_state& s) {
   json::array all;
   for (const auto& m : s.models) all.push_back(describe_model(*m));
+  for (const auto& p : s.pipelines) {
+    if (p->chat_input.empty() || p->chat_output.empty()) continue;
+    all.push_back({{"id", std::string(pipeline_prefix) + p->name},
+                   {"object", "model"},
+                   {"created", p->created},
+                   {"owned_by", "tinyphi"}});
+  }
   json::object o{{"object", "list"}, {"data", std::move(all)}};
   auto responding = respond_json(x, std::move(o));
   co_await std::move(responding);
@@ -276,6 +432,12 @@ TINYPHI_FUNC void add_model_routes(router& to, server_state& s) {
          });
   };
   answers("/v1/chat/completions", parse_chat, make_openai_chat);
+  answers("/v1/completions", parse_completion, make_openai_completion);
+  answers("/completion", parse_native_completion, make_native_completion);
+  post("/v1/embeddings",
+       [&s](http_exchange& x, const std::vector<std::string>&) {
+         return detail::embedding_route(x, s);
+       });
   const auto texts = [&](const char* pattern, detail::text_work work) {
     post(pattern,
          [&s, work](http_exchange& x, const std::vector<std::string>&) {

@@ -97,11 +97,16 @@ class openai_chat_dialect : public dialect {
   }
 
   std::string finish(const ended_answer& a) override {
+    std::string annotations;
+    if (!a.annotations.empty()) {
+      annotations =
+          delta(a.index, {{"annotations", annotations_of(a)}}, nullptr);
+    }
     json::object last =
         choice(a.index, json::object(),
                json::value(json::string_view(openai_finish(a))));
     tell_end(a, last);
-    return event({std::move(last)});
+    return annotations + event({std::move(last)});
   }
 
   std::string end(std::span<const ended_answer> answers) override {
@@ -127,6 +132,9 @@ class openai_chat_dialect : public dialect {
           {"logprobs", nullptr},
           {"finish_reason", json::string_view(openai_finish(a))}};
       if (logprobs_) c["logprobs"] = logprobs_of(a.tokens);
+      if (!a.annotations.empty()) {
+        c["message"].as_object()["annotations"] = annotations_of(a);
+      }
       tell_end(a, c);
       choices.push_back(std::move(c));
     }
@@ -163,6 +171,19 @@ class openai_chat_dialect : public dialect {
     if (!a.ended_by.empty()) {
       c["tinyphi"] = {{"finish", json::string_view(a.ended_by)}};
     }
+  }
+
+  static json::array annotations_of(const ended_answer& a) {
+    json::array all;
+    for (const answer_annotation& one : a.annotations) {
+      all.push_back({{"type", "url_citation"},
+                     {"url_citation",
+                      {{"start_index", one.start},
+                       {"end_index", one.end},
+                       {"title", one.title},
+                       {"url", one.url}}}});
+    }
+    return all;
   }
 
   json::object token(token_id id, float logprob) const {

@@ -8,8 +8,9 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-// /health, /ready, /metrics, and the requests under way: /v1/requests. `s` must
-// outlive the router's use, and its members from `counts` on must be set.
+// /health, /ready, /metrics, /openapi.json, and the requests under way:
+// /v1/requests. `s` must outlive the router's use, and its members from
+// `counts` on must be set.
 void add_ops_routes(router& to, server_state& s);
 
 TINYPHI_NAMESPACE_END

@@ -2,12 +2,15 @@
 #ifndef TINYPHI_SERVE_OPS_ROUTES_IPP_
 #define TINYPHI_SERVE_OPS_ROUTES_IPP_
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "tinyphi/serve/exposition.h"
 #include "tinyphi/serve/model_routes.h"
+#include "tinyphi/serve/openapi.h"
 #include "tinyphi/serve/ops_routes.h"
+#include "tinyphi/version.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -71,6 +74,29 @@ inline boost::asio::awaitable<void> cancel_request(http_exchange& x,
   co_await std::move(responding);
 }
 
+inline boost::asio::awaitable<void> show_document(http_exchange& x,
+                                                  const router& to,
+                                                  const server_state& s) {
+  openapi_facts facts{.version = TINYPHI_VERSION, .keys = s.keys_needed};
+  // Ids that every model has; the sizes of all.
+  for (const auto& m : s.models) {
+    const model& weights = m->engine().model();
+    const auto size = static_cast<std::size_t>(weights.config().vocab_size);
+    std::size_t& least = facts.limits.vocab_size;
+    least = least == 0 ? size : std::min(least, size);
+    if (const tokenizer* t = weights.tokenizer()) {
+      std::size_t& texts = facts.limits.n_texts;
+      texts = texts == 0 ? t->size() : std::min(texts, t->size());
+    }
+    facts.limits.vector_sizes.push_back(
+        static_cast<std::size_t>(weights.config().hidden));
+  }
+  http_response r;
+  r.body = json::serialize(openapi_document(to.routes(), facts));
+  auto responding = x.respond(std::move(r));
+  co_await std::move(responding);
+}
+
 }  // namespace detail
 
 TINYPHI_FUNC void add_ops_routes(router& to, server_state& s) {
@@ -89,6 +115,19 @@ TINYPHI_FUNC void add_ops_routes(router& to, server_state& s) {
           error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>&) {
             return detail::show_metrics(x, s);
+          }});
+  // The router outlives its routes, and has all by the first request.
+  to.add({"GET", "/openapi.json", route_access::key, 0, error_form::openai,
+          [&s, &to](http_exchange& x, const std::vector<std::string>&) {
+            return detail::show_document(x, to, s);
+          }});
+  to.add({"GET", "/openapi.json", route_access::open, 0, error_form::openai,
+          [&s, &to](http_exchange& x, const std::vector<std::string>&) {
+            openapi_facts facts;
+            facts.version = s.version;
+            facts.keys = s.has_keys;
+            return detail::respond_json(x,
+                                        openapi_document(to.routes(), facts));
           }});
   to.add({"GET", "/v1/requests", route_access::key, 0, error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>&) {

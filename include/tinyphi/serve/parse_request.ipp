@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <utility>
 
 #include "tinyphi/base/utf8.h"
@@ -15,9 +16,6 @@
 TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
-
-inline constexpr std::size_t max_inputs = 256;
-inline constexpr std::size_t max_prompts = 64;
 
 inline std::uint64_t random_seed() {
   std::uint64_t seed = 0;
@@ -29,8 +27,11 @@ inline std::uint64_t random_seed() {
 
 inline float float_field(const json::object& body, std::string_view name,
                          float otherwise) {
-  return static_cast<float>(
-      number_field(body, name, static_cast<double>(otherwise)));
+  const double x = number_field(body, name, static_cast<double>(otherwise));
+  // What is above 0 stays above 0.
+  return x > 0 && x < std::numeric_limits<float>::min()
+             ? std::numeric_limits<float>::min()
+             : static_cast<float>(x);
 }
 
 // A string, or the text parts of an array.
@@ -43,56 +44,33 @@ inline std::string text_of(const json::value& v) {
   return text;
 }
 
-inline api_result<void> read_logit_bias(const json::object& body,
-                                        sampling_params& p) {
+inline token_id id_of(const json::value& v) {
+  return static_cast<token_id>(v.to_number<double>());
+}
+
+inline void read_logit_bias(const json::object& body, sampling_params& p) {
   const json::value* v = find_field(body, "logit_bias");
-  if (v == nullptr) return {};
-  const auto add = [&](std::int64_t id, const json::value& bias,
-                       const std::string& path) -> api_result<void> {
-    const bool off = bias.is_bool() && !bias.get_bool();  // llama-server's
-    if (!off && !bias.is_number()) {
-      return invalid_value(path, path + " is not a number");
-    }
-    const double x = off ? -100 : bias.to_number<double>();
-    if (!(x >= -100 && x <= 100)) {
-      return invalid_value(path, path + " is not from -100 to 100");
-    }
-    if (id < 0 || id > 2147483647) {
-      return invalid_value(path, path + ": there is no token of this id");
-    }
-    p.logit_bias.emplace_back(static_cast<token_id>(id), static_cast<float>(x));
-    return {};
+  if (v == nullptr) return;
+  const auto add = [&](token_id id, const json::value& bias) {
+    // llama-server's word for a ban is false.
+    const double x = bias.is_bool() ? -100 : bias.to_number<double>();
+    p.logit_bias.emplace_back(id, static_cast<float>(x));
   };
   if (const auto* o = v->if_object()) {
     for (const auto& [key, bias] : *o) {
-      const std::string path = "logit_bias." + std::string(key);
-      std::int64_t id = -1;
-      const auto end = std::from_chars(key.data(), key.data() + key.size(), id);
-      if (end.ec != std::errc() || end.ptr != key.data() + key.size()) {
-        return invalid_value("logit_bias",
-                             "logit_bias has a key that is not a token's id");
-      }
-      if (auto ok = add(id, bias, path); !ok) return ok;
+      token_id id = 0;
+      std::from_chars(key.data(), key.data() + key.size(), id);
+      add(id, bias);
     }
-    return {};
+    return;
   }
   for (const json::value& pair : v->get_array()) {
-    const auto* a = pair.if_array();
-    if (a == nullptr || a->size() != 2 || !(*a)[0].is_int64()) {
-      return invalid_value("logit_bias",
-                           "logit_bias holds something that is not a pair of "
-                           "a token's id and a number");
-    }
-    if (auto ok = add((*a)[0].get_int64(), (*a)[1], "logit_bias"); !ok) {
-      return ok;
-    }
+    add(id_of(pair.at(0)), pair.at(1));
   }
-  return {};
 }
 
-inline api_result<void> read_sampling(const json::object& body,
-                                      const sampling_params& otherwise,
-                                      answer_request& r) {
+inline void read_sampling(const json::object& body,
+                          const sampling_params& otherwise, answer_request& r) {
   sampling_params& p = r.params.sampling;
   p = otherwise;
   p.temperature = float_field(body, "temperature", p.temperature);
@@ -117,25 +95,16 @@ inline api_result<void> read_sampling(const json::object& body,
   p.dry_allowed_length = int32("dry_allowed_length", p.dry_allowed_length);
   p.dry_window = int32("dry_penalty_last_n", p.dry_window);
   p.mirostat = int32("mirostat", p.mirostat);
-  if (p.mirostat == 1) {
-    return invalid_value("mirostat",
-                         "mirostat is 1; allowed are 0 and 2 (the newer one)");
-  }
   // llama-server takes -1 for a random one.
   const std::int64_t seed = integer_field(body, "seed", -1);
   p.seed = seed == -1 ? random_seed() : static_cast<std::uint64_t>(seed);
-  if (auto ok = read_logit_bias(body, p); !ok) return ok;
+  read_logit_bias(body, p);
 
   if (const json::value* stop = find_field(body, "stop")) {
     if (const auto* s = stop->if_string()) {
       if (!s->empty()) r.params.stop.emplace_back(*s);
     } else {
-      const json::array& all = stop->get_array();
-      if (all.size() > 16) {
-        return invalid_value("stop", "stop has " + std::to_string(all.size()) +
-                                         " texts; allowed are 16");
-      }
-      for (const json::value& text : all) {
+      for (const json::value& text : stop->get_array()) {
         r.params.stop.emplace_back(text.get_string());
       }
     }
@@ -144,13 +113,6 @@ inline api_result<void> read_sampling(const json::object& body,
   r.cache_salt = string_field(body, "cache_salt");
   r.model = string_field(body, "model");
   r.stream = bool_field(body, "stream", false);
-  r.return_progress = bool_field(body, "return_progress", false);
-  r.timings_per_token = bool_field(body, "timings_per_token", false);
-  r.return_tokens = bool_field(body, "return_tokens", false);
-  r.n = static_cast<std::size_t>(integer_field(body, "n", 1));
-  if (const json::value* o = find_field(body, "stream_options")) {
-    r.include_usage = bool_field(o->get_object(), "include_usage", false);
-  }
   if (const json::value* own = find_field(body, "tinyphi")) {
     const json::object& o = own->get_object();
     r.queue_ms = number_field(o, "queue_ms", 0);
@@ -160,7 +122,20 @@ inline api_result<void> read_sampling(const json::object& body,
       r.overflow = overflow_rule::drop_oldest_turns;
     }
   }
-  return {};
+}
+
+// What OpenAI's two routes share. Only fields of a route's table are read:
+// others were not checked.
+inline void read_openai(const json::object& body, answer_request& r) {
+  r.n = static_cast<std::size_t>(integer_field(body, "n", 1));
+  if (const json::value* o = find_field(body, "stream_options")) {
+    r.include_usage = bool_field(o->get_object(), "include_usage", false);
+  }
+}
+
+inline void read_progress(const json::object& body, answer_request& r) {
+  r.return_progress = bool_field(body, "return_progress", false);
+  r.timings_per_token = bool_field(body, "timings_per_token", false);
 }
 
 inline sampling_params openai_sampling() {
@@ -178,55 +153,21 @@ inline sampling_params llama_server_sampling() {
   return p;
 }
 
-inline api_result<plain_prompt> read_ids(const json::array& ids,
-                                         const std::string& path) {
-  std::vector<token_id> out;
-  for (const json::value& id : ids) {
-    if (!id.is_int64() || id.get_int64() < 0 || id.get_int64() > 2147483647) {
-      return invalid_value(path, path +
-                                     " holds something that is not a "
-                                     "token's id");
-    }
-    out.push_back(static_cast<token_id>(id.get_int64()));
-  }
-  return plain_prompt(std::move(out));
+inline plain_prompt read_prompt(const json::value& v) {
+  if (const auto* text = v.if_string()) return std::string(*text);
+  std::vector<token_id> ids;
+  for (const json::value& id : v.get_array()) ids.push_back(id_of(id));
+  return ids;
 }
 
 // A text, ids, or an array of either.
-inline api_result<std::vector<plain_prompt>> read_prompts(
-    const json::value& v, const std::string& path, std::size_t most) {
+inline std::vector<plain_prompt> read_prompts(const json::value& v) {
   std::vector<plain_prompt> out;
-  if (const auto* s = v.if_string()) {
-    out.emplace_back(std::string(*s));
+  if (v.is_string() || v.get_array().front().is_number()) {
+    out.push_back(read_prompt(v));
     return out;
   }
-  const json::array& all = v.get_array();
-  if (all.empty()) return invalid_value(path, path + " is empty");
-  if (all.front().is_number()) {
-    auto ids = read_ids(all, path);
-    if (!ids) return std::move(ids).error();
-    out.push_back(*std::move(ids));
-    return out;
-  }
-  if (all.size() > most) {
-    return invalid_value(path, path + " has " + std::to_string(all.size()) +
-                                   " texts; allowed are " +
-                                   std::to_string(most));
-  }
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    const std::string at = path + "[" + std::to_string(i) + "]";
-    if (const auto* s = all[i].if_string()) {
-      out.emplace_back(std::string(*s));
-      continue;
-    }
-    const auto* ids = all[i].if_array();
-    if (ids == nullptr || ids->empty()) {
-      return invalid_value(at, at + " is neither a text nor ids");
-    }
-    auto read = read_ids(*ids, at);
-    if (!read) return std::move(read).error();
-    out.push_back(*std::move(read));
-  }
+  for (const json::value& one : v.get_array()) out.push_back(read_prompt(one));
   return out;
 }
 
@@ -270,39 +211,32 @@ TINYPHI_FUNC api_result<answer_request> parse_chat(const json::object& body) {
   if (auto ok = check_fields(body, request_tables::chat, r.ignored); !ok) {
     return std::move(ok).error();
   }
-  if (auto ok = detail::read_sampling(body, detail::openai_sampling(), r);
-      !ok) {
-    return std::move(ok).error();
-  }
+  detail::read_sampling(body, detail::openai_sampling(), r);
+  detail::read_openai(body, r);
+  detail::read_progress(body, r);
   auto messages = read_messages(body.at("messages").get_array());
   if (!messages) return std::move(messages).error();
   r.messages = *std::move(messages);
-  const auto* older = find_field(body, "max_tokens");
-  const auto* newer = find_field(body, "max_completion_tokens");
-  if (older != nullptr && newer != nullptr) {
-    return invalid_value("max_tokens",
-                         "max_tokens and max_completion_tokens mean the same; "
-                         "give one");
-  }
-  r.params.max_tokens = static_cast<std::size_t>(integer_field(
-      body, newer != nullptr ? "max_completion_tokens" : "max_tokens", 0));
-  const bool goes_on = bool_field(body, "continue_final_message", false) ||
-                       !bool_field(body, "add_generation_prompt", true);
+  const bool newer = find_field(body, "max_completion_tokens") != nullptr;
+  r.params.max_tokens = static_cast<std::size_t>(
+      integer_field(body, newer ? "max_completion_tokens" : "max_tokens", 0));
+  // An assistant's text at the end goes on, unless a new answer is asked for.
   const bool ends_with_assistant = r.messages.back().role == role::assistant;
-  if (goes_on && !ends_with_assistant) {
-    return invalid_value("messages",
-                         "the last message is to go on, but is not an "
-                         "assistant's");
+  const bool goes_on = bool_field(body, "continue_final_message", false) ||
+                       !bool_field(body, "add_generation_prompt", false);
+  r.continue_last = ends_with_assistant && goes_on;
+  for (const char* name : {"continue_final_message", "add_generation_prompt"}) {
+    // Nothing can go on: whoever reads the log may have meant it otherwise.
+    const json::value* v = find_field(body, name);
+    if (v != nullptr && !ends_with_assistant &&
+        r.ignored.size() < max_ignored_fields) {
+      r.ignored.emplace_back(name);
+    }
   }
-  r.continue_last = ends_with_assistant;
   r.logprobs = bool_field(body, "logprobs", false);
-  const auto others = integer_field(body, "top_logprobs", 0);
-  if (others > 0 && !r.logprobs) {
-    return invalid_value("top_logprobs",
-                         "top_logprobs needs logprobs to be true");
-  }
   if (r.logprobs) {
-    r.params.sampling.n_logprobs = static_cast<std::int32_t>(others);
+    r.params.sampling.n_logprobs =
+        static_cast<std::int32_t>(integer_field(body, "top_logprobs", 0));
   }
   if (const json::value* p = find_field(body, "prediction")) {
     r.prediction = detail::text_of(p->at("content"));
@@ -320,16 +254,11 @@ TINYPHI_FUNC api_result<answer_request> parse_completion(
       !ok) {
     return std::move(ok).error();
   }
-  if (auto ok = detail::read_sampling(body, detail::openai_sampling(), r);
-      !ok) {
-    return std::move(ok).error();
-  }
-  auto prompts =
-      detail::read_prompts(body.at("prompt"), "prompt", detail::max_prompts);
-  if (!prompts) return std::move(prompts).error();
-  r.prompts = *std::move(prompts);
+  detail::read_sampling(body, detail::openai_sampling(), r);
+  r.prompts = detail::read_prompts(body.at("prompt"));
   r.params.max_tokens =
       static_cast<std::size_t>(integer_field(body, "max_tokens", 16));
+  detail::read_openai(body, r);
   r.echo = bool_field(body, "echo", false);
   if (const auto* n = find_field(body, "logprobs"); n != nullptr) {
     r.logprobs = true;
@@ -347,21 +276,13 @@ TINYPHI_FUNC api_result<answer_request> parse_native_completion(
       !ok) {
     return std::move(ok).error();
   }
-  if (auto ok = detail::read_sampling(body, detail::llama_server_sampling(), r);
-      !ok) {
-    return std::move(ok).error();
-  }
-  auto prompts = detail::read_prompts(body.at("prompt"), "prompt", 1);
-  if (!prompts) return std::move(prompts).error();
-  r.prompts = *std::move(prompts);
+  detail::read_sampling(body, detail::llama_server_sampling(), r);
+  r.prompts = detail::read_prompts(body.at("prompt"));
   const std::int64_t n =
       integer_field(body, "n_predict", integer_field(body, "max_tokens", -1));
-  if (n == 0) {
-    return invalid_value("n_predict",
-                         "n_predict is 0; allowed are -1 and more "
-                         "than 0");
-  }
   r.params.max_tokens = n < 0 ? 0 : static_cast<std::size_t>(n);
+  detail::read_progress(body, r);
+  r.return_tokens = bool_field(body, "return_tokens", false);
   if (const auto probs = integer_field(body, "n_probs", 0); probs > 0) {
     r.logprobs = true;
     r.params.sampling.n_logprobs = static_cast<std::int32_t>(probs);
@@ -376,10 +297,7 @@ TINYPHI_FUNC api_result<embedding_request> parse_embedding(
     return std::move(ok).error();
   }
   r.model = string_field(body, "model");
-  auto inputs =
-      detail::read_prompts(body.at("input"), "input", detail::max_inputs);
-  if (!inputs) return std::move(inputs).error();
-  r.inputs = *std::move(inputs);
+  r.inputs = detail::read_prompts(body.at("input"));
   r.base64 = string_field(body, "encoding_format") == "base64";
   r.dimensions = static_cast<std::size_t>(integer_field(body, "dimensions", 0));
   return r;

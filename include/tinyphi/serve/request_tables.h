@@ -3,392 +3,11 @@
 #ifndef TINYPHI_SERVE_REQUEST_TABLES_H_
 #define TINYPHI_SERVE_REQUEST_TABLES_H_
 
-#include "tinyphi/serve/fields.h"
+#include "tinyphi/serve/chat_table.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
 namespace request_tables {
-
-using enum field_kind;
-using enum field_use;
-
-inline constexpr std::string_view no_constraints =
-    "this version has no constrained output yet; ask in words, and check what "
-    "comes";
-
-// ---- What several requests share.
-
-inline constexpr field stop_item{.name = "stop",
-                                 .kinds = string,
-                                 .about = "A text that ends the answer.",
-                                 .least = 1,
-                                 .most = 256};
-inline constexpr field token_item{.name = "token",
-                                  .kinds = integer,
-                                  .about = "A token's id.",
-                                  .most = 2147483647};
-inline constexpr field prompt_item{.name = "prompt",
-                                   .kinds = string | integer | array,
-                                   .about = "A text, or the ids of one.",
-                                   .most = 16777216,
-                                   .items = &token_item};
-
-// How tokens are chosen; llama-server's names beside OpenAI's.
-#define TINYPHI_SAMPLING_FIELDS                                             \
-  {.name = "temperature",                                                   \
-   .kinds = number,                                                         \
-   .about = "0 takes the likeliest token; more is bolder.",                 \
-   .most = 100,                                                             \
-   .example = "0.7"},                                                       \
-      {.name = "top_p",                                                     \
-       .kinds = number,                                                     \
-       .about = "Only the likeliest tokens of this share together.",        \
-       .most = 1,                                                           \
-       .above_least = true},                                                \
-      {.name = "top_k",                                                     \
-       .kinds = integer,                                                    \
-       .about = "Only so many of the likeliest tokens; 0 is all.",          \
-       .most = 2147483647},                                                 \
-      {.name = "min_p",                                                     \
-       .kinds = number,                                                     \
-       .about = "Only tokens of this share of the likeliest one's chance.", \
-       .most = 0.999},                                                      \
-      {.name = "typical_p",                                                 \
-       .kinds = number,                                                     \
-       .about = "Locally typical sampling; 1 is off.",                      \
-       .most = 1,                                                           \
-       .above_least = true},                                                \
-      {.name = "repeat_penalty",                                            \
-       .kinds = number,                                                     \
-       .about = "Makes tokens of the last texts unlikelier; 1 is off.",     \
-       .most = 10,                                                          \
-       .above_least = true},                                                \
-      {.name = "repeat_last_n",                                             \
-       .kinds = integer,                                                    \
-       .about = "How many tokens repeat_penalty looks back; -1 is all.",    \
-       .least = -1,                                                         \
-       .most = 2147483647},                                                 \
-      {.name = "presence_penalty",                                          \
-       .kinds = number,                                                     \
-       .about = "Makes tokens that were there unlikelier.",                 \
-       .least = -2,                                                         \
-       .most = 2},                                                          \
-      {.name = "frequency_penalty",                                         \
-       .kinds = number,                                                     \
-       .about = "The same for each time that they were there.",             \
-       .least = -2,                                                         \
-       .most = 2},                                                          \
-      {.name = "dry_multiplier",                                            \
-       .kinds = number,                                                     \
-       .about = "Penalty of repeated passages; 0 is off.",                  \
-       .most = 100},                                                        \
-      {.name = "dry_base",                                                  \
-       .kinds = number,                                                     \
-       .about = "How fast that penalty grows.",                             \
-       .least = 1,                                                          \
-       .most = 10},                                                         \
-      {.name = "dry_allowed_length",                                        \
-       .kinds = integer,                                                    \
-       .about = "Repeated tokens that cost nothing.",                       \
-       .most = 65536},                                                      \
-      {.name = "dry_penalty_last_n",                                        \
-       .kinds = integer,                                                    \
-       .about = "How many tokens it looks back; -1 is all.",                \
-       .least = -1,                                                         \
-       .most = 2147483647},                                                 \
-      {.name = "mirostat",                                                  \
-       .kinds = integer,                                                    \
-       .about = "0 is off, 2 is on.",                                       \
-       .most = 2},                                                          \
-      {.name = "mirostat_tau",                                              \
-       .kinds = number,                                                     \
-       .about = "Mirostat's target, in bits.",                              \
-       .most = 100,                                                         \
-       .above_least = true},                                                \
-      {.name = "mirostat_eta",                                              \
-       .kinds = number,                                                     \
-       .about = "Mirostat's rate.",                                         \
-       .most = 1,                                                           \
-       .above_least = true},                                                \
-      {.name = "seed",                                                      \
-       .kinds = integer,                                                    \
-       .about = "The same seed and fingerprint give the same answer.",      \
-       .least = -9.2e18,                                                    \
-       .most = 9.2e18},                                                     \
-      {.name = "logit_bias",                                                \
-       .kinds = object | array,                                             \
-       .about = "From a token's id to what is added to its logit.",         \
-       .most = 1024},                                                       \
-      {.name = "stop",                                                      \
-       .kinds = string | array,                                             \
-       .about = "Texts that end the answer and are not part of it.",        \
-       .most = 256,                                                         \
-       .items = &stop_item},                                                \
-      {.name = "cache_salt",                                                \
-       .kinds = string,                                                     \
-       .about = "Cached prompts are found under the same salt only.",       \
-       .most = 256},                                                        \
-  {                                                                         \
-    .name = "tinyphi", .kinds = object,                                     \
-    .about = "What only this server knows.", .members = own_fields          \
-  }
-
-inline constexpr std::string_view overflow_words[] = {"error",
-                                                      "drop_oldest_turns"};
-inline constexpr field own_fields[] = {
-    {.name = "queue_ms",
-     .kinds = number,
-     .about =
-         "The longest wait for a place, if it is shorter than the server's.",
-     .most = 3600000,
-     .above_least = true},
-    {.name = "ttft_ms",
-     .kinds = number,
-     .about = "The same until the first token.",
-     .most = 3600000,
-     .above_least = true},
-    {.name = "total_ms",
-     .kinds = number,
-     .about = "The same until the answer's end.",
-     .most = 3600000,
-     .above_least = true},
-    {.name = "overflow",
-     .kinds = string,
-     .about = "What to do with a chat that is too long.",
-     .words = overflow_words},
-};
-
-inline constexpr field stream_fields[] = {
-    {.name = "include_usage",
-     .kinds = boolean,
-     .about = "A last event tells the tokens."},
-    {.name = "include_obfuscation",
-     .kinds = boolean,
-     .about = "Has no effect.",
-     .use = ignored},
-};
-
-inline constexpr std::string_view tier_words[] = {"auto", "default", "flex",
-                                                  "priority"};
-
-// ---- /v1/chat/completions
-
-inline constexpr std::string_view role_words[] = {"system", "developer", "user",
-                                                  "assistant", "tool"};
-inline constexpr std::string_view part_words[] = {"text"};
-inline constexpr field part_fields[] = {
-    {.name = "type",
-     .kinds = string,
-     .about = "Only text can be read.",
-     .required = true,
-     .words = part_words},
-    {.name = "text",
-     .kinds = string,
-     .about = "The text.",
-     .required = true,
-     .most = 16777216},
-};
-inline constexpr field part_item{.name = "part",
-                                 .kinds = object,
-                                 .about = "A part of a message.",
-                                 .members = part_fields};
-inline constexpr field message_fields[] = {
-    {.name = "role",
-     .kinds = string,
-     .about = "Who speaks.",
-     .required = true,
-     .words = role_words},
-    {.name = "content",
-     .kinds = string | array,
-     .about = "A text, or parts of one.",
-     .most = 16777216,
-     .items = &part_item},
-    {.name = "tool_calls",
-     .kinds = array,
-     .about = no_constraints,
-     .use = refused,
-     .harmless = "[]"},
-    {.name = "function_call",
-     .kinds = object,
-     .about = no_constraints,
-     .use = refused},
-    {.name = "name",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "refusal",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
-};
-inline constexpr field message_item{.name = "message",
-                                    .kinds = object,
-                                    .about = "A turn of the chat.",
-                                    .members = message_fields};
-inline constexpr std::string_view format_words[] = {"text"};
-inline constexpr field format_fields[] = {
-    {.name = "type",
-     .kinds = string,
-     .about = "Only 'text': this version has no constrained output yet.",
-     .required = true,
-     .words = format_words},
-};
-inline constexpr std::string_view prediction_words[] = {"content"};
-inline constexpr field prediction_fields[] = {
-    {.name = "type",
-     .kinds = string,
-     .about = "Always 'content'.",
-     .required = true,
-     .words = prediction_words},
-    {.name = "content",
-     .kinds = string | array,
-     .about = "A text that the answer may repeat: it comes faster then.",
-     .required = true,
-     .most = 16777216,
-     .items = &part_item},
-};
-
-inline constexpr field chat_fields[] = {
-    {.name = "model",
-     .kinds = string,
-     .about = "A model's id or alias.",
-     .most = 256},
-    {.name = "messages",
-     .kinds = array,
-     .about = "The chat so far.",
-     .required = true,
-     .least = 1,
-     .most = 1024,
-     .items = &message_item,
-     .example = R"([{"role": "user", "content": "Hello!"}])"},
-    {.name = "max_tokens",
-     .kinds = integer,
-     .about = "The longest answer; else what the context allows.",
-     .least = 1,
-     .most = 16777216},
-    {.name = "max_completion_tokens",
-     .kinds = integer,
-     .about = "The newer name of max_tokens.",
-     .least = 1,
-     .most = 16777216},
-    {.name = "n",
-     .kinds = integer,
-     .about = "So many answers.",
-     .least = 1,
-     .most = 8},
-    {.name = "stream",
-     .kinds = boolean,
-     .about = "The answer comes in events."},
-    {.name = "stream_options",
-     .kinds = object,
-     .about = "What they tell.",
-     .members = stream_fields},
-    {.name = "logprobs",
-     .kinds = boolean,
-     .about = "Each token's log-probability."},
-    {.name = "top_logprobs",
-     .kinds = integer,
-     .about = "And those of the likeliest others.",
-     .most = 20},
-    {.name = "prediction",
-     .kinds = object,
-     .about = "A text that the answer may repeat.",
-     .members = prediction_fields},
-    {.name = "service_tier",
-     .kinds = string,
-     .about = "priority goes first, flex last, if the key may.",
-     .words = tier_words},
-    {.name = "add_generation_prompt",
-     .kinds = boolean,
-     .about = "false: the last message, an assistant's, goes on."},
-    {.name = "continue_final_message",
-     .kinds = boolean,
-     .about = "true: the last message, an assistant's, goes on."},
-    {.name = "timings_per_token",
-     .kinds = boolean,
-     .about = "Events tell the time so far."},
-    {.name = "return_progress",
-     .kinds = boolean,
-     .about = "Events tell how far the prompt is read."},
-    {.name = "ignore_eos",
-     .kinds = boolean,
-     .about = "Goes on past the end of the answer."},
-    TINYPHI_SAMPLING_FIELDS,
-    {.name = "response_format",
-     .kinds = object,
-     .about = "Only {\"type\": \"text\"}.",
-     .members = format_fields},
-    {.name = "tools",
-     .kinds = array,
-     .about = no_constraints,
-     .use = refused,
-     .harmless = "[]"},
-    {.name = "tool_choice",
-     .kinds = string,
-     .about = no_constraints,
-     .use = refused,
-     .harmless = "\"none\""},
-    {.name = "functions",
-     .kinds = array,
-     .about = "functions are deprecated; and this version has no tools yet",
-     .use = refused,
-     .harmless = "[]"},
-    {.name = "grammar",
-     .kinds = string,
-     .about = no_constraints,
-     .use = refused,
-     .harmless = "\"\""},
-    {.name = "json_schema",
-     .kinds = object,
-     .about = no_constraints,
-     .use = refused},
-    {.name = "store",
-     .kinds = boolean,
-     .about = "nothing is stored here; leave store out",
-     .use = refused,
-     .harmless = "false"},
-    {.name = "web_search_options",
-     .kinds = object,
-     .about = "nothing leaves this machine: there is no web search",
-     .use = refused},
-    {.name = "audio",
-     .kinds = object,
-     .about = "there is no audio here",
-     .use = refused},
-    {.name = "parallel_tool_calls",
-     .kinds = boolean,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "modalities",
-     .kinds = array,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "user",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "safety_identifier",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "prompt_cache_key",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "metadata",
-     .kinds = object,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "reasoning_effort",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "verbosity",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
-};
-inline constexpr request_table chat{"ChatRequest", chat_fields};
 
 // ---- /v1/completions
 
@@ -399,11 +18,14 @@ inline constexpr field completion_fields[] = {
      .most = 256},
     {.name = "prompt",
      .kinds = string | array,
-     .about = "A text, its ids, or several of either.",
+     .about = "A text, its ids, or up to 64 of either.",
      .required = true,
+     .least = 1,
      .most = 16777216,
-     .items = &prompt_item,
-     .example = "\"The pump\""},
+     .most_items = 64,
+     .items = &token_item,
+     .example = "\"The pump\"",
+     .shape = field_shape::prompts},
     {.name = "max_tokens",
      .kinds = integer,
      .about = "The longest answer; 16 where nothing is said.",
@@ -418,7 +40,7 @@ inline constexpr field completion_fields[] = {
      .kinds = integer,
      .about = "answers are not ranked here; ask for n",
      .use = refused,
-     .harmless = "1"},
+     .harmless = "[1]"},
     {.name = "echo",
      .kinds = boolean,
      .about = "The prompt comes before the answer."},
@@ -426,7 +48,7 @@ inline constexpr field completion_fields[] = {
      .kinds = string,
      .about = "this model cannot fill in between two texts",
      .use = refused,
-     .harmless = "\"\""},
+     .harmless = "[\"\"]"},
     {.name = "stream",
      .kinds = boolean,
      .about = "The answer comes in events."},
@@ -453,23 +75,32 @@ inline constexpr request_table completion{"CompletionRequest",
 // ---- /completion, llama-server's own
 
 inline constexpr field native_fields[] = {
+    {.name = "model",
+     .kinds = string,
+     .about = "A model's id or alias.",
+     .most = 256},
     {.name = "prompt",
      .kinds = string | array,
-     .about = "A text or its ids.",
+     .about = "A text, its ids, or one of either in an array.",
      .required = true,
+     .least = 1,
      .most = 16777216,
+     .most_items = 1,
      .items = &token_item,
-     .example = "\"The pump\""},
+     .example = "\"The pump\"",
+     .shape = field_shape::prompts},
     {.name = "n_predict",
      .kinds = integer,
      .about = "The longest answer; -1 is what the context allows.",
      .least = -1,
-     .most = 16777216},
+     .most = 16777216,
+     .not_zero = true},
     {.name = "max_tokens",
      .kinds = integer,
      .about = "The same.",
      .least = -1,
-     .most = 16777216},
+     .most = 16777216,
+     .not_zero = true},
     {.name = "stream",
      .kinds = boolean,
      .about = "The answer comes in events."},
@@ -498,14 +129,17 @@ inline constexpr field native_fields[] = {
      .kinds = string,
      .about = no_constraints,
      .use = refused,
-     .harmless = "\"\""},
+     .harmless = "[\"\"]"},
     {.name = "json_schema",
      .kinds = object,
      .about = no_constraints,
      .use = refused},
 };
+inline constexpr field_rule native_rules[] = {
+    {rule_kind::one_of, "n_predict", "max_tokens", "mean the same; give one"},
+};
 inline constexpr request_table native_completion{"NativeCompletionRequest",
-                                                 native_fields};
+                                                 native_fields, native_rules};
 
 // ---- /v1/embeddings
 
@@ -521,8 +155,10 @@ inline constexpr field embedding_fields[] = {
      .required = true,
      .least = 1,
      .most = 16777216,
-     .items = &prompt_item,
-     .example = "\"The pump is ready.\""},
+     .most_items = 256,
+     .items = &text_token_item,
+     .example = "\"The pump is ready.\"",
+     .shape = field_shape::prompts},
     {.name = "encoding_format",
      .kinds = string,
      .about = "Numbers, or the bytes of little-endian floats.",
@@ -531,7 +167,8 @@ inline constexpr field embedding_fields[] = {
      .kinds = integer,
      .about = "Must be the model's own.",
      .least = 1,
-     .most = 1048576},
+     .most = 1048576,
+     .shape = field_shape::vector_size},
     {.name = "user",
      .kinds = string,
      .about = "Has no effect.",
@@ -563,7 +200,7 @@ inline constexpr field detokenize_fields[] = {
      .about = "Ids.",
      .required = true,
      .most = 4194304,
-     .items = &token_item,
+     .items = &text_token_item,
      .example = "[1, 2]"},
 };
 inline constexpr request_table detokenize{"DetokenizeRequest",
@@ -581,7 +218,19 @@ inline constexpr field template_fields[] = {
 inline constexpr request_table apply_template{"ApplyTemplateRequest",
                                               template_fields};
 
-#undef TINYPHI_SAMPLING_FIELDS
+// ---- /v1/pipelines/{name}
+
+inline constexpr field pipeline_fields[] = {
+    {.name = "inputs",
+     .kinds = object,
+     .about = "A value for each input of the pipeline.",
+     .most = 256,
+     .example = R"({"question": "What does a green light mean?"})"},
+    {.name = "stream",
+     .kinds = boolean,
+     .about = "Texts come in events while they are made."},
+};
+inline constexpr request_table pipeline{"PipelineRequest", pipeline_fields};
 
 }  // namespace request_tables
 

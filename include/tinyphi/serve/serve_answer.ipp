@@ -91,7 +91,10 @@ class answer_run {
     request_.params.stop_when.token = entry_->stop;
     request_.params.stop_when.deadline =
         after_ms(from, shorter(d.total_ms, request_.total_ms));
-    request_.params.on_progress = [signal = signal_] { signal->notify(); };
+    // Weak: the engine may hold it longer than there is an io thread.
+    request_.params.on_progress = [weak = std::weak_ptr(signal_)] {
+      if (const auto signal = weak.lock()) signal->notify();
+    };
   }
 
   void make_answers(started_answers started) {
@@ -105,6 +108,7 @@ class answer_run {
                        std::chrono::system_clock::now().time_since_epoch())
                        .count(),
         .n_answers = started.answers.size(),
+        .prompt_texts = started.prompt_texts,
         .context = model_->engine().model().config().max_context,
         .token_text = {}};
     facts.token_text = [m = model_](token_id id) {
@@ -175,8 +179,11 @@ class answer_run {
     }
     std::string last =
         refused_ ? dialect_->broken(*refused_) : dialect_->end(ended);
-    auto writing = x_->write(std::move(last));
-    if (co_await std::move(writing)) co_await x_->end_stream();
+    if (!last.empty()) {
+      auto writing = x_->write(std::move(last));
+      if (!co_await std::move(writing)) co_return;
+    }
+    co_await x_->end_stream();
   }
 
   boost::asio::awaitable<void> refuse() {
@@ -223,13 +230,27 @@ class answer_run {
     if (!piece.tokens.empty()) p.last_token = now;
     entry_->state = "decode";
     entry_->generated_tokens += piece.tokens.size();
+    p.ended.tokens.insert(p.ended.tokens.end(), piece.tokens.begin(),
+                          piece.tokens.end());
+    restore_space(p.ended, piece);
     std::string bytes;
     if (request_.stream) bytes = dialect_->piece(p.ended.index, piece);
     p.ended.text += piece.text;
-    p.ended.tokens.insert(p.ended.tokens.end(), piece.tokens.begin(),
-                          piece.tokens.end());
     if (!request_.stream) p.ended.pieces.push_back(std::move(piece));
     return bytes;
+  }
+
+  // A text that begins anew loses the blank that its first token stands for;
+  // one that goes on behind a plain prompt must not.
+  void restore_space(const ended_answer& a, text_piece& piece) const {
+    const tokenizer* t = model_->engine().model().tokenizer();
+    if (request_.prompts.empty() || t == nullptr || !a.text.empty() ||
+        piece.text.empty() || a.tokens.empty() || !t->strips_leading_space()) {
+      return;
+    }
+    if (t->bytes(a.tokens.front().id).starts_with(' ')) {
+      piece.text.insert(0, 1, ' ');
+    }
   }
 
   std::string take_end(part& p) {
@@ -258,6 +279,7 @@ class answer_run {
         p.ended.ended_by = "cancelled";
       }
     }
+    find_stop_text(p.ended);
     remember(p);
     return request_.stream && !refused_ ? dialect_->finish(p.ended)
                                         : std::string();
@@ -279,6 +301,24 @@ class answer_run {
                                        "less, or later"});
     e.code = std::move(code);
     return e;
+  }
+
+  // Which stop string ended an answer: the one that its tokens go on with
+  // behind its text.
+  void find_stop_text(ended_answer& a) const {
+    const tokenizer* t = model_->engine().model().tokenizer();
+    if (a.finish != finish_reason::stop || request_.params.stop.empty() ||
+        t == nullptr) {
+      return;
+    }
+    std::string all;
+    for (const sampled_token& token : a.tokens) all += t->bytes(token.id);
+    const std::size_t from = all.find(a.text);
+    if (from == std::string::npos) return;
+    const auto rest = std::string_view(all).substr(from + a.text.size());
+    for (const std::string& stop : request_.params.stop) {
+      if (rest.starts_with(stop)) a.stop_text = stop;
+    }
   }
 
   // Answers come back as text with the next question.

@@ -16,6 +16,7 @@
 #include "tinyphi/serve/running_requests.h"
 #include "tinyphi/serve/serve_answer.h"
 #include "tinyphi/serve/served_model.h"
+#include "tinyphi/serve/served_pipeline.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -24,6 +25,7 @@ struct server_state {
   running_requests running;
   rate_limiter limiter;
   std::vector<std::shared_ptr<served_model>> models;  // empty while loading
+  std::vector<std::shared_ptr<const served_pipeline>> pipelines;
   std::size_t max_body = std::size_t{1} << 20;
   bool loading = true;
   bool draining = false;
@@ -34,6 +36,9 @@ struct server_state {
   metrics* counts = nullptr;
   compat_families compat = {};
   bool open_metrics = false;  // /metrics needs no key
+  bool has_keys = false;
+  std::string version = {};
+  bool keys_needed = false;  // to call over TCP
   std::function<metrics_snapshot()> snapshot = {};
 
   // The model that `name` means; an empty name means the first. Null: none.
@@ -53,6 +58,10 @@ struct server_state {
 // drains, 404 for an unknown name, 403 for one that the caller may not use.
 [[nodiscard]] api_result<std::shared_ptr<served_model>> model_for(
     const server_state& s, std::string_view name, const caller& from);
+// The same for a pipeline, whose name in a caller's models is "pipeline:NAME".
+[[nodiscard]] api_result<std::shared_ptr<const served_pipeline>> pipeline_for(
+    const server_state& s, std::string_view name, const caller& from);
+inline constexpr std::string_view pipeline_prefix = "pipeline:";
 
 TINYPHI_NAMESPACE_END
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "tinyphi/serve/openai_chat.h"
 #include "tinyphi/serve/server_state.h"
@@ -27,38 +28,68 @@ TINYPHI_FUNC service_state probe(const server_state& s, steady_time now) {
   return p;
 }
 
+namespace detail {
+
+// Why nothing is answered now; nothing if it is.
+inline std::optional<api_error> not_serving(const server_state& s) {
+  if (!s.draining && !s.loading) return std::nullopt;
+  api_error e;
+  e.status = 503;
+  e.type = "server_error";
+  e.code = s.draining ? "shutting_down" : "loading";
+  e.message = s.draining ? "the server is shutting down"
+                         : "the model is still being loaded";
+  e.should_retry = true;
+  e.retry_after_ms = 1000;
+  return e;
+}
+
+inline api_error not_there(std::string_view name) {
+  api_error e;
+  e.status = 404;
+  e.code = "model_not_found";
+  e.param = "model";
+  e.message = "the model '" + valid_text(name.substr(0, 100)) +
+              "' does not exist here; GET /v1/models lists all";
+  return e;
+}
+
+inline std::optional<api_error> not_allowed(const caller& from,
+                                            const std::string& id) {
+  if (from.models.empty() ||
+      std::ranges::find(from.models, id) != from.models.end()) {
+    return std::nullopt;
+  }
+  api_error e;
+  e.status = 403;
+  e.type = "permission_error";
+  e.code = "model_not_allowed";
+  e.param = "model";
+  e.message = "this key may not use the model '" + id + "'";
+  return e;
+}
+
+}  // namespace detail
+
 TINYPHI_FUNC api_result<std::shared_ptr<served_model>> model_for(
     const server_state& s, std::string_view name, const caller& from) {
-  api_error e;
-  if (s.draining || s.loading) {
-    e.status = 503;
-    e.type = "server_error";
-    e.code = s.draining ? "shutting_down" : "loading";
-    e.message = s.draining ? "the server is shutting down"
-                           : "the model is still being loaded";
-    e.should_retry = true;
-    e.retry_after_ms = 1000;
-    return e;
-  }
+  if (auto e = detail::not_serving(s)) return *std::move(e);
   auto m = s.find(name);
-  if (m == nullptr) {
-    e.status = 404;
-    e.code = "model_not_found";
-    e.param = "model";
-    e.message = "the model '" + valid_text(name.substr(0, 100)) +
-                "' does not exist here; GET /v1/models lists all";
-    return e;
-  }
-  if (!from.models.empty() &&
-      std::ranges::find(from.models, m->id()) == from.models.end()) {
-    e.status = 403;
-    e.type = "permission_error";
-    e.code = "model_not_allowed";
-    e.param = "model";
-    e.message = "this key may not use the model '" + m->id() + "'";
-    return e;
-  }
+  if (m == nullptr) return detail::not_there(name);
+  if (auto e = detail::not_allowed(from, m->id())) return *std::move(e);
   return m;
+}
+
+TINYPHI_FUNC api_result<std::shared_ptr<const served_pipeline>> pipeline_for(
+    const server_state& s, std::string_view name, const caller& from) {
+  if (auto e = detail::not_serving(s)) return *std::move(e);
+  const auto p = std::ranges::find(s.pipelines, name, [](const auto& each) {
+    return std::string_view(each->name);
+  });
+  const std::string id = std::string(pipeline_prefix) + std::string(name);
+  if (p == s.pipelines.end()) return detail::not_there(id);
+  if (auto e = detail::not_allowed(from, id)) return *std::move(e);
+  return *p;
 }
 
 TINYPHI_NAMESPACE_END

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: MIT
+// The fields of a chat, and those that all requests for answers share.
+#ifndef TINYPHI_SERVE_CHAT_TABLE_H_
+#define TINYPHI_SERVE_CHAT_TABLE_H_
+
+#include "tinyphi/serve/fields.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace request_tables {
+
+using enum field_kind;
+using enum field_use;
+
+inline constexpr std::string_view no_constraints =
+    "this version has no constrained output yet; ask in words, and check what "
+    "comes";
+
+// ---- What several requests share.
+
+inline constexpr field stop_item{.name = "stop",
+                                 .kinds = string,
+                                 .about = "A text that ends the answer.",
+                                 .least = 1,
+                                 .most = 256};
+inline constexpr field token_item{.name = "token",
+                                  .kinds = integer,
+                                  .about = "A token's id.",
+                                  .most = 2147483647,
+                                  .shape = field_shape::one_token};
+inline constexpr field text_token_item{.name = "token",
+                                       .kinds = integer,
+                                       .about = "A token's id.",
+                                       .most = 2147483647,
+                                       .shape = field_shape::text_token};
+// How tokens are chosen; llama-server's names beside OpenAI's.
+#define TINYPHI_SAMPLING_FIELDS                                             \
+  {.name = "temperature",                                                   \
+   .kinds = number,                                                         \
+   .about = "0 takes the likeliest token; more is bolder.",                 \
+   .most = 100,                                                             \
+   .example = "0.7"},                                                       \
+      {.name = "top_p",                                                     \
+       .kinds = number,                                                     \
+       .about = "Only the likeliest tokens of this share together.",        \
+       .most = 1,                                                           \
+       .above_least = true},                                                \
+      {.name = "top_k",                                                     \
+       .kinds = integer,                                                    \
+       .about = "Only so many of the likeliest tokens; 0 is all.",          \
+       .most = 2147483647},                                                 \
+      {.name = "min_p",                                                     \
+       .kinds = number,                                                     \
+       .about = "Only tokens of this share of the likeliest one's chance.", \
+       .most = 0.999},                                                      \
+      {.name = "typical_p",                                                 \
+       .kinds = number,                                                     \
+       .about = "Locally typical sampling; 1 is off.",                      \
+       .most = 1,                                                           \
+       .above_least = true},                                                \
+      {.name = "repeat_penalty",                                            \
+       .kinds = number,                                                     \
+       .about = "Makes tokens of the last texts unlikelier; 1 is off.",     \
+       .most = 10,                                                          \
+       .above_least = true},                                                \
+      {.name = "repeat_last_n",                                             \
+       .kinds = integer,                                                    \
+       .about = "How many tokens repeat_penalty looks back; -1 is all.",    \
+       .least = -1,                                                         \
+       .most = 2147483647},                                                 \
+      {.name = "presence_penalty",                                          \
+       .kinds = number,                                                     \
+       .about = "Makes tokens that were there unlikelier.",                 \
+       .least = -2,                                                         \
+       .most = 2},                                                          \
+      {.name = "frequency_penalty",                                         \
+       .kinds = number,                                                     \
+       .about = "The same for each time that they were there.",             \
+       .least = -2,                                                         \
+       .most = 2},                                                          \
+      {.name = "dry_multiplier",                                            \
+       .kinds = number,                                                     \
+       .about = "Penalty of repeated passages; 0 is off.",                  \
+       .most = 100},                                                        \
+      {.name = "dry_base",                                                  \
+       .kinds = number,                                                     \
+       .about = "How fast that penalty grows.",                             \
+       .least = 1,                                                          \
+       .most = 10},                                                         \
+      {.name = "dry_allowed_length",                                        \
+       .kinds = integer,                                                    \
+       .about = "Repeated tokens that cost nothing.",                       \
+       .most = 65536},                                                      \
+      {.name = "dry_penalty_last_n",                                        \
+       .kinds = integer,                                                    \
+       .about = "How many tokens it looks back; -1 is all.",                \
+       .least = -1,                                                         \
+       .most = 2147483647},                                                 \
+      {.name = "mirostat",                                                  \
+       .kinds = integer,                                                    \
+       .about = "0 is off, 2 is on.",                                       \
+       .most = 2,                                                           \
+       .step = 2},                                                          \
+      {.name = "mirostat_tau",                                              \
+       .kinds = number,                                                     \
+       .about = "Mirostat's target, in bits.",                              \
+       .most = 100,                                                         \
+       .above_least = true},                                                \
+      {.name = "mirostat_eta",                                              \
+       .kinds = number,                                                     \
+       .about = "Mirostat's rate.",                                         \
+       .most = 1,                                                           \
+       .above_least = true},                                                \
+      {.name = "seed",                                                      \
+       .kinds = integer,                                                    \
+       .about = "The same seed gives the same answer; -1 takes any.",       \
+       .least = -9223372036854775808.0,                                     \
+       .most = 9223372036854775808.0},                                      \
+      {.name = "logit_bias",                                                \
+       .kinds = object | array,                                             \
+       .about = "From a token's id to what is added to its logit.",         \
+       .most = 1024,                                                        \
+       .items = &token_item,                                                \
+       .shape = field_shape::token_biases},                                 \
+      {.name = "stop",                                                      \
+       .kinds = string | array,                                             \
+       .about = "Texts that end the answer and are not part of it.",        \
+       .most = 256,                                                         \
+       .most_items = 16,                                                    \
+       .items = &stop_item},                                                \
+      {.name = "cache_salt",                                                \
+       .kinds = string,                                                     \
+       .about = "Cached prompts are found under the same salt only.",       \
+       .most = 256},                                                        \
+  {                                                                         \
+    .name = "tinyphi", .kinds = object,                                     \
+    .about = "What only this server knows.", .members = own_fields          \
+  }
+
+inline constexpr std::string_view overflow_words[] = {"error",
+                                                      "drop_oldest_turns"};
+inline constexpr field own_fields[] = {
+    {.name = "queue_ms",
+     .kinds = number,
+     .about =
+         "The longest wait for a place, if it is shorter than the server's.",
+     .most = 3600000,
+     .above_least = true},
+    {.name = "ttft_ms",
+     .kinds = number,
+     .about = "The same until the first token.",
+     .most = 3600000,
+     .above_least = true},
+    {.name = "total_ms",
+     .kinds = number,
+     .about = "The same until the answer's end.",
+     .most = 3600000,
+     .above_least = true},
+    {.name = "overflow",
+     .kinds = string,
+     .about = "What to do with a chat that is too long.",
+     .words = overflow_words},
+};
+
+inline constexpr field stream_fields[] = {
+    {.name = "include_usage",
+     .kinds = boolean,
+     .about = "A last event tells the tokens."},
+    {.name = "include_obfuscation",
+     .kinds = boolean,
+     .about = "Has no effect.",
+     .use = ignored},
+};
+
+inline constexpr std::string_view tier_words[] = {"auto", "default", "flex",
+                                                  "priority"};
+
+// ---- /v1/chat/completions
+
+inline constexpr std::string_view role_words[] = {"system", "developer", "user",
+                                                  "assistant"};
+inline constexpr std::string_view part_words[] = {"text"};
+inline constexpr field part_fields[] = {
+    {.name = "type",
+     .kinds = string,
+     .about = "Only text can be read.",
+     .required = true,
+     .words = part_words,
+     .otherwise = "unsupported_content"},
+    {.name = "text",
+     .kinds = string,
+     .about = "The text.",
+     .required = true,
+     .most = 16777216},
+};
+inline constexpr field part_item{.name = "part",
+                                 .kinds = object,
+                                 .about = "A part of a message.",
+                                 .members = part_fields};
+inline constexpr field message_fields[] = {
+    {.name = "role",
+     .kinds = string,
+     .about = "Who speaks; this version has no tools, whose turns it could be.",
+     .required = true,
+     .words = role_words},
+    {.name = "content",
+     .kinds = string | array,
+     .about = "A text, or parts of one; an assistant's may be missing.",
+     .most = 16777216,
+     .most_items = 1024,
+     .items = &part_item,
+     .required_unless = {"role", "assistant"}},
+    {.name = "tool_calls",
+     .kinds = array,
+     .about = no_constraints,
+     .use = refused,
+     .harmless = "[[]]"},
+    {.name = "function_call",
+     .kinds = object,
+     .about = no_constraints,
+     .use = refused},
+    {.name = "name",
+     .kinds = string,
+     .about = "Has no effect.",
+     .use = ignored},
+    {.name = "refusal",
+     .kinds = string,
+     .about = "Has no effect.",
+     .use = ignored},
+};
+inline constexpr field message_item{.name = "message",
+                                    .kinds = object,
+                                    .about = "A turn of the chat.",
+                                    .members = message_fields};
+inline constexpr std::string_view format_words[] = {"text"};
+inline constexpr field format_fields[] = {
+    {.name = "type",
+     .kinds = string,
+     .about = no_constraints,
+     .required = true,
+     .words = format_words,
+     .otherwise = "unsupported_parameter"},
+};
+inline constexpr std::string_view prediction_words[] = {"content"};
+inline constexpr field prediction_fields[] = {
+    {.name = "type",
+     .kinds = string,
+     .about = "Always 'content'.",
+     .required = true,
+     .words = prediction_words},
+    {.name = "content",
+     .kinds = string | array,
+     .about = "A text that the answer may repeat: it comes faster then.",
+     .required = true,
+     .most = 16777216,
+     .most_items = 1024,
+     .items = &part_item},
+};
+
+inline constexpr field chat_fields[] = {
+    {.name = "model",
+     .kinds = string,
+     .about = "A model's id or alias.",
+     .most = 256},
+    {.name = "messages",
+     .kinds = array,
+     .about = "The chat so far.",
+     .required = true,
+     .least = 1,
+     .most = 1024,
+     .items = &message_item,
+     .example = R"([{"role": "user", "content": "Hello!"}])"},
+    {.name = "max_tokens",
+     .kinds = integer,
+     .about = "The longest answer; else what the context allows.",
+     .least = 1,
+     .most = 16777216},
+    {.name = "max_completion_tokens",
+     .kinds = integer,
+     .about = "The newer name of max_tokens.",
+     .least = 1,
+     .most = 16777216},
+    {.name = "n",
+     .kinds = integer,
+     .about = "So many answers.",
+     .least = 1,
+     .most = 8},
+    {.name = "stream",
+     .kinds = boolean,
+     .about = "The answer comes in events."},
+    {.name = "stream_options",
+     .kinds = object,
+     .about = "What they tell.",
+     .members = stream_fields},
+    {.name = "logprobs",
+     .kinds = boolean,
+     .about = "Each token's log-probability."},
+    {.name = "top_logprobs",
+     .kinds = integer,
+     .about = "And those of the likeliest others.",
+     .most = 20},
+    {.name = "prediction",
+     .kinds = object,
+     .about = "A text that the answer may repeat.",
+     .members = prediction_fields},
+    {.name = "service_tier",
+     .kinds = string,
+     .about = "priority goes first, flex last, if the key may.",
+     .words = tier_words},
+    {.name = "add_generation_prompt",
+     .kinds = boolean,
+     .about =
+         "true: the answer does not go on with an assistant's last message."},
+    {.name = "continue_final_message",
+     .kinds = boolean,
+     .about = "true: it does, which it also does if nothing is said."},
+    {.name = "timings_per_token",
+     .kinds = boolean,
+     .about = "Events tell the time so far."},
+    {.name = "return_progress",
+     .kinds = boolean,
+     .about = "Events tell how far the prompt is read."},
+    {.name = "ignore_eos",
+     .kinds = boolean,
+     .about = "Goes on past the end of the answer."},
+    TINYPHI_SAMPLING_FIELDS,
+    {.name = "response_format",
+     .kinds = object,
+     .about = "Only {\"type\": \"text\"}.",
+     .members = format_fields},
+    {.name = "tools",
+     .kinds = array,
+     .about = no_constraints,
+     .use = refused,
+     .harmless = "[[]]"},
+    {.name = "tool_choice",
+     .kinds = string,
+     .about = no_constraints,
+     .use = refused,
+     .harmless = R"(["none", "auto"])"},
+    {.name = "functions",
+     .kinds = array,
+     .about = "functions are deprecated; and this version has no tools yet",
+     .use = refused,
+     .harmless = "[[]]"},
+    {.name = "grammar",
+     .kinds = string,
+     .about = no_constraints,
+     .use = refused,
+     .harmless = "[\"\"]"},
+    {.name = "json_schema",
+     .kinds = object,
+     .about = no_constraints,
+     .use = refused},
+    {.name = "store",
+     .kinds = boolean,
+     .about = "nothing is stored here; leave store out",
+     .use = refused,
+     .harmless = "[false]"},
+    {.name = "web_search_options",
+     .kinds = object,
+     .about = "nothing leaves this machine: there is no web search",
+     .use = refused},
+    {.name = "audio",
+     .kinds = object,
+     .about = "there is no audio here",
+     .use = refused},
+    {.name = "parallel_tool_calls",
+     .kinds = boolean,
+     .about = "Has no effect.",
+     .use = ignored},
+    {.name = "modalities",
+     .kinds = array,
+     .about = "Has no effect.",
+     .use = ignored},
+    {.name = "user",
+     .kinds = string,
+     .about = "Has no effect.",
+     .use = ignored},
+    {.name = "safety_identifier",
+     .kinds = string,
+     .about = "Has no effect.",
+     .use = ignored},
+    {.name = "prompt_cache_key",
+     .kinds = string,
+     .about = "Has no effect.",
+     .use = ignored},
+    {.name = "metadata",
+     .kinds = object,
+     .about = "Has no effect.",
+     .use = ignored},
+    {.name = "reasoning_effort",
+     .kinds = string,
+     .about = "Has no effect.",
+     .use = ignored},
+    {.name = "verbosity",
+     .kinds = string,
+     .about = "Has no effect.",
+     .use = ignored},
+};
+inline constexpr field_rule chat_rules[] = {
+    {rule_kind::one_of, "max_tokens", "max_completion_tokens",
+     "mean the same; give one"},
+    {rule_kind::needs, "top_logprobs", "logprobs", "be true"},
+};
+inline constexpr request_table chat{"ChatRequest", chat_fields, chat_rules};
+
+}  // namespace request_tables
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_SERVE_CHAT_TABLE_H_

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_SERVE_PIPELINE_ROUTES_IPP_
+#define TINYPHI_SERVE_PIPELINE_ROUTES_IPP_
+
+#include <chrono>
+#include <utility>
+
+#include "tinyphi/base/utf8.h"
+#include "tinyphi/pipeline/value_json.h"
+#include "tinyphi/serve/answer_start.h"
+#include "tinyphi/serve/model_routes.h"
+#include "tinyphi/serve/parse_request.h"
+#include "tinyphi/serve/pipeline_routes.h"
+#include "tinyphi/serve/request_tables.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+// A named server-sent event.
+inline std::string named_event(const char* name, const json::value& data) {
+  return "event: " + std::string(name) + "\n" + sse_event(data);
+}
+
+inline run_options pipeline_options(http_exchange& x, const cancel_token& stop,
+                                    const answer_environment& around) {
+  run_options options;
+  options.stop.token = stop;
+  options.stop.deadline =
+      after_ms(x.request().arrived, around.deadlines.total_ms);
+  const caller& from = *x.request().from;
+  options.origin = {from.tenant, from.domain, answer_class(from, std::nullopt)};
+  return options;
+}
+
+inline running_request pipeline_entry_of(const http_exchange& x,
+                                         const served_pipeline& p) {
+  running_request r;
+  r.id = x.request().id;
+  r.model = "pipeline:" + p.name;
+  r.state = "running";
+  r.began = x.request().arrived;
+  r.from = x.request().from;
+  r.stop = x.gone().child();
+  return r;
+}
+
+inline json::object outputs_of(const run_result& r) {
+  json::object outputs;
+  for (const auto& [name, value] : r.outputs) {
+    outputs[name] = to_json(value.data);
+  }
+  json::array stages;
+  for (const stage_report& s : r.stages) {
+    stages.push_back({{"id", s.id},
+                      {"outcome", json::string_view(to_string(s.outcome))},
+                      {"reason", s.reason},
+                      {"seconds", s.seconds}});
+  }
+  return {{"outputs", std::move(outputs)},
+          {"stages", std::move(stages)},
+          {"seconds", r.seconds}};
+}
+
+inline boost::asio::awaitable<void> list_pipelines(http_exchange& x,
+                                                   server_state& s) {
+  json::array all;
+  for (const auto& p : s.pipelines) all.push_back(describe_pipeline(*p));
+  json::object o{{"object", "list"}, {"data", std::move(all)}};
+  auto responding = respond_json(x, std::move(o));
+  co_await std::move(responding);
+}
+
+// What a body asks of a pipeline, checked.
+struct pipeline_request {
+  std::shared_ptr<const served_pipeline> pipeline;
+  input_values inputs;
+  bool stream = false;
+};
+
+inline api_result<pipeline_request> read_pipeline_request(
+    const http_exchange& x, const server_state& s, const std::string& name) {
+  auto body = parse_body(x.request().body);
+  if (!body) return std::move(body).error();
+  std::vector<std::string> ignored;
+  if (auto ok = check_fields(*body, request_tables::pipeline, ignored); !ok) {
+    return std::move(ok).error();
+  }
+  auto found = pipeline_for(s, name, *x.request().from);
+  if (!found) return std::move(found).error();
+  pipeline_request r;
+  r.pipeline = *std::move(found);
+  r.stream = bool_field(*body, "stream", false);
+  const json::value* inputs = find_field(*body, "inputs");
+  auto values = pipeline_inputs(
+      *r.pipeline, inputs == nullptr ? json::object() : inputs->get_object());
+  if (!values) return std::move(values).error();
+  r.inputs = *std::move(values);
+  return r;
+}
+
+inline boost::asio::awaitable<void> run_pipeline(http_exchange& x,
+                                                 server_state& s,
+                                                 const std::string& name) {
+  auto request = read_pipeline_request(x, s, name);
+  if (!request) {
+    co_await respond_with(x, request.error());
+    co_return;
+  }
+  auto taking = take_place(x, s);
+  auto place = co_await std::move(taking);
+  if (!place) {
+    co_await respond_with(x, place.error());
+    co_return;
+  }
+  const auto p = request->pipeline;
+  auto entry = s.running.add(pipeline_entry_of(x, *p));
+  x.report().model = entry->model;
+  run_options options = pipeline_options(x, entry->stop, s.answers);
+  bool begun = false;
+  if (request->stream) {
+    options.on_text = [&](std::string_view output,
+                          std::string piece) -> boost::asio::awaitable<void> {
+      if (!begun) {
+        begun = true;
+        std::string type = "text/event-stream";
+        auto beginning = x.begin_stream(std::move(type));
+        co_await std::move(beginning);
+      }
+      std::string event = named_event(
+          "text",
+          json::object{{"output", json::string_view(output)}, {"text", piece}});
+      auto writing = x.write(std::move(event));
+      co_await std::move(writing);
+    };
+  }
+  auto running =
+      p->compiled.async_run(std::move(request->inputs), std::move(options));
+  auto done = co_await std::move(running);
+  place->finish(std::chrono::steady_clock::now());
+  if (x.gone().cancelled()) co_return;
+  if (!request->stream || (!done && !begun)) {
+    if (!done) {
+      const api_error e = to_api_error(done.error());
+      co_await respond_with(x, e);
+    } else {
+      json::object o = outputs_of(*done);
+      auto responding = respond_json(x, std::move(o));
+      co_await std::move(responding);
+    }
+    co_return;
+  }
+  if (!begun) {
+    std::string type = "text/event-stream";
+    auto beginning = x.begin_stream(std::move(type));
+    co_await std::move(beginning);
+  }
+  std::string last =
+      done ? named_event("done", outputs_of(*done))
+           : named_event("error",
+                         json::parse(to_body(to_api_error(done.error()))));
+  auto writing = x.write(std::move(last));
+  if (co_await std::move(writing)) co_await x.end_stream();
+}
+
+inline std::size_t n_characters(std::string_view text) {
+  std::size_t n = 0;
+  for (; !text.empty(); ++n) text.remove_prefix(decode_utf8(text).length);
+  return n;
+}
+
+// The citations among the outputs, as places in the answer.
+inline std::vector<answer_annotation> annotations_of(const run_result& r,
+                                                     std::string_view text) {
+  std::vector<answer_annotation> all;
+  for (const auto& [name, value] : r.outputs) {
+    const auto* found = value.get<citations>();
+    if (found == nullptr) continue;
+    std::size_t from = 0;
+    for (const citation& c : *found) {
+      if (c.number == 0) continue;
+      const std::size_t at = text.find(c.sentence, from);
+      if (at == std::string_view::npos) continue;
+      from = at + c.sentence.size();
+      answer_annotation a;
+      a.start = n_characters(text.substr(0, at));
+      a.end = a.start + n_characters(c.sentence);
+      a.title = c.source + (c.locator.empty() ? "" : " \u203a " + c.locator);
+      a.url = "tinyphi:doc/" + c.source +
+              (c.locator.empty() ? "" : "#" + c.locator);
+      all.push_back(std::move(a));
+    }
+  }
+  return all;
+}
+
+// A chat's answer while a pipeline makes it.
+struct pipeline_answer {
+  pipeline_answer(http_exchange& to, dialect& form, bool streams)
+      : x(&to), d(&form), stream(streams) {
+    answer.finish = finish_reason::stop;
+  }
+
+  boost::asio::awaitable<void> send(std::string text) {
+    answer.text += text;
+    if (!stream) co_return;
+    std::string bytes;
+    if (!begun) {
+      begun = true;
+      auto beginning = x->begin_stream(std::string(d->stream_type()));
+      co_await std::move(beginning);
+      bytes = d->begin();
+    }
+    text_piece piece;
+    piece.text = std::move(text);
+    if (!piece.text.empty()) bytes += d->piece(0, piece);
+    auto writing = x->write(std::move(bytes));
+    co_await std::move(writing);
+  }
+
+  http_exchange* x;
+  dialect* d;
+  bool stream;
+  bool begun = false;
+  ended_answer answer = {};
+};
+
+// What a pipeline cannot do for a chat.
+inline std::optional<api_error> refused_by_pipelines(const served_pipeline& p,
+                                                     const answer_request& r) {
+  const auto refuse = [](const char* param, const std::string& why) {
+    api_error e = invalid_value(param, why);
+    e.code = "unsupported_parameter";
+    return e;
+  };
+  if (p.chat_input.empty() || p.chat_output.empty()) {
+    return refuse("model", "pipeline '" + p.name +
+                               "' has no single question and answer; POST "
+                               "/v1/pipelines/" +
+                               p.name);
+  }
+  if (r.n > 1) return refuse("n", "a pipeline gives one answer");
+  if (r.logprobs) {
+    return refuse("logprobs", "a pipeline tells no log-probabilities");
+  }
+  if (r.messages.empty() || r.messages.back().role != role::user) {
+    return refuse("messages",
+                  "a pipeline is asked by a user's message, the "
+                  "last one");
+  }
+  return std::nullopt;
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
+    http_exchange& x, std::shared_ptr<const served_pipeline> p,
+    answer_request r, const make_dialect& make,
+    const answer_environment& around) {
+  if (const auto no = detail::refused_by_pipelines(*p, r)) {
+    co_await detail::respond_with(x, *no);
+    co_return;
+  }
+  json::object given;
+  given[p->chat_input] = r.messages.back().content;
+  auto inputs = pipeline_inputs(*p, given);
+  if (!inputs) {
+    co_await detail::respond_with(x, inputs.error());
+    co_return;
+  }
+  auto entry = around.running->add(detail::pipeline_entry_of(x, *p));
+  x.report().model = entry->model;
+  x.report().ignored = r.ignored;
+  answer_facts facts;
+  facts.id = x.request().id;
+  facts.model = entry->model;
+  facts.fingerprint = "pipeline-" + p->name + "-" + p->compiled.graph().version;
+  facts.created = std::chrono::duration_cast<std::chrono::seconds>(
+                      std::chrono::system_clock::now().time_since_epoch())
+                      .count();
+  facts.token_text = [](token_id) { return std::string(); };
+  const auto d = make(std::move(facts));
+  detail::pipeline_answer told(x, *d, r.stream);
+  ended_answer& answer = told.answer;
+  run_options options = detail::pipeline_options(x, entry->stop, around);
+  options.on_text = [&](std::string_view output,
+                        std::string piece) -> boost::asio::awaitable<void> {
+    if (output != p->chat_output) co_return;
+    auto sending = told.send(std::move(piece));
+    co_await std::move(sending);
+  };
+  auto running = p->compiled.async_run(*std::move(inputs), std::move(options));
+  auto done = co_await std::move(running);
+  if (x.gone().cancelled()) co_return;
+  if (!done) {
+    const api_error e = to_api_error(done.error());
+    if (!told.begun) {
+      co_await detail::respond_with(x, e);
+      co_return;
+    }
+    x.report().code = e.code;
+    std::string last = d->broken(e);
+    auto writing = x.write(std::move(last));
+    if (co_await std::move(writing)) co_await x.end_stream();
+    co_return;
+  }
+  // An output that does not stream, or has its default, comes now.
+  if (const auto out = done->outputs.find(p->chat_output);
+      answer.text.empty() && out != done->outputs.end()) {
+    auto sending = told.send(*out->second.get<std::string>());
+    co_await std::move(sending);
+  }
+  answer.annotations = detail::annotations_of(*done, answer.text);
+  if (!r.stream) {
+    http_response whole;
+    whole.body = d->whole({&answer, 1});
+    auto responding = x.respond(std::move(whole));
+    co_await std::move(responding);
+    co_return;
+  }
+  std::string last = d->finish(answer) + d->end({&answer, 1});
+  auto writing = x.write(std::move(last));
+  if (co_await std::move(writing)) co_await x.end_stream();
+}
+
+TINYPHI_FUNC void add_pipeline_routes(router& to, server_state& s) {
+  to.add({"GET", "/v1/pipelines", route_access::key, 0, error_form::openai,
+          [&s](http_exchange& x, const std::vector<std::string>&) {
+            return detail::list_pipelines(x, s);
+          }});
+  to.add({"POST", "/v1/pipelines/{name}", route_access::key, s.max_body,
+          error_form::openai,
+          [&s](http_exchange& x, const std::vector<std::string>& captured) {
+            return detail::run_pipeline(x, s, captured[0]);
+          }});
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_SERVE_PIPELINE_ROUTES_IPP_
