@@ -5,6 +5,7 @@
 #define TINYPHI_GENERATE_ENGINE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <iterator>
 #include <memory>
@@ -135,6 +136,9 @@ class engine {
   [[nodiscard]] step_cost::table step_costs() const;
   // What it does now; cheap, and never waits for a step.
   [[nodiscard]] engine_load load() const;
+  // How much of the machine a tenant gets beside others, 1 unless set; kept
+  // within [1/64, 64] and remembered as long as the engine lives.
+  void set_weight(std::uint64_t tenant, double weight);
   // Lets go of all cached pages that nobody uses, after the step under way.
   void drop_cache();
   // Makes drive() look at its stop condition, which wakes nobody by itself.

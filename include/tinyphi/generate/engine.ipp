@@ -146,6 +146,9 @@ TINYPHI_FUNC step_cost::table engine::step_costs() const {
   return scheduler_->cost().learnt();
 }
 TINYPHI_FUNC engine_load engine::load() const { return scheduler_->load(); }
+TINYPHI_FUNC void engine::set_weight(std::uint64_t tenant, double weight) {
+  scheduler_->set_weight(tenant, weight);
+}
 TINYPHI_FUNC void engine::drop_cache() { scheduler_->ask_to_drop_cache(); }
 TINYPHI_FUNC void engine::wake() { scheduler_->wake(); }
 TINYPHI_FUNC const engine_options& engine::options() const {

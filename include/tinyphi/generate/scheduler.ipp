@@ -421,6 +421,13 @@ TINYPHI_FUNC void scheduler::ask_to_drop_cache() {
   changed_.notify_all();
 }
 
+TINYPHI_FUNC void scheduler::set_weight(std::uint64_t tenant, double weight) {
+  const std::lock_guard lock(mutex_);
+  weights_.emplace_back(tenant, weight);
+  woken_ = true;
+  changed_.notify_all();
+}
+
 TINYPHI_FUNC void scheduler::wake() {
   const std::lock_guard lock(mutex_);
   woken_ = true;

@@ -38,6 +38,12 @@ class socket_deadlines {
  public:
   explicit socket_deadlines(boost::asio::io_context& io) : timer_(io) {}
 
+  // No deadline counts any more.
+  void stop() {
+    armed_ = true;
+    timer_.cancel();
+  }
+
   // The deadline of one socket; the socket must outlive it.
   class entry {
    public:

@@ -35,6 +35,7 @@ namespace detail {
 // What is left for the program itself, its stacks and its connections.
 inline constexpr double usable_share = 0.9;
 inline constexpr std::size_t n_workers = 2;
+inline constexpr std::chrono::seconds max_ending{5};
 // An answer of a pipeline waits on a thread of its own, most of the time.
 inline constexpr std::size_t pipeline_threads = 16;
 
@@ -158,6 +159,8 @@ class daemon::impl {
     if (loader_.joinable()) loader_.join();
     server_.reset();
     workers_.join();
+    // Nobody may call into an io thread that is gone.
+    for (const auto& m : state_.models) m->stop();
   }
 
   result<void> open() {
@@ -198,6 +201,9 @@ class daemon::impl {
     watch_memory();
     feed_watchdog();
     io_.run();
+    // Whoever was cut off notices now, and lets go of what it holds.
+    io_.restart();
+    io_.run_for(detail::max_ending);
     if (failed_) return *failed_;
     return {};
   }
@@ -272,6 +278,10 @@ class daemon::impl {
           return;
         }
         counts_.serve_model((*m)->id());
+        keys_.for_each([&](const caller& who) {
+          if (who.weight != 1)
+            (*m)->engine().set_weight(who.tenant, who.weight);
+        });
         state_.models.push_back(*std::move(m));
         if (last && !failed_) open_pipelines();
         if (last && !failed_) {
@@ -478,13 +488,14 @@ class daemon::impl {
   }
 
   void end() {
+    if (std::exchange(ended_, true)) return;
     loading_.token.cancel();
     state_.running.cancel_all("shutdown");
     signals_.cancel();
     drain_timer_.cancel();
     watch_timer_.cancel();
     watchdog_timer_.cancel();
-    server_->stop_accepting();
+    server_->close();
     io_.stop();
   }
 
@@ -513,6 +524,7 @@ class daemon::impl {
   std::optional<http_server> server_;
   stop_condition loading_;
   std::optional<error> failed_;
+  bool ended_ = false;
   bool loaded_ok_ = false;  // the loader's own
   std::thread loader_;
 };

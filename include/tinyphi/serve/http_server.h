@@ -61,8 +61,7 @@ class http_server {
   // All that is given must outlive the server; the router is complete.
   http_server(boost::asio::io_context& io, const router& routes,
               http_rules rules, server_limits limits, server_hooks hooks);
-  // Closes everything.
-  ~http_server();
+  ~http_server() { close(); }
 
   // Accepts connections from a listening, non-blocking socket, which it owns
   // from now on.
@@ -70,6 +69,8 @@ class http_server {
   // No new connections; idle ones are closed, and every other one after the
   // request that it is in.
   void stop_accepting();
+  // Closes everything; coroutines end once they notice.
+  void close();
   [[nodiscard]] server_counts counts() const;
 
  private:

@@ -488,6 +488,7 @@ TINYPHI_FUNC void http_server::impl::stop_accepting() {
 TINYPHI_FUNC void http_server::impl::close_all() {
   stop_accepting();
   for (connection* c : open_) c->close();
+  deadlines_.stop();
 }
 
 TINYPHI_FUNC http_server::http_server(boost::asio::io_context& io,
@@ -495,7 +496,7 @@ TINYPHI_FUNC http_server::http_server(boost::asio::io_context& io,
                                       server_limits limits, server_hooks hooks)
     : impl_(std::make_shared<impl>(io, routes, std::move(rules), limits,
                                    std::move(hooks))) {}
-TINYPHI_FUNC http_server::~http_server() { impl_->close_all(); }
+TINYPHI_FUNC void http_server::close() { impl_->close_all(); }
 TINYPHI_FUNC result<void> http_server::listen_on(int fd, bool is_unix) {
   return impl_->listen_on(fd, is_unix);
 }

@@ -25,6 +25,11 @@ class key_ring {
   explicit key_ring(std::vector<key_entry> keys);
 
   [[nodiscard]] bool empty() const { return keys_.empty(); }
+  // Calls f(caller) for each.
+  template <class F>
+  void for_each(F f) const {
+    for (const entry& e : keys_) f(*e.who);
+  }
   // Whose secret that is; null if it is nobody's. How long it takes depends on
   // the secret's length and the number of keys only.
   [[nodiscard]] std::shared_ptr<const caller> find(

@@ -9,7 +9,6 @@
 #include "tinyphi/serve/exposition.h"
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/openapi.h"
-#include "tinyphi/serve/openapi.h"
 #include "tinyphi/serve/ops_routes.h"
 #include "tinyphi/version.h"
 

@@ -91,7 +91,10 @@ class answer_run {
     request_.params.stop_when.token = entry_->stop;
     request_.params.stop_when.deadline =
         after_ms(from, shorter(d.total_ms, request_.total_ms));
-    request_.params.on_progress = [signal = signal_] { signal->notify(); };
+    // Weak: the engine may hold it longer than there is an io thread.
+    request_.params.on_progress = [weak = std::weak_ptr(signal_)] {
+      if (const auto signal = weak.lock()) signal->notify();
+    };
   }
 
   void make_answers(started_answers started) {

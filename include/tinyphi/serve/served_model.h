@@ -23,10 +23,12 @@ class served_model {
   // Starts the thread. `created` is in seconds since 1970.
   served_model(std::string id, std::vector<std::string> aliases,
                tinyphi::engine e, std::int64_t created);
-  // Ends what runs, as cancelled, and waits for the thread.
-  ~served_model();
+  ~served_model() { stop(); }
   served_model(const served_model&) = delete;
   served_model& operator=(const served_model&) = delete;
+
+  // Ends what runs, as cancelled, and waits for the thread; again is harmless.
+  void stop();
 
   [[nodiscard]] const std::string& id() const { return id_; }
   [[nodiscard]] const std::vector<std::string>& aliases() const {

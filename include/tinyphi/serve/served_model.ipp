@@ -38,10 +38,10 @@ TINYPHI_FUNC served_model::served_model(std::string id,
       fingerprint_(detail::make_fingerprint(engine_)),
       driver_([this] { (void)engine_.drive(stop_); }) {}
 
-TINYPHI_FUNC served_model::~served_model() {
+TINYPHI_FUNC void served_model::stop() {
   stop_.token.cancel();
   engine_.wake();
-  driver_.join();
+  if (driver_.joinable()) driver_.join();
 }
 
 TINYPHI_FUNC bool served_model::answers_to(std::string_view name) const {
