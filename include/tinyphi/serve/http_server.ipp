@@ -159,7 +159,8 @@ class http_server::impl::connection
   boost::asio::awaitable<bool> answer_request();
   boost::asio::awaitable<bool> read_body(const route& to);
   boost::asio::awaitable<void> refuse(http_request request, const route* to,
-                                      const api_error& e);
+                                      const api_error& e,
+                                      http_headers headers = {});
   boost::asio::awaitable<void> watch_peer(cancel_token gone);
   boost::asio::awaitable<void> handle(exchange& x, const route& to,
                                       const std::vector<std::string>& captured);
@@ -298,7 +299,10 @@ http_server::impl::connection::answer_request() {
     no = no_such_route(match, header.method, header.path);
   }
   if (no) {
-    co_await refuse(header, match.found, *no);
+    http_headers allow;
+    if (no->status == 405) allow.emplace_back("allow", match.allow);
+    auto refusing = refuse(header, match.found, *no, std::move(allow));
+    co_await std::move(refusing);
     co_return false;
   }
   const bool keep_alive = keeps_alive(header) && !owner_->stopping_;
@@ -343,14 +347,16 @@ http_server::impl::connection::read_body(const route& to) {
 // Answers with an error and has nothing read after it: bytes that follow may be
 // the rest of a body, or of anything.
 TINYPHI_FUNC boost::asio::awaitable<void> http_server::impl::connection::refuse(
-    http_request request, const route* to, const api_error& e) {
+    http_request request, const route* to, const api_error& e,
+    http_headers headers) {
   exchange x(*this, std::move(request), false);
   http_response r;
   r.status = e.status;
   r.body = to != nullptr && to->errors == error_form::ollama
                ? json::serialize(json::object{{"error", e.message}})
                : to_body(e);
-  r.headers = retry_headers(e);
+  r.headers = std::move(headers);
+  for (auto& h : retry_headers(e)) r.headers.push_back(std::move(h));
   x.report().code = e.code;
   auto responding = x.respond(std::move(r));
   co_await std::move(responding);
