@@ -260,6 +260,20 @@ TEST_CASE("what is refused is told, and the connection ends", "[threads]") {
   CHECK(soon([&] { return f.counts().connections == 0; }));
 }
 
+TEST_CASE("a method that a path has not is told those that it has",
+          "[threads]") {
+  fixture f;
+  for (const char* method : {"PATCH", "QUERY", "TRACE", "POST"}) {
+    INFO(method);
+    client c(f.port);
+    c.send(std::string(method) +
+           " /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    const std::string all = c.to_end();
+    CHECK(all.starts_with("HTTP/1.1 405 "));
+    CHECK(all.find("\r\nallow: GET, HEAD\r\n") != std::string::npos);
+  }
+}
+
 TEST_CASE("a route that throws is a 500 that tells nothing", "[threads]") {
   fixture f;
   client c(f.port);
