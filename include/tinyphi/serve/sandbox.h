@@ -29,7 +29,8 @@ struct file_restriction {
 
 // From now on this process and its threads reach no other file by its name, and
 // what is open stays open. What the system tells about itself may be read
-// (/proc, control groups, processors). No program can be started, no new
+// (/proc, control groups, processors, the time zone), and so may libraries. No
+// program can be started, no new
 // privilege be had, no core be dumped and no debugger be attached; where
 // Landlock can (ABI 4), no TCP connection be made, and (6) no foreign process
 // be signalled. Cannot be undone; a second time only takes more away.

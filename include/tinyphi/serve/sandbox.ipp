@@ -116,6 +116,22 @@ inline int count_threads() {
   return failed ? 0 : n;
 }
 
+// What the system tells about itself, and libraries that are loaded late:
+// oneTBB looks for its allocator when it is first used, SQLite for random
+// bytes.
+inline constexpr std::array system_paths = {"/proc",
+                                            "/sys/fs/cgroup",
+                                            "/sys/devices",
+                                            "/lib",
+                                            "/lib64",
+                                            "/usr/lib",
+                                            "/usr/local/lib",
+                                            "/etc/ld.so.cache",
+                                            "/etc/localtime",
+                                            "/dev/urandom",
+                                            "/usr/share/zoneinfo",
+                                            "/sys/class/powercap"};
+
 // All that answering takes, on x86-64 and on 64-bit ARM, where the older of two
 // names do not exist. From straces of the daemon under its tests; the second
 // name of a pair is what another C library calls.
@@ -302,7 +318,7 @@ TINYPHI_FUNC result<file_restriction> restrict_files(const sandbox_paths& p) {
                          std::uint64_t rights) {
     return detail::allow_beneath(ruleset.get(), path, rights);
   };
-  for (const char* path : {"/proc", "/sys/fs/cgroup", "/sys/devices"}) {
+  for (const char* path : detail::system_paths) {
     TINYPHI_CHECK_OK(allow(path, read));
   }
   for (const auto& path : p.read) TINYPHI_CHECK_OK(allow(path, read));
