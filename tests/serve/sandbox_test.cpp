@@ -73,6 +73,11 @@ void restrict_all_calls() {
   claim(91, r->on);
 }
 
+#if defined(__SANITIZE_THREAD__)
+#define NEEDS_ONE_THREAD() SKIP_CASE("ThreadSanitizer has a thread of its own")
+#else
+#define NEEDS_ONE_THREAD() static_cast<void>(0)
+#endif
 #define NEEDS_LANDLOCK() \
   if (landlock_abi() < 1) SKIP_CASE("this kernel has no Landlock")
 #define NEEDS_SECCOMP()         \
@@ -84,6 +89,7 @@ void restrict_all_calls() {
 }  // namespace
 
 TEST_CASE("only files that were named can be opened, and as they were named") {
+  NEEDS_ONE_THREAD();
   NEEDS_LANDLOCK();
   const tinyphi_test::temp_folder folder;
   const auto model = folder.write("models/model.gguf", "weights");
@@ -120,6 +126,7 @@ TEST_CASE("only files that were named can be opened, and as they were named") {
 }
 
 TEST_CASE("the system still tells about itself, and sockets have a folder") {
+  NEEDS_ONE_THREAD();
   NEEDS_LANDLOCK();
   const tinyphi_test::temp_folder folder;
   CHECK(ending([&] {
@@ -148,6 +155,7 @@ TEST_CASE("the system still tells about itself, and sockets have a folder") {
 }
 
 TEST_CASE("the restriction is of threads to come and forbids new privileges") {
+  NEEDS_ONE_THREAD();
   const tinyphi_test::temp_folder folder;
   const auto foreign = folder.write("key", "secret");
   CHECK(ending([&] {
@@ -165,10 +173,7 @@ TEST_CASE("the restriction is of threads to come and forbids new privileges") {
 }
 
 TEST_CASE("files are not restricted while other threads run") {
-  if (tinyphi_test::slow_build) {
-    // ThreadSanitizer has a thread of its own in the child, or none to look at.
-    SKIP_CASE("sanitizers have threads of their own");
-  }
+  NEEDS_ONE_THREAD();
   CHECK(ending([] {
           std::atomic<bool> end = false;
           std::thread other([&] {

@@ -269,8 +269,9 @@ inline void add_conditional_calls(call_filter& f) {
   f.add(refuse, "clone", bits_are(0, CLONE_THREAD, 0));
   // abort() signals itself.
   f.add(allow, "tgkill", is(0, static_cast<std::uint64_t>(::getpid())));
-  for (const unsigned long what : {FIONBIO, FIONREAD, TCGETS}) {
-    f.add(allow, "ioctl", bits_are(1, 0xffffffff, what));
+  for (const int what : {FIONBIO, FIONREAD, TCGETS}) {
+    f.add(allow, "ioctl",
+          bits_are(1, 0xffffffff, static_cast<std::uint32_t>(what)));
   }
   f.add(allow, "prctl", bits_are(0, 0xffffffff, PR_SET_NAME));
   f.add(allow, "prlimit64", is(2, 0));  // to read, not to set
