@@ -108,7 +108,7 @@ class native_completion_dialect : public dialect {
     return {{"id", id},
             {"token", valid_text(text)},
             {"bytes", std::move(bytes)},
-            {"logprob", logprob}};
+            {"logprob", json_logprob(logprob)}};
   }
 
   json::object last(const ended_answer& a) const {

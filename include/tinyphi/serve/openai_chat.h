@@ -22,6 +22,10 @@ TINYPHI_NAMESPACE_BEGIN
 // One of OpenAI's words; a deadline or a cancelled answer with text is a
 // length, and ended_answer::ended_by says more.
 [[nodiscard]] std::string_view openai_finish(const ended_answer& answer);
+// OpenAI's -9999 for what cannot come, since JSON has no -infinity.
+[[nodiscard]] inline float json_logprob(float x) {
+  return x > -9999.0F ? x : -9999.0F;
+}
 // A token's text with U+FFFD for bytes that are no character by themselves.
 [[nodiscard]] std::string valid_text(std::string_view bytes);
 

@@ -193,7 +193,7 @@ class openai_chat_dialect : public dialect {
     return {{"id", id},
             {"token", valid_text(text)},
             {"bytes", std::move(bytes)},
-            {"logprob", logprob}};
+            {"logprob", json_logprob(logprob)}};
   }
   json::value logprobs_of(std::span<const sampled_token> tokens) const {
     json::array content;
