@@ -22,6 +22,10 @@ TINYPHI_NAMESPACE_BEGIN
 // One of OpenAI's words; a deadline or a cancelled answer with text is a
 // length, and ended_answer::ended_by says more.
 [[nodiscard]] std::string_view openai_finish(const ended_answer& answer);
+// Each token's log-probability and those of the likeliest others, with the
+// exact bytes of all of them.
+[[nodiscard]] json::array openai_logprobs(std::span<const sampled_token> tokens,
+                                          const answer_facts& facts);
 // A token's text with U+FFFD for bytes that are no character by themselves.
 [[nodiscard]] std::string valid_text(std::string_view bytes);
 
