@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What the dialects of OpenAI and llama-server send, as golden texts.
-#include <map>
+#include <limits>
+#include <string>
+#include <vector>
 
 #include "support/test.h"
 #include "tinyphi/serve/native_completion.h"
@@ -96,6 +98,19 @@ TEST_CASE("log-probabilities have exact bytes and valid texts") {
   const json::value& half = token.at("top_logprobs").at(1);
   CHECK(half.at("token") == "\xef\xbf\xbd");
   CHECK(half.at("bytes") == json::array{195});
+}
+
+TEST_CASE("what cannot come has a log-probability that JSON can tell") {
+  answer_request r;
+  r.logprobs = true;
+  std::vector<sampled_token> banned = ended(0, finish_reason::stop).tokens;
+  banned[0].top[1].logprob = -std::numeric_limits<float>::infinity();
+  for (const auto make :
+       {make_openai_chat, make_openai_completion, make_native_completion}) {
+    const std::string event = make(r, facts())->piece(0, {" Hi", banned});
+    CHECK(event.find("-9.999E3") != std::string::npos);
+    CHECK(event.find("1e99999") == std::string::npos);
+  }
 }
 
 TEST_CASE("a whole chat has all answers, and prompts count once") {

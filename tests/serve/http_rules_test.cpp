@@ -119,11 +119,28 @@ TEST_CASE("forms that programs read differently are refused") {
       {"GET in chunks", block(host + "Transfer-Encoding: chunked\n"), 400},
       {"zipped body",
        block(host + "Content-Length: 5\nContent-Encoding: gzip\n", post), 415},
+      {"plain body, told",
+       block(host + "Content-Length: 5\nContent-Encoding: identity\n", post),
+       200},
+      {"zipped body, told second",
+       block(host + "Content-Length: 5\nContent-Encoding: identity\n"
+                    "Content-Encoding: gzip\n",
+             post),
+       415},
+      {"another expectation, told second",
+       block(host + "Content-Length: 5\nExpect: 100-continue\nExpect: tea\n",
+             post),
+       417},
       {"expectation",
        block(host + "Content-Length: 5\nExpect: 100-continue\n", post), 200},
       {"another expectation",
        block(host + "Content-Length: 5\nExpect: tea\n", post), 417},
       {"own origin", block(host + "Origin: http://localhost\n"), 200},
+      {"own origin, behind a proxy with TLS",
+       block(host + "Origin: https://localhost\n"), 200},
+      {"an origin without a word", block(host + "Origin:\n"), 403},
+      {"own name, another port", block(host + "Origin: http://localhost:1\n"),
+       403},
       {"another origin", block(host + "Origin: http://evil.example\n"), 403},
       {"no origin to speak of", block(host + "Origin: null\n"), 403},
       {"two origins",
@@ -150,8 +167,71 @@ TEST_CASE("names and origins of the configuration are let in") {
   CHECK(status_of(block("Host: ai.example\nOrigin: https://chat.example\n"),
                   rules) == 200);
   CHECK(status_of(block("Host: localhost\n"), rules) == 421);
-  rules.hosts.clear();  // a unix socket: whoever may open it may call
+  rules.hosts.clear();  // none is not any
+  CHECK(status_of(block("Host: localhost\n"), rules) == 421);
+  rules.any_host = true;
   CHECK(status_of(block("Host: anything\n"), rules) == 200);
+}
+
+TEST_CASE("names of the configuration may be written in capitals") {
+  http_rules rules;
+  rules.hosts = {"AI.Example"};
+  rules.origins = {"https://Chat.Example"};
+  CHECK(status_of(block("Host: ai.example\nOrigin: https://chat.example\n"),
+                  rules) == 200);
+}
+
+TEST_CASE("browsers are told that pages of listed origins may ask and read") {
+  http_rules rules;
+  const auto from = [&](const std::string& first, const std::string& lines) {
+    const auto r =
+        check_header(block("Host: localhost\n" + lines, first), rules);
+    REQUIRE(r.has_value());
+    return *r;
+  };
+  const auto value = [](const http_headers& all, std::string_view name) {
+    for (const auto& [key, text] : all) {
+      if (key == name) return text;
+    }
+    return std::string("none");
+  };
+  const std::string allow = "access-control-allow-origin";
+  const std::string get = "GET / HTTP/1.1", ask = "OPTIONS / HTTP/1.1";
+  CHECK(cors_headers(from(get, ""), rules).empty());
+  rules.origins = {"https://chat.example"};
+  const std::string listed = "Origin: https://chat.example\n";
+  const std::string own = "Origin: http://localhost\n";
+  CHECK(value(cors_headers(from(get, listed), rules), allow) ==
+        "https://chat.example");
+  CHECK(value(cors_headers(from(get, own), rules), allow) == "none");
+  CHECK(value(cors_headers(from(get, ""), rules), allow) == "none");
+  // Caches keep what they get for one origin from others.
+  CHECK(value(cors_headers(from(get, ""), rules), "vary") == "origin");
+
+  const std::string method = "Access-Control-Request-Method: POST\n";
+  CHECK(is_preflight(from(ask, listed + method), rules));
+  CHECK_FALSE(is_preflight(from(ask, listed), rules));
+  CHECK_FALSE(is_preflight(from(ask, own + method), rules));
+  CHECK_FALSE(is_preflight(from(ask, method), rules));
+  CHECK_FALSE(is_preflight(from(get, listed + method), rules));
+  const http_response answer = preflight_answer();
+  CHECK(answer.status == 204);
+  CHECK(value(answer.headers, "access-control-allow-headers") ==
+        "authorization, *");
+  CHECK(value(answer.headers, "access-control-allow-credentials") == "none");
+}
+
+TEST_CASE("percent signs are decoded strictly") {
+  CHECK(percent_decode("") == "");
+  CHECK(percent_decode("pipeline%3Adocs+a") == "pipeline:docs+a");
+  CHECK(percent_decode("a%2Fb%2fc%25") == "a/b/c%");
+  CHECK(percent_decode("%c3%A4") == "\xc3\xa4");
+  CHECK(percent_decode("%2541") == "%41");  // once only
+  for (const char* text : {"%", "%4", "a%4", "%g1", "%1g", "%%41", "%00", "%0a",
+                           "%7F", "%c3", "%ff", "%c0%af"}) {
+    INFO(text);
+    CHECK_FALSE(percent_decode(text).has_value());
+  }
 }
 
 TEST_CASE("an id that is unfit, or none, is replaced by a random one") {

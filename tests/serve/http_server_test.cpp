@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -122,7 +123,9 @@ class fixture {
                          const request_report& r) {
       statuses.push_back(r.status);
     };
-    server_.emplace(io_, routes_, http_rules{}, limits, std::move(hooks));
+    http_rules rules;
+    rules.origins = {"https://chat.example"};
+    server_.emplace(io_, routes_, std::move(rules), limits, std::move(hooks));
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     sockaddr_in at{};
     at.sin_family = AF_INET;
@@ -257,6 +260,20 @@ TEST_CASE("what is refused is told, and the connection ends", "[threads]") {
   CHECK(soon([&] { return f.counts().connections == 0; }));
 }
 
+TEST_CASE("a method that a path has not is told those that it has",
+          "[threads]") {
+  fixture f;
+  for (const char* method : {"PATCH", "QUERY", "TRACE", "POST"}) {
+    INFO(method);
+    client c(f.port);
+    c.send(std::string(method) +
+           " /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    const std::string all = c.to_end();
+    CHECK(all.starts_with("HTTP/1.1 405 "));
+    CHECK(all.find("\r\nallow: GET, HEAD\r\n") != std::string::npos);
+  }
+}
+
 TEST_CASE("a route that throws is a 500 that tells nothing", "[threads]") {
   fixture f;
   client c(f.port);
@@ -292,6 +309,86 @@ TEST_CASE("a client that asks for leave to send its body gets it",
   CHECK(c.until("\r\n\r\n") == "HTTP/1.1 100 Continue\r\n\r\n");
   c.send("body");
   CHECK(c.until("body").find("HTTP/1.1 200 OK") != std::string::npos);
+}
+
+TEST_CASE("nobody is asked to send a body that is refused or here already",
+          "[threads]") {
+  fixture f;
+  const auto ask = [](const std::string& length) {
+    return "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
+           length + "\r\nExpect: 100-continue\r\n\r\n";
+  };
+  client large(f.port);
+  large.send(ask("1001"));
+  CHECK(large.to_end().starts_with("HTTP/1.1 413 "));
+  client hasty(f.port);
+  hasty.send(ask("4") + "body");
+  CHECK(hasty.until("body").starts_with("HTTP/1.1 200 "));
+}
+
+TEST_CASE("a page of a listed origin may ask, and read what it gets",
+          "[threads]") {
+  fixture f;
+  const std::string origin = "Origin: https://chat.example\r\n";
+  const std::string allowed =
+      "\r\naccess-control-allow-origin: https://chat.example\r\n";
+  client c(f.port);
+  // The browser asks without a key, and goes on over the same connection.
+  c.send("OPTIONS /echo HTTP/1.1\r\nHost: localhost\r\n" + origin +
+         "X-Stranger: 1\r\nAccess-Control-Request-Method: POST\r\n\r\n");
+  const std::string leave = c.until("\r\n\r\n");
+  CHECK(leave.starts_with("HTTP/1.1 204 "));
+  CHECK(leave.find(allowed) != std::string::npos);
+  CHECK(leave.find("connection: close") == std::string::npos);
+  c.send(post("/echo", "a body", origin));
+  const std::string answer = c.until("a body").substr(leave.size());
+  CHECK(answer.starts_with("HTTP/1.1 200 "));
+  CHECK(answer.find(allowed) != std::string::npos);
+  c.send(get("/stream", origin));
+  CHECK(
+      c.until("0\r\n\r\n").substr(leave.size() + answer.size()).find(allowed) !=
+      std::string::npos);
+  client stranger(f.port);  // may read why it is turned away
+  stranger.send(get("/hello", origin + "X-Stranger: 1\r\n"));
+  const std::string no = stranger.to_end();
+  CHECK(no.starts_with("HTTP/1.1 401 "));
+  CHECK(no.find(allowed) != std::string::npos);
+  client other(f.port);
+  other.send(
+      "OPTIONS /echo HTTP/1.1\r\nHost: localhost\r\n"
+      "Origin: https://evil.example\r\n"
+      "Access-Control-Request-Method: POST\r\n\r\n");
+  const std::string evil = other.to_end();
+  CHECK(evil.starts_with("HTTP/1.1 403 "));
+  CHECK(evil.find("access-control") == std::string::npos);
+}
+
+TEST_CASE("a wrong method is told which are right", "[threads]") {
+  fixture f;
+  client c(f.port);
+  c.send(get("/echo"));
+  CHECK(c.to_end().find("\r\nallow: POST\r\n") != std::string::npos);
+}
+
+TEST_CASE("without descriptors for a while, connections wait and come in then",
+          "[threads]") {
+  fixture f;
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  std::optional<client> c;
+  f.on_io([&] {
+    c.emplace(f.port);
+    const int next = ::dup(0);
+    ::close(next);
+    const rlimit none{static_cast<rlim_t>(next), before.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+  });
+  c->send(get("/hello"));
+  std::this_thread::sleep_for(30ms);
+  const server_counts without = f.counts();
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  CHECK(without.accepted == 0);
+  CHECK(c->until("hello").starts_with("HTTP/1.1 200 "));
 }
 
 TEST_CASE("who begins and does not go on is cut off, others are not",

@@ -59,9 +59,12 @@ std::vector<json::object> events(std::string_view bytes) {
 TEST_CASE("a response's stream has OpenAI's events in OpenAI's order") {
   const auto d = make_openai_responses(request(R"({"input": "a"})"), facts());
   const ended_answer a = ended(finish_reason::stop);
-  const auto all =
-      events(d->begin() + d->piece(0, {" H", {}}) +
-             d->piece(0, {"i", a.tokens}) + d->finish(a) + d->end({&a, 1}));
+  std::string bytes = d->begin();
+  bytes += d->piece(0, {" H", {}});
+  bytes += d->piece(0, {"i", a.tokens});
+  bytes += d->finish(a);
+  bytes += d->end({&a, 1});
+  const auto all = events(bytes);
   const std::vector<std::string> names = {
       "response.created",           "response.in_progress",
       "response.output_item.added", "response.content_part.added",
@@ -131,7 +134,9 @@ TEST_CASE("a response that was cut is incomplete, and one that broke failed") {
   const auto d = make_openai_responses(request(R"({"input": "a"})"), facts());
   ended_answer a = ended(finish_reason::deadline);
   a.ended_by = "deadline";
-  auto last = events(d->finish(a) + d->end({&a, 1}));
+  std::string bytes = d->finish(a);
+  bytes += d->end({&a, 1});
+  auto last = events(bytes);
   CHECK(last[2].at("item").at("status") == "incomplete");
   CHECK(last[3].at("type") == "response.incomplete");
   const json::value& o = last[3].at("response");

@@ -31,6 +31,10 @@ TEST_CASE("a part in braces takes one part that is not empty") {
   const route_match m = r.find("GET", "/v1/requests/abc/events");
   REQUIRE(m.found);
   CHECK(m.captured == std::vector<std::string>{"abc"});
+  CHECK(r.find("GET", "/models/pipeline%3Aa%2Fb").captured ==
+        std::vector<std::string>{"pipeline:a/b"});
+  CHECK_FALSE(r.find("GET", "/models/a%00").found);
+  CHECK_FALSE(r.find("GET", "/%6dodels").found);  // ours are written plainly
   CHECK_FALSE(r.find("GET", "/v1/models/").found);
   CHECK_FALSE(r.find("GET", "/v1/models/a/b").found);
   CHECK_FALSE(r.find("GET", "//v1/models").found);

@@ -10,6 +10,7 @@ schemathesis, 4.32 or later; SCHEMATHESIS names the program), every case is
 skipped.
 """
 
+import hashlib
 import os
 import pathlib
 import shutil
@@ -91,7 +92,7 @@ def judge(url, *options):
         done = subprocess.run(
             [PROGRAM, "--config-file", at / "config.toml", "run",
              f"{url}/openapi.json", "--checks", "all", "--workers", "1",
-             "--seed", "14", "-n", "30", "--max-time", "90", "--no-color",
+             "--seed", "14", "--no-color",
              "--continue-on-failure", *options],
             cwd=at, text=True, capture_output=True, check=False, timeout=400,
             env={**os.environ, "SCHEMATHESIS_HOOKS": "tinyphi_hooks",
@@ -101,9 +102,21 @@ def judge(url, *options):
 
 def test_the_daemon_does_what_its_document_says():
     with Daemon() as d:
-        status, report = judge(d.url)
+        status, report = judge(d.url, "-n", "30", "--max-time", "90")
         assert status == 0, report
         assert d.process.poll() is None, "the daemon has ended"
+
+
+def test_with_keys_nothing_is_answered_without_one():
+    digest = hashlib.blake2b(b"a-secret", digest_size=32).hexdigest()
+    with tempfile.TemporaryDirectory() as folder:
+        keys = pathlib.Path(folder) / "keys.toml"
+        keys.write_text(f'[key.alice]\nblake2b = "{digest}"\n')
+        keys.chmod(0o600)
+        with Daemon("--keys", str(keys)) as d:
+            status, report = judge(d.url, "-n", "3", "--max-time", "30",
+                                   "-H", "Authorization: Bearer a-secret")
+            assert status == 0, report
 
 
 def main():

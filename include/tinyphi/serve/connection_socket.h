@@ -3,6 +3,8 @@
 #ifndef TINYPHI_SERVE_CONNECTION_SOCKET_H_
 #define TINYPHI_SERVE_CONNECTION_SOCKET_H_
 
+#include <poll.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
@@ -97,6 +99,14 @@ class socket_deadlines {
   bool armed_ = false;
   std::list<state> entries_;
 };
+
+namespace detail {
+// A client that half-closes its connection counts as gone, as with nginx.
+inline bool peer_has_closed(int fd) {
+  pollfd p{fd, POLLRDHUP, 0};
+  return ::poll(&p, 1, 0) > 0 && p.revents != 0;
+}
+}  // namespace detail
 
 TINYPHI_NAMESPACE_END
 

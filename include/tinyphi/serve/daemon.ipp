@@ -10,6 +10,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <thread>
 #include <utility>
 
@@ -27,6 +28,7 @@
 #include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/server_state.h"
 #include "tinyphi/serve/systemd.h"
+#include "tinyphi/serve/trace_context.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -215,10 +217,8 @@ class daemon::impl {
  private:
   server_hooks hooks() {
     server_hooks h;
-    h.let_in = [this](const http_request& r, const route* to,
-                      const peer_facts& peer) { return let_in(r, to, peer); };
-    h.ended = [this](const http_request& r, const route* to,
-                     const request_report& report) { ended(r, to, report); };
+    h.let_in = std::bind_front(&impl::let_in, this);
+    h.ended = std::bind_front(&impl::ended, this);
     return h;
   }
 
@@ -235,9 +235,7 @@ class daemon::impl {
       e.status = 403;
       e.type = "permission_error";
       e.code = "not_an_admin";
-      e.message =
-          "only admins may do this: a key with admin = true, or a unix "
-          "socket";
+      e.message = "only admins may: a key with admin = true, or a unix socket";
       return e;
     }
     return who;
@@ -249,6 +247,7 @@ class daemon::impl {
       access_record line;
       line.at = std::chrono::system_clock::now();
       line.id = r.id;
+      if (const auto trace = trace_of(r)) line.trace = trace->trace_id;
       if (r.from != nullptr) line.key = r.from->name;
       if (to != nullptr) line.route = to->pattern;
       if (const auto m = state_.find(report.model);

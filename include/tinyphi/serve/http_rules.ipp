@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 
+#include "tinyphi/base/utf8.h"
 #include "tinyphi/serve/http_rules.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -133,6 +133,21 @@ inline std::size_t count_of(const http_request& r, std::string_view name) {
       r.headers, [&](const auto& h) { return h.first == name; }));
 }
 
+// Every header of that name has that value; a second one must not hide behind
+// the first.
+inline bool all_are(const http_request& r, std::string_view name,
+                    std::string_view value) {
+  return std::ranges::all_of(r.headers, [&](const auto& h) {
+    return h.first != name || lower(h.second) == value;
+  });
+}
+
+inline bool is_listed(const std::vector<std::string>& list,
+                      std::string_view wanted) {
+  return std::ranges::any_of(
+      list, [&](const std::string& one) { return lower(one) == wanted; });
+}
+
 inline std::optional<api_error> check_framing(const http_request& r) {
   const std::size_t lengths = count_of(r, "content-length");
   const std::size_t codings = count_of(r, "transfer-encoding");
@@ -157,13 +172,11 @@ inline std::optional<api_error> check_framing(const http_request& r) {
     return refuse_header(411, "length_required",
                          "a POST request says how long its body is");
   }
-  if (count_of(r, "content-encoding") > 0 &&
-      r.header("content-encoding") != "identity") {
+  if (!all_are(r, "content-encoding", "identity")) {
     return refuse_header(415, "unsupported_content_encoding",
                          "bodies are taken as they are: no content-encoding");
   }
-  const std::string expect = lower(r.header("expect"));
-  if (count_of(r, "expect") > 0 && expect != "100-continue") {
+  if (!all_are(r, "expect", "100-continue")) {
     return refuse_header(417, "expectation_failed",
                          "the only expectation is 100-continue");
   }
@@ -185,17 +198,18 @@ inline std::optional<api_error> check_place(const http_request& r,
     }
     host.resize(port);
   }
-  if (!rules.hosts.empty() &&
-      std::ranges::find(rules.hosts, host) == rules.hosts.end()) {
+  if (!rules.any_host && !is_listed(rules.hosts, host)) {
     return refuse_header(421, "wrong_host",
                          "this server is not called so; its names are those of "
                          "[serve] hosts");
   }
-  if (count_of(r, "origin") > 1) return malformed("more than one Origin");
-  const std::string origin(r.header("origin"));
-  if (!origin.empty() &&
-      std::ranges::find(rules.origins, origin) == rules.origins.end() &&
-      origin != "http://" + lower(r.header("host"))) {
+  const std::size_t origins = count_of(r, "origin");
+  if (origins > 1) return malformed("more than one Origin");
+  const std::string_view origin = r.header("origin");
+  // Behind a proxy that has TLS, our own pages are https.
+  const std::string own = "://" + lower(r.header("host"));
+  if (origins == 1 && !is_listed(rules.origins, origin) &&
+      origin != "http" + own && origin != "https" + own) {
     return refuse_header(403, "wrong_origin",
                          "pages of this origin may not call; those of [serve] "
                          "origins may");
@@ -228,6 +242,61 @@ TINYPHI_FUNC bool keeps_alive(const http_request& r) {
     }
   }
   return true;
+}
+
+TINYPHI_FUNC http_headers cors_headers(const http_request& r,
+                                       const http_rules& rules) {
+  if (rules.origins.empty()) return {};
+  http_headers out = {{"vary", "origin"}};
+  const std::string_view origin = r.header("origin");
+  if (detail::is_listed(rules.origins, origin)) {
+    out.emplace_back("access-control-allow-origin", origin);
+    out.emplace_back("access-control-expose-headers", "*");
+  }
+  return out;
+}
+
+TINYPHI_FUNC bool is_preflight(const http_request& r, const http_rules& rules) {
+  return r.method == "OPTIONS" &&
+         !r.header("access-control-request-method").empty() &&
+         detail::is_listed(rules.origins, r.header("origin"));
+}
+
+TINYPHI_FUNC http_response preflight_answer() {
+  http_response r;
+  r.status = 204;
+  // The asterisk stands for any header but authorization.
+  r.headers = {{"access-control-allow-methods", "GET, HEAD, POST, DELETE"},
+               {"access-control-allow-headers", "authorization, *"},
+               {"access-control-max-age", "600"}};
+  return r;
+}
+
+TINYPHI_FUNC std::optional<std::string> percent_decode(std::string_view text) {
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+  };
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    const int high = i + 2 < text.size() ? digit(text[i + 1]) : -1;
+    const int low = i + 2 < text.size() ? digit(text[i + 2]) : -1;
+    if (high < 0 || low < 0) return std::nullopt;
+    out += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  const bool plain = std::ranges::all_of(
+      out, [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
+  if (!plain || find_invalid_utf8(out) != std::string_view::npos) {
+    return std::nullopt;
+  }
+  return out;
 }
 
 TINYPHI_FUNC std::string request_id(std::string_view given) {

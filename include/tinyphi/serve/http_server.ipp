@@ -2,7 +2,6 @@
 #ifndef TINYPHI_SERVE_HTTP_SERVER_IPP_
 #define TINYPHI_SERVE_HTTP_SERVER_IPP_
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,12 +28,6 @@ TINYPHI_NAMESPACE_BEGIN
 namespace detail {
 
 namespace asio = boost::asio;
-
-// A client that half-closes its connection counts as gone, as with nginx.
-inline bool peer_has_closed(int fd) {
-  pollfd p{fd, POLLRDHUP, 0};
-  return ::poll(&p, 1, 0) > 0 && p.revents != 0;
-}
 
 inline constexpr auto quietly =
     boost::asio::as_tuple(boost::asio::use_awaitable);
@@ -67,6 +60,7 @@ inline peer_facts facts_of_peer(stream_socket& s, bool is_unix) {
 
 // How often that is looked for where bytes of a next request hide it.
 inline constexpr std::chrono::milliseconds look_for_close{50};
+inline constexpr std::chrono::milliseconds accept_again{100};
 inline constexpr std::size_t read_bytes = std::size_t{16} << 10;
 // What a client may still send after it was refused.
 inline constexpr std::size_t max_thrown_away = std::size_t{4} << 20;
@@ -83,9 +77,10 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
         unix_rules_(rules_),
         limits_(limits),
         hooks_(std::move(hooks)),
-        deadlines_(io) {
+        deadlines_(io),
+        retry_(io) {
     // Whoever may open a unix socket may call it as they like.
-    unix_rules_.hosts.clear();
+    unix_rules_.any_host = true;
   }
 
   result<void> listen_on(int fd, bool is_unix);
@@ -114,6 +109,7 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
   server_limits limits_;
   server_hooks hooks_;
   socket_deadlines deadlines_;
+  boost::asio::steady_timer retry_;
   std::vector<std::pair<std::shared_ptr<acceptor>, bool>> listening_;
   std::set<std::pair<std::shared_ptr<acceptor>, bool>> resting_;  // no room
   std::set<connection*> open_;
@@ -131,7 +127,9 @@ class http_server::impl::connection
         socket_(std::move(s)),
         peer_(std::move(peer)),
         deadline_(owner_->deadlines_, socket_),
-        reader_(peer_.address.empty() ? owner_->unix_rules_ : owner_->rules_) {
+        rules_(peer_.local && peer_.address.empty() ? &owner_->unix_rules_
+                                                    : &owner_->rules_),
+        reader_(*rules_) {
     owner_->open_.insert(this);
     if (!peer_.local) ++owner_->by_address_[peer_.address];
   }
@@ -157,9 +155,13 @@ class http_server::impl::connection
   boost::asio::awaitable<bool> read_more();
   boost::asio::awaitable<bool> write(std::string bytes);
   boost::asio::awaitable<bool> answer_request();
-  boost::asio::awaitable<bool> read_body(const route& to);
+  boost::asio::awaitable<bool> answer_preflight();
+  // False if the body never comes, or is refused, which has been said then.
+  // `to` is null for a request that no route takes and that has no body.
+  boost::asio::awaitable<bool> read_body(const route* to);
   boost::asio::awaitable<void> refuse(http_request request, const route* to,
-                                      const api_error& e);
+                                      const api_error& e,
+                                      http_headers headers = {});
   boost::asio::awaitable<void> watch_peer(cancel_token gone);
   boost::asio::awaitable<void> handle(exchange& x, const route& to,
                                       const std::vector<std::string>& captured);
@@ -168,6 +170,7 @@ class http_server::impl::connection
   stream_socket socket_;
   peer_facts peer_;
   socket_deadlines::entry deadline_;
+  const http_rules* rules_;
   request_reader reader_;
   bool idle_ = true;
 };
@@ -176,14 +179,16 @@ class http_server::impl::connection
 class http_server::impl::exchange : public http_exchange {
  public:
   exchange(connection& c, http_request r, bool keep_alive)
-      : http_exchange(std::move(r)), connection_(&c), keep_alive_(keep_alive) {}
+      : http_exchange(std::move(r)),
+        connection_(&c),
+        keep_alive_(keep_alive),
+        cors_(cors_headers(request(), *c.rules_)) {}
 
   boost::asio::awaitable<bool> respond(http_response response) override {
     if (state_ != state::nothing) co_return false;
     state_ = state::complete;
     report().status = response.status;
-    response.headers.insert(response.headers.end(), headers().begin(),
-                            headers().end());
+    add_own_headers(response.headers);
     const bool head_only = request().method == "HEAD";
     std::string bytes = response_head(response, response.body.size(),
                                       keep_alive_, request().id);
@@ -195,8 +200,10 @@ class http_server::impl::exchange : public http_exchange {
     if (state_ != state::nothing) co_return false;
     state_ = state::streaming;
     report().status = 200;
+    http_headers all;
+    add_own_headers(all);
     std::string bytes =
-        stream_head(content_type, headers(), keep_alive_, request().id);
+        stream_head(content_type, all, keep_alive_, request().id);
     auto sending = send(std::move(bytes));
     co_return co_await std::move(sending);
   }
@@ -220,6 +227,11 @@ class http_server::impl::exchange : public http_exchange {
  private:
   enum class state { nothing, streaming, complete };
 
+  void add_own_headers(http_headers& to) {
+    to.insert(to.end(), headers().begin(), headers().end());
+    to.insert(to.end(), cors_.begin(), cors_.end());
+  }
+
   boost::asio::awaitable<bool> send(std::string bytes) {
     report().bytes_out += bytes.size();
     auto writing = connection_->write(std::move(bytes));
@@ -230,6 +242,7 @@ class http_server::impl::exchange : public http_exchange {
 
   connection* connection_;
   bool keep_alive_;
+  http_headers cors_;
   state state_ = state::nothing;
 };
 
@@ -240,10 +253,8 @@ TINYPHI_FUNC boost::asio::awaitable<void> http_server::impl::connection::run() {
       // Idle connections hold no buffer: it is bought once bytes are there.
       idle_ = true;
       deadline_.set(owner_->limits_.idle);
-      constexpr auto quietly =
-          boost::asio::as_tuple(boost::asio::use_awaitable);
-      const auto [e] =
-          co_await socket_.async_wait(stream_socket::wait_read, quietly);
+      const auto [e] = co_await socket_.async_wait(stream_socket::wait_read,
+                                                   detail::quietly);
       if (e) break;
     }
     idle_ = false;
@@ -285,10 +296,15 @@ http_server::impl::connection::answer_request() {
   if (state == read_state::refused) {
     http_request unknown;
     unknown.id = random_id();
-    co_await refuse(std::move(unknown), nullptr, reader_.refusal());
+    auto refusing = refuse(std::move(unknown), nullptr, reader_.refusal());
+    co_await std::move(refusing);
     co_return false;
   }
   const http_request& header = reader_.request();
+  if (is_preflight(header, *rules_)) {
+    auto answering = answer_preflight();
+    co_return co_await std::move(answering);
+  }
   const route_match match = owner_->routes_->find(header.method, header.path);
   auto from = owner_->hooks_.let_in(header, match.found, peer_);
   std::optional<api_error> no;
@@ -298,11 +314,14 @@ http_server::impl::connection::answer_request() {
     no = no_such_route(match, header.method, header.path);
   }
   if (no) {
-    co_await refuse(header, match.found, *no);
+    http_headers allow;
+    if (no->status == 405) allow.emplace_back("allow", match.allow);
+    auto refusing = refuse(header, match.found, *no, std::move(allow));
+    co_await std::move(refusing);
     co_return false;
   }
   const bool keep_alive = keeps_alive(header) && !owner_->stopping_;
-  if (!co_await read_body(*match.found)) co_return false;
+  if (!co_await read_body(match.found)) co_return false;
   http_request request = reader_.take();
   request.from = *std::move(from);
   const std::size_t bytes_in = request.body.size();
@@ -318,39 +337,53 @@ http_server::impl::connection::answer_request() {
   co_return x.complete() && keep_alive && !x.gone().cancelled();
 }
 
-// False if the body never comes, or is refused, which has been said then.
+// Tells a browser what pages may do. It asks without a key, on any path.
 TINYPHI_FUNC boost::asio::awaitable<bool>
-http_server::impl::connection::read_body(const route& to) {
+http_server::impl::connection::answer_preflight() {
+  const bool keep_alive = keeps_alive(reader_.request()) && !owner_->stopping_;
+  if (!co_await read_body(nullptr)) co_return false;
+  exchange x(*this, reader_.take(), keep_alive);
+  auto responding = x.respond(preflight_answer());
+  const bool sent = co_await std::move(responding);
+  owner_->hooks_.ended(x.request(), nullptr, x.report());
+  co_return sent&& keep_alive;
+}
+
+TINYPHI_FUNC boost::asio::awaitable<bool>
+http_server::impl::connection::read_body(const route* to) {
   deadline_.set(owner_->limits_.body);
-  const bool must_continue = reader_.expects_continue();
-  reader_.read_body(to.max_body);
-  if (must_continue) {
+  reader_.read_body(to == nullptr ? 0 : to->max_body);
+  read_state state = reader_.advance();
+  // Nobody is asked for a body that will be refused, or is here already.
+  if (state == read_state::need_more && reader_.expects_continue()) {
     std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     auto writing = write(std::move(go_on));
     if (!co_await std::move(writing)) co_return false;
     deadline_.set(owner_->limits_.body);
   }
-  read_state state = reader_.advance();
   while (state == read_state::need_more) {
     if (!co_await read_more()) co_return false;
     state = reader_.advance();
   }
   if (state == read_state::complete) co_return true;
-  co_await refuse(reader_.request(), &to, reader_.refusal());
+  auto refusing = refuse(reader_.request(), to, reader_.refusal());
+  co_await std::move(refusing);
   co_return false;
 }
 
 // Answers with an error and has nothing read after it: bytes that follow may be
 // the rest of a body, or of anything.
 TINYPHI_FUNC boost::asio::awaitable<void> http_server::impl::connection::refuse(
-    http_request request, const route* to, const api_error& e) {
+    http_request request, const route* to, const api_error& e,
+    http_headers headers) {
   exchange x(*this, std::move(request), false);
   http_response r;
   r.status = e.status;
   r.body = to != nullptr && to->errors == error_form::ollama
                ? json::serialize(json::object{{"error", e.message}})
                : to_body(e);
-  r.headers = retry_headers(e);
+  r.headers = std::move(headers);
+  for (auto& h : retry_headers(e)) r.headers.push_back(std::move(h));
   x.report().code = e.code;
   auto responding = x.respond(std::move(r));
   co_await std::move(responding);
@@ -443,8 +476,13 @@ TINYPHI_FUNC void http_server::impl::accept(const std::shared_ptr<acceptor>& a,
     if (self->stopping_) return;
     if (!e) self->accepted(std::move(*s), is_unix);
     if (e && e != boost::asio::error::connection_aborted) {
-      // No descriptors or no memory: others have to end first.
+      // No descriptors, no memory, or an error of a network: it may pass
+      // although no connection ends, and perhaps there is none.
       self->resting_.emplace(a, is_unix);
+      self->retry_.expires_after(detail::accept_again);
+      self->retry_.async_wait([self](const boost::system::error_code& stop) {
+        if (!stop) self->has_closed();
+      });
       return;
     }
     self->accept(a, is_unix);
@@ -480,6 +518,7 @@ TINYPHI_FUNC void http_server::impl::stop_accepting() {
   }
   listening_.clear();
   resting_.clear();
+  retry_.cancel();
   for (connection* c : open_) {
     if (c->idle()) c->close();
   }

@@ -26,6 +26,10 @@ TINYPHI_NAMESPACE_BEGIN
 // exact bytes of all of them.
 [[nodiscard]] json::array openai_logprobs(std::span<const sampled_token> tokens,
                                           const answer_facts& facts);
+// OpenAI's -9999 for what cannot come, since JSON has no -infinity.
+[[nodiscard]] inline float json_logprob(float x) {
+  return x > -9999.0F ? x : -9999.0F;
+}
 // A token's text with U+FFFD for bytes that are no character by themselves.
 [[nodiscard]] std::string valid_text(std::string_view bytes);
 

@@ -73,7 +73,7 @@ inline json::object told_logprob(token_id id, float logprob,
   return {{"id", id},
           {"token", valid_text(text)},
           {"bytes", std::move(bytes)},
-          {"logprob", logprob}};
+          {"logprob", json_logprob(logprob)}};
 }
 
 }  // namespace detail

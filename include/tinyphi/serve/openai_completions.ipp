@@ -114,10 +114,11 @@ class openai_completion_dialect : public dialect {
     for (const sampled_token& t : tokens) {
       const std::string text = facts_.token_text(t.id);
       texts.push_back(json::value(valid_text(text)));
-      values.push_back(t.logprob);
+      values.push_back(json_logprob(t.logprob));
       json::object top;
       for (const token_logprob& other : t.top) {
-        top[valid_text(facts_.token_text(other.id))] = other.logprob;
+        top[valid_text(facts_.token_text(other.id))] =
+            json_logprob(other.logprob);
       }
       tops.push_back(std::move(top));
       offsets.push_back(offset);

@@ -30,9 +30,14 @@ class request_reader {
   request_reader(request_reader&&) noexcept;
 
   // Nothing of a request has come yet.
-  [[nodiscard]] bool idle() const { return !begun_ && pending_.empty(); }
-  // Bytes that have come; those of a next request wait.
-  void push(std::string_view bytes) { pending_ += bytes; }
+  [[nodiscard]] bool idle() const {
+    return !begun_ && pending_.empty() && !refusal_;
+  }
+  // Bytes that have come; those of a next request wait. To be called only when
+  // advance() needs more: what waits is at most a header and one push then.
+  void push(std::string_view bytes) {
+    if (!refusal_) pending_ += bytes;
+  }
   // Goes on as far as the bytes reach.
   [[nodiscard]] read_state advance();
 
@@ -46,11 +51,15 @@ class request_reader {
   [[nodiscard]] http_request take();
   [[nodiscard]] const api_error& refusal() const { return *refusal_; }
 
+  // Bytes that are held for what has not been read yet.
+  [[nodiscard]] std::size_t held_bytes() const { return pending_.capacity(); }
+
  private:
   struct body_parser;
 
   [[nodiscard]] read_state refuse(api_error e);
   [[nodiscard]] read_state find_header();
+  [[nodiscard]] read_state begin_body();
 
   const http_rules* rules_;
   std::string pending_;

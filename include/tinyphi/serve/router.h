@@ -32,7 +32,7 @@ using route_handler = std::function<boost::asio::awaitable<void>(
 
 struct route {
   std::string method;
-  // "/v1/models/{id}": a part in braces takes one part of a path.
+  // "/v1/models/{id}": a part in braces takes one part of a path, decoded.
   std::string pattern;
   route_access access = route_access::key;
   std::size_t max_body = 0;

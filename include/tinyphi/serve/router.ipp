@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "tinyphi/serve/http_rules.h"
 #include "tinyphi/serve/router.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -28,7 +29,9 @@ inline std::optional<std::vector<std::string>> captures(
     const std::string_view part = take_part(path);
     if (wanted.starts_with('{')) {
       if (part.empty()) return std::nullopt;
-      captured.emplace_back(part);
+      auto decoded = percent_decode(part);
+      if (!decoded) return std::nullopt;
+      captured.push_back(*std::move(decoded));
     } else if (wanted != part) {
       return std::nullopt;
     }
