@@ -76,6 +76,7 @@ UNTESTED = {
     "include/tinyphi/serve/native_completion.h": "dialects",
     "include/tinyphi/serve/openai_chat.h": "dialects",
     "include/tinyphi/serve/openai_completions.h": "dialects",
+    "include/tinyphi/serve/responses_table.h": "openai_responses",
     "include/tinyphi/serve/ops_routes.h": "daemon_test.py",
     "include/tinyphi/serve/pipeline_routes.h": "daemon_test.py",
     "include/tinyphi/serve/served_pipeline.h": "daemon_test.py",

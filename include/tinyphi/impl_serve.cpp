@@ -20,6 +20,7 @@
 #include "tinyphi/serve/open_files.ipp"
 #include "tinyphi/serve/openai_chat.ipp"
 #include "tinyphi/serve/openai_completions.ipp"
+#include "tinyphi/serve/openai_responses.ipp"
 #include "tinyphi/serve/ops_routes.ipp"
 #include "tinyphi/serve/openapi.ipp"
 #include "tinyphi/serve/openapi_schemas.ipp"

@@ -14,6 +14,7 @@
 #include "tinyphi/serve/native_completion.h"
 #include "tinyphi/serve/openai_chat.h"
 #include "tinyphi/serve/openai_completions.h"
+#include "tinyphi/serve/openai_responses.h"
 #include "tinyphi/serve/parse_request.h"
 #include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/progress_signal.h"
@@ -433,6 +434,7 @@ TINYPHI_FUNC void add_model_routes(router& to, server_state& s) {
   };
   answers("/v1/chat/completions", parse_chat, make_openai_chat);
   answers("/v1/completions", parse_completion, make_openai_completion);
+  answers("/v1/responses", parse_responses, make_openai_responses);
   answers("/completion", parse_native_completion, make_native_completion);
   post("/v1/embeddings",
        [&s](http_exchange& x, const std::vector<std::string>&) {

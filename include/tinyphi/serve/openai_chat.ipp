@@ -65,6 +65,36 @@ TINYPHI_FUNC json::object openai_timings(
 
 namespace detail {
 
+inline json::object told_logprob(token_id id, float logprob,
+                                 const answer_facts& facts) {
+  const std::string text = facts.token_text(id);
+  json::array bytes;
+  for (const char c : text) bytes.push_back(static_cast<unsigned char>(c));
+  return {{"id", id},
+          {"token", valid_text(text)},
+          {"bytes", std::move(bytes)},
+          {"logprob", json_logprob(logprob)}};
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC json::array openai_logprobs(std::span<const sampled_token> tokens,
+                                         const answer_facts& facts) {
+  json::array all;
+  for (const sampled_token& t : tokens) {
+    json::object o = detail::told_logprob(t.id, t.logprob, facts);
+    json::array top;
+    for (const token_logprob& other : t.top) {
+      top.push_back(detail::told_logprob(other.id, other.logprob, facts));
+    }
+    o["top_logprobs"] = std::move(top);
+    all.push_back(std::move(o));
+  }
+  return all;
+}
+
+namespace detail {
+
 class openai_chat_dialect : public dialect {
  public:
   openai_chat_dialect(const answer_request& r, answer_facts facts)
@@ -186,27 +216,9 @@ class openai_chat_dialect : public dialect {
     return all;
   }
 
-  json::object token(token_id id, float logprob) const {
-    const std::string text = facts_.token_text(id);
-    json::array bytes;
-    for (const char c : text) bytes.push_back(static_cast<unsigned char>(c));
-    return {{"id", id},
-            {"token", valid_text(text)},
-            {"bytes", std::move(bytes)},
-            {"logprob", json_logprob(logprob)}};
-  }
   json::value logprobs_of(std::span<const sampled_token> tokens) const {
-    json::array content;
-    for (const sampled_token& t : tokens) {
-      json::object o = token(t.id, t.logprob);
-      json::array top;
-      for (const token_logprob& other : t.top) {
-        top.push_back(token(other.id, other.logprob));
-      }
-      o["top_logprobs"] = std::move(top);
-      content.push_back(std::move(o));
-    }
-    return json::object{{"content", std::move(content)}, {"refusal", nullptr}};
+    return json::object{{"content", openai_logprobs(tokens, facts_)},
+                        {"refusal", nullptr}};
   }
 
   answer_facts facts_;

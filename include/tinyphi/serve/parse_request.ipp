@@ -69,8 +69,9 @@ inline void read_logit_bias(const json::object& body, sampling_params& p) {
   }
 }
 
-inline void read_sampling(const json::object& body,
-                          const sampling_params& otherwise, answer_request& r) {
+// What TINYPHI_SAMPLING_FIELDS has.
+inline void read_sampler(const json::object& body,
+                         const sampling_params& otherwise, answer_request& r) {
   sampling_params& p = r.params.sampling;
   p = otherwise;
   p.temperature = float_field(body, "temperature", p.temperature);
@@ -109,10 +110,7 @@ inline void read_sampling(const json::object& body,
       }
     }
   }
-  r.params.ignore_stop_ids = bool_field(body, "ignore_eos", false);
   r.cache_salt = string_field(body, "cache_salt");
-  r.model = string_field(body, "model");
-  r.stream = bool_field(body, "stream", false);
   if (const json::value* own = find_field(body, "tinyphi")) {
     const json::object& o = own->get_object();
     r.queue_ms = number_field(o, "queue_ms", 0);
@@ -122,6 +120,20 @@ inline void read_sampling(const json::object& body,
       r.overflow = overflow_rule::drop_oldest_turns;
     }
   }
+}
+
+inline void read_sampling(const json::object& body,
+                          const sampling_params& otherwise, answer_request& r) {
+  read_sampler(body, otherwise, r);
+  r.params.ignore_stop_ids = bool_field(body, "ignore_eos", false);
+  r.model = string_field(body, "model");
+  r.stream = bool_field(body, "stream", false);
+}
+
+inline void read_tier(const json::object& body, answer_request& r) {
+  const std::string tier = string_field(body, "service_tier");
+  if (tier == "priority") r.wanted_class = priority_class::interactive;
+  if (tier == "flex") r.wanted_class = priority_class::batch;
 }
 
 // What OpenAI's two routes share. Only fields of a route's table are read:
@@ -241,9 +253,7 @@ TINYPHI_FUNC api_result<answer_request> parse_chat(const json::object& body) {
   if (const json::value* p = find_field(body, "prediction")) {
     r.prediction = detail::text_of(p->at("content"));
   }
-  const std::string tier = string_field(body, "service_tier");
-  if (tier == "priority") r.wanted_class = priority_class::interactive;
-  if (tier == "flex") r.wanted_class = priority_class::batch;
+  detail::read_tier(body, r);
   return r;
 }
 
