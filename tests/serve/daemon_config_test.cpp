@@ -296,9 +296,10 @@ TEST_CASE("every rule of the daemon's file is checked where it is broken") {
        "d.toml:4:12: error[TP1002]: [serve.sandbox]: unknown key 'reads'; did "
        "you mean 'read'?"},
       {serve("sandbox.enabled = \"no\""),
-       "d.toml:4:19: error[TP1004]: [serve.sandbox]: enabled is a string, not "
-       "true or false"},
-      {serve("sandbox.read = [\"\"]"), "d.toml:4:16: error[TP1004]"},
+       "d.toml:4:19: error[TP1004]: [serve.sandbox]: enabled is a string, it "
+       "must be true or false"},
+      {serve("sandbox.read = [\"\"]"),
+       "d.toml:4:17: error[TP1004]: [serve.sandbox]: read has an empty string"},
       {serve("metrics.compat = [\"vlm\"]"),
        "d.toml:4:19: error[TP1005]: [serve.metrics]: compat has 'vlm', allowed "
        "are vllm and llamacpp; did you mean 'vllm'?"},
