@@ -80,8 +80,6 @@ class daemon::impl {
     state_.counts = state_.answers.counts = &counts_;
     state_.compat = {config_.vllm_metrics, config_.llamacpp_metrics};
     state_.open_metrics = config_.open_metrics;
-    state_.version = program_.version;
-    state_.has_keys = !config_.keys.empty();
     state_.snapshot = [this] { return take_snapshot(); };
     add_ops_routes(routes_, state_);
     add_model_routes(routes_, state_);

@@ -36,8 +36,6 @@ struct server_state {
   metrics* counts = nullptr;
   compat_families compat = {};
   bool open_metrics = false;  // /metrics needs no key
-  bool has_keys = false;
-  std::string version = {};
   bool keys_needed = false;  // to call over TCP
   std::function<metrics_snapshot()> snapshot = {};
 
