@@ -145,8 +145,6 @@ struct engine_load {
   std::size_t pages_cached = 0;  // held by the prefix cache
   std::size_t page_bytes = 0;
   std::uint64_t steps = 0, preemptions = 0, swaps = 0;
-  double last_step_ms = 0;
-  std::size_t last_slice = 0;  // prompt tokens of that step
   // When the driver last began or ended a step or looked for work. While it
   // computes, layers count too; long ago and not idle: it is stuck.
   steady_time last_beat;

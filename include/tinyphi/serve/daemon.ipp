@@ -208,7 +208,6 @@ class daemon::impl {
           end();
           return;
         }
-        counts_.serve_model((*m)->id());
         keys_.for_each([&](const caller& who) {
           if (who.weight != 1)
             (*m)->engine().set_weight(who.tenant, who.weight);

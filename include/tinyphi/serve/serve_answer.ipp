@@ -109,7 +109,6 @@ class answer_run {
                        .count(),
         .n_answers = started.answers.size(),
         .prompt_texts = started.prompt_texts,
-        .context = model_->engine().model().config().max_context,
         .token_text = {}};
     facts.token_text = [m = model_](token_id id) {
       const tokenizer* t = m->engine().model().tokenizer();
@@ -236,7 +235,6 @@ class answer_run {
     std::string bytes;
     if (request_.stream) bytes = dialect_->piece(p.ended.index, piece);
     p.ended.text += piece.text;
-    if (!request_.stream) p.ended.pieces.push_back(std::move(piece));
     return bytes;
   }
 
