@@ -18,9 +18,7 @@ TINYPHI_NAMESPACE_BEGIN
 TINYPHI_FUNC api_result<answer_request> parse_responses(
     const json::object& body) {
   answer_request r;
-  if (auto ok = check_fields(body, request_tables::responses, r.ignored); !ok) {
-    return std::move(ok).error();
-  }
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::responses, r.ignored));
   detail::read_sampler(body, detail::openai_sampling(), r);
   detail::read_tier(body, r);
   r.model = string_field(body, "model");

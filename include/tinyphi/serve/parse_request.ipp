@@ -220,15 +220,11 @@ TINYPHI_FUNC api_result<std::vector<message>> read_messages(
 
 TINYPHI_FUNC api_result<answer_request> parse_chat(const json::object& body) {
   answer_request r;
-  if (auto ok = check_fields(body, request_tables::chat, r.ignored); !ok) {
-    return std::move(ok).error();
-  }
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::chat, r.ignored));
   detail::read_sampling(body, detail::openai_sampling(), r);
   detail::read_openai(body, r);
   detail::read_progress(body, r);
-  auto messages = read_messages(body.at("messages").get_array());
-  if (!messages) return std::move(messages).error();
-  r.messages = *std::move(messages);
+  TINYPHI_TRY(r.messages, read_messages(body.at("messages").get_array()));
   const bool newer = find_field(body, "max_completion_tokens") != nullptr;
   r.params.max_tokens = static_cast<std::size_t>(
       integer_field(body, newer ? "max_completion_tokens" : "max_tokens", 0));
@@ -260,10 +256,7 @@ TINYPHI_FUNC api_result<answer_request> parse_chat(const json::object& body) {
 TINYPHI_FUNC api_result<answer_request> parse_completion(
     const json::object& body) {
   answer_request r;
-  if (auto ok = check_fields(body, request_tables::completion, r.ignored);
-      !ok) {
-    return std::move(ok).error();
-  }
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::completion, r.ignored));
   detail::read_sampling(body, detail::openai_sampling(), r);
   r.prompts = detail::read_prompts(body.at("prompt"));
   r.params.max_tokens =
@@ -281,11 +274,8 @@ TINYPHI_FUNC api_result<answer_request> parse_completion(
 TINYPHI_FUNC api_result<answer_request> parse_native_completion(
     const json::object& body) {
   answer_request r;
-  if (auto ok =
-          check_fields(body, request_tables::native_completion, r.ignored);
-      !ok) {
-    return std::move(ok).error();
-  }
+  TINYPHI_CHECK_OK(
+      check_fields(body, request_tables::native_completion, r.ignored));
   detail::read_sampling(body, detail::llama_server_sampling(), r);
   r.prompts = detail::read_prompts(body.at("prompt"));
   const std::int64_t n =
@@ -303,9 +293,7 @@ TINYPHI_FUNC api_result<answer_request> parse_native_completion(
 TINYPHI_FUNC api_result<embedding_request> parse_embedding(
     const json::object& body) {
   embedding_request r;
-  if (auto ok = check_fields(body, request_tables::embedding, r.ignored); !ok) {
-    return std::move(ok).error();
-  }
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::embedding, r.ignored));
   r.model = string_field(body, "model");
   r.inputs = detail::read_prompts(body.at("input"));
   r.base64 = string_field(body, "encoding_format") == "base64";

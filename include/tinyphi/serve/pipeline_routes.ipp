@@ -80,22 +80,17 @@ struct pipeline_request {
 
 inline api_result<pipeline_request> read_pipeline_request(
     const http_exchange& x, const server_state& s, const std::string& name) {
-  auto body = parse_body(x.request().body);
-  if (!body) return std::move(body).error();
+  TINYPHI_TRY(const json::object body, parse_body(x.request().body));
   std::vector<std::string> ignored;
-  if (auto ok = check_fields(*body, request_tables::pipeline, ignored); !ok) {
-    return std::move(ok).error();
-  }
-  auto found = pipeline_for(s, name, *x.request().from);
-  if (!found) return std::move(found).error();
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::pipeline, ignored));
   pipeline_request r;
-  r.pipeline = *std::move(found);
-  r.stream = bool_field(*body, "stream", false);
-  const json::value* inputs = find_field(*body, "inputs");
-  auto values = pipeline_inputs(
-      *r.pipeline, inputs == nullptr ? json::object() : inputs->get_object());
-  if (!values) return std::move(values).error();
-  r.inputs = *std::move(values);
+  TINYPHI_TRY(r.pipeline, pipeline_for(s, name, *x.request().from));
+  r.stream = bool_field(body, "stream", false);
+  const json::value* inputs = find_field(body, "inputs");
+  TINYPHI_TRY(
+      r.inputs,
+      pipeline_inputs(*r.pipeline, inputs == nullptr ? json::object()
+                                                     : inputs->get_object()));
   return r;
 }
 
@@ -279,7 +274,7 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
                       std::chrono::system_clock::now().time_since_epoch())
                       .count();
   facts.token_text = [](token_id) { return std::string(); };
-  const auto d = make(std::move(facts));
+  const auto d = make(r, std::move(facts));
   detail::pipeline_answer told(x, *d, r.stream);
   ended_answer& answer = told.answer;
   run_options options = detail::pipeline_options(x, entry->stop, around);

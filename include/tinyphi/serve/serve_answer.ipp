@@ -114,7 +114,7 @@ class answer_run {
       const tokenizer* t = m->engine().model().tokenizer();
       return t == nullptr ? std::string() : std::string(t->bytes(id));
     };
-    dialect_ = (*make_)(std::move(facts));
+    dialect_ = (*make_)(request_, std::move(facts));
     for (std::size_t i = 0; i < started.answers.size(); ++i) {
       part p(std::move(started.answers[i]));
       p.ended.index = i;
@@ -138,8 +138,9 @@ class answer_run {
                                                   x_->request().arrived >=
                                               max_headless);
         if (must_begin) {
-          begun_ =
-              co_await x_->begin_stream(std::string(dialect_->stream_type()));
+          std::string type(dialect_->stream_type());
+          auto beginning = x_->begin_stream(std::move(type));
+          begun_ = co_await std::move(beginning);
           if (!begun_) co_return;
           bytes.insert(0, dialect_->begin());
         }
@@ -187,7 +188,7 @@ class answer_run {
 
   boost::asio::awaitable<void> refuse() {
     std::string body = dialect_ ? dialect_->error_body(*refused_)
-                                : (*make_)({})->error_body(*refused_);
+                                : (*make_)(request_, {})->error_body(*refused_);
     auto responding = respond_error(*x_, *refused_, std::move(body));
     co_await std::move(responding);
   }
