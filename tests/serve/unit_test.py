@@ -14,7 +14,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import cases  # noqa: E402
 
 TINYPHI = pathlib.Path(sys.argv[1]).resolve()
 ANALYZE = shutil.which("systemd-analyze")
@@ -79,23 +81,5 @@ def test_the_service_is_exposed_by_two_of_ten_at_most():
         assert status != 0 and level > MAX_EXPOSURE, (status, level)
 
 
-def main():
-    cases = [(n, f) for n, f in globals().items() if n.startswith("test_")]
-    passed = failed = 0
-    for name, case in cases:
-        if not ANALYZE:
-            print(f"skipped {name}: there is no systemd-analyze (Debian: systemd)")
-            continue
-        try:
-            case()
-            passed += 1
-            print(f"ok {name}")
-        except Exception:  # one failing case must not hide the others
-            failed += 1
-            print(f"FAILED {name}\n{traceback.format_exc()}")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.run(globals(), missing="" if ANALYZE else "there is no systemd-analyze (Debian: systemd)"))
