@@ -116,14 +116,18 @@ TINYPHI_FUNC priority_class answer_class(const caller& from,
   return std::max(wanted.value_or(priority_class::normal), from.best_class);
 }
 
+TINYPHI_FUNC request_origin origin_of(const caller& from,
+                                      std::optional<priority_class> wanted) {
+  return {from.tenant, from.domain, answer_class(from, wanted)};
+}
+
 TINYPHI_FUNC started_answers start_answers(served_model& m,
                                            const answer_request& r,
                                            const caller& from) {
   started_answers out;
   generation_params params = r.params;
-  params.tenant = from.tenant;
+  params.set_origin(origin_of(from, r.wanted_class));
   params.cache_domain = answer_domain(from, r.cache_salt);
-  params.priority = answer_class(from, r.wanted_class);
   std::vector<std::vector<token_id>> prompts;
   out.refused = detail::prompt_tokens(m, r, params.cache_domain, prompts, out);
   if (out.refused) return out;

@@ -42,12 +42,6 @@ inline constexpr std::chrono::seconds max_ending{5};
 // An answer of a pipeline waits on a thread of its own, most of the time.
 inline constexpr std::size_t pipeline_threads = 16;
 
-inline std::int64_t unix_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 }  // namespace detail
 
 class daemon::impl {

@@ -240,11 +240,8 @@ inline boost::asio::awaitable<void> embedding_route(http_exchange& x,
     co_await respond_with(x, place.error());
     co_return;
   }
-  const caller& from = *x.request().from;
   generation_params params;
-  params.tenant = from.tenant;
-  params.cache_domain = from.domain;
-  params.priority = answer_class(from, std::nullopt);
+  params.set_origin(origin_of(*x.request().from, std::nullopt));
   params.stop_when.token = x.gone();
   params.stop_when.deadline =
       after_ms(x.request().arrived, s.answers.deadlines.total_ms);

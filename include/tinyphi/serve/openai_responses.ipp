@@ -181,9 +181,7 @@ class openai_responses_dialect : public dialect {
     if (!is_complete(a)) {
       o["incomplete_details"] = {{"reason", "max_output_tokens"}};
     }
-    if (!a.ended_by.empty()) {
-      o["tinyphi"] = {{"finish", json::string_view(a.ended_by)}};
-    }
+    add_server_end(o, a);
     o["output"].as_array().push_back(item_of(a));
     const usage u = add_up(answers);
     json::object old = openai_usage(answers);

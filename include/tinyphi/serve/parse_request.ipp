@@ -2,8 +2,6 @@
 #ifndef TINYPHI_SERVE_PARSE_REQUEST_IPP_
 #define TINYPHI_SERVE_PARSE_REQUEST_IPP_
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <charconv>
 #include <limits>
@@ -11,19 +9,12 @@
 
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/serve/parse_request.h"
+#include "tinyphi/serve/random_bits.h"
 #include "tinyphi/serve/request_tables.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
-
-inline std::uint64_t random_seed() {
-  std::uint64_t seed = 0;
-  while (::getrandom(&seed, sizeof seed, 0) !=
-         static_cast<ssize_t>(sizeof seed)) {
-  }
-  return seed;
-}
 
 inline float float_field(const json::object& body, std::string_view name,
                          float otherwise) {
@@ -98,7 +89,8 @@ inline void read_sampler(const json::object& body,
   p.mirostat = int32("mirostat", p.mirostat);
   // llama-server takes -1 for a random one.
   const std::int64_t seed = integer_field(body, "seed", -1);
-  p.seed = seed == -1 ? random_seed() : static_cast<std::uint64_t>(seed);
+  p.seed = seed == -1 ? random_bits<std::uint64_t>()
+                      : static_cast<std::uint64_t>(seed);
   read_logit_bias(body, p);
 
   if (const json::value* stop = find_field(body, "stop")) {

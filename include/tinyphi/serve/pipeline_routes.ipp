@@ -28,8 +28,7 @@ inline run_options pipeline_options(http_exchange& x, const cancel_token& stop,
   options.stop.token = stop;
   options.stop.deadline =
       after_ms(x.request().arrived, around.deadlines.total_ms);
-  const caller& from = *x.request().from;
-  options.origin = {from.tenant, from.domain, answer_class(from, std::nullopt)};
+  options.origin = origin_of(*x.request().from, std::nullopt);
   return options;
 }
 
@@ -152,8 +151,7 @@ inline boost::asio::awaitable<void> run_pipeline(http_exchange& x,
   }
   std::string last =
       done ? named_event("done", outputs_of(*done))
-           : named_event("error",
-                         json::parse(to_body(to_api_error(done.error()))));
+           : named_event("error", to_json(to_api_error(done.error())));
   auto writing = x.write(std::move(last));
   if (co_await std::move(writing)) co_await x.end_stream();
 }
@@ -270,9 +268,7 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
   facts.id = x.request().id;
   facts.model = entry->model;
   facts.fingerprint = "pipeline-" + p->name + "-" + p->compiled.graph().version;
-  facts.created = std::chrono::duration_cast<std::chrono::seconds>(
-                      std::chrono::system_clock::now().time_since_epoch())
-                      .count();
+  facts.created = detail::unix_seconds();
   facts.token_text = [](token_id) { return std::string(); };
   const auto d = make(r, std::move(facts));
   detail::pipeline_answer told(x, *d, r.stream);
