@@ -72,6 +72,8 @@ UNTESTED = {
     "include/tinyphi/serve/listening_socket.h": "daemon_test.py",
     "include/tinyphi/serve/model_routes.h": "daemon_test.py",
     "include/tinyphi/serve/native_completion.h": "dialects",
+    "include/tinyphi/serve/ollama_routes.h": "daemon_test.py",
+    "include/tinyphi/serve/ollama_table.h": "ollama",
     "include/tinyphi/serve/openai_chat.h": "dialects",
     "include/tinyphi/serve/openai_completions.h": "dialects",
     "include/tinyphi/serve/responses_table.h": "openai_responses",

@@ -16,6 +16,8 @@
 #include "tinyphi/serve/listening_socket.ipp"
 #include "tinyphi/serve/model_routes.ipp"
 #include "tinyphi/serve/native_completion.ipp"
+#include "tinyphi/serve/ollama.ipp"
+#include "tinyphi/serve/ollama_routes.ipp"
 #include "tinyphi/serve/openai_chat.ipp"
 #include "tinyphi/serve/openai_completions.ipp"
 #include "tinyphi/serve/openai_responses.ipp"

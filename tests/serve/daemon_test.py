@@ -458,6 +458,122 @@ def completions():
 
 
 @test
+def responses():
+    """a response is a text with numbered events, and nothing of it is kept"""
+    with Daemon(*LOCAL) as d:
+        question = "What does a green light mean?"
+        ask = {"input": question, "temperature": 0, "max_output_tokens": 24}
+        status, _, whole = d.ask("POST", "/v1/responses", ask)
+        assert status == 200 and whole["object"] == "response", whole
+        text = whole["output"][0]["content"][0]["text"]
+        chat = d.chat(question)[2]
+        assert text == chat["choices"][0]["message"]["content"]
+        assert whole["usage"]["input_tokens"] == chat["usage"]["prompt_tokens"]
+        assert whole["status"] == "completed", whole
+        data = d.ask("POST", "/v1/responses",
+                     {**ask, "stream": True, "top_logprobs": 1})[2].decode()
+        stream = []
+        for event in data.removesuffix("\n\n").split("\n\n"):
+            name, body = event.split("\n")
+            stream.append(json.loads(body.removeprefix("data: ")))
+            assert name == "event: " + stream[-1]["type"], event
+        assert [e["sequence_number"] for e in stream] == list(range(len(stream)))
+        deltas = [e for e in stream if e["type"] == "response.output_text.delta"]
+        assert len(deltas) > 1 and "".join(e["delta"] for e in deltas) == text
+        last = stream[-1]["response"]
+        assert stream[-1]["type"] == "response.completed"
+        assert last["output"][0]["content"][0]["text"] == text
+        logprobs = last["output"][0]["content"][0]["logprobs"]
+        assert len(logprobs) == last["usage"]["output_tokens"]
+        assert logprobs == [t for e in deltas for t in e["logprobs"]]
+        # The next turn finds this one.
+        turns = [{"role": "user", "content": question}, *last["output"],
+                 {"role": "user", "content": "And a red one?"}]
+        second = d.ask("POST", "/responses", {"input": turns, "max_output_tokens": 2})[2]
+        cached = second["usage"]["input_tokens_details"]["cached_tokens"]
+        assert cached >= last["usage"]["total_tokens"], second
+        assert second["status"] == "incomplete"
+        assert second["incomplete_details"] == {"reason": "max_output_tokens"}
+        refused = d.ask("POST", "/v1/responses", {**ask, "previous_response_id": "resp_1"})
+        assert refused[0] == 400 and refused[2]["error"]["param"] == "previous_response_id"
+
+
+@test
+def ollama():
+    """Ollama's clients chat, read and embed, if the file says so"""
+    with Daemon(*LOCAL) as d:
+        assert d.ask("GET", "/api/tags")[0] == 404
+    with tempfile.TemporaryDirectory() as folder:
+        config = pathlib.Path(folder) / "daemon.toml"
+        config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n[serve.ollama]\n'
+                          '[model.any]\naliases = ["*"]\n[model.phi]\n')
+        with Daemon(str(config)) as d:
+            assert d.ask("GET", "/")[2] == b"Ollama is running"
+            assert d.ask("GET", "/api/version")[2]["version"].endswith("-tinyphi")
+            tags = d.ask("GET", "/api/tags")[2]["models"]
+            assert [m["name"] for m in tags] == ["any:latest", "phi:latest"], tags
+            assert len(tags[1]["digest"]) == 64 and tags[1]["size"] > 1e6
+            assert d.ask("GET", "/api/ps")[2]["models"][1]["context_length"] == 4096
+            shown = d.ask("POST", "/api/show", {"model": "phi"})[2]
+            assert shown["model_info"]["phi3.context_length"] == 4096, shown
+            assert 1e6 < shown["model_info"]["general.parameter_count"] < 1e7
+
+            question = "What does a green light mean?"
+            message = {"role": "user", "content": question}
+            ask = {"model": "phi:latest", "messages": [message], "keep_alive": "5m",
+                   "options": {"temperature": 0, "num_predict": 24, "num_ctx": 8192,
+                               "repeat_penalty": 1}}
+            status, headers, data = d.ask("POST", "/api/chat", ask)
+            assert status == 200 and headers["content-type"] == "application/x-ndjson"
+            lines = [json.loads(line) for line in data.decode().splitlines()]
+            assert all(not line["done"] for line in lines[:-1]) and len(lines) > 2
+            text = "".join(line["message"]["content"] for line in lines)
+            assert text == d.chat(question, model="phi")[2]["choices"][0]["message"]["content"]
+            last = lines[-1]
+            assert last["model"] == "phi:latest" and last["done_reason"] == "stop", last
+            assert last["eval_count"] > 3 and last["prompt_eval_count"] > 5
+            assert 1e3 < last["total_duration"] < 6e10
+            whole = d.ask("POST", "/api/chat", {**ask, "stream": False})[2]
+            assert whole["message"]["content"] == text and whole["done"] is True
+            made = d.ask("POST", "/api/generate",
+                         {"model": "phi", "prompt": question, "stream": False,
+                          "options": ask["options"]})[2]
+            assert made["response"] == text, made
+            raw = d.ask("POST", "/api/generate",
+                        {"model": "phi", "prompt": "A green light means", "raw": True,
+                         "stream": False, "options": ask["options"]})[2]["response"]
+            assert raw.startswith(" "), raw
+            loaded = d.ask("POST", "/api/chat", {"model": "phi"})[2]
+            assert loaded["done_reason"] == "load" and loaded["message"]["content"] == ""
+            vectors = d.ask("POST", "/api/embed", {"model": "phi", "input": ["a pump", "b"]})[2]
+            openai = d.ask("POST", "/v1/embeddings", {"model": "phi", "input": "a pump"})[2]
+            assert vectors["embeddings"][0] == openai["data"][0]["embedding"]
+            assert len(vectors["embeddings"]) == 2 and vectors["prompt_eval_count"] > 2
+
+            # Errors are texts, before the answer and without cutting the prompt.
+            for path, body, status, word in (
+                    ("/api/chat", {**ask, "options": {"num_ctx": 4}}, 400, "4 tokens"),
+                    ("/api/chat", {**ask, "think": True}, 400, "think"),
+                    ("/api/chat", {**ask, "format": "json"}, 400, "format"),
+                    ("/api/chat", {**ask, "options": {"top_p": 2}}, 400, "options.top_p"),
+                    ("/api/generate", {"prompt": "a", "images": ["x"]}, 400, "see"),
+                    ("/api/embed", {"input": "pump " * 8000}, 400, "context"),
+                    ("/api/chat", b"{", 400, ""),
+                    ("/api/pull", {"model": "llama"}, 501, "daemon's file")):
+                got = d.ask("POST", path, body)
+                assert got[0] == status and word in got[2]["error"], (path, body, got)
+            # A name that is a model's own comes before one that any name means.
+            assert d.chat("Hello", model="phi")[2]["model"] == "phi"
+            assert d.chat("Hello", model="else")[2]["model"] == "any"
+        config.write_text(config.read_text().replace('aliases = ["*"]\n', ""))
+        with Daemon(str(config)) as d:
+            for path in ("/api/chat", "/api/generate", "/api/show", "/api/embed"):
+                got = d.ask("POST", path, {"model": "none:latest", "input": "a"} if "embed" in path
+                            else {"model": "none:latest"})
+                assert got[0] == 404 and isinstance(got[2]["error"], str), got
+
+
+@test
 def embeddings():
     """embeddings come as numbers and as bytes, of length 1, one for each text"""
     with Daemon(*LOCAL) as d:

@@ -20,9 +20,13 @@ namespace {
 // Tells in words what happens, so that a test reads as a story.
 class plain_dialect : public dialect {
  public:
-  std::string begin() override { return "begin;"; }
+  std::string begin() override {
+    begun_ = true;
+    return "begin;";
+  }
   std::string piece(std::size_t i, const text_piece& p) override {
-    return std::to_string(i) + "=" + std::to_string(p.tokens.size()) + ";";
+    return (begun_ ? "" : "early ") + std::to_string(i) + "=" +
+           std::to_string(p.tokens.size()) + ";";
   }
   std::string progress(std::size_t, std::size_t read, std::size_t) override {
     return "read " + std::to_string(read) + ";";
@@ -40,6 +44,9 @@ class plain_dialect : public dialect {
     for (const ended_answer& a : all) text += "[" + a.text + "]";
     return text;
   }
+
+ private:
+  bool begun_ = false;
 };
 
 struct world {
@@ -166,6 +173,34 @@ TEST_CASE("a full queue is a 503 that says when to come back") {
   REQUIRE(x.response);
   CHECK(x.response->status == 503);
   CHECK(x.response->headers.front().first == "retry-after-ms");
+}
+
+TEST_CASE("a client's own limit holds prompt and answer together") {
+  world w;
+  fake_exchange x = asking();
+  w.run(x, question(12));
+  const std::size_t n = x.report().prompt_tokens;
+  for (const std::size_t wanted : {std::size_t{0}, std::size_t{12}}) {
+    fake_exchange cut = asking();
+    answer_request r = question(wanted);
+    r.context_limit = n + 3;
+    w.run(cut, std::move(r));
+    REQUIRE(cut.response);
+    CHECK(cut.report().generated_tokens == 3);
+  }
+  fake_exchange refused = asking();
+  answer_request r = question(12);
+  r.context_limit = n;
+  w.run(refused, std::move(r));
+  REQUIRE(refused.response);
+  CHECK(refused.response->status == 400);
+  CHECK(refused.report().code == "context_length_exceeded");
+  // One above the model's is the model's.
+  fake_exchange wide = asking();
+  r = question(12);
+  r.context_limit = std::size_t{1} << 40;
+  w.run(wide, std::move(r));
+  CHECK(wide.report().generated_tokens == 12);
 }
 
 TEST_CASE("a prompt beyond the context is refused in OpenAI's words") {

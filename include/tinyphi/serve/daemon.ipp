@@ -24,6 +24,7 @@
 #include "tinyphi/serve/listening_socket.h"
 #include "tinyphi/serve/memory_watch.h"
 #include "tinyphi/serve/model_routes.h"
+#include "tinyphi/serve/ollama_routes.h"
 #include "tinyphi/serve/ops_routes.h"
 #include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/server_state.h"
@@ -136,17 +137,15 @@ class daemon::impl {
         watch_timer_(io_),
         notes_(program_.env),
         watchdog_timer_(io_) {
-    state_.answers.io = &io_;
-    state_.answers.workers = &workers_;
-    state_.answers.running = &state_.running;
     const auto ms = [](std::chrono::milliseconds t) {
       return static_cast<double>(t.count());
     };
-    state_.answers.deadlines = {ms(config_.queue_deadline),
-                                ms(config_.first_token_deadline),
-                                ms(config_.total_deadline)};
+    const answer_deadlines deadlines{ms(config_.queue_deadline),
+                                     ms(config_.first_token_deadline),
+                                     ms(config_.total_deadline)};
+    state_.answers = {&io_, &workers_, deadlines, &state_.running, &counts_};
     state_.max_body = config_.max_body;
-    state_.counts = state_.answers.counts = &counts_;
+    state_.counts = &counts_;
     state_.compat = {config_.vllm_metrics, config_.llamacpp_metrics};
     state_.open_metrics = config_.open_metrics;
     state_.version = program_.version;
@@ -155,6 +154,7 @@ class daemon::impl {
     add_ops_routes(routes_, state_);
     add_model_routes(routes_, state_);
     add_pipeline_routes(routes_, state_);
+    if (config_.ollama) add_ollama_routes(routes_, state_);
   }
 
   ~impl() {

@@ -12,6 +12,7 @@
 #include "tinyphi/serve/base64.h"
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/native_completion.h"
+#include "tinyphi/serve/ollama.h"
 #include "tinyphi/serve/openai_chat.h"
 #include "tinyphi/serve/openai_completions.h"
 #include "tinyphi/serve/openai_responses.h"
@@ -28,9 +29,10 @@ using parse_answer = api_result<answer_request> (*)(const json::object&);
 using make_answer = std::unique_ptr<dialect> (*)(const answer_request&,
                                                  answer_facts);
 
-inline boost::asio::awaitable<void> respond_with(http_exchange& x,
-                                                 const api_error& e) {
-  std::string body = to_body(e);
+inline boost::asio::awaitable<void> respond_with(
+    http_exchange& x, const api_error& e,
+    error_form form = error_form::openai) {
+  std::string body = form == error_form::ollama ? ollama_error(e) : to_body(e);
   auto responding = respond_error(x, e, std::move(body));
   co_await std::move(responding);
 }
@@ -72,26 +74,42 @@ inline boost::asio::awaitable<api_result<rate_ticket>> take_place(
   co_return std::move(place);
 }
 
+// Ollama's clients say "phi:latest" where others say "phi".
+inline std::string known_name(const server_state& s, std::string name,
+                              error_form form) {
+  constexpr std::string_view tag = ":latest";
+  const bool known = std::ranges::any_of(
+      s.models, [&](const auto& m) { return m->is_named(name); });
+  if (form == error_form::ollama && !known && name.ends_with(tag)) {
+    name.resize(name.size() - tag.size());
+  }
+  return name;
+}
+
+inline api_result<answer_request> parse_answer_body(const http_exchange& x,
+                                                    parse_answer parse) {
+  const auto body = parse_body(x.request().body);
+  if (!body) return body.error();
+  return parse(*body);
+}
+
 // A route whose body asks for answers.
-inline boost::asio::awaitable<void> answer_route(http_exchange& x,
-                                                 server_state& s,
-                                                 parse_answer parse,
-                                                 make_answer make) {
+inline boost::asio::awaitable<void> answer_route(
+    http_exchange& x, server_state& s, api_result<answer_request> asked,
+    make_answer make, error_form form) {
   std::optional<api_error> no;
   std::optional<answer_request> request;
   std::shared_ptr<served_model> m;
   std::shared_ptr<const served_pipeline> p;  // or this one
-  const auto body = parse_body(x.request().body);
-  if (!body) {
-    no = body.error();
-  } else if (auto parsed = parse(*body); !parsed) {
-    no = std::move(parsed).error();
+  if (!asked) {
+    no = std::move(asked).error();
   } else {
-    request = *std::move(parsed);
-    const std::string_view name = request->model;
+    request = *std::move(asked);
+    const std::string name = known_name(s, request->model, form);
     if (name.starts_with(pipeline_prefix)) {
-      auto found = pipeline_for(s, name.substr(pipeline_prefix.size()),
-                                *x.request().from);
+      auto found =
+          pipeline_for(s, std::string_view(name).substr(pipeline_prefix.size()),
+                       *x.request().from);
       if (found) {
         p = *std::move(found);
       } else {
@@ -104,7 +122,7 @@ inline boost::asio::awaitable<void> answer_route(http_exchange& x,
     }
   }
   if (no) {
-    co_await respond_with(x, *no);
+    co_await respond_with(x, *no, form);
     co_return;
   }
   if (s.stop_batch && answer_class(*x.request().from, request->wanted_class) ==
@@ -113,13 +131,13 @@ inline boost::asio::awaitable<void> answer_route(http_exchange& x,
         to_api_error({error_code::unavailable,
                       "memory is short; requests of class batch come later"},
                      10);
-    co_await respond_with(x, e);
+    co_await respond_with(x, e, form);
     co_return;
   }
   auto taking = take_place(x, s);
   auto place = co_await std::move(taking);
   if (!place) {
-    co_await respond_with(x, place.error());
+    co_await respond_with(x, place.error(), form);
     co_return;
   }
   const answer_request as_asked = *request;
@@ -193,7 +211,7 @@ inline api_result<embeddings> embed_texts(served_model& m,
 
 inline json::object embeddings_body(const served_model& m,
                                     const embedding_request& r,
-                                    const embeddings& e) {
+                                    const embeddings& e, double /*ms*/) {
   json::array data;
   for (std::size_t i = 0; i < e.vectors.size(); ++i) {
     json::value vector;
@@ -214,19 +232,29 @@ inline json::object embeddings_body(const served_model& m,
           {"usage", {{"prompt_tokens", e.tokens}, {"total_tokens", e.tokens}}}};
 }
 
+// How a route reads requests for embeddings and tells of them.
+struct embedding_form {
+  api_result<embedding_request> (*parse)(const json::object& body);
+  json::object (*tell)(const served_model& m, const embedding_request& r,
+                       const embeddings& e, double ms);
+  error_form errors = error_form::openai;
+};
+
 inline boost::asio::awaitable<void> embedding_route(http_exchange& x,
-                                                    server_state& s) {
+                                                    server_state& s,
+                                                    embedding_form form) {
   std::optional<api_error> no;
   std::optional<embedding_request> request;
   std::shared_ptr<served_model> m;
   const auto body = parse_body(x.request().body);
   if (!body) {
     no = body.error();
-  } else if (auto parsed = parse_embedding(*body); !parsed) {
+  } else if (auto parsed = form.parse(*body); !parsed) {
     no = std::move(parsed).error();
   } else {
     request = *std::move(parsed);
-    auto found = model_for(s, request->model, *x.request().from);
+    const std::string name = known_name(s, request->model, form.errors);
+    auto found = model_for(s, name, *x.request().from);
     if (found) {
       m = *std::move(found);
     } else {
@@ -234,13 +262,13 @@ inline boost::asio::awaitable<void> embedding_route(http_exchange& x,
     }
   }
   if (no) {
-    co_await respond_with(x, *no);
+    co_await respond_with(x, *no, form.errors);
     co_return;
   }
   auto taking = take_place(x, s);
   auto place = co_await std::move(taking);
   if (!place) {
-    co_await respond_with(x, place.error());
+    co_await respond_with(x, place.error(), form.errors);
     co_return;
   }
   const caller& from = *x.request().from;
@@ -259,11 +287,14 @@ inline boost::asio::awaitable<void> embedding_route(http_exchange& x,
   x.report().model = m->id();
   x.report().ignored = request->ignored;
   if (!made) {
-    co_await respond_with(x, made.error());
+    co_await respond_with(x, made.error(), form.errors);
     co_return;
   }
   x.report().prompt_tokens = made->tokens;
-  json::object o = embeddings_body(*m, *request, *made);
+  json::object o =
+      form.tell(*m, *request, *made,
+                milliseconds_between(x.request().arrived,
+                                     std::chrono::steady_clock::now()));
   auto responding = respond_json(x, std::move(o));
   co_await std::move(responding);
 }
@@ -427,10 +458,11 @@ TINYPHI_FUNC void add_model_routes(router& to, server_state& s) {
   };
   const auto answers = [&](const char* pattern, detail::parse_answer parse,
                            detail::make_answer make) {
-    post(pattern,
-         [&s, parse, make](http_exchange& x, const std::vector<std::string>&) {
-           return detail::answer_route(x, s, parse, make);
-         });
+    post(pattern, [&s, parse, make](http_exchange& x,
+                                    const std::vector<std::string>&) {
+      return detail::answer_route(x, s, detail::parse_answer_body(x, parse),
+                                  make, error_form::openai);
+    });
   };
   answers("/v1/chat/completions", parse_chat, make_openai_chat);
   answers("/v1/completions", parse_completion, make_openai_completion);
@@ -438,7 +470,8 @@ TINYPHI_FUNC void add_model_routes(router& to, server_state& s) {
   answers("/completion", parse_native_completion, make_native_completion);
   post("/v1/embeddings",
        [&s](http_exchange& x, const std::vector<std::string>&) {
-         return detail::embedding_route(x, s);
+         return detail::embedding_route(
+             x, s, {parse_embedding, detail::embeddings_body});
        });
   const auto texts = [&](const char* pattern, detail::text_work work) {
     post(pattern,

@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "tinyphi/serve/ollama_table.h"
 #include "tinyphi/serve/openapi.h"
 #include "tinyphi/serve/request_tables.h"
 #include "tinyphi/serve/responses_table.h"
@@ -31,6 +32,23 @@ inline constexpr operation operations[] = {
      "Text"},
     {"POST", "/apply-template", "A chat as the model reads it.",
      &request_tables::apply_template, "Prompt"},
+    {"POST", "/api/chat", "Answers a chat, in Ollama's form.",
+     &request_tables::ollama_chat, "Object", true, "application/json",
+     "application/x-ndjson"},
+    {"POST", "/api/generate", "Answers a text, in Ollama's form.",
+     &request_tables::ollama_generate, "Object", true, "application/json",
+     "application/x-ndjson"},
+    {"POST", "/api/embed", "Texts as vectors, in Ollama's form.",
+     &request_tables::ollama_embed, "Object"},
+    {"POST", "/api/show", "One model, in Ollama's form.",
+     &request_tables::ollama_show, "Object"},
+    {"GET", "/api/tags", "The models, in Ollama's form.", nullptr, "Object"},
+    {"GET", "/api/ps", "The models in memory, in Ollama's form.", nullptr,
+     "Object"},
+    {"GET", "/api/version", "The server's version, in Ollama's form.", nullptr,
+     "Object"},
+    {"GET", "/", "Tells Ollama's clients that the server is there.", nullptr,
+     "Plain", false, "text/plain"},
     {"GET", "/v1/pipelines", "The pipelines and what they take and give.",
      nullptr, "Pipelines"},
     {"POST", "/v1/pipelines/{name}", "Runs a pipeline.",
@@ -181,8 +199,9 @@ class document_writer {
           content_of(o->type, reference(std::string(o->answer)));
       if (o->streams) {
         json::object events;
-        events["itemSchema"] = reference("Event");
-        content["text/event-stream"] = std::move(events);
+        const bool lines = o->stream_type != "text/event-stream";
+        events["itemSchema"] = reference(lines ? "Object" : "Event");
+        content[o->stream_type] = std::move(events);
       }
       good["content"] = std::move(content);
     }

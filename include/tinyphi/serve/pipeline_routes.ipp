@@ -257,15 +257,21 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
     http_exchange& x, std::shared_ptr<const served_pipeline> p,
     answer_request r, const make_dialect& make,
     const answer_environment& around) {
+  // In the dialect's own form.
+  const auto refuse = [&](const api_error& e) {
+    return respond_error(x, e, make({})->error_body(e));
+  };
   if (const auto no = detail::refused_by_pipelines(*p, r)) {
-    co_await detail::respond_with(x, *no);
+    auto refusing = refuse(*no);
+    co_await std::move(refusing);
     co_return;
   }
   json::object given;
   given[p->chat_input] = r.messages.back().content;
   auto inputs = pipeline_inputs(*p, given);
   if (!inputs) {
-    co_await detail::respond_with(x, inputs.error());
+    auto refusing = refuse(inputs.error());
+    co_await std::move(refusing);
     co_return;
   }
   auto entry = around.running->add(detail::pipeline_entry_of(x, *p));
@@ -295,7 +301,8 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
   if (!done) {
     const api_error e = to_api_error(done.error());
     if (!told.begun) {
-      co_await detail::respond_with(x, e);
+      auto refusing = refuse(e);
+      co_await std::move(refusing);
       co_return;
     }
     x.report().code = e.code;

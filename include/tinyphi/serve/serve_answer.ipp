@@ -130,6 +130,10 @@ class answer_run {
 
   boost::asio::awaitable<void> tell() {
     last_sent_ = std::chrono::steady_clock::now();
+    // Dialects count their events and tokens from here on, although the bytes
+    // are sent with those of the first token.
+    std::string head;
+    if (request_.stream) head = dialect_->begin();
     while (!x_->gone().cancelled()) {
       std::string bytes = take_news();
       if (refused_) break;
@@ -142,11 +146,14 @@ class answer_run {
           begun_ =
               co_await x_->begin_stream(std::string(dialect_->stream_type()));
           if (!begun_) co_return;
-          bytes.insert(0, dialect_->begin());
+          bytes.insert(0, head);
+          head.clear();
         }
         if (begun_ && bytes.empty() &&
             std::chrono::steady_clock::now() - last_sent_ >= keep_alive_after) {
           bytes = dialect_->keep_alive();
+          // A dialect without them is not asked again at once.
+          last_sent_ = std::chrono::steady_clock::now();
         }
         if (!bytes.empty()) {
           last_sent_ = std::chrono::steady_clock::now();
@@ -358,8 +365,11 @@ class answer_run {
 
   // When there is something to do although no news came.
   [[nodiscard]] steady_time next_look() const {
-    steady_time t = last_sent_ + keep_alive_after;
-    if (!begun_) t = std::min(t, x_->request().arrived + max_headless);
+    steady_time t = std::chrono::steady_clock::now() + keep_alive_after;
+    if (request_.stream) {
+      t = last_sent_ + keep_alive_after;
+      if (!begun_) t = std::min(t, x_->request().arrived + max_headless);
+    }
     if (!first_token_ && !late_) t = std::min(t, first_token_by_);
     return std::max(t, std::chrono::steady_clock::now() + 1ms);
   }
