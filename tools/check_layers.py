@@ -36,6 +36,7 @@ LIBRARIES = {
     r"boost/": r"include/tinyphi/(base/json\.|pipeline/|serve/)|plugins/",
     r"utf8proc\.h": r"include/tinyphi/text/|plugins/",
     r"(sqlite3|re2)": r"plugins/",
+    r"seccomp\.h": r"include/tinyphi/serve/sandbox\.ipp",
 }
 
 # Headers without a test of their own, and what tests them.
@@ -68,6 +69,7 @@ UNTESTED = {
     "include/tinyphi/serve/answer_request.h": "tests of requests",
     "include/tinyphi/serve/answer_start.h": "serve_answer",
     "include/tinyphi/serve/daemon.h": "daemon_test.py",
+    "include/tinyphi/serve/daemon_paths.h": "daemon_test.py",
     "include/tinyphi/serve/dialect.h": "dialects",
     "include/tinyphi/serve/listening_socket.h": "daemon_test.py",
     "include/tinyphi/serve/model_routes.h": "daemon_test.py",
@@ -85,9 +87,11 @@ UNTESTED = {
     "include/tinyphi/serve/progress_signal.h": "serve_answer",
     "include/tinyphi/serve/running_requests.h": "serve_answer",
     "include/tinyphi/serve/chat_table.h": "fields",
+    "include/tinyphi/serve/random_bits.h": "http_rules, parse_request",
     "include/tinyphi/serve/request_tables.h": "parse_request",
     "include/tinyphi/serve/served_model.h": "serve_answer",
     "include/tinyphi/serve/caller.h": "keys",
+    "include/tinyphi/serve/utc_time.h": "ollama",
     "include/tinyphi/serve/serve_table_reader.h": "daemon_config",
     "include/tinyphi/serve/listen_address.h": "daemon_config",
     "include/tinyphi/serve/connection_socket.h": "http_server",

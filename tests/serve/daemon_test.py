@@ -503,12 +503,21 @@ def ollama():
     """Ollama's clients chat, read and embed, if the file says so"""
     with Daemon(*LOCAL) as d:
         assert d.ask("GET", "/api/tags")[0] == 404
+        assert not [p for p in d.ask("GET", "/openapi.json")[2]["paths"] if "/api/" in p]
     with tempfile.TemporaryDirectory() as folder:
         config = pathlib.Path(folder) / "daemon.toml"
         config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n[serve.ollama]\n'
                           '[model.any]\naliases = ["*"]\n[model.phi]\n')
         with Daemon(str(config)) as d:
             assert d.ask("GET", "/")[2] == b"Ollama is running"
+            status, headers, data = d.ask("HEAD", "/")
+            assert (status, headers["content-length"], data) == (200, "17", b"")
+            browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+            status, _, page = d.ask("GET", "/", headers=browser)
+            assert status == 404 and "page" in page["error"], page
+            paths = d.ask("GET", "/openapi.json")[2]["paths"]
+            assert {"/", "/api/chat", "/api/generate", "/api/embed", "/api/show", "/api/tags",
+                    "/api/ps", "/api/version"} <= set(paths) and "/api/pull" not in paths
             assert d.ask("GET", "/api/version")[2]["version"].endswith("-tinyphi")
             tags = d.ask("GET", "/api/tags")[2]["models"]
             assert [m["name"] for m in tags] == ["any:latest", "phi:latest"], tags
@@ -559,6 +568,7 @@ def ollama():
                     ("/api/generate", {"prompt": "a", "images": ["x"]}, 400, "see"),
                     ("/api/embed", {"input": "pump " * 8000}, 400, "context"),
                     ("/api/chat", b"{", 400, ""),
+                    ("/api/embeddings", {"prompt": "a"}, 501, "/api/embed"),
                     ("/api/pull", {"model": "llama"}, 501, "daemon's file")):
                 got = d.ask("POST", path, body)
                 assert got[0] == status and word in got[2]["error"], (path, body, got)
@@ -617,6 +627,61 @@ def watched():
         assert [r["status"] for r in lines] == [200, 400, 404, 200]
         assert lines[0]["generated"] > 0 and lines[0]["route"] == "/v1/chat/completions"
         assert lines[1]["code"] == "invalid_value"
+
+
+def status_of_threads(pid, key):
+    """What /proc says of each thread of a process, as a set."""
+    found = set()
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        for line in (task / "status").read_text().splitlines():
+            if line.startswith(key + ":"):
+                found.add(line.split()[1])
+    return found
+
+
+@test
+def sandbox():
+    """a ready daemon has given up calls and files, unless it was told not to"""
+    with tempfile.TemporaryDirectory() as folder:
+        docs = pathlib.Path(folder) / "docs"
+        shutil.copytree(pathlib.Path(__file__).resolve().parent.parent.parent / "pipelines/docs-qa",
+                        docs)
+        shutil.copytree(docs / "docs", pathlib.Path(folder) / "elsewhere")
+        config = pathlib.Path(folder) / "conf/daemon.toml"
+        config.parent.mkdir()
+
+        def start(table, *options, wait=True):
+            config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n' + table +
+                              '[model.demo]\n[pipeline.docs]\npath = "../docs/docs-qa.toml"\n')
+            return Daemon(str(config), *options, wait=wait)
+
+        with start("") as d:
+            assert d.chat("What does a green light mean?")[0] == 200
+            assert status_of_threads(d.process.pid, "NoNewPrivs") == {"1"}
+            restricted = status_of_threads(d.process.pid, "Seccomp")
+            said = "calls are not restricted" in "".join(d.lines)
+            assert restricted == ({"0"} if said else {"2"}), (restricted, d.lines)
+        with start("[serve.sandbox]\nenabled = false\n") as d:
+            assert status_of_threads(d.process.pid, "NoNewPrivs") == {"0"}
+        with start("", "--no-sandbox") as d:
+            assert status_of_threads(d.process.pid, "Seccomp") == {"0"}
+
+        # A pipeline that reads a folder which nobody named.
+        if "files are not restricted" in "".join(d.lines):
+            print("skipped: this kernel has no Landlock")
+            return
+        pipeline = docs / "docs-qa.toml"
+        text = pipeline.read_text()
+        assert '"docs"' in text, text
+        pipeline.write_text(text.replace('"docs"', '"../elsewhere"'))
+        ask = ("POST", "/v1/pipelines/docs",
+               {"inputs": {"question": "What does a green light mean?"}})
+        with start("") as d:
+            status, _, body = d.ask(*ask)
+            assert status == 500, (status, body)
+        with start('[serve.sandbox]\nread = ["../elsewhere"]\n') as d:
+            status, _, body = d.ask(*ask)
+            assert status == 200 and body["outputs"]["citations"], (status, body)
 
 
 @test

@@ -63,7 +63,7 @@ struct world {
   ~world() { workers.join(); }
 
   void run(fake_exchange& x, answer_request r) {
-    const make_dialect make = [](const answer_facts&) {
+    const make_dialect make = [](const answer_request&, const answer_facts&) {
       return std::make_unique<plain_dialect>();
     };
     tinyphi_test::run_to_end(
@@ -195,6 +195,9 @@ TEST_CASE("a client's own limit holds prompt and answer together") {
   REQUIRE(refused.response);
   CHECK(refused.response->status == 400);
   CHECK(refused.report().code == "context_length_exceeded");
+  CHECK(refused.response->body.find("options.num_ctx is " +
+                                    std::to_string(n) + " tokens") !=
+        std::string::npos);
   // One above the model's is the model's.
   fake_exchange wide = asking();
   r = question(12);

@@ -59,6 +59,23 @@ inline std::size_t context_of(const model& m, const answer_request& r) {
   return r.context_limit == 0 ? most : std::min(most, r.context_limit);
 }
 
+// Where the client's own limit is below the model's, that is what to change.
+inline api_error too_long_for(const model& m, const answer_request& r,
+                              std::size_t n_tokens) {
+  const std::size_t context = context_of(m, r);
+  const std::size_t most = m.config().max_context;
+  api_error e = too_long(n_tokens, context);
+  if (r.messages.empty()) e.param = "prompt";
+  if (context < most) {
+    e.param = "options.num_ctx";
+    e.message = "options.num_ctx is " + std::to_string(context) +
+                " tokens, but the prompt has " + std::to_string(n_tokens) +
+                ", and an answer needs at least one; ask for more, up to " +
+                std::to_string(most);
+  }
+  return e;
+}
+
 // The tokens of every prompt, or why they cannot be run.
 inline std::optional<api_error> prompt_tokens(
     served_model& m, const answer_request& r, domain_id domain,
@@ -73,7 +90,7 @@ inline std::optional<api_error> prompt_tokens(
     if (ids->size() >= context) {
       const bool shorter = r.overflow == overflow_rule::drop_oldest_turns &&
                            drop_oldest_turn(messages);
-      if (!shorter) return too_long(ids->size(), context);
+      if (!shorter) return too_long_for(weights, r, ids->size());
       ++out.n_dropped_turns;
       continue;
     }
@@ -84,9 +101,7 @@ inline std::optional<api_error> prompt_tokens(
     auto ids = plain_tokens(weights, p);
     if (!ids) return to_api_error(ids.error());
     if (ids->size() >= context) {
-      api_error e = too_long(ids->size(), context);
-      e.param = "prompt";
-      return e;
+      return too_long_for(weights, r, ids->size());
     }
     if (r.echo) {
       const auto* text = std::get_if<std::string>(&p);
@@ -116,14 +131,18 @@ TINYPHI_FUNC priority_class answer_class(const caller& from,
   return std::max(wanted.value_or(priority_class::normal), from.best_class);
 }
 
+TINYPHI_FUNC request_origin origin_of(const caller& from,
+                                      std::optional<priority_class> wanted) {
+  return {from.tenant, from.domain, answer_class(from, wanted)};
+}
+
 TINYPHI_FUNC started_answers start_answers(served_model& m,
                                            const answer_request& r,
                                            const caller& from) {
   started_answers out;
   generation_params params = r.params;
-  params.tenant = from.tenant;
+  params.set_origin(origin_of(from, r.wanted_class));
   params.cache_domain = answer_domain(from, r.cache_salt);
-  params.priority = answer_class(from, r.wanted_class);
   std::vector<std::vector<token_id>> prompts;
   out.refused = detail::prompt_tokens(m, r, params.cache_domain, prompts, out);
   if (out.refused) return out;

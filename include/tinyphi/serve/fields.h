@@ -74,8 +74,8 @@ struct field {
   // Items of fields that are a string or an array.
   double least_items = 0;
   double most_items = 0;
-  int step = 0;              // integers: a multiple of it
-  bool not_zero = false;     // integers
+  int step = 0;           // integers: a multiple of it
+  bool not_zero = false;  // integers
   // Strings: if there are any, one of these. `about` says why no other, and
   // `otherwise` is the error's code then.
   std::span<const std::string_view> words = {};

@@ -34,8 +34,6 @@ TINYPHI_NAMESPACE_BEGIN
 [[nodiscard]] std::unique_ptr<dialect> make_ollama_generate(
     const answer_request& r, answer_facts facts);
 
-// {"error": "text"}
-[[nodiscard]] std::string ollama_error(const api_error& e);
 // The answer to a request that only asks whether the model is there.
 [[nodiscard]] json::object ollama_loaded(bool chat, std::string_view model,
                                          std::int64_t now);
@@ -57,9 +55,6 @@ struct ollama_model {
 [[nodiscard]] json::object ollama_list(std::span<const ollama_model> models,
                                        bool running);
 [[nodiscard]] json::object ollama_description(const ollama_model& m);
-
-// "2026-11-26T11:15:24Z"
-[[nodiscard]] std::string iso_time(std::int64_t seconds_since_1970);
 
 TINYPHI_NAMESPACE_END
 

@@ -2,9 +2,7 @@
 #ifndef TINYPHI_SERVE_OLLAMA_IPP_
 #define TINYPHI_SERVE_OLLAMA_IPP_
 
-#include <array>
 #include <cmath>
-#include <ctime>
 #include <utility>
 
 #include "tinyphi/serve/blake2b.h"
@@ -12,6 +10,7 @@
 #include "tinyphi/serve/ollama_table.h"
 #include "tinyphi/serve/openai_chat.h"
 #include "tinyphi/serve/parse_request.ipp"
+#include "tinyphi/serve/utc_time.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -50,15 +49,10 @@ inline void read_ollama(const json::object& body, answer_request& r) {
 TINYPHI_FUNC api_result<answer_request> parse_ollama_chat(
     const json::object& body) {
   answer_request r;
-  if (auto ok = check_fields(body, request_tables::ollama_chat, r.ignored);
-      !ok) {
-    return std::move(ok).error();
-  }
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::ollama_chat, r.ignored));
   detail::read_ollama(body, r);
   if (const json::value* all = find_field(body, "messages")) {
-    auto messages = read_messages(all->get_array());
-    if (!messages) return std::move(messages).error();
-    r.messages = *std::move(messages);
+    TINYPHI_TRY(r.messages, read_messages(all->get_array()));
   }
   r.continue_last =
       !r.messages.empty() && r.messages.back().role == role::assistant;
@@ -68,10 +62,8 @@ TINYPHI_FUNC api_result<answer_request> parse_ollama_chat(
 TINYPHI_FUNC api_result<answer_request> parse_ollama_generate(
     const json::object& body) {
   answer_request r;
-  if (auto ok = check_fields(body, request_tables::ollama_generate, r.ignored);
-      !ok) {
-    return std::move(ok).error();
-  }
+  TINYPHI_CHECK_OK(
+      check_fields(body, request_tables::ollama_generate, r.ignored));
   detail::read_ollama(body, r);
   std::string prompt = string_field(body, "prompt");
   if (prompt.empty()) return r;
@@ -88,28 +80,11 @@ TINYPHI_FUNC api_result<answer_request> parse_ollama_generate(
 TINYPHI_FUNC api_result<embedding_request> parse_ollama_embed(
     const json::object& body) {
   embedding_request r;
-  if (auto ok = check_fields(body, request_tables::ollama_embed, r.ignored);
-      !ok) {
-    return std::move(ok).error();
-  }
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::ollama_embed, r.ignored));
   r.model = string_field(body, "model");
   r.inputs = detail::read_prompts(body.at("input"));
   r.dimensions = static_cast<std::size_t>(integer_field(body, "dimensions", 0));
   return r;
-}
-
-TINYPHI_FUNC std::string iso_time(std::int64_t seconds_since_1970) {
-  const auto t = static_cast<std::time_t>(seconds_since_1970);
-  std::tm parts{};
-  std::array<char, 40> text{};
-  if (gmtime_r(&t, &parts) == nullptr) return "1970-01-01T00:00:00Z";
-  const std::size_t n =
-      std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return {text.data(), n};
-}
-
-TINYPHI_FUNC std::string ollama_error(const api_error& e) {
-  return json::serialize(json::object{{"error", e.message}});
 }
 
 namespace detail {
@@ -143,7 +118,7 @@ class ollama_dialect : public dialect {
   std::string end(std::span<const ended_answer>) override { return {}; }
 
   std::string broken(const api_error& e) override {
-    return ollama_error(e) + "\n";
+    return line(to_json(e, error_form::ollama));
   }
   // A line that is no part of the answer would be an error.
   std::string keep_alive() override { return {}; }
@@ -155,7 +130,7 @@ class ollama_dialect : public dialect {
     return json::serialize(o);
   }
   std::string error_body(const api_error& e) override {
-    return ollama_error(e);
+    return to_body(e, error_form::ollama);
   }
 
  private:
@@ -165,7 +140,7 @@ class ollama_dialect : public dialect {
 
   json::object part(const std::string& text,
                     std::span<const sampled_token> tokens) const {
-    json::object o{{"model", model_}, {"created_at", iso_time(facts_.created)}};
+    json::object o{{"model", model_}, {"created_at", utc_time(facts_.created)}};
     if (chat_) {
       o["message"] = {{"role", "assistant"}, {"content", text}};
     } else {
@@ -240,7 +215,7 @@ TINYPHI_FUNC std::unique_ptr<dialect> make_ollama_generate(
 TINYPHI_FUNC json::object ollama_loaded(bool chat, std::string_view model,
                                         std::int64_t now) {
   json::object o{{"model", json::string_view(model)},
-                 {"created_at", iso_time(now)}};
+                 {"created_at", utc_time(now)}};
   if (chat) {
     o["message"] = {{"role", "assistant"}, {"content", ""}};
   } else {
@@ -271,7 +246,7 @@ TINYPHI_FUNC json::object ollama_list(std::span<const ollama_model> models,
       o["size_vram"] = 0;
       o["context_length"] = m.context;
     } else {
-      o["modified_at"] = iso_time(m.created);
+      o["modified_at"] = utc_time(m.created);
     }
     all.push_back(std::move(o));
   }
@@ -292,7 +267,7 @@ TINYPHI_FUNC json::object ollama_description(const ollama_model& m) {
   return {{"details", detail::ollama_details(m)},
           {"model_info", std::move(info)},
           {"capabilities", json::array{"completion", "embedding"}},
-          {"modified_at", iso_time(m.created)}};
+          {"modified_at", utc_time(m.created)}};
 }
 
 TINYPHI_NAMESPACE_END

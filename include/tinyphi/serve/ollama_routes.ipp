@@ -2,7 +2,6 @@
 #ifndef TINYPHI_SERVE_OLLAMA_ROUTES_IPP_
 #define TINYPHI_SERVE_OLLAMA_ROUTES_IPP_
 
-#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -51,27 +50,17 @@ inline boost::asio::awaitable<void> ollama_models(http_exchange& x,
   co_await std::move(responding);
 }
 
-// The model that a request names, or why there is none.
-inline api_result<std::shared_ptr<served_model>> ollama_named(
-    const http_exchange& x, const server_state& s, const std::string& name) {
-  return model_for(s, known_name(s, name, error_form::ollama),
-                   *x.request().from);
-}
-
-inline api_result<json::object> ollama_shown(const http_exchange& x,
+inline api_result<json::object> ollama_shown(http_exchange& x,
                                              const server_state& s) {
-  const auto body = parse_body(x.request().body);
-  if (!body) return body.error();
-  std::vector<std::string> ignored;
-  if (auto ok = check_fields(*body, request_tables::ollama_show, ignored);
-      !ok) {
-    return std::move(ok).error();
-  }
+  TINYPHI_TRY(const json::object body, parse_body(x.request().body));
+  TINYPHI_CHECK_OK(
+      check_fields(body, request_tables::ollama_show, x.report().ignored));
   const std::string name =
-      string_field(*body, "model", string_field(*body, "name"));
-  auto m = ollama_named(x, s, name);
-  if (!m) return std::move(m).error();
-  return ollama_description(ollama_facts(**m));
+      string_field(body, "model", string_field(body, "name"));
+  TINYPHI_TRY(
+      const auto m,
+      model_for(s, known_name(s, name, error_form::ollama), *x.request().from));
+  return ollama_description(ollama_facts(*m));
 }
 
 inline boost::asio::awaitable<void> respond_ollama(
@@ -85,22 +74,21 @@ inline boost::asio::awaitable<void> respond_ollama(
 }
 
 // A chat or a text; without either, clients ask whether the model is there.
+// `make` outlives what is returned.
 inline boost::asio::awaitable<void> ollama_answer(http_exchange& x,
-                                                  server_state& s, bool chat) {
-  auto asked =
-      parse_answer_body(x, chat ? parse_ollama_chat : parse_ollama_generate);
-  if (!asked || !asked->messages.empty() || !asked->prompts.empty()) {
-    return answer_route(x, s, std::move(asked),
-                        chat ? make_ollama_chat : make_ollama_generate,
-                        error_form::ollama);
+                                                  server_state& s, bool chat,
+                                                  const make_dialect& make) {
+  constexpr error_form form = error_form::ollama;
+  auto asked = read_answer_request(
+      x, s, chat ? parse_ollama_chat : parse_ollama_generate, form);
+  if (!asked || !asked->request.messages.empty() ||
+      !asked->request.prompts.empty()) {
+    return answer_route(x, s, std::move(asked), make, form);
   }
-  const auto m = ollama_named(x, s, asked->model);
-  if (!m) return respond_ollama(x, m.error());
-  const std::string name =
-      asked->model.empty() ? ollama_name((*m)->id()) : asked->model;
-  const auto now = std::chrono::duration_cast<std::chrono::seconds>(
-      std::chrono::system_clock::now().time_since_epoch());
-  return respond_ollama(x, ollama_loaded(chat, name, now.count()));
+  std::string name = asked->request.model;
+  if (name.empty()) name = ollama_name(asked->model->id());
+  x.report().ignored = std::move(asked->request.ignored);
+  return respond_ollama(x, ollama_loaded(chat, name, unix_seconds()));
 }
 
 inline json::object ollama_vectors(const served_model& m,
@@ -117,7 +105,17 @@ inline json::object ollama_vectors(const served_model& m,
           {"prompt_eval_count", e.tokens}};
 }
 
+// Programs look for these words; whoever wants a page finds none.
 inline boost::asio::awaitable<void> say_ollama(http_exchange& x) {
+  const std::string_view wanted = x.request().header("accept");
+  if (wanted.find("text/html") != std::string_view::npos) {
+    api_error e;
+    e.status = 404;
+    e.code = "not_found";
+    e.message = "there is no page here; /openapi.json says what there is";
+    co_await respond_with(x, e, error_form::ollama);
+    co_return;
+  }
   http_response r;
   r.content_type = "text/plain; charset=utf-8";
   r.body = "Ollama is running";
@@ -144,13 +142,14 @@ TINYPHI_FUNC void add_ollama_routes(router& to, server_state& s) {
             std::move(handle)});
   };
   using captures = std::vector<std::string>;
-  add("POST", "/api/chat", s.max_body, [&s](http_exchange& x, const captures&) {
-    return detail::ollama_answer(x, s, true);
-  });
-  add("POST", "/api/generate", s.max_body,
-      [&s](http_exchange& x, const captures&) {
-        return detail::ollama_answer(x, s, false);
-      });
+  const auto answers = [&](const char* pattern, bool chat, make_dialect make) {
+    add("POST", pattern, s.max_body,
+        [&s, chat, make = std::move(make)](http_exchange& x, const captures&) {
+          return detail::ollama_answer(x, s, chat, make);
+        });
+  };
+  answers("/api/chat", true, make_ollama_chat);
+  answers("/api/generate", false, make_ollama_generate);
   add("POST", "/api/embed", s.max_body,
       [&s](http_exchange& x, const captures&) {
         return detail::embedding_route(

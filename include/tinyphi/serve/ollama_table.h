@@ -3,7 +3,7 @@
 #ifndef TINYPHI_SERVE_OLLAMA_TABLE_H_
 #define TINYPHI_SERVE_OLLAMA_TABLE_H_
 
-#include "tinyphi/serve/chat_table.h"
+#include "tinyphi/serve/request_tables.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -23,69 +23,67 @@ inline constexpr field ollama_options[] = {
      .least = 1,
      .most = 16777216},
     TINYPHI_SAMPLING_FIELDS,
-    {.name = "num_keep", .about = "Has no effect.", .use = ignored},
-    {.name = "num_batch", .about = "Has no effect.", .use = ignored},
-    {.name = "num_gpu", .about = "Has no effect.", .use = ignored},
-    {.name = "main_gpu", .about = "Has no effect.", .use = ignored},
-    {.name = "num_thread", .about = "Has no effect.", .use = ignored},
-    {.name = "numa", .about = "Has no effect.", .use = ignored},
-    {.name = "low_vram", .about = "Has no effect.", .use = ignored},
-    {.name = "f16_kv", .about = "Has no effect.", .use = ignored},
-    {.name = "use_mmap", .about = "Has no effect.", .use = ignored},
-    {.name = "use_mlock", .about = "Has no effect.", .use = ignored},
-    {.name = "penalize_newline", .about = "Has no effect.", .use = ignored},
-    {.name = "tfs_z", .about = "Has no effect.", .use = ignored},
+    no_effect("num_keep", integer),
+    no_effect("num_batch", integer),
+    no_effect("num_gpu", integer),
+    no_effect("main_gpu", integer),
+    no_effect("num_thread", integer),
+    no_effect("numa", boolean),
+    no_effect("low_vram", boolean),
+    no_effect("f16_kv", boolean),
+    no_effect("use_mmap", boolean),
+    no_effect("use_mlock", boolean),
+    no_effect("penalize_newline", boolean),
+    no_effect("tfs_z", number),
 };
 
-// What chat and generate share.
-#define TINYPHI_OLLAMA_FIELDS                                             \
-  {.name = "model",                                                       \
-   .kinds = string,                                                       \
-   .about = "A model's id or alias, with or without ':latest'.",          \
-   .most = 256},                                                          \
-      {.name = "stream",                                                  \
-       .kinds = boolean,                                                  \
-       .about = "The answer comes in lines, unless this is false."},      \
-      {.name = "options",                                                 \
-       .kinds = object,                                                   \
-       .about = "How the answer is made.",                                \
-       .members = ollama_options},                                        \
-      {.name = "logprobs",                                                \
-       .kinds = boolean,                                                  \
-       .about = "Each token's log-probability."},                         \
-      {.name = "top_logprobs",                                            \
-       .kinds = integer,                                                  \
-       .about = "And those of the likeliest others.",                     \
-       .most = 20},                                                       \
-      {.name = "format",                                                  \
-       .kinds = string | object,                                          \
-       .about = no_constraints,                                           \
-       .use = refused,                                                    \
-       .harmless = "[\"\"]"},                                             \
-      {.name = "think",                                                   \
-       .kinds = boolean | string,                                         \
-       .about = "this model does not think aloud; leave think out",       \
-       .use = refused,                                                    \
-       .harmless = "[false]"},                                            \
-      {.name = "keep_alive",                                              \
-       .about = "Has no effect: models stay loaded.",                     \
-       .use = ignored},                                                   \
-      {.name = "truncate",                                                \
-       .about = "Has no effect: what is too long is refused, never cut.", \
-       .use = ignored},                                                   \
-  {                                                                       \
-    .name = "shift",                                                      \
-    .about =                                                              \
-        "Has no effect: answers end where the "                           \
-        "context does.",                                                  \
-    .use = ignored                                                        \
-  }
+// Rows that several of these tables have.
+inline constexpr field tagged_model_field{
+    .name = "model",
+    .kinds = string,
+    .about = "A model's id or alias, with or without ':latest'.",
+    .most = 256};
+inline constexpr field stream_lines_field{
+    .name = "stream",
+    .kinds = boolean,
+    .about = "The answer comes in lines, unless this is false."};
+inline constexpr field options_field{.name = "options",
+                                     .kinds = object,
+                                     .about = "How the answer is made.",
+                                     .members = ollama_options};
+inline constexpr field format_field{.name = "format",
+                                    .kinds = string | object,
+                                    .about = no_constraints,
+                                    .use = refused,
+                                    .harmless = "[\"\"]"};
+inline constexpr field think_field{
+    .name = "think",
+    .kinds = boolean | string,
+    .about = "this model does not think aloud; leave think out",
+    .use = refused,
+    .harmless = "[false]"};
+inline constexpr field images_field{.name = "images",
+                                    .kinds = array,
+                                    .about = "this model cannot see",
+                                    .use = refused,
+                                    .harmless = "[[]]"};
+inline constexpr field keep_alive_field{
+    .name = "keep_alive",
+    .kinds = string | number,
+    .about = "Has no effect: models stay loaded.",
+    .use = ignored};
+inline constexpr field truncate_field{
+    .name = "truncate",
+    .kinds = boolean,
+    .about = "Has no effect: what is too long is refused, never cut.",
+    .use = ignored};
+inline constexpr field shift_field{
+    .name = "shift",
+    .kinds = boolean,
+    .about = "Has no effect: answers end where the context does.",
+    .use = ignored};
 
-inline constexpr field_rule ollama_rules[] = {
-    {rule_kind::needs, "top_logprobs", "logprobs", "be true"},
-};
-
-inline constexpr std::string_view no_images = "this model cannot see";
+inline constexpr field_rule ollama_rules[] = {top_logprobs_rule};
 
 // ---- /api/chat
 
@@ -102,36 +100,33 @@ inline constexpr field ollama_message_fields[] = {
      .about = "A text; an assistant's may be missing.",
      .most = 16777216,
      .required_unless = {"role", "assistant"}},
-    {.name = "images",
-     .kinds = array,
-     .about = no_images,
-     .use = refused,
-     .harmless = "[[]]"},
-    {.name = "tool_calls",
-     .kinds = array,
-     .about = no_constraints,
-     .use = refused,
-     .harmless = "[[]]"},
-    {.name = "tool_name", .about = "Has no effect.", .use = ignored},
-    {.name = "thinking", .about = "Has no effect.", .use = ignored},
+    images_field,
+    tool_calls_field,
+    no_effect("tool_name", string),
+    no_effect("thinking", string),
 };
 inline constexpr field ollama_message{.name = "message",
                                       .kinds = object,
                                       .about = "A turn of the chat.",
                                       .members = ollama_message_fields};
 inline constexpr field ollama_chat_fields[] = {
+    tagged_model_field,
     {.name = "messages",
      .kinds = array,
      .about = "The chat so far; without one, the model is only looked for.",
      .most = 1024,
      .items = &ollama_message,
      .example = R"([{"role": "user", "content": "Hello!"}])"},
-    TINYPHI_OLLAMA_FIELDS,
-    {.name = "tools",
-     .kinds = array,
-     .about = no_constraints,
-     .use = refused,
-     .harmless = "[[]]"},
+    stream_lines_field,
+    options_field,
+    logprobs_field,
+    top_logprobs_field,
+    format_field,
+    think_field,
+    tools_field,
+    keep_alive_field,
+    truncate_field,
+    shift_field,
 };
 inline constexpr request_table ollama_chat{"OllamaChatRequest",
                                            ollama_chat_fields, ollama_rules};
@@ -139,6 +134,7 @@ inline constexpr request_table ollama_chat{"OllamaChatRequest",
 // ---- /api/generate
 
 inline constexpr field ollama_generate_fields[] = {
+    tagged_model_field,
     {.name = "prompt",
      .kinds = string,
      .about = "What the user says; without it, the model is only looked for.",
@@ -150,17 +146,14 @@ inline constexpr field ollama_generate_fields[] = {
     {.name = "raw",
      .kinds = boolean,
      .about = "The prompt is a text to go on with, not a chat."},
-    TINYPHI_OLLAMA_FIELDS,
-    {.name = "suffix",
-     .kinds = string,
-     .about = "this model cannot fill in between two texts",
-     .use = refused,
-     .harmless = "[\"\"]"},
-    {.name = "images",
-     .kinds = array,
-     .about = no_images,
-     .use = refused,
-     .harmless = "[[]]"},
+    stream_lines_field,
+    options_field,
+    logprobs_field,
+    top_logprobs_field,
+    format_field,
+    think_field,
+    suffix_field,
+    images_field,
     {.name = "template",
      .kinds = string,
      .about = "the model's own template is used; send raw prompts for others",
@@ -171,6 +164,9 @@ inline constexpr field ollama_generate_fields[] = {
      .about = "context is deprecated; send the chat to /api/chat",
      .use = refused,
      .harmless = "[[]]"},
+    keep_alive_field,
+    truncate_field,
+    shift_field,
 };
 inline constexpr request_table ollama_generate{
     "OllamaGenerateRequest", ollama_generate_fields, ollama_rules};
@@ -178,46 +174,18 @@ inline constexpr request_table ollama_generate{
 // ---- /api/embed and /api/show
 
 inline constexpr field ollama_embed_fields[] = {
-    {.name = "model",
-     .kinds = string,
-     .about = "A model's id or alias, with or without ':latest'.",
-     .most = 256},
-    {.name = "input",
-     .kinds = string | array,
-     .about = "A text, or up to 256.",
-     .required = true,
-     .least = 1,
-     .most = 16777216,
-     .most_items = 256,
-     .items = &text_token_item,
-     .example = "\"The pump is ready.\"",
-     .shape = field_shape::prompts},
-    {.name = "dimensions",
-     .kinds = integer,
-     .about = "Must be the model's own.",
-     .least = 1,
-     .most = 1048576,
-     .shape = field_shape::vector_size},
-    {.name = "truncate",
-     .about = "Has no effect: what is too long is refused, never cut.",
-     .use = ignored},
-    {.name = "options", .about = "Has no effect.", .use = ignored},
-    {.name = "keep_alive",
-     .about = "Has no effect: models stay loaded.",
-     .use = ignored},
+    tagged_model_field,           texts_field,    dimensions_field,
+    no_effect("options", object), truncate_field, keep_alive_field,
 };
 inline constexpr request_table ollama_embed{"OllamaEmbedRequest",
                                             ollama_embed_fields};
 inline constexpr field ollama_show_fields[] = {
-    {.name = "model",
-     .kinds = string,
-     .about = "A model's id or alias, with or without ':latest'.",
-     .most = 256},
+    tagged_model_field,
     {.name = "name",
      .kinds = string,
      .about = "The older name of model.",
      .most = 256},
-    {.name = "verbose", .about = "Has no effect.", .use = ignored},
+    no_effect("verbose", boolean),
 };
 inline constexpr field_rule ollama_show_rules[] = {
     {rule_kind::one_of, "model", "name", "mean the same; give one"},

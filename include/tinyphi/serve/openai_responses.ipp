@@ -18,9 +18,7 @@ TINYPHI_NAMESPACE_BEGIN
 TINYPHI_FUNC api_result<answer_request> parse_responses(
     const json::object& body) {
   answer_request r;
-  if (auto ok = check_fields(body, request_tables::responses, r.ignored); !ok) {
-    return std::move(ok).error();
-  }
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::responses, r.ignored));
   detail::read_sampler(body, detail::openai_sampling(), r);
   detail::read_tier(body, r);
   r.model = string_field(body, "model");
@@ -183,9 +181,7 @@ class openai_responses_dialect : public dialect {
     if (!is_complete(a)) {
       o["incomplete_details"] = {{"reason", "max_output_tokens"}};
     }
-    if (!a.ended_by.empty()) {
-      o["tinyphi"] = {{"finish", json::string_view(a.ended_by)}};
-    }
+    add_server_end(o, a);
     o["output"].as_array().push_back(item_of(a));
     const usage u = add_up(answers);
     json::object old = openai_usage(answers);

@@ -24,7 +24,8 @@ struct operation {
   std::string_view stream_type = "text/event-stream";
 };
 
-// The document's words for a route, or null: nothing is said of it yet.
+// The document's words for a route, or null: it is left out, since it only
+// says that something is not offered.
 [[nodiscard]] const operation* find_operation(std::string_view method,
                                               std::string_view pattern);
 

@@ -131,13 +131,15 @@ class document_writer {
     schemas_ = openapi_schemas();
     json::object paths;
     for (const route& r : routes_) {
+      const operation* o = find_operation(r.method, r.pattern);
+      if (o == nullptr) continue;
       std::string method = r.method;
       std::ranges::transform(method, method.begin(), [](char c) {
         return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
       });
       json::value& path = paths[r.pattern];
       if (path.is_null()) path = json::object();
-      path.get_object()[method] = described(r);
+      path.get_object()[method] = described(r, *o);
     }
     json::object components;
     components["schemas"] = std::move(schemas_);
@@ -156,13 +158,12 @@ class document_writer {
   }
 
  private:
-  json::object described(const route& r) {
-    const operation* o = find_operation(r.method, r.pattern);
+  json::object described(const route& r, const operation& o) {
     json::object out;
-    if (o != nullptr) out["summary"] = json::string_view(o->summary);
+    out["summary"] = json::string_view(o.summary);
     json::array parameters = path_parameters(r.pattern);
     if (!parameters.empty()) out["parameters"] = std::move(parameters);
-    if (o != nullptr && o->body != nullptr) out["requestBody"] = body(*o->body);
+    if (o.body != nullptr) out["requestBody"] = body(*o.body);
     out["responses"] = responses(r, o);
     if (facts_->keys && r.access != route_access::open) {
       json::object key;
@@ -191,20 +192,17 @@ class document_writer {
     return out;
   }
 
-  json::object responses(const route& r, const operation* o) const {
+  json::object responses(const route& r, const operation& o) const {
+    json::object content = content_of(o.type, reference(std::string(o.answer)));
+    if (o.streams) {
+      json::object events;
+      const bool lines = o.stream_type != "text/event-stream";
+      events["itemSchema"] = reference(lines ? "Object" : "Event");
+      content[o.stream_type] = std::move(events);
+    }
     json::object good;
     good["description"] = "The answer.";
-    if (o != nullptr) {
-      json::object content =
-          content_of(o->type, reference(std::string(o->answer)));
-      if (o->streams) {
-        json::object events;
-        const bool lines = o->stream_type != "text/event-stream";
-        events["itemSchema"] = reference(lines ? "Object" : "Event");
-        content[o->stream_type] = std::move(events);
-      }
-      good["content"] = std::move(content);
-    }
+    good["content"] = std::move(content);
     json::object out;
     out["200"] = std::move(good);
     const bool has_body = r.max_body > 0;
