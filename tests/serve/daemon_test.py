@@ -458,6 +458,36 @@ def completions():
 
 
 @test
+def props():
+    """/props tells of the first model what llama-server does, but no path and no prompt"""
+    with Daemon(*LOCAL) as d:
+        status, _, told = d.ask("GET", "/props")
+        # Whatever comes anew is to be looked at for what it gives away.
+        assert status == 200 and set(told) == {
+            "default_generation_settings", "total_slots", "model_alias", "modalities",
+            "endpoint_slots", "endpoint_props", "endpoint_metrics", "bos_token", "eos_token",
+            "build_info", "is_sleeping"}, told
+        (one,) = d.ask("GET", "/v1/models")[2]["data"]
+        defaults = told["default_generation_settings"]
+        assert told["model_alias"] == one["id"] and told["total_slots"] == 16
+        assert defaults["n_ctx"] == one["meta"]["n_ctx"]
+        assert not any(told["modalities"].values())
+        # They are what a request that says nothing has.
+        made = d.ask("POST", "/completion", {"prompt": "A green light", "n_predict": 1})[2]
+        used = made["generation_settings"]
+        assert used.pop("seed") >= 0 and defaults["params"].pop("seed") == -1
+        for name in ("n_predict", "max_tokens"):
+            assert used.pop(name) == 1 and defaults["params"].pop(name) == -1
+        assert used == defaults["params"] and used["top_k"] == 40, (used, defaults)
+        assert told["build_info"] == d.chat("Hi", max_tokens=1)[2]["system_fingerprint"]
+        assert d.ask("POST", "/props", {"a": 1})[0] == 405
+        document = d.ask("GET", "/openapi.json")[2]
+        answer = document["paths"]["/props"]["get"]["responses"]["200"]["content"]
+        name = answer["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+        assert set(document["components"]["schemas"][name]["required"]) <= set(told)
+
+
+@test
 def responses():
     """a response is a text with numbered events, and nothing of it is kept"""
     with Daemon(*LOCAL) as d:

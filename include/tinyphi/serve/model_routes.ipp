@@ -337,6 +337,47 @@ inline boost::asio::awaitable<void> show_model(http_exchange& x,
   co_await std::move(responding);
 }
 
+// llama-server's /props, without its paths and its prompts (a template may have
+// one in it).
+inline json::object props_of(const served_model& m) {
+  const model& weights = m.engine().model();
+  const model_config& c = weights.config();
+  // The seed is another one each time.
+  json::object settings = native_settings(native_defaults());
+  settings["seed"] = -1;
+  json::object props;
+  props["default_generation_settings"] = {{"params", std::move(settings)},
+                                          {"n_ctx", c.max_context}};
+  props["total_slots"] = m.engine().options().max_sequences;
+  props["model_alias"] = m.id();
+  props["modalities"] = {{"vision", false}, {"video", false}, {"audio", false}};
+  props["endpoint_slots"] = false;
+  props["endpoint_props"] = false;
+  props["endpoint_metrics"] = true;
+  const auto text_of_id = [&](std::optional<std::int32_t> id) {
+    const tokenizer* t = weights.tokenizer();
+    return t == nullptr || !id ? std::string() : valid_text(t->bytes(*id));
+  };
+  props["bos_token"] = text_of_id(c.bos_id);
+  props["eos_token"] = text_of_id(
+      c.eos_ids.empty() ? std::nullopt : std::optional(c.eos_ids.front()));
+  props["build_info"] = m.fingerprint();
+  props["is_sleeping"] = false;
+  return props;
+}
+
+inline boost::asio::awaitable<void> show_props(http_exchange& x,
+                                               const server_state& s) {
+  const auto m = model_for(s, "", *x.request().from);
+  if (!m) {
+    co_await respond_with(x, m.error());
+    co_return;
+  }
+  json::object o = props_of(**m);
+  auto responding = respond_json(x, std::move(o));
+  co_await std::move(responding);
+}
+
 // ---- /tokenize, /detokenize and /apply-template answer on a worker: a long
 // text takes a moment.
 
@@ -454,6 +495,10 @@ TINYPHI_FUNC void add_model_routes(router& to, server_state& s) {
   texts("/tokenize", detail::tokenize_text);
   texts("/detokenize", detail::detokenize_ids);
   texts("/apply-template", detail::template_text);
+  to.add({"GET", "/props", route_access::key, 0, error_form::openai,
+          [&s](http_exchange& x, const std::vector<std::string>&) {
+            return detail::show_props(x, s);
+          }});
   to.add({"GET", "/v1/models", route_access::key, 0, error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>&) {
             return detail::list_models(x, s);

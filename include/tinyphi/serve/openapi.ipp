@@ -55,6 +55,8 @@ inline constexpr operation operations[] = {
      &request_tables::pipeline, "PipelineResult", true},
     {"GET", "/v1/models", "The models.", nullptr, "Models"},
     {"GET", "/v1/models/{id}", "One model.", nullptr, "Model"},
+    {"GET", "/props", "The first model, in llama-server's form.", nullptr,
+     "Props"},
     {"GET", "/v1/requests", "The caller's requests under way.", nullptr,
      "Requests"},
     {"DELETE", "/v1/requests/{id}", "Ends a request of the caller's.", nullptr,
@@ -65,7 +67,6 @@ inline constexpr operation operations[] = {
     {"GET", "/metrics", "Figures for Prometheus.", nullptr, "Plain", false,
      "text/plain"},
     {"GET", "/openapi.json", "This document.", nullptr, "Object"},
-    {"GET", "/props", "What the first model is.", nullptr, "Object"},
 };
 
 struct error_status {
