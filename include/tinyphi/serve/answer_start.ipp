@@ -91,7 +91,7 @@ inline std::optional<api_error> prompt_tokens(
       const bool shorter = r.overflow == overflow_rule::drop_oldest_turns &&
                            drop_oldest_turn(messages);
       if (!shorter) return too_long_for(weights, r, ids->size());
-      ++out.n_dropped_turns;
+      out.n_dropped_turns = r.messages.size() - messages.size();
       continue;
     }
     prompts.push_back(*std::move(ids));

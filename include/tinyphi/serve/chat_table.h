@@ -164,7 +164,8 @@ inline constexpr field own_fields[] = {
      .above_least = true},
     {.name = "overflow",
      .kinds = string,
-     .about = "What to do with a chat that is too long.",
+     .about = "What to do with a chat that is too long; tinyphi.truncated of "
+              "the answer says how many turns were left out.",
      .words = overflow_words},
 };
 
@@ -195,7 +196,8 @@ inline constexpr field progress_field{
     .about = "Events tell how far the prompt is read."};
 inline constexpr field timings_field{.name = "timings_per_token",
                                      .kinds = boolean,
-                                     .about = "Events tell the time so far."};
+                                     .about = "Each piece of a stream tells "
+                                              "the tokens and times so far."};
 inline constexpr field logprobs_field{
     .name = "logprobs",
     .kinds = boolean,

@@ -2,6 +2,7 @@
 #ifndef TINYPHI_SERVE_NATIVE_COMPLETION_IPP_
 #define TINYPHI_SERVE_NATIVE_COMPLETION_IPP_
 
+#include <optional>
 #include <utility>
 
 #include "tinyphi/serve/native_completion.h"
@@ -63,7 +64,12 @@ class native_completion_dialect : public dialect {
     if (logprobs_) {
       o["completion_probabilities"] = openai_logprobs(p.tokens, facts_);
     }
+    if (timings_) o["timings"] = *std::exchange(timings_, std::nullopt);
     return sse_event(o);
+  }
+
+  void so_far(const ended_answer& a) override {
+    timings_ = openai_timings({&a, 1});
   }
 
   std::string progress(std::size_t cached, std::size_t read,
@@ -127,6 +133,7 @@ class native_completion_dialect : public dialect {
   json::object settings_;
   bool logprobs_;
   bool return_tokens_;
+  std::optional<json::object> timings_;  // of the next piece
 };
 
 }  // namespace detail

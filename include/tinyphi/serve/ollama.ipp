@@ -157,9 +157,7 @@ class ollama_dialect : public dialect {
     const usage& u = a.usage;
     o["done"] = true;
     o["done_reason"] = json::string_view(openai_finish(a));
-    if (!a.ended_by.empty()) {
-      o["tinyphi"] = {{"finish", json::string_view(a.ended_by)}};
-    }
+    add_server_end(o, a);
     o["total_duration"] =
         ns(u.queue_seconds + u.prefill_seconds + u.decode_seconds);
     o["load_duration"] = 0;
