@@ -11,6 +11,8 @@
 #include <chrono>
 #include <exception>
 #include <functional>
+#include <set>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -85,7 +87,10 @@ class daemon::impl {
     server_.reset();
     workers_.join();
     // Nobody may call into an io thread that is gone.
-    for (const auto& m : state_.models) m->stop();
+    for (const auto& m : state_.models) {
+      m->stop();
+      tell_cache_note(*m);
+    }
   }
 
   result<void> open() {
@@ -297,12 +302,18 @@ class daemon::impl {
     if (!made) {
       return std::move(made).error().within(detail::model_label(entry));
     }
-    if (const std::string note = made->cache_note(); !note.empty()) {
-      program_.say(note);
-    }
-    loaded_ok_ = true;
-    return std::make_shared<served_model>(
+    auto served = std::make_shared<served_model>(
         entry.id, entry.aliases, *std::move(made), detail::unix_seconds());
+    tell_cache_note(*served);
+    loaded_ok_ = true;
+    return served;
+  }
+
+  // What is wrong with the folder of caches, when it is read or written; once,
+  // if that is the same. By the loader, or once there is none.
+  void tell_cache_note(const served_model& m) {
+    const std::string note = m.engine().cache_note();
+    if (!note.empty() && cache_notes_.insert(note).second) program_.say(note);
   }
 
   // Sockets that systemd opened: by their own address it is decided who may
@@ -332,7 +343,7 @@ class daemon::impl {
     if (!notes_.watchdog()) return;
     watchdog_timer_.expires_after(*notes_.watchdog() / 3);
     watchdog_timer_.async_wait([this](const boost::system::error_code& e) {
-      if (e) return;
+      if (e || ended_) return;
       if (feeds_watchdog(probe(state_, std::chrono::steady_clock::now()))) {
         notes_.alive();
       }
@@ -346,7 +357,7 @@ class daemon::impl {
     const bool busy = !state_.running.all().empty();
     watch_timer_.expires_after(std::chrono::seconds(busy ? 1 : 5));
     watch_timer_.async_wait([this](const boost::system::error_code& e) {
-      if (e) return;
+      if (e || ended_) return;
       pressure_ = memory_.look(std::chrono::steady_clock::now());
       state_.memory_critical = pressure_.not_ready;
       state_.stop_batch = pressure_.stop_batch;
@@ -403,7 +414,8 @@ class daemon::impl {
       } else {
         drain();
       }
-      wait_for_signal();
+      // Whoever waits keeps the io thread from its end.
+      if (!ended_) wait_for_signal();
     });
   }
 
@@ -462,7 +474,8 @@ class daemon::impl {
   stop_condition loading_;
   std::optional<error> failed_;
   bool ended_ = false;
-  bool loaded_ok_ = false;  // the loader's own
+  bool loaded_ok_ = false;             // the loader's own
+  std::set<std::string> cache_notes_;  // that were told
   std::thread loader_;
 };
 
