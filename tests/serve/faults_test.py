@@ -35,7 +35,7 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [str(ROOT / "tests/support"), str(ROOT / "bench")]
 import cases  # noqa: E402
 from serve_client import Body, Events, parse_head  # noqa: E402
-from serve_daemon import LOCAL, Daemon, soon  # noqa: E402
+from serve_daemon import LOCAL, Daemon, soon, under_way  # noqa: E402
 from serve_load import metric  # noqa: E402
 from serve_process import Process  # noqa: E402
 
@@ -814,7 +814,7 @@ def test_idle_connections_take_4_KiB_each_and_no_time(folder):
             f"{wakes} wake-ups in {seconds} s")
         assert fetch(d.port, None, route="/health", method="GET").status == 200
         assert SLOW or grown <= n * (40 * MIB / 10000), grown
-        assert ticks <= (0 if LONG else 1), ticks
+        assert ticks <= (5 if SLOW else 0 if LONG else 1), ticks
 
 
 def test_idle_connections_make_room_for_one_that_asks(folder):
@@ -863,8 +863,8 @@ def test_SIGTERM_under_load_ends_every_answer_in_the_drain_time(folder):
             ends.append(time.monotonic())
             return got
         answers = [pool.submit(ask, i) for i in range(n)]
-        soon(lambda: len(d.ask("GET", "/v1/requests")[2]["data"]) == n, "all run")
-        time.sleep(0.2)
+        soon(lambda: len(under_way(d)) == n and
+             any(r["generated_tokens"] for r in under_way(d)), "all are there")
         began = time.monotonic()
         d.process.send_signal(signal.SIGTERM)
         soon(lambda: d.ask("GET", "/ready")[0] == 503, "it says so")
