@@ -738,8 +738,9 @@ def room_for(n):
 
 
 def closed_by_peer(s):
+    s.setblocking(False)
     try:
-        return s.recv(1 << 16, socket.MSG_DONTWAIT) == b""
+        return s.recv(1 << 16) == b""
     except BlockingIOError:
         return False
     except ConnectionError:
@@ -768,19 +769,22 @@ def test_slow_senders_are_cut_in_time_and_others_are_not_disturbed(folder):
                     s.sendall(body[:behind])
                 slow.append((s, head if i % 2 == 0 else body[behind:]))
             opened = time.monotonic() - began
-            held = 0
-            for second in range(count(1, 15)):
+            held, sent = 0, 0
+            while time.monotonic() - began < count(1, 14):
                 for s, text in slow:
                     # Some are cut meanwhile.
                     with contextlib.suppress(ConnectionError):
-                        s.sendall(text[second:second + 1])
-                time.sleep(1)
+                        s.sendall(text[sent:sent + 1])
+                sent += 1
                 held = max(held, open_files(d) - files)
+                time.sleep(0.9)
             assert held > 0.9 * n, (held, n)
             if LONG:
                 cut = [closed_by_peer(s) for s, _ in slow]
                 assert all(cut[::2]), f"{cut[::2].count(False)} heads are waited for"
-                assert not any(cut[1::2]), "bodies may take longer"
+                assert not any(cut[1::2]), (
+                    f"{sum(cut[1::2])} bodies are cut after "
+                    f"{time.monotonic() - began:.0f} s, they may take longer")
         say(f"{n} slow senders, opened in {opened:.1f} s: {witness.answers} "
             f"answers beside, the slowest {1e3 * witness.slowest:.0f} ms; "
             f"alone {1e3 * alone.slowest:.0f} ms")
@@ -789,7 +793,8 @@ def test_slow_senders_are_cut_in_time_and_others_are_not_disturbed(folder):
 
 
 def test_idle_connections_take_4_KiB_each_and_no_time(folder):
-    """10^4 of them in the long form: 40 MiB."""
+    """10^4 of them in the long form: 40 MiB. Two wake-ups a second are those of
+    a daemon without any."""
     n = room_for(count(1000, 10000))
     with Daemon(configure(folder), "--no-sandbox") as d, \
             contextlib.ExitStack() as stack:
@@ -814,7 +819,9 @@ def test_idle_connections_take_4_KiB_each_and_no_time(folder):
             f"{wakes} wake-ups in {seconds} s")
         assert fetch(d.port, None, route="/health", method="GET").status == 200
         assert SLOW or grown <= n * (40 * MIB / 10000), grown
-        assert ticks <= (5 if SLOW else 0 if LONG else 1), ticks
+        assert wakes <= 2 * seconds + 2 or SLOW, wakes
+        # What a daemon without any takes may be one, by chance.
+        assert ticks <= (5 if SLOW else 1), ticks
 
 
 def test_idle_connections_make_room_for_one_that_asks(folder):
