@@ -9,7 +9,6 @@ import base64
 import hashlib
 import http.client
 import json
-import os
 import pathlib
 import shutil
 import signal
@@ -22,8 +21,9 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from daemon import LOCAL, TINYPHI, Daemon, events  # noqa: E402
+from serve_daemon import LOCAL, Daemon, events, open_stream, soon, under_way  # noqa: E402
 
+TINYPHI = pathlib.Path(sys.argv[1]).resolve()
 failures = 0
 
 
@@ -175,26 +175,6 @@ def next_turn():
         second = d.ask("POST", "/v1/chat/completions", {"messages": turns, "max_tokens": 4})[2]
         cached = second["usage"]["prompt_tokens_details"]["cached_tokens"]
         assert cached >= first["usage"]["prompt_tokens"] + first["usage"]["completion_tokens"]
-
-
-def open_stream(port, max_tokens=3000, prompt="Hello"):
-    s = socket.create_connection(("127.0.0.1", port))
-    body = json.dumps({"messages": [{"role": "user", "content": prompt}], "stream": True,
-                       "ignore_eos": True, "max_tokens": max_tokens}).encode()
-    s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
-              b"Content-Length: %d\r\n\r\n" % len(body) + body)
-    return s
-
-
-def under_way(d):
-    return d.ask("GET", "/v1/requests")[2]["data"]
-
-
-def soon(f, what):
-    deadline = time.monotonic() + 10
-    while not f():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 @test

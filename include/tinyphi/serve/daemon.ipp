@@ -11,6 +11,8 @@
 #include <chrono>
 #include <exception>
 #include <functional>
+#include <set>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -81,7 +83,10 @@ class daemon::impl {
     server_.reset();
     workers_.join();
     // Nobody may call into an io thread that is gone.
-    for (const auto& m : state_.models) m->stop();
+    for (const auto& m : state_.models) {
+      m->stop();
+      tell_cache_note(*m);
+    }
   }
 
   result<void> open() {
@@ -236,6 +241,7 @@ class daemon::impl {
     state_.models.clear();
     for (const loaded_model& m : set_.models) {
       state_.models.push_back(m.model);
+      tell_cache_note(*m.model);
       keys_.for_each([&](const caller& who) {
         if (who.weight != 1) {
           m.model->engine().set_weight(who.tenant, who.weight);
@@ -327,6 +333,13 @@ class daemon::impl {
     }
   }
 
+  // What is wrong with the folder of caches, when it is read or written; once,
+  // if that is the same.
+  void tell_cache_note(const served_model& m) {
+    const std::string note = m.engine().cache_note();
+    if (!note.empty() && cache_notes_.insert(note).second) program_.say(note);
+  }
+
   // Sockets that systemd opened: by their own address it is decided who may
   // reach them.
   result<void> take_passed_sockets() {
@@ -354,7 +367,7 @@ class daemon::impl {
     if (!notes_.watchdog()) return;
     watchdog_timer_.expires_after(*notes_.watchdog() / 3);
     watchdog_timer_.async_wait([this](const boost::system::error_code& e) {
-      if (e) return;
+      if (e || ended_) return;
       if (feeds_watchdog(probe(state_, std::chrono::steady_clock::now()))) {
         notes_.alive();
       }
@@ -368,7 +381,7 @@ class daemon::impl {
     const bool busy = !state_.running.all().empty();
     watch_timer_.expires_after(std::chrono::seconds(busy ? 1 : 5));
     watch_timer_.async_wait([this](const boost::system::error_code& e) {
-      if (e) return;
+      if (e || ended_) return;
       pressure_ = memory_.look(std::chrono::steady_clock::now());
       state_.memory_critical = pressure_.not_ready;
       state_.stop_batch = pressure_.stop_batch;
@@ -427,7 +440,8 @@ class daemon::impl {
       } else {
         drain();
       }
-      wait_for_signal();
+      // Whoever waits keeps the io thread from its end.
+      if (!ended_) wait_for_signal();
     });
   }
 
@@ -488,8 +502,9 @@ class daemon::impl {
   std::optional<error> failed_;
   bool ended_ = false;
   bool reloading_ = false;
-  bool reload_again_ = false;   // asked for while loading
-  bool reload_failed_ = false;  // the last one
+  bool reload_again_ = false;          // asked for while loading
+  bool reload_failed_ = false;         // the last one
+  std::set<std::string> cache_notes_;  // that were told
   std::thread loader_;
 };
 
