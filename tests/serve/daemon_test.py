@@ -553,6 +553,7 @@ def ollama():
                     ("/api/generate", {"prompt": "a", "images": ["x"]}, 400, "see"),
                     ("/api/embed", {"input": "pump " * 8000}, 400, "context"),
                     ("/api/chat", b"{", 400, ""),
+                    ("/api/generate", {"options": {"logit_bias": {"99999999": 1}}}, 400, "bias"),
                     ("/api/embeddings", {"prompt": "a"}, 501, "/api/embed"),
                     ("/api/pull", {"model": "llama"}, 501, "daemon's file")):
                 got = d.ask("POST", path, body)

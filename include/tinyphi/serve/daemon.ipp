@@ -68,7 +68,7 @@ class daemon::impl {
     state_.answers.counts = &counts_;
     use_deadlines();
     state_.max_body = config_.max_body;
-    state_.counts = &counts_;
+    state_.counts = state_.answers.counts = &counts_;
     state_.compat = {config_.vllm_metrics, config_.llamacpp_metrics};
     state_.open_metrics = config_.open_metrics;
     state_.snapshot = [this] { return take_snapshot(); };
