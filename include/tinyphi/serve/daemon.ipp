@@ -72,6 +72,8 @@ class daemon::impl {
     state_.compat = {config_.vllm_metrics, config_.llamacpp_metrics};
     state_.open_metrics = config_.open_metrics;
     state_.snapshot = [this] { return take_snapshot(); };
+    state_.reload = [this] { return reload(); };
+    state_.drain = [this] { drain(); };
     add_ops_routes(routes_, state_);
     add_model_routes(routes_, state_);
     add_pipeline_routes(routes_, state_);
@@ -196,6 +198,9 @@ class daemon::impl {
       line.report = &report;
       log_->add(line);
     }
+    if (!report.cause.empty()) {
+      program_.say("request " + r.id + ": " + report.cause);
+    }
     if (r.from != nullptr) {
       state_.limiter.charge_tokens(
           *r.from, report.prompt_tokens, report.cached_tokens,
@@ -251,17 +256,18 @@ class daemon::impl {
     state_.pipelines = set_.pipelines;
   }
 
-  // SIGHUP. One that comes while this is under way begins when it has ended.
-  void reload() {
+  // SIGHUP, or POST /admin/reload. One that comes while this is under way
+  // begins when it has ended. False if there is nothing to read again.
+  bool reload() {
     if (!program_.read_config) {
-      program_.say("SIGHUP: there is no configuration file to read again");
-      return;
+      program_.say("reload: there is no configuration file to read again");
+      return false;
     }
     if (state_.loading || reloading_) {
       reload_again_ = true;
-      return;
+      return true;
     }
-    if (state_.draining) return;
+    if (state_.draining) return false;
     reloading_ = true;
     notes_.reloading();
     notes_.status("reloading");
@@ -272,6 +278,7 @@ class daemon::impl {
         end_reload(std::move(n));
       });
     });
+    return true;
   }
 
   // On the loader's thread: all that can fail.
