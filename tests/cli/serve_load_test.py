@@ -12,9 +12,11 @@ Every function called test_* is one case. The last line is
 import asyncio
 import json
 import pathlib
+import runpy
 import subprocess
 import sys
 import tempfile
+import tomllib
 import traceback
 
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
@@ -279,6 +281,41 @@ def test_no_round_and_no_case_asks_what_a_cache_knows():
     Once(serve_load.dataclasses.make_dataclass("O", [("rounds", int)])(3),
          None, load).measure(["gap"], lambda text: None)
     assert seeds == [1, 2, 3], seeds
+
+
+def test_the_suite_is_judged_by_its_list():
+    judge = runpy.run_path(str(ROOT / "tools/llama_server_suite"))["judge"]
+    found = {"a.py::x": ("passed", ""), "a.py::y[1]": ("failed", "no"),
+             "a.py::z": ("skipped", "option")}
+    lines, good, bad = judge(found, ["a.py::x"], {"a.py::y*": "because"})
+    assert (good, bad) == (1, 0), lines
+    assert lines == ["ok a.py::x", "skipped a.py::y[1]: because",
+                     "skipped a.py::z: option"]
+    for must, exceptions, why in (
+            (["a.py::x", "a.py::y[1]"], {}, "y[1]: failed: no"),
+            (["a.py::x", "a.py::gone"], {"*": "r"}, "gone: not run"),
+            (["a.py::x"], {}, "neither passes nor is an exception"),
+            ([], {"*": "because"}, "passes, but is not in the list")):
+        lines, _, bad = judge(found, must, exceptions)
+        assert bad >= 1, must
+        assert any(line.startswith("FAILED") and why in line
+                   for line in lines), (lines, why)
+
+
+def test_the_shim_says_what_the_daemon_says(folder):
+    shim = runpy.run_path(str(ROOT / "tests/serve/llama_server/shim"))
+    options = shim["parse"](["--host", "127.0.0.1,::1", "--port", "99",
+                             "--api-key", "k", "--alias", "m,n", "--metrics",
+                             "--parallel", "2", "--temp", "0.8"])
+    found = tomllib.loads(shim["config"](options, folder))
+    assert found["serve"]["listen"] == ["127.0.0.1:99", "[::1]:99"]
+    assert found["serve"]["metrics"] == {"compat": ["llamacpp"]}
+    assert found["model"]["m"] == {"aliases": ["n", "*"], "sequences": 2}
+    assert (folder / "keys.toml").stat().st_mode & 0o777 == 0o600
+    done = subprocess.run([ROOT / "tests/serve/llama_server/shim", "--lora",
+                           "x"], check=False, capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 64 and "--lora" in done.stderr, done
 
 
 LESS = ("clients=2,tokens=64,prompt=8,long_prompt=600,beside=2,cached=60,new=9,"
