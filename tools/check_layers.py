@@ -36,6 +36,7 @@ LIBRARIES = {
     r"boost/": r"include/tinyphi/(base/json\.|pipeline/|serve/)|plugins/",
     r"utf8proc\.h": r"include/tinyphi/text/|plugins/",
     r"(sqlite3|re2)": r"plugins/",
+    r"seccomp\.h": r"include/tinyphi/serve/sandbox\.ipp",
 }
 
 # Headers without a test of their own, and what tests them.
@@ -68,12 +69,14 @@ UNTESTED = {
     "include/tinyphi/serve/answer_request.h": "tests of requests",
     "include/tinyphi/serve/answer_start.h": "serve_answer",
     "include/tinyphi/serve/daemon.h": "daemon_test.py",
+    "include/tinyphi/serve/daemon_paths.h": "daemon_test.py",
     "include/tinyphi/serve/dialect.h": "dialects",
     "include/tinyphi/serve/listening_socket.h": "daemon_test.py",
     "include/tinyphi/serve/model_routes.h": "daemon_test.py",
     "include/tinyphi/serve/native_completion.h": "dialects",
     "include/tinyphi/serve/openai_chat.h": "dialects",
     "include/tinyphi/serve/openai_completions.h": "dialects",
+    "include/tinyphi/serve/responses_table.h": "openai_responses",
     "include/tinyphi/serve/ops_routes.h": "daemon_test.py",
     "include/tinyphi/serve/pipeline_routes.h": "daemon_test.py",
     "include/tinyphi/serve/served_pipeline.h": "daemon_test.py",
@@ -82,6 +85,7 @@ UNTESTED = {
     "include/tinyphi/serve/progress_signal.h": "serve_answer",
     "include/tinyphi/serve/running_requests.h": "serve_answer",
     "include/tinyphi/serve/chat_table.h": "fields",
+    "include/tinyphi/serve/random_bits.h": "http_rules, parse_request",
     "include/tinyphi/serve/request_tables.h": "parse_request",
     "include/tinyphi/serve/served_model.h": "serve_answer",
     "include/tinyphi/serve/caller.h": "keys",

@@ -104,9 +104,7 @@ struct generate_stage {
     }
     generation_params params = params_;
     params.stop_when = cx.stop();
-    params.tenant = cx.origin().tenant;
-    params.cache_domain = cx.origin().domain;
-    params.priority = cx.origin().priority;
+    params.set_origin(cx.origin());
     tinyphi::engine engine = engine_;
     generation answer = engine.complete(prompt, params);
     const auto next = [&] { return answer.next(); };

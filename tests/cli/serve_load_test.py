@@ -17,7 +17,9 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import cases  # noqa: E402
 
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 ROOT = pathlib.Path(sys.argv[2]).resolve()
@@ -355,23 +357,5 @@ def test_wrong_options_are_told(folder):
         assert done.returncode != 0 and why in done.stderr, (args, done)
 
 
-def main():
-    part = sys.argv[3] if len(sys.argv) > 3 else ""
-    cases = [(name, f) for name, f in globals().items()
-             if name.startswith("test_") and part in name]
-    failed = 0
-    for name, case in cases:
-        try:
-            with tempfile.TemporaryDirectory(prefix="tinyphi-load-") as d:
-                case(*[pathlib.Path(d)][:case.__code__.co_argcount])
-            print(f"ok {name}")
-        except Exception:  # one failing case must not hide the others
-            failed += 1
-            print(f"FAILED {name}\n{traceback.format_exc()}")
-        sys.stdout.flush()
-    print(f"{len(cases) - failed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.run(globals(), part=sys.argv[3] if len(sys.argv) > 3 else ""))

@@ -14,7 +14,9 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import cases  # noqa: E402
 
 SOFT_CASES, ROOT = sys.argv[1], pathlib.Path(sys.argv[2])
 
@@ -151,19 +153,5 @@ def test_a_skipped_catch2_case_is_said_and_not_counted():
     assert "skipped: soft: " + said.removeprefix("skipped ") in lines, lines
 
 
-def main():
-    cases = [(n, f) for n, f in globals().items() if n.startswith("test_")]
-    failed = 0
-    for name, case in cases:
-        try:
-            case()
-            print(f"ok {name}")
-        except Exception:  # one failing case must not hide the others
-            failed += 1
-            print(f"FAILED {name}\n{traceback.format_exc()}")
-    print(f"{len(cases) - failed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.run(globals()))

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "tinyphi/serve/openai_responses.h"
 #include "tinyphi/serve/parse_request.h"
 #include "tinyphi/serve/request_tables.h"
 
@@ -53,6 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
   require_sound(parse_chat(*body));
   require_sound(parse_completion(*body));
   require_sound(parse_native_completion(*body));
+  require_sound(parse_responses(*body));
   const auto inputs = parse_embedding(*body);
   if (inputs) {
     require(!inputs->inputs.empty() && inputs->inputs.size() <= 256);

@@ -86,6 +86,10 @@ swap = "0MiB"
 [serve.metrics]
 compat = ["vllm", "llamacpp"]
 open = true
+[serve.sandbox]
+enabled = false
+read = ["docs", "/srv/texts"]
+write = ["/var/lib/index"]
 [serve.ollama]
 [model."phi-3.5"]
 path = "m/phi.gguf"
@@ -127,6 +131,10 @@ chat_output = "answer"
   CHECK(c.vllm_metrics);
   CHECK(c.llamacpp_metrics);
   CHECK(c.open_metrics);
+  CHECK_FALSE(c.sandbox);
+  using paths = std::vector<std::filesystem::path>;
+  CHECK(c.sandbox_read == paths{"/etc/t/docs", "/srv/texts"});
+  CHECK(c.sandbox_write == paths{"/var/lib/index"});
   CHECK(c.ollama);
   REQUIRE(c.models.size() == 1);
   const tinyphi::model_entry& m = c.models[0];
@@ -284,6 +292,14 @@ TEST_CASE("every rule of the daemon's file is checked where it is broken") {
        "d.toml:4:19: error[TP1004]: [serve.cache]: folder must be a path"},
       {serve("cache = {pin = \"1EiB\"}"), "d.toml:4:16: error[TP1004]"},
       {serve("cache = {size = 1}"), "d.toml:4:10: error[TP1002]"},
+      {serve("sandbox = {reads = []}"),
+       "d.toml:4:12: error[TP1002]: [serve.sandbox]: unknown key 'reads'; did "
+       "you mean 'read'?"},
+      {serve("sandbox.enabled = \"no\""),
+       "d.toml:4:19: error[TP1004]: [serve.sandbox]: enabled is a string, it "
+       "must be true or false"},
+      {serve("sandbox.read = [\"\"]"),
+       "d.toml:4:17: error[TP1004]: [serve.sandbox]: read has an empty string"},
       {serve("metrics.compat = [\"vlm\"]"),
        "d.toml:4:19: error[TP1005]: [serve.metrics]: compat has 'vlm', allowed "
        "are vllm and llamacpp; did you mean 'vllm'?"},

@@ -503,6 +503,61 @@ def watched():
         assert lines[1]["code"] == "invalid_value"
 
 
+def status_of_threads(pid, key):
+    """What /proc says of each thread of a process, as a set."""
+    found = set()
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        for line in (task / "status").read_text().splitlines():
+            if line.startswith(key + ":"):
+                found.add(line.split()[1])
+    return found
+
+
+@test
+def sandbox():
+    """a ready daemon has given up calls and files, unless it was told not to"""
+    with tempfile.TemporaryDirectory() as folder:
+        docs = pathlib.Path(folder) / "docs"
+        shutil.copytree(pathlib.Path(__file__).resolve().parent.parent.parent / "pipelines/docs-qa",
+                        docs)
+        shutil.copytree(docs / "docs", pathlib.Path(folder) / "elsewhere")
+        config = pathlib.Path(folder) / "conf/daemon.toml"
+        config.parent.mkdir()
+
+        def start(table, *options, wait=True):
+            config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n' + table +
+                              '[model.demo]\n[pipeline.docs]\npath = "../docs/docs-qa.toml"\n')
+            return Daemon(str(config), *options, wait=wait)
+
+        with start("") as d:
+            assert d.chat("What does a green light mean?")[0] == 200
+            assert status_of_threads(d.process.pid, "NoNewPrivs") == {"1"}
+            restricted = status_of_threads(d.process.pid, "Seccomp")
+            said = "calls are not restricted" in "".join(d.lines)
+            assert restricted == ({"0"} if said else {"2"}), (restricted, d.lines)
+        with start("[serve.sandbox]\nenabled = false\n") as d:
+            assert status_of_threads(d.process.pid, "NoNewPrivs") == {"0"}
+        with start("", "--no-sandbox") as d:
+            assert status_of_threads(d.process.pid, "Seccomp") == {"0"}
+
+        # A pipeline that reads a folder which nobody named.
+        if "files are not restricted" in "".join(d.lines):
+            print("skipped: this kernel has no Landlock")
+            return
+        pipeline = docs / "docs-qa.toml"
+        text = pipeline.read_text()
+        assert '"docs"' in text, text
+        pipeline.write_text(text.replace('"docs"', '"../elsewhere"'))
+        ask = ("POST", "/v1/pipelines/docs",
+               {"inputs": {"question": "What does a green light mean?"}})
+        with start("") as d:
+            status, _, body = d.ask(*ask)
+            assert status == 500, (status, body)
+        with start('[serve.sandbox]\nread = ["../elsewhere"]\n') as d:
+            status, _, body = d.ask(*ask)
+            assert status == 200 and body["outputs"]["citations"], (status, body)
+
+
 @test
 def pipelines():
     """a pipeline is a route and a model of the chat, with its citations as annotations"""

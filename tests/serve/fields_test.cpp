@@ -7,6 +7,7 @@
 #include "support/request_bodies.h"
 #include "support/test.h"
 #include "tinyphi/serve/request_tables.h"
+#include "tinyphi/serve/responses_table.h"
 
 using namespace tinyphi;
 using tinyphi_test::body_maker;
@@ -19,6 +20,7 @@ const request_table* const all_tables[] = {
     &request_tables::chat,
     &request_tables::completion,
     &request_tables::native_completion,
+    &request_tables::responses,
     &request_tables::embedding,
     &request_tables::tokenize,
     &request_tables::detokenize,

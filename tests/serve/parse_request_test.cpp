@@ -5,7 +5,9 @@
 
 #include "support/request_bodies.h"
 #include "support/test.h"
+#include "tinyphi/serve/openai_responses.h"
 #include "tinyphi/serve/request_tables.h"
+#include "tinyphi/serve/responses_table.h"
 
 using namespace tinyphi;
 using tinyphi_test::body_maker;
@@ -89,6 +91,7 @@ TEST_CASE("what a table takes, the sampler takes, too") {
   all(request_tables::chat, parse_chat);
   all(request_tables::completion, parse_completion);
   all(request_tables::native_completion, parse_native_completion);
+  all(request_tables::responses, parse_responses);
 }
 
 TEST_CASE("what only other routes know has no effect, whatever it is") {
@@ -100,7 +103,7 @@ TEST_CASE("what only other routes know has no effect, whatever it is") {
     std::size_t n = 0;
     for (const request_table* other :
          {&request_tables::chat, &request_tables::completion,
-          &request_tables::native_completion}) {
+          &request_tables::native_completion, &request_tables::responses}) {
       for (const made_body& m : body_maker::all(*other)) {
         for (const auto& [name, value] : m.body) {
           if (knows(name)) continue;
@@ -124,6 +127,7 @@ TEST_CASE("what only other routes know has no effect, whatever it is") {
   all(request_tables::chat, parse_chat);
   all(request_tables::completion, parse_completion);
   all(request_tables::native_completion, parse_native_completion);
+  all(request_tables::responses, parse_responses);
 }
 
 TEST_CASE("defaults are OpenAI's, and llama-server's on its own route") {

@@ -9,10 +9,13 @@ Every function called test_* is one case. The last line is
 """
 
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
-import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import cases  # noqa: E402
 
 SAMPLE = sys.argv[1]
 PROMTOOL = os.environ.get("PROMTOOL") or shutil.which("promtool")
@@ -50,23 +53,5 @@ def test_the_checker_finds_a_broken_text():
     assert status not in (0, 3), (status, said)
 
 
-def main():
-    cases = [(n, f) for n, f in globals().items() if n.startswith("test_")]
-    passed = failed = 0
-    for name, case in cases:
-        if not PROMTOOL:
-            print(f"skipped {name}: there is no promtool (Debian: prometheus)")
-            continue
-        try:
-            case()
-            passed += 1
-            print(f"ok {name}")
-        except Exception:  # one failing case must not hide the others
-            failed += 1
-            print(f"FAILED {name}\n{traceback.format_exc()}")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.run(globals(), missing="" if PROMTOOL else "there is no promtool (Debian: prometheus)"))

@@ -18,7 +18,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import cases  # noqa: E402
 
 TINYPHI = pathlib.Path(sys.argv[1]).resolve()
 PROGRAM = (os.environ.get("SCHEMATHESIS") or shutil.which("schemathesis") or
@@ -119,24 +121,5 @@ def test_with_keys_nothing_is_answered_without_one():
             assert status == 0, report
 
 
-def main():
-    cases = [(n, f) for n, f in globals().items() if n.startswith("test_")]
-    passed = failed = 0
-    for name, case in cases:
-        if not PROGRAM:
-            print(f"skipped {name}: there is no schemathesis (pip)")
-            continue
-        try:
-            case()
-            passed += 1
-            print(f"ok {name}")
-        except Exception:
-            failed += 1
-            traceback.print_exc()
-            print(f"FAILED {name}")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.run(globals(), missing="" if PROGRAM else "there is no schemathesis (pip)"))

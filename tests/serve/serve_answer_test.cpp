@@ -56,7 +56,7 @@ struct world {
   ~world() { workers.join(); }
 
   void run(fake_exchange& x, answer_request r) {
-    const make_dialect make = [](const answer_facts&) {
+    const make_dialect make = [](const answer_request&, const answer_facts&) {
       return std::make_unique<plain_dialect>();
     };
     tinyphi_test::run_to_end(

@@ -116,7 +116,7 @@ class body_maker {
     }
     if (!has(f, field_kind::string)) bad("1");
     if (!has(f, field_kind::boolean)) bad(true);
-    if (!has(f, field_kind::array)) bad(json::array());
+    if (!has(f, field_kind::array) || f.least_items > 0) bad(json::array());
     if (!has(f, field_kind::object)) bad(json::object());
     if (has(f, field_kind::number) || has(f, field_kind::integer)) {
       numbers(f, good, bad);
@@ -221,7 +221,7 @@ class body_maker {
     }
     if (!has(f, field_kind::array) || f.items == nullptr) return;
     const double most = f.most_items > 0 ? f.most_items : f.most;
-    const double least = f.most_items > 0 ? 0 : f.least;
+    const double least = f.most_items > 0 ? f.least_items : f.least;
     if (most < 1e4) {
       const auto n = static_cast<std::size_t>(most);
       const json::value item = value(*f.items);

@@ -31,6 +31,7 @@ struct serve_options {
   std::vector<std::string> listen;
   bool access_log = false;
   bool print_unit = false;
+  bool no_sandbox = false;
 };
 
 // The configuration that the file or the options say. Faults of a file are one
@@ -95,6 +96,10 @@ int serve(const serve_options& o) {
   };
   program.version = TINYPHI_VERSION;
   if (o.access_log) program.access_log = 1;
+  program.sandbox = config->sandbox && !o.no_sandbox;
+  if (!o.file.empty()) {
+    program.config_file = std::filesystem::absolute(o.file);
+  }
   program.plugins = &plugins();
   program.describe_model =
       pipeline_host(tinyphi::cancel_token()).describe_model;
@@ -165,6 +170,9 @@ void add_serve(CLI::App& app, action& run) {
   command->add_flag("--print-unit", o->print_unit,
                     "print a socket and a service unit of systemd for this "
                     "program and FILE, and end");
+  command->add_flag("--no-sandbox", o->no_sandbox,
+                    "keep the right to open every file and to make every call "
+                    "of the system, for instance for a debugger");
   command->final_callback([o, &run] { run = [o] { return serve(*o); }; });
 }
 

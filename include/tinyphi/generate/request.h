@@ -101,6 +101,12 @@ struct generation_params {
   // more of the prompt was read or the answer has ended; it must not block, and
   // not call the engine.
   std::function<void()> on_progress = {};
+
+  void set_origin(const request_origin& o) {
+    tenant = o.tenant;
+    cache_domain = o.domain;
+    priority = o.priority;
+  }
 };
 
 enum class finish_reason : std::uint8_t {
@@ -139,14 +145,12 @@ struct prompt_progress {
 // What an engine does at the moment, for whoever watches over it.
 struct engine_load {
   std::size_t running = 0, waiting = 0, waiting_tokens = 0;
-  double waiting_seconds = 0;  // until what runs and waits now will be read
+  double waiting_seconds = 0;    // until what runs and waits now will be read
   std::size_t pages = 0;         // of the cache, by budget
   std::size_t pages_in_use = 0;  // by requests or the prefix cache or both
   std::size_t pages_cached = 0;  // held by the prefix cache
   std::size_t page_bytes = 0;
   std::uint64_t steps = 0, preemptions = 0, swaps = 0;
-  double last_step_ms = 0;
-  std::size_t last_slice = 0;  // prompt tokens of that step
   // When the driver last began or ended a step or looked for work. While it
   // computes, layers count too; long ago and not idle: it is stuck.
   steady_time last_beat;

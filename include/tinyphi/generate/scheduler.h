@@ -228,8 +228,6 @@ class scheduler {
   bool calibrating_ = false;
   std::atomic<bool> work_came_ = false;  // since the last sweep
   std::atomic<steady_time::rep> beat_ = 0;  // when the driver last moved on
-  double last_step_ms_ = 0;
-  std::size_t last_slice_ = 0;
   sequence* suspect_ = nullptr;  // what a failure of this step would end
 };
 

@@ -398,8 +398,6 @@ TINYPHI_FUNC void scheduler::report_load() {
   load_.steps = n_steps_;
   load_.preemptions = n_preempted_;
   load_.swaps = n_swapped_;
-  load_.last_step_ms = last_step_ms_;
-  load_.last_slice = last_slice_;
   load_.idle = running_.empty() && waiting_.empty();
 }
 

@@ -248,9 +248,9 @@ TINYPHI_FUNC void scheduler::compute() {
   step_began_ = std::chrono::steady_clock::now();
   const auto out = model_.forward(runs_, team_, scratch_, step_stop_);
   const double ms = detail::ms_since(step_began_);
-  last_step_ms_ = ms;
-  last_slice_ = slice == nullptr ? 0 : slice->tokens;
-  if (options_.on_step) options_.on_step(last_step_ms_, last_slice_);
+  if (options_.on_step) {
+    options_.on_step(ms, slice == nullptr ? 0 : slice->tokens);
+  }
   const bool aborted = !out;
   shares_.charge(plan_, requests_, ms,
                  aborted && reader && reader->stop.reason());

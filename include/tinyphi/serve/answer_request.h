@@ -35,6 +35,12 @@ struct answer_request {
   std::string prediction = {};  // a text that the answer may repeat
   std::string cache_salt = {};  // narrows the caller's isolation domain
   overflow_rule overflow = overflow_rule::error;
+  // Ollama's num_ctx: prompt and answer together have no more tokens; 0: than
+  // the model's context.
+  std::size_t context_limit = 0;
+  // Responses: what stands in front of the input, to be told back. `messages`
+  // has it, too.
+  std::optional<std::string> instructions = {};
   // Deadlines that shorten the server's own, in milliseconds; 0: they stand.
   double queue_ms = 0;
   double first_token_ms = 0;

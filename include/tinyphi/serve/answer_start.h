@@ -35,6 +35,10 @@ struct started_answers {
 [[nodiscard]] priority_class answer_class(const caller& from,
                                           std::optional<priority_class> wanted);
 
+// Tenant, isolation domain and class of a caller's request.
+[[nodiscard]] request_origin origin_of(const caller& from,
+                                       std::optional<priority_class> wanted);
+
 // `from` decides about tenant, class and domain; `r.params` has the rest.
 // A prompt that does not fit is refused with OpenAI's context_length_exceeded,
 // or loses its oldest turns if the request says so.

@@ -53,12 +53,18 @@ inline result<std::vector<token_id>> plain_tokens(const model& m,
   return m.tokenizer()->encode({&s, 1}, true);
 }
 
+// What prompt and answer together may have.
+inline std::size_t context_of(const model& m, const answer_request& r) {
+  const std::size_t most = m.config().max_context;
+  return r.context_limit == 0 ? most : std::min(most, r.context_limit);
+}
+
 // The tokens of every prompt, or why they cannot be run.
 inline std::optional<api_error> prompt_tokens(
     served_model& m, const answer_request& r, domain_id domain,
     std::vector<std::vector<token_id>>& prompts, started_answers& out) {
   const model& weights = m.engine().model();
-  const std::size_t context = weights.config().max_context;
+  const std::size_t context = context_of(weights, r);
   std::vector<message> messages = r.messages;
   while (!messages.empty()) {
     auto ids =
@@ -110,14 +116,18 @@ TINYPHI_FUNC priority_class answer_class(const caller& from,
   return std::max(wanted.value_or(priority_class::normal), from.best_class);
 }
 
+TINYPHI_FUNC request_origin origin_of(const caller& from,
+                                      std::optional<priority_class> wanted) {
+  return {from.tenant, from.domain, answer_class(from, wanted)};
+}
+
 TINYPHI_FUNC started_answers start_answers(served_model& m,
                                            const answer_request& r,
                                            const caller& from) {
   started_answers out;
   generation_params params = r.params;
-  params.tenant = from.tenant;
+  params.set_origin(origin_of(from, r.wanted_class));
   params.cache_domain = answer_domain(from, r.cache_salt);
-  params.priority = answer_class(from, r.wanted_class);
   std::vector<std::vector<token_id>> prompts;
   out.refused = detail::prompt_tokens(m, r, params.cache_domain, prompts, out);
   if (out.refused) return out;
@@ -127,7 +137,15 @@ TINYPHI_FUNC started_answers start_answers(served_model& m,
   }
   for (auto& prompt : prompts) {
     out.n_prompt_tokens += prompt.size();
-    auto answers = m.engine().complete_n(std::move(prompt), r.n, params);
+    generation_params own = params;
+    if (r.context_limit != 0) {
+      const std::size_t rest =
+          detail::context_of(m.engine().model(), r) - prompt.size();
+      own.max_tokens =
+          own.max_tokens == 0 ? rest : std::min(own.max_tokens, rest);
+    }
+    auto answers =
+        m.engine().complete_n(std::move(prompt), r.n, std::move(own));
     for (generation& g : answers) out.answers.push_back(std::move(g));
   }
   // What is refused at once is refused as a whole; the others are abandoned.

@@ -45,8 +45,11 @@ using api_result = result<T, api_error>;
 [[nodiscard]] api_error to_api_error(const error& e,
                                      double retry_after_seconds = 0);
 
-// The body as one line of JSON.
-[[nodiscard]] std::string to_body(const api_error& e);
+// The body, and the same as one line of JSON.
+[[nodiscard]] json::object to_json(const api_error& e);
+[[nodiscard]] inline std::string to_body(const api_error& e) {
+  return json::serialize(to_json(e));
+}
 // x-should-retry, retry-after-ms and retry-after, where there is one to send.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> retry_headers(
     const api_error& e);

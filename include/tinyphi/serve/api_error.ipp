@@ -79,13 +79,13 @@ TINYPHI_FUNC api_error to_api_error(const error& e,
   return a;
 }
 
-TINYPHI_FUNC std::string to_body(const api_error& e) {
+TINYPHI_FUNC json::object to_json(const api_error& e) {
   json::object error{{"message", e.message},
                      {"type", e.type},
                      {"param", detail::null_or(e.param)},
                      {"code", detail::null_or(e.code)}};
   for (const auto& [key, value] : e.details) error[key] = value;
-  return json::serialize(json::object{{"error", std::move(error)}});
+  return {{"error", std::move(error)}};
 }
 
 TINYPHI_FUNC std::vector<std::pair<std::string, std::string>> retry_headers(

@@ -16,6 +16,12 @@ inline constexpr std::string_view no_constraints =
     "this version has no constrained output yet; ask in words, and check what "
     "comes";
 
+// A field that is known and changes nothing here.
+constexpr field no_effect(std::string_view name, field_kind kinds) {
+  return {
+      .name = name, .kinds = kinds, .about = "Has no effect.", .use = ignored};
+}
+
 // ---- What several requests share.
 
 inline constexpr field stop_item{.name = "stop",
@@ -34,107 +40,107 @@ inline constexpr field text_token_item{.name = "token",
                                        .most = 2147483647,
                                        .shape = field_shape::text_token};
 // How tokens are chosen; llama-server's names beside OpenAI's.
-#define TINYPHI_SAMPLING_FIELDS                                             \
-  {.name = "temperature",                                                   \
-   .kinds = number,                                                         \
-   .about = "0 takes the likeliest token; more is bolder.",                 \
-   .most = 100,                                                             \
-   .example = "0.7"},                                                       \
-      {.name = "top_p",                                                     \
-       .kinds = number,                                                     \
-       .about = "Only the likeliest tokens of this share together.",        \
-       .most = 1,                                                           \
-       .above_least = true},                                                \
-      {.name = "top_k",                                                     \
-       .kinds = integer,                                                    \
-       .about = "Only so many of the likeliest tokens; 0 is all.",          \
-       .most = 2147483647},                                                 \
-      {.name = "min_p",                                                     \
-       .kinds = number,                                                     \
-       .about = "Only tokens of this share of the likeliest one's chance.", \
-       .most = 0.999},                                                      \
-      {.name = "typical_p",                                                 \
-       .kinds = number,                                                     \
-       .about = "Locally typical sampling; 1 is off.",                      \
-       .most = 1,                                                           \
-       .above_least = true},                                                \
-      {.name = "repeat_penalty",                                            \
-       .kinds = number,                                                     \
-       .about = "Makes tokens of the last texts unlikelier; 1 is off.",     \
-       .most = 10,                                                          \
-       .above_least = true},                                                \
-      {.name = "repeat_last_n",                                             \
-       .kinds = integer,                                                    \
-       .about = "How many tokens repeat_penalty looks back; -1 is all.",    \
-       .least = -1,                                                         \
-       .most = 2147483647},                                                 \
-      {.name = "presence_penalty",                                          \
-       .kinds = number,                                                     \
-       .about = "Makes tokens that were there unlikelier.",                 \
-       .least = -2,                                                         \
-       .most = 2},                                                          \
-      {.name = "frequency_penalty",                                         \
-       .kinds = number,                                                     \
-       .about = "The same for each time that they were there.",             \
-       .least = -2,                                                         \
-       .most = 2},                                                          \
-      {.name = "dry_multiplier",                                            \
-       .kinds = number,                                                     \
-       .about = "Penalty of repeated passages; 0 is off.",                  \
-       .most = 100},                                                        \
-      {.name = "dry_base",                                                  \
-       .kinds = number,                                                     \
-       .about = "How fast that penalty grows.",                             \
-       .least = 1,                                                          \
-       .most = 10},                                                         \
-      {.name = "dry_allowed_length",                                        \
-       .kinds = integer,                                                    \
-       .about = "Repeated tokens that cost nothing.",                       \
-       .most = 65536},                                                      \
-      {.name = "dry_penalty_last_n",                                        \
-       .kinds = integer,                                                    \
-       .about = "How many tokens it looks back; -1 is all.",                \
-       .least = -1,                                                         \
-       .most = 2147483647},                                                 \
-      {.name = "mirostat",                                                  \
-       .kinds = integer,                                                    \
-       .about = "0 is off, 2 is on.",                                       \
-       .most = 2,                                                           \
-       .step = 2},                                                          \
-      {.name = "mirostat_tau",                                              \
-       .kinds = number,                                                     \
-       .about = "Mirostat's target, in bits.",                              \
-       .most = 100,                                                         \
-       .above_least = true},                                                \
-      {.name = "mirostat_eta",                                              \
-       .kinds = number,                                                     \
-       .about = "Mirostat's rate.",                                         \
-       .most = 1,                                                           \
-       .above_least = true},                                                \
-      {.name = "seed",                                                      \
-       .kinds = integer,                                                    \
-       .about = "The same seed gives the same answer; -1 takes any.",       \
-       .least = -9223372036854775808.0,                                     \
-       .most = 9223372036854775808.0},                                      \
-      {.name = "logit_bias",                                                \
-       .kinds = object | array,                                             \
-       .about = "From a token's id to what is added to its logit.",         \
-       .most = 1024,                                                        \
-       .items = &token_item,                                                \
-       .shape = field_shape::token_biases},                                 \
-      {.name = "stop",                                                      \
-       .kinds = string | array,                                             \
-       .about = "Texts that end the answer and are not part of it.",        \
-       .most = 256,                                                         \
-       .most_items = 16,                                                    \
-       .items = &stop_item},                                                \
-      {.name = "cache_salt",                                                \
-       .kinds = string,                                                     \
-       .about = "Cached prompts are found under the same salt only.",       \
-       .most = 256},                                                        \
-  {                                                                         \
-    .name = "tinyphi", .kinds = object,                                     \
-    .about = "What only this server knows.", .members = own_fields          \
+#define TINYPHI_SAMPLING_FIELDS                                                \
+  {.name = "temperature",                                                      \
+   .kinds = number,                                                            \
+   .about = "0 takes the likeliest token; more is bolder.",                    \
+   .most = 100,                                                                \
+   .example = "0.7"},                                                          \
+      {.name = "top_p",                                                        \
+       .kinds = number,                                                        \
+       .about = "Only the likeliest tokens of this share together.",           \
+       .most = 1,                                                              \
+       .above_least = true},                                                   \
+      {.name = "top_k",                                                        \
+       .kinds = integer,                                                       \
+       .about = "Only so many of the likeliest tokens; 0 is all.",             \
+       .most = 2147483647},                                                    \
+      {.name = "min_p",                                                        \
+       .kinds = number,                                                        \
+       .about = "Only tokens of this share of the likeliest one's chance.",    \
+       .most = 0.999},                                                         \
+      {.name = "typical_p",                                                    \
+       .kinds = number,                                                        \
+       .about = "Locally typical sampling; 1 is off.",                         \
+       .most = 1,                                                              \
+       .above_least = true},                                                   \
+      {.name = "repeat_penalty",                                               \
+       .kinds = number,                                                        \
+       .about = "Makes tokens of the last texts unlikelier; 1 is off.",        \
+       .most = 10,                                                             \
+       .above_least = true},                                                   \
+      {.name = "repeat_last_n",                                                \
+       .kinds = integer,                                                       \
+       .about = "How many tokens repeat_penalty looks back; -1 is all.",       \
+       .least = -1,                                                            \
+       .most = 2147483647},                                                    \
+      {.name = "presence_penalty",                                             \
+       .kinds = number,                                                        \
+       .about = "Makes tokens that were there unlikelier.",                    \
+       .least = -2,                                                            \
+       .most = 2},                                                             \
+      {.name = "frequency_penalty",                                            \
+       .kinds = number,                                                        \
+       .about = "The same for each time that they were there.",                \
+       .least = -2,                                                            \
+       .most = 2},                                                             \
+      {.name = "dry_multiplier",                                               \
+       .kinds = number,                                                        \
+       .about = "Penalty of repeated passages; 0 is off.",                     \
+       .most = 100},                                                           \
+      {.name = "dry_base",                                                     \
+       .kinds = number,                                                        \
+       .about = "How fast that penalty grows.",                                \
+       .least = 1,                                                             \
+       .most = 10},                                                            \
+      {.name = "dry_allowed_length",                                           \
+       .kinds = integer,                                                       \
+       .about = "Repeated tokens that cost nothing.",                          \
+       .most = 65536},                                                         \
+      {.name = "dry_penalty_last_n",                                           \
+       .kinds = integer,                                                       \
+       .about = "How many tokens it looks back; -1 is all.",                   \
+       .least = -1,                                                            \
+       .most = 2147483647},                                                    \
+      {.name = "mirostat",                                                     \
+       .kinds = integer,                                                       \
+       .about = "0 is off, 2 is on.",                                          \
+       .most = 2,                                                              \
+       .step = 2},                                                             \
+      {.name = "mirostat_tau",                                                 \
+       .kinds = number,                                                        \
+       .about = "Mirostat's target, in bits.",                                 \
+       .most = 100,                                                            \
+       .above_least = true},                                                   \
+      {.name = "mirostat_eta",                                                 \
+       .kinds = number,                                                        \
+       .about = "Mirostat's rate.",                                            \
+       .most = 1,                                                              \
+       .above_least = true},                                                   \
+      {.name = "seed",                                                         \
+       .kinds = integer,                                                       \
+       .about = "The same seed gives the same answer; -1 takes any.",          \
+       .least = -9223372036854775808.0,                                        \
+       .most = 9223372036854775808.0},                                         \
+      {.name = "logit_bias",                                                   \
+       .kinds = object | array,                                                \
+       .about = "From a token's id to what is added to its logit.",            \
+       .most = 1024,                                                           \
+       .items = &token_item,                                                   \
+       .shape = field_shape::token_biases},                                    \
+      {.name = "stop",                                                         \
+       .kinds = string | array,                                                \
+       .about = "Texts that end the answer and are not part of it.",           \
+       .most = 256,                                                            \
+       .most_items = 16,                                                       \
+       .items = &stop_item},                                                   \
+      {.name = "cache_salt",                                                   \
+       .kinds = string,                                                        \
+       .about = "Cached prompts are found under the same salt only.",          \
+       .most = 256},                                                           \
+  {                                                                            \
+    .name = "tinyphi", .kinds = object,                                        \
+    .about = "What only this server knows.", .members = own_fields             \
   }
 
 inline constexpr std::string_view overflow_words[] = {"error",
@@ -166,14 +172,59 @@ inline constexpr field stream_fields[] = {
     {.name = "include_usage",
      .kinds = boolean,
      .about = "A last event tells the tokens."},
-    {.name = "include_obfuscation",
-     .kinds = boolean,
-     .about = "Has no effect.",
-     .use = ignored},
+    no_effect("include_obfuscation", boolean),
 };
 
 inline constexpr std::string_view tier_words[] = {"auto", "default", "flex",
                                                   "priority"};
+
+// Rows that several tables have.
+inline constexpr field model_field{.name = "model",
+                                   .kinds = string,
+                                   .about = "A model's id or alias.",
+                                   .most = 256};
+inline constexpr field stream_field{
+    .name = "stream", .kinds = boolean, .about = "The answer comes in events."};
+inline constexpr field ignore_eos_field{
+    .name = "ignore_eos",
+    .kinds = boolean,
+    .about = "Goes on past the end of the answer."};
+inline constexpr field progress_field{
+    .name = "return_progress",
+    .kinds = boolean,
+    .about = "Events tell how far the prompt is read."};
+inline constexpr field timings_field{.name = "timings_per_token",
+                                     .kinds = boolean,
+                                     .about = "Events tell the time so far."};
+inline constexpr field grammar_field{.name = "grammar",
+                                     .kinds = string,
+                                     .about = no_constraints,
+                                     .use = refused,
+                                     .harmless = "[\"\"]"};
+inline constexpr field json_schema_field{.name = "json_schema",
+                                         .kinds = object,
+                                         .about = no_constraints,
+                                         .use = refused};
+inline constexpr field tools_field{.name = "tools",
+                                   .kinds = array,
+                                   .about = no_constraints,
+                                   .use = refused,
+                                   .harmless = "[[]]"};
+inline constexpr field store_field{
+    .name = "store",
+    .kinds = boolean,
+    .about = "nothing is stored here; leave store out",
+    .use = refused,
+    .harmless = "[false]"};
+inline constexpr field tier_field{
+    .name = "service_tier",
+    .kinds = string,
+    .about = "priority goes first, flex last, if the key may.",
+    .words = tier_words};
+inline constexpr field stream_options_field{.name = "stream_options",
+                                            .kinds = object,
+                                            .about = "What they tell.",
+                                            .members = stream_fields};
 
 // ---- /v1/chat/completions
 
@@ -219,14 +270,8 @@ inline constexpr field message_fields[] = {
      .kinds = object,
      .about = no_constraints,
      .use = refused},
-    {.name = "name",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "refusal",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
+    no_effect("name", string),
+    no_effect("refusal", string),
 };
 inline constexpr field message_item{.name = "message",
                                     .kinds = object,
@@ -258,10 +303,7 @@ inline constexpr field prediction_fields[] = {
 };
 
 inline constexpr field chat_fields[] = {
-    {.name = "model",
-     .kinds = string,
-     .about = "A model's id or alias.",
-     .most = 256},
+    model_field,
     {.name = "messages",
      .kinds = array,
      .about = "The chat so far.",
@@ -285,13 +327,8 @@ inline constexpr field chat_fields[] = {
      .about = "So many answers.",
      .least = 1,
      .most = 8},
-    {.name = "stream",
-     .kinds = boolean,
-     .about = "The answer comes in events."},
-    {.name = "stream_options",
-     .kinds = object,
-     .about = "What they tell.",
-     .members = stream_fields},
+    stream_field,
+    stream_options_field,
     {.name = "logprobs",
      .kinds = boolean,
      .about = "Each token's log-probability."},
@@ -303,10 +340,7 @@ inline constexpr field chat_fields[] = {
      .kinds = object,
      .about = "A text that the answer may repeat.",
      .members = prediction_fields},
-    {.name = "service_tier",
-     .kinds = string,
-     .about = "priority goes first, flex last, if the key may.",
-     .words = tier_words},
+    tier_field,
     {.name = "add_generation_prompt",
      .kinds = boolean,
      .about =
@@ -314,25 +348,15 @@ inline constexpr field chat_fields[] = {
     {.name = "continue_final_message",
      .kinds = boolean,
      .about = "true: it does, which it also does if nothing is said."},
-    {.name = "timings_per_token",
-     .kinds = boolean,
-     .about = "Events tell the time so far."},
-    {.name = "return_progress",
-     .kinds = boolean,
-     .about = "Events tell how far the prompt is read."},
-    {.name = "ignore_eos",
-     .kinds = boolean,
-     .about = "Goes on past the end of the answer."},
+    timings_field,
+    progress_field,
+    ignore_eos_field,
     TINYPHI_SAMPLING_FIELDS,
     {.name = "response_format",
      .kinds = object,
      .about = "Only {\"type\": \"text\"}.",
      .members = format_fields},
-    {.name = "tools",
-     .kinds = array,
-     .about = no_constraints,
-     .use = refused,
-     .harmless = "[[]]"},
+    tools_field,
     {.name = "tool_choice",
      .kinds = string,
      .about = no_constraints,
@@ -343,20 +367,9 @@ inline constexpr field chat_fields[] = {
      .about = "functions are deprecated; and this version has no tools yet",
      .use = refused,
      .harmless = "[[]]"},
-    {.name = "grammar",
-     .kinds = string,
-     .about = no_constraints,
-     .use = refused,
-     .harmless = "[\"\"]"},
-    {.name = "json_schema",
-     .kinds = object,
-     .about = no_constraints,
-     .use = refused},
-    {.name = "store",
-     .kinds = boolean,
-     .about = "nothing is stored here; leave store out",
-     .use = refused,
-     .harmless = "[false]"},
+    grammar_field,
+    json_schema_field,
+    store_field,
     {.name = "web_search_options",
      .kinds = object,
      .about = "nothing leaves this machine: there is no web search",
@@ -365,38 +378,14 @@ inline constexpr field chat_fields[] = {
      .kinds = object,
      .about = "there is no audio here",
      .use = refused},
-    {.name = "parallel_tool_calls",
-     .kinds = boolean,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "modalities",
-     .kinds = array,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "user",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "safety_identifier",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "prompt_cache_key",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "metadata",
-     .kinds = object,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "reasoning_effort",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
-    {.name = "verbosity",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
+    no_effect("parallel_tool_calls", boolean),
+    no_effect("modalities", array),
+    no_effect("user", string),
+    no_effect("safety_identifier", string),
+    no_effect("prompt_cache_key", string),
+    no_effect("metadata", object),
+    no_effect("reasoning_effort", string),
+    no_effect("verbosity", string),
 };
 inline constexpr field_rule chat_rules[] = {
     {rule_kind::one_of, "max_tokens", "max_completion_tokens",
@@ -405,8 +394,8 @@ inline constexpr field_rule chat_rules[] = {
 };
 inline constexpr request_table chat{"ChatRequest", chat_fields, chat_rules};
 
-}  // namespace request_tables
+} // namespace request_tables
 
 TINYPHI_NAMESPACE_END
 
-#endif  // TINYPHI_SERVE_CHAT_TABLE_H_
+#endif // TINYPHI_SERVE_CHAT_TABLE_H_

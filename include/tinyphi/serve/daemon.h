@@ -34,6 +34,11 @@ struct daemon_program {
   // What pipelines are made of, and looking at a model without its weights.
   const registry* plugins = nullptr;
   std::function<result<model_facts>(const model_spec&)> describe_model;
+  // Gives up all files but the configuration's before models are read, and all
+  // calls but those of answering before "ready" (sandbox.h): for good, and for
+  // the whole process. Nothing else may have threads then.
+  bool sandbox = false;
+  std::filesystem::path config_file = {};  // of read_config; empty: none
   // The value of a name of the environment.
   std::function<std::optional<std::string>(const std::string&)> env;
 };

@@ -15,17 +15,20 @@
 #include <utility>
 
 #include "tinyphi/base/memory.h"
-#include "tinyphi/generate/memory_plan.h"
 #include "tinyphi/serve/access_log.h"
 #include "tinyphi/serve/daemon.h"
+#include "tinyphi/serve/daemon_memory.ipp"
+#include "tinyphi/serve/daemon_paths.h"
 #include "tinyphi/serve/energy.h"
 #include "tinyphi/serve/http_server.h"
 #include "tinyphi/serve/key_ring.h"
 #include "tinyphi/serve/listening_socket.h"
 #include "tinyphi/serve/memory_watch.h"
 #include "tinyphi/serve/model_routes.h"
+#include "tinyphi/serve/open_files.h"
 #include "tinyphi/serve/ops_routes.h"
 #include "tinyphi/serve/pipeline_routes.h"
+#include "tinyphi/serve/sandbox.h"
 #include "tinyphi/serve/server_state.h"
 #include "tinyphi/serve/systemd.h"
 #include "tinyphi/serve/trace_context.h"
@@ -34,90 +37,12 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-// What is left for the program itself, its stacks and its connections.
-inline constexpr double usable_share = 0.9;
 inline constexpr std::size_t n_workers = 2;
 inline constexpr std::chrono::seconds max_ending{5};
 // An answer of a pipeline waits on a thread of its own, most of the time.
 inline constexpr std::size_t pipeline_threads = 16;
 
-inline std::int64_t unix_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-inline std::string mebibytes(std::size_t bytes) {
-  return std::to_string((bytes + (std::size_t{1} << 20) - 1) >> 20) + " MiB";
-}
-
-inline std::string model_label(const model_entry& m) {
-  return "model '" + m.id + "'";
-}
-
 }  // namespace detail
-
-TINYPHI_FUNC result<memory_shares> share_memory(const daemon_config& c,
-                                                const daemon_program& program,
-                                                std::size_t available) {
-  memory_shares out;
-  std::size_t limit = static_cast<std::size_t>(static_cast<double>(available) *
-                                               detail::usable_share);
-  if (c.memory > 0) {
-    limit = available == 0
-                ? static_cast<std::size_t>(c.memory)
-                : std::min(limit, static_cast<std::size_t>(c.memory));
-  }
-  out.budget = limit;
-  std::size_t fixed = 0, wanted_most = 0;
-  std::string numbers;
-  std::vector<std::size_t> one_context, all_contexts;
-  for (const model_entry& m : c.models) {
-    const load_options load = to_load_options(m);
-    engine_options engine = to_engine_options(c, m);
-    engine.kv_bytes = 0;
-    TINYPHI_TRY(auto file, program.open_model(m.path));
-    planned_use use;
-    use.sequences = 1;
-    auto planned = plan_memory(std::move(file), load, engine, use);
-    if (!planned) {
-      return std::move(planned).error().within(detail::model_label(m));
-    }
-    const std::size_t rest = planned->total() - planned->cache +
-                             (m.sequences - 1) * planned->per_request;
-    const std::size_t least = m.kv_memory > 0 ? m.kv_memory : planned->cache;
-    one_context.push_back(least);
-    all_contexts.push_back(m.kv_memory > 0 ? m.kv_memory
-                                           : planned->cache * m.sequences);
-    fixed += rest + least;
-    wanted_most += all_contexts.back() - least;
-    numbers +=
-        (numbers.empty() ? "" : "; ") + detail::model_label(m) + " takes " +
-        detail::mebibytes(planned->weights + planned->embedding) +
-        " for weights, " + detail::mebibytes(least) + " for its cache, " +
-        detail::mebibytes(rest - planned->weights - planned->embedding) +
-        " for all else";
-  }
-  if (limit > 0 && fixed > limit) {
-    return error{error_code::limit,
-                 numbers + ": together " + detail::mebibytes(fixed) +
-                     ", and there are " + detail::mebibytes(limit) +
-                     "; give a smaller model, a smaller kv_memory, or more "
-                     "memory"};
-  }
-  // What is left goes to the caches, in proportion to what they can use.
-  const double share =
-      limit == 0 || wanted_most == 0
-          ? 1.0
-          : std::min(1.0, static_cast<double>(limit - fixed) /
-                              static_cast<double>(wanted_most));
-  for (std::size_t i = 0; i < one_context.size(); ++i) {
-    const auto more = static_cast<double>(all_contexts[i] - one_context[i]);
-    out.kv_bytes.push_back(one_context[i] +
-                           static_cast<std::size_t>(share * more));
-  }
-  return out;
-}
 
 class daemon::impl {
  public:
@@ -149,8 +74,6 @@ class daemon::impl {
     state_.counts = state_.answers.counts = &counts_;
     state_.compat = {config_.vllm_metrics, config_.llamacpp_metrics};
     state_.open_metrics = config_.open_metrics;
-    state_.version = program_.version;
-    state_.has_keys = !config_.keys.empty();
     state_.snapshot = [this] { return take_snapshot(); };
     add_ops_routes(routes_, state_);
     add_model_routes(routes_, state_);
@@ -182,7 +105,10 @@ class daemon::impl {
     http_rules rules;
     rules.hosts = config_.hosts;
     rules.origins = config_.origins;
-    server_.emplace(io_, routes_, std::move(rules), server_limits{}, hooks());
+    server_limits limits;
+    TINYPHI_TRY(const std::size_t files, raise_open_files());
+    limits.connections = std::min(limits.connections, connections_for(files));
+    server_.emplace(io_, routes_, std::move(rules), limits, hooks());
     for (const listen_address& address : config_.listen) {
       if (address.kind == listen_kind::systemd) {
         TINYPHI_CHECK_OK(take_passed_sockets());
@@ -276,13 +202,13 @@ class daemon::impl {
           end();
           return;
         }
-        counts_.serve_model((*m)->id());
         keys_.for_each([&](const caller& who) {
           if (who.weight != 1)
             (*m)->engine().set_weight(who.tenant, who.weight);
         });
         state_.models.push_back(*std::move(m));
         if (last && !failed_) open_pipelines();
+        if (last && !failed_) enter_sandbox();
         if (last && !failed_) {
           state_.loading = false;
           program_.say("ready");
@@ -291,6 +217,18 @@ class daemon::impl {
         }
       });
       if (!loaded_ok_) return;
+    }
+  }
+
+  // What is open stays so: from here on, nothing new is.
+  void enter_sandbox() {
+    if (!program_.sandbox) return;
+    auto entered = restrict_calls();
+    if (!entered) {
+      failed_ = std::move(entered).error();
+      end();
+    } else if (!entered->on) {
+      program_.say(entered->note);
     }
   }
 
@@ -533,6 +471,11 @@ TINYPHI_FUNC daemon::~daemon() = default;
 
 TINYPHI_FUNC result<std::unique_ptr<daemon>> daemon::create(
     daemon_config c, daemon_program program) {
+  // Before threads and models: what these are is not trusted either.
+  if (program.sandbox) {
+    TINYPHI_TRY(const auto files, restrict_files(daemon_paths(c, program)));
+    if (files.abi == 0) program.say(files.note);
+  }
   TINYPHI_TRY(auto shares, share_memory(c, program, available_memory()));
   auto i = std::make_unique<impl>(std::move(c), std::move(program),
                                   std::move(shares));

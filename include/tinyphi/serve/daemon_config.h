@@ -69,6 +69,9 @@ struct daemon_config {
   // [serve.metrics]
   bool vllm_metrics = false, llamacpp_metrics = false;  // compat
   bool open_metrics = false;  // open: /metrics needs no key
+  // [serve.sandbox]: what may be reached besides the files named here.
+  bool sandbox = true;
+  std::vector<std::filesystem::path> sandbox_read, sandbox_write;
   // [serve.ollama]: there is such a table.
   bool ollama = false;
 

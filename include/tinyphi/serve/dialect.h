@@ -26,7 +26,6 @@ struct answer_facts {
   std::int64_t created = 0;  // seconds since 1970
   std::size_t n_answers = 1;                   // those of all prompts
   std::vector<std::string> prompt_texts = {};  // of plain prompts to be echoed
-  std::size_t context = 0;                     // the model's
   // The text of a token, for log-probabilities.
   std::function<std::string(token_id)> token_text;
 };
@@ -45,7 +44,6 @@ struct ended_answer {
   std::string prompt_text = {};  // if it is to be echoed
   std::string text = {};
   std::vector<sampled_token> tokens = {};
-  std::vector<text_piece> pieces = {};  // `text` and `tokens` as they came
   finish_reason finish = finish_reason::none;
   std::string stop_text = {};  // the stop string that ended it, if one did
   // "deadline" or "shutdown" where the server ended it; else empty.

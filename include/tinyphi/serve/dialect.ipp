@@ -14,7 +14,7 @@ TINYPHI_FUNC std::string sse_event(const json::value& data) {
 }
 
 TINYPHI_FUNC std::string dialect::broken(const api_error& e) {
-  return "data: " + to_body(e) + "\n\n";
+  return sse_event(to_json(e));
 }
 
 TINYPHI_FUNC usage add_up(std::span<const ended_answer> answers) {

@@ -202,7 +202,7 @@ class schema_writer {
     s["maxLength"] = schema_number(f.most);
   }
   static void count(const field& f, json::object& s) {
-    s["minItems"] = f.most_items > 0 ? json::value(0) : schema_number(f.least);
+    s["minItems"] = schema_number(f.most_items > 0 ? f.least_items : f.least);
     s["maxItems"] = schema_number(f.most_items > 0 ? f.most_items : f.most);
   }
 

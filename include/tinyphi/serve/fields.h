@@ -71,9 +71,11 @@ struct field {
   double least = 0;
   double most = 1e15;
   bool above_least = false;  // `least` itself is not allowed
-  double most_items = 0;     // of fields that are a string or an array
-  int step = 0;              // integers: a multiple of it
-  bool not_zero = false;     // integers
+  // Items of fields that are a string or an array.
+  double least_items = 0;
+  double most_items = 0;
+  int step = 0;           // integers: a multiple of it
+  bool not_zero = false;  // integers
   // Strings: if there are any, one of these. `about` says why no other, and
   // `otherwise` is the error's code then.
   std::span<const std::string_view> words = {};

@@ -311,7 +311,10 @@ class field_checker {
   static api_result<void> count(const json::array& items, const field& f,
                                 const std::string& path) {
     field limits{.name = f.name, .least = f.least, .most = f.most};
-    if (f.most_items > 0) limits.least = 0, limits.most = f.most_items;
+    if (f.most_items > 0) {
+      limits.least = f.least_items;
+      limits.most = f.most_items;
+    }
     return size(items.size(), "items", limits, path);
   }
   static api_result<void> size(std::size_t n, const char* what, const field& f,

@@ -6,6 +6,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -65,6 +66,12 @@ struct request_report {
 };
 
 namespace detail {
+// Seconds since 1970, which APIs call "created".
+inline std::int64_t unix_seconds() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 inline double milliseconds_between(steady_time from, steady_time to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
 }

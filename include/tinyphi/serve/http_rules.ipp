@@ -2,13 +2,12 @@
 #ifndef TINYPHI_SERVE_HTTP_RULES_IPP_
 #define TINYPHI_SERVE_HTTP_RULES_IPP_
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <array>
 
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/serve/http_rules.h"
+#include "tinyphi/serve/random_bits.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -310,13 +309,8 @@ TINYPHI_FUNC std::string request_id(std::string_view given) {
 }
 
 TINYPHI_FUNC std::string random_id() {
-  std::array<unsigned char, 16> bits{};
-  // 16 bytes come at once or, before the system has any, later.
-  while (::getrandom(bits.data(), bits.size(), 0) !=
-         static_cast<ssize_t>(bits.size())) {
-  }
   std::string id;
-  for (const unsigned char b : bits) {
+  for (const unsigned char b : random_bits<std::array<unsigned char, 16>>()) {
     id += "0123456789abcdef"[b >> 4];
     id += "0123456789abcdef"[b & 15];
   }

@@ -5,11 +5,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <cstring>
 #include <map>
@@ -26,8 +24,6 @@
 TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
-
-namespace asio = boost::asio;
 
 inline constexpr auto quietly =
     boost::asio::as_tuple(boost::asio::use_awaitable);
@@ -222,7 +218,6 @@ class http_server::impl::exchange : public http_exchange {
 
   [[nodiscard]] bool complete() const { return state_ == state::complete; }
   [[nodiscard]] bool untouched() const { return state_ == state::nothing; }
-  [[nodiscard]] bool keep_alive() const { return keep_alive_; }
 
  private:
   enum class state { nothing, streaming, complete };

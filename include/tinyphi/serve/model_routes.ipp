@@ -14,6 +14,7 @@
 #include "tinyphi/serve/native_completion.h"
 #include "tinyphi/serve/openai_chat.h"
 #include "tinyphi/serve/openai_completions.h"
+#include "tinyphi/serve/openai_responses.h"
 #include "tinyphi/serve/parse_request.h"
 #include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/progress_signal.h"
@@ -24,8 +25,6 @@ TINYPHI_NAMESPACE_BEGIN
 namespace detail {
 
 using parse_answer = api_result<answer_request> (*)(const json::object&);
-using make_answer = std::unique_ptr<dialect> (*)(const answer_request&,
-                                                 answer_facts);
 
 inline boost::asio::awaitable<void> respond_with(http_exchange& x,
                                                  const api_error& e) {
@@ -71,48 +70,44 @@ inline boost::asio::awaitable<api_result<rate_ticket>> take_place(
   co_return std::move(place);
 }
 
+// What a body asks for answers, and whom: a model or a pipeline.
+struct asked_answer {
+  answer_request request;
+  std::shared_ptr<served_model> model = {};
+  std::shared_ptr<const served_pipeline> pipeline = {};
+};
+
+inline api_result<asked_answer> read_answer_request(const http_exchange& x,
+                                                    const server_state& s,
+                                                    parse_answer parse) {
+  const caller& from = *x.request().from;
+  TINYPHI_TRY(const json::object body, parse_body(x.request().body));
+  asked_answer asked;
+  TINYPHI_TRY(asked.request, parse(body));
+  const std::string_view name = asked.request.model;
+  if (name.starts_with(pipeline_prefix)) {
+    TINYPHI_TRY(asked.pipeline,
+                pipeline_for(s, name.substr(pipeline_prefix.size()), from));
+  } else {
+    TINYPHI_TRY(asked.model, model_for(s, name, from));
+  }
+  if (s.stop_batch &&
+      answer_class(from, asked.request.wanted_class) == priority_class::batch) {
+    return to_api_error({error_code::unavailable,
+                         "memory is short; requests of class batch come later"},
+                        10);
+  }
+  return asked;
+}
+
 // A route whose body asks for answers.
 inline boost::asio::awaitable<void> answer_route(http_exchange& x,
                                                  server_state& s,
                                                  parse_answer parse,
-                                                 make_answer make) {
-  std::optional<api_error> no;
-  std::optional<answer_request> request;
-  std::shared_ptr<served_model> m;
-  std::shared_ptr<const served_pipeline> p;  // or this one
-  const auto body = parse_body(x.request().body);
-  if (!body) {
-    no = body.error();
-  } else if (auto parsed = parse(*body); !parsed) {
-    no = std::move(parsed).error();
-  } else {
-    request = *std::move(parsed);
-    const std::string_view name = request->model;
-    if (name.starts_with(pipeline_prefix)) {
-      auto found = pipeline_for(s, name.substr(pipeline_prefix.size()),
-                                *x.request().from);
-      if (found) {
-        p = *std::move(found);
-      } else {
-        no = std::move(found).error();
-      }
-    } else if (auto found = model_for(s, name, *x.request().from); found) {
-      m = *std::move(found);
-    } else {
-      no = std::move(found).error();
-    }
-  }
-  if (no) {
-    co_await respond_with(x, *no);
-    co_return;
-  }
-  if (s.stop_batch && answer_class(*x.request().from, request->wanted_class) ==
-                          priority_class::batch) {
-    api_error e =
-        to_api_error({error_code::unavailable,
-                      "memory is short; requests of class batch come later"},
-                     10);
-    co_await respond_with(x, e);
+                                                 const make_dialect& make) {
+  auto asked = read_answer_request(x, s, parse);
+  if (!asked) {
+    co_await respond_with(x, asked.error());
     co_return;
   }
   auto taking = take_place(x, s);
@@ -121,17 +116,23 @@ inline boost::asio::awaitable<void> answer_route(http_exchange& x,
     co_await respond_with(x, place.error());
     co_return;
   }
-  const answer_request as_asked = *request;
-  const make_dialect in_dialect = [&](answer_facts facts) {
-    return make(as_asked, std::move(facts));
-  };
   auto answering =
-      p != nullptr ? answer_by_pipeline(x, std::move(p), *std::move(request),
-                                        in_dialect, s.answers)
-                   : serve_answer(x, std::move(m), *std::move(request),
-                                  in_dialect, s.answers);
+      asked->pipeline != nullptr
+          ? answer_by_pipeline(x, std::move(asked->pipeline),
+                               std::move(asked->request), make, s.answers)
+          : serve_answer(x, std::move(asked->model), std::move(asked->request),
+                         make, s.answers);
   co_await std::move(answering);
   place->finish(std::chrono::steady_clock::now());
+}
+
+inline api_result<const tokenizer*> tokenizer_of(const served_model& m) {
+  const tokenizer* t = m.engine().model().tokenizer();
+  if (t == nullptr) {
+    return to_api_error(
+        {error_code::unsupported, "the model has no tokenizer"});
+  }
+  return t;
 }
 
 // The vectors of a request, and how many tokens they took; blocks until the
@@ -145,11 +146,7 @@ inline api_result<embeddings> embed_texts(served_model& m,
                                           const embedding_request& r,
                                           const generation_params& params) {
   const model& weights = m.engine().model();
-  const tokenizer* t = weights.tokenizer();
-  if (t == nullptr) {
-    return to_api_error(
-        {error_code::unsupported, "the model has no tokenizer"});
-  }
+  TINYPHI_TRY(const tokenizer* t, tokenizer_of(m));
   if (r.dimensions != 0 && r.dimensions != weights.config().hidden) {
     return invalid_value("dimensions",
                          "dimensions is " + std::to_string(r.dimensions) +
@@ -213,56 +210,54 @@ inline json::object embeddings_body(const served_model& m,
           {"usage", {{"prompt_tokens", e.tokens}, {"total_tokens", e.tokens}}}};
 }
 
+struct asked_embedding {
+  embedding_request request;
+  std::shared_ptr<served_model> model = {};
+};
+
+inline api_result<asked_embedding> read_embedding_request(
+    const http_exchange& x, const server_state& s) {
+  TINYPHI_TRY(const json::object body, parse_body(x.request().body));
+  asked_embedding asked;
+  TINYPHI_TRY(asked.request, parse_embedding(body));
+  TINYPHI_TRY(asked.model,
+              model_for(s, asked.request.model, *x.request().from));
+  return asked;
+}
+
 inline boost::asio::awaitable<void> embedding_route(http_exchange& x,
                                                     server_state& s) {
-  std::optional<api_error> no;
-  std::optional<embedding_request> request;
-  std::shared_ptr<served_model> m;
-  const auto body = parse_body(x.request().body);
-  if (!body) {
-    no = body.error();
-  } else if (auto parsed = parse_embedding(*body); !parsed) {
-    no = std::move(parsed).error();
-  } else {
-    request = *std::move(parsed);
-    auto found = model_for(s, request->model, *x.request().from);
-    if (found) {
-      m = *std::move(found);
-    } else {
-      no = std::move(found).error();
-    }
-  }
-  if (no) {
-    co_await respond_with(x, *no);
+  const auto asked = read_embedding_request(x, s);
+  if (!asked) {
+    co_await respond_with(x, asked.error());
     co_return;
   }
+  const embedding_request& request = asked->request;
+  served_model& m = *asked->model;
   auto taking = take_place(x, s);
   auto place = co_await std::move(taking);
   if (!place) {
     co_await respond_with(x, place.error());
     co_return;
   }
-  const caller& from = *x.request().from;
   generation_params params;
-  params.tenant = from.tenant;
-  params.cache_domain = from.domain;
-  params.priority = answer_class(from, std::nullopt);
+  params.set_origin(origin_of(*x.request().from, std::nullopt));
   params.stop_when.token = x.gone();
   params.stop_when.deadline =
       after_ms(x.request().arrived, s.answers.deadlines.total_ms);
   run_context workers({}, s.answers.workers->get_executor(), trust::trusted);
-  const auto f = [&] { return embed_texts(*m, *request, params); };
+  const auto f = [&] { return embed_texts(m, request, params); };
   auto working = workers.blocking(f);
   auto made = co_await std::move(working);
   place->finish(std::chrono::steady_clock::now());
-  x.report().model = m->id();
-  x.report().ignored = request->ignored;
+  x.report().model = m.id();
+  x.report().ignored = request.ignored;
   if (!made) {
     co_await respond_with(x, made.error());
     co_return;
   }
   x.report().prompt_tokens = made->tokens;
-  json::object o = embeddings_body(*m, *request, *made);
+  json::object o = embeddings_body(m, request, *made);
   auto responding = respond_json(x, std::move(o));
   co_await std::move(responding);
 }
@@ -321,32 +316,19 @@ inline boost::asio::awaitable<void> show_model(http_exchange& x,
 using text_work = api_result<json::value> (*)(const json::object& body,
                                               const served_model& m);
 
-inline api_result<const tokenizer*> tokenizer_of(const served_model& m) {
-  const tokenizer* t = m.engine().model().tokenizer();
-  if (t == nullptr) {
-    return to_api_error(
-        {error_code::unsupported, "the model has no tokenizer"});
-  }
-  return t;
-}
-
 inline api_result<json::value> tokenize_text(const json::object& body,
                                              const served_model& m) {
   std::vector<std::string> ignored;
-  if (auto ok = check_fields(body, request_tables::tokenize, ignored); !ok) {
-    return std::move(ok).error();
-  }
-  auto t = tokenizer_of(m);
-  if (!t) return std::move(t).error();
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::tokenize, ignored));
+  TINYPHI_TRY(const tokenizer* t, tokenizer_of(m));
   const segment s{string_field(body, "content"),
                   bool_field(body, "parse_special", true)};
-  const auto ids =
-      (*t)->encode({&s, 1}, bool_field(body, "add_special", false));
+  const auto ids = t->encode({&s, 1}, bool_field(body, "add_special", false));
   json::array tokens;
   const bool pieces = bool_field(body, "with_pieces", false);
   for (const token_id id : ids) {
     if (pieces) {
-      tokens.push_back({{"id", id}, {"piece", valid_text((*t)->bytes(id))}});
+      tokens.push_back({{"id", id}, {"piece", valid_text(t->bytes(id))}});
     } else {
       tokens.push_back(id);
     }
@@ -357,35 +339,29 @@ inline api_result<json::value> tokenize_text(const json::object& body,
 inline api_result<json::value> detokenize_ids(const json::object& body,
                                               const served_model& m) {
   std::vector<std::string> ignored;
-  if (auto ok = check_fields(body, request_tables::detokenize, ignored); !ok) {
-    return std::move(ok).error();
-  }
-  auto t = tokenizer_of(m);
-  if (!t) return std::move(t).error();
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::detokenize, ignored));
+  TINYPHI_TRY(const tokenizer* t, tokenizer_of(m));
   std::vector<token_id> ids;
   for (const json::value& id : body.at("tokens").get_array()) {
     ids.push_back(id.to_number<token_id>());
-    if (ids.back() >= static_cast<token_id>((*t)->size())) {
+    if (ids.back() >= static_cast<token_id>(t->size())) {
       return invalid_value(
           "tokens", "tokens: there is no token " + std::to_string(ids.back()) +
-                        "; the vocabulary has " + std::to_string((*t)->size()));
+                        "; the vocabulary has " + std::to_string(t->size()));
     }
   }
-  return json::value{{"content", (*t)->decode(ids, true)}};
+  return json::value{{"content", t->decode(ids, true)}};
 }
 
 inline api_result<json::value> template_text(const json::object& body,
                                              const served_model& m) {
   std::vector<std::string> ignored;
-  if (auto ok = check_fields(body, request_tables::apply_template, ignored);
-      !ok) {
-    return std::move(ok).error();
-  }
-  auto messages = read_messages(body.at("messages").get_array());
-  if (!messages) return std::move(messages).error();
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::apply_template, ignored));
+  TINYPHI_TRY(const auto messages,
+              read_messages(body.at("messages").get_array()));
   const auto& format = m.engine().model().chat_format();
   if (!format) return to_api_error(format.error());
-  const auto prompt = render_chat(*format, *messages);
+  const auto prompt = render_chat(*format, messages);
   if (!prompt) return to_api_error(prompt.error());
   std::string text;
   for (const segment& s : *prompt) text += s.text;
@@ -425,14 +401,15 @@ TINYPHI_FUNC void add_model_routes(router& to, server_state& s) {
             std::move(handle)});
   };
   const auto answers = [&](const char* pattern, detail::parse_answer parse,
-                           detail::make_answer make) {
-    post(pattern,
-         [&s, parse, make](http_exchange& x, const std::vector<std::string>&) {
-           return detail::answer_route(x, s, parse, make);
-         });
+                           make_dialect make) {
+    post(pattern, [&s, parse, make = std::move(make)](
+                      http_exchange& x, const std::vector<std::string>&) {
+      return detail::answer_route(x, s, parse, make);
+    });
   };
   answers("/v1/chat/completions", parse_chat, make_openai_chat);
   answers("/v1/completions", parse_completion, make_openai_completion);
+  answers("/v1/responses", parse_responses, make_openai_responses);
   answers("/completion", parse_native_completion, make_native_completion);
   post("/v1/embeddings",
        [&s](http_exchange& x, const std::vector<std::string>&) {

@@ -27,7 +27,10 @@ class native_completion_dialect : public dialect {
                    {"tokens", ids_of(p.tokens)},
                    {"stop", false},
                    {"id_slot", -1}};
-    if (logprobs_) o["completion_probabilities"] = probabilities_of(p.tokens);
+    // llama-server gives log-probabilities here as chat does.
+    if (logprobs_) {
+      o["completion_probabilities"] = openai_logprobs(p.tokens, facts_);
+    }
     return sse_event(o);
   }
 
@@ -55,7 +58,9 @@ class native_completion_dialect : public dialect {
     json::object o = last(a);
     o["content"] = a.text;
     o["tokens"] = return_tokens_ ? ids_of(a.tokens) : json::array();
-    if (logprobs_) o["completion_probabilities"] = probabilities_of(a.tokens);
+    if (logprobs_) {
+      o["completion_probabilities"] = openai_logprobs(a.tokens, facts_);
+    }
     return json::serialize(o);
   }
 
@@ -85,30 +90,6 @@ class native_completion_dialect : public dialect {
     json::array ids;
     for (const sampled_token& t : tokens) ids.push_back(t.id);
     return ids;
-  }
-
-  // llama-server gives log-probabilities here as chat does.
-  json::array probabilities_of(std::span<const sampled_token> tokens) const {
-    json::array all;
-    for (const sampled_token& t : tokens) {
-      json::object o = one(t.id, t.logprob);
-      json::array top;
-      for (const token_logprob& other : t.top) {
-        top.push_back(one(other.id, other.logprob));
-      }
-      o["top_logprobs"] = std::move(top);
-      all.push_back(std::move(o));
-    }
-    return all;
-  }
-  json::object one(token_id id, float logprob) const {
-    const std::string text = facts_.token_text(id);
-    json::array bytes;
-    for (const char c : text) bytes.push_back(static_cast<unsigned char>(c));
-    return {{"id", id},
-            {"token", valid_text(text)},
-            {"bytes", std::move(bytes)},
-            {"logprob", json_logprob(logprob)}};
   }
 
   json::object last(const ended_answer& a) const {

@@ -22,6 +22,19 @@ TINYPHI_NAMESPACE_BEGIN
 // One of OpenAI's words; a deadline or a cancelled answer with text is a
 // length, and ended_answer::ended_by says more.
 [[nodiscard]] std::string_view openai_finish(const ended_answer& answer);
+// Each token's log-probability and those of the likeliest others, with the
+// exact bytes of all of them.
+[[nodiscard]] json::array openai_logprobs(std::span<const sampled_token> tokens,
+                                          const answer_facts& facts);
+// Usage and timings of all answers, beside what `o` has.
+void add_openai_totals(json::object& o, std::span<const ended_answer> answers);
+// Who ended an answer, if the server did: `tinyphi.finish` of its choice.
+void add_server_end(json::object& choice, const ended_answer& answer);
+// A stream's last events: one with the totals, if they are asked for, that
+// begins as `head`, and [DONE].
+[[nodiscard]] std::string openai_stream_end(
+    json::object head, bool include_usage,
+    std::span<const ended_answer> answers);
 // OpenAI's -9999 for what cannot come, since JSON has no -infinity.
 [[nodiscard]] inline float json_logprob(float x) {
   return x > -9999.0F ? x : -9999.0F;

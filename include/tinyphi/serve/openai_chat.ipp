@@ -63,6 +63,58 @@ TINYPHI_FUNC json::object openai_timings(
       {"predicted_per_second", rate(u.decode_seconds, u.completion_tokens)}};
 }
 
+TINYPHI_FUNC void add_openai_totals(json::object& o,
+                                    std::span<const ended_answer> answers) {
+  o["usage"] = openai_usage(answers);
+  o["timings"] = openai_timings(answers);
+}
+
+TINYPHI_FUNC void add_server_end(json::object& choice,
+                                 const ended_answer& answer) {
+  if (answer.ended_by.empty()) return;
+  choice["tinyphi"] = {{"finish", json::string_view(answer.ended_by)}};
+}
+
+TINYPHI_FUNC std::string openai_stream_end(
+    json::object head, bool include_usage,
+    std::span<const ended_answer> answers) {
+  const std::string done = "data: [DONE]\n\n";
+  if (!include_usage) return done;
+  head["choices"] = json::array();
+  add_openai_totals(head, answers);
+  return sse_event(head) + done;
+}
+
+namespace detail {
+
+inline json::object told_logprob(token_id id, float logprob,
+                                 const answer_facts& facts) {
+  const std::string text = facts.token_text(id);
+  json::array bytes;
+  for (const char c : text) bytes.push_back(static_cast<unsigned char>(c));
+  return {{"id", id},
+          {"token", valid_text(text)},
+          {"bytes", std::move(bytes)},
+          {"logprob", json_logprob(logprob)}};
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC json::array openai_logprobs(std::span<const sampled_token> tokens,
+                                         const answer_facts& facts) {
+  json::array all;
+  for (const sampled_token& t : tokens) {
+    json::object o = detail::told_logprob(t.id, t.logprob, facts);
+    json::array top;
+    for (const token_logprob& other : t.top) {
+      top.push_back(detail::told_logprob(other.id, other.logprob, facts));
+    }
+    o["top_logprobs"] = std::move(top);
+    all.push_back(std::move(o));
+  }
+  return all;
+}
+
 namespace detail {
 
 class openai_chat_dialect : public dialect {
@@ -105,20 +157,13 @@ class openai_chat_dialect : public dialect {
     json::object last =
         choice(a.index, json::object(),
                json::value(json::string_view(openai_finish(a))));
-    tell_end(a, last);
+    add_server_end(last, a);
     return annotations + event({std::move(last)});
   }
 
   std::string end(std::span<const ended_answer> answers) override {
-    std::string all;
-    if (include_usage_) {
-      json::object o = head("chat.completion.chunk");
-      o["choices"] = json::array();
-      o["usage"] = openai_usage(answers);
-      o["timings"] = openai_timings(answers);
-      all = sse_event(o);
-    }
-    return all + "data: [DONE]\n\n";
+    return openai_stream_end(head("chat.completion.chunk"), include_usage_,
+                             answers);
   }
 
   std::string whole(std::span<const ended_answer> answers) override {
@@ -135,12 +180,11 @@ class openai_chat_dialect : public dialect {
       if (!a.annotations.empty()) {
         c["message"].as_object()["annotations"] = annotations_of(a);
       }
-      tell_end(a, c);
+      add_server_end(c, a);
       choices.push_back(std::move(c));
     }
     o["choices"] = std::move(choices);
-    o["usage"] = openai_usage(answers);
-    o["timings"] = openai_timings(answers);
+    add_openai_totals(o, answers);
     return json::serialize(o);
   }
 
@@ -167,12 +211,6 @@ class openai_chat_dialect : public dialect {
                     json::value finish) const {
     return event({choice(index, std::move(d), std::move(finish))});
   }
-  static void tell_end(const ended_answer& a, json::object& c) {
-    if (!a.ended_by.empty()) {
-      c["tinyphi"] = {{"finish", json::string_view(a.ended_by)}};
-    }
-  }
-
   static json::array annotations_of(const ended_answer& a) {
     json::array all;
     for (const answer_annotation& one : a.annotations) {
@@ -186,27 +224,9 @@ class openai_chat_dialect : public dialect {
     return all;
   }
 
-  json::object token(token_id id, float logprob) const {
-    const std::string text = facts_.token_text(id);
-    json::array bytes;
-    for (const char c : text) bytes.push_back(static_cast<unsigned char>(c));
-    return {{"id", id},
-            {"token", valid_text(text)},
-            {"bytes", std::move(bytes)},
-            {"logprob", json_logprob(logprob)}};
-  }
   json::value logprobs_of(std::span<const sampled_token> tokens) const {
-    json::array content;
-    for (const sampled_token& t : tokens) {
-      json::object o = token(t.id, t.logprob);
-      json::array top;
-      for (const token_logprob& other : t.top) {
-        top.push_back(token(other.id, other.logprob));
-      }
-      o["top_logprobs"] = std::move(top);
-      content.push_back(std::move(o));
-    }
-    return json::object{{"content", std::move(content)}, {"refusal", nullptr}};
+    return json::object{{"content", openai_logprobs(tokens, facts_)},
+                        {"refusal", nullptr}};
   }
 
   answer_facts facts_;

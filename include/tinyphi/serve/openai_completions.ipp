@@ -45,20 +45,12 @@ class openai_completion_dialect : public dialect {
   std::string finish(const ended_answer& a) override {
     json::object last = choice(
         a.index, "", nullptr, json::value(json::string_view(openai_finish(a))));
-    tell_end(a, last);
+    add_server_end(last, a);
     return event(std::move(last));
   }
 
   std::string end(std::span<const ended_answer> answers) override {
-    std::string all;
-    if (include_usage_) {
-      json::object o = head();
-      o["choices"] = json::array();
-      o["usage"] = openai_usage(answers);
-      o["timings"] = openai_timings(answers);
-      all = sse_event(o);
-    }
-    return all + "data: [DONE]\n\n";
+    return openai_stream_end(head(), include_usage_, answers);
   }
 
   std::string whole(std::span<const ended_answer> answers) override {
@@ -71,12 +63,11 @@ class openai_completion_dialect : public dialect {
       json::object c =
           choice(a.index, a.prompt_text + a.text, std::move(logprobs),
                  json::value(json::string_view(openai_finish(a))));
-      tell_end(a, c);
+      add_server_end(c, a);
       choices.push_back(std::move(c));
     }
     o["choices"] = std::move(choices);
-    o["usage"] = openai_usage(answers);
-    o["timings"] = openai_timings(answers);
+    add_openai_totals(o, answers);
     return json::serialize(o);
   }
 
@@ -100,12 +91,6 @@ class openai_completion_dialect : public dialect {
     o["choices"] = json::array{std::move(choice)};
     return sse_event(o);
   }
-  static void tell_end(const ended_answer& a, json::object& c) {
-    if (!a.ended_by.empty()) {
-      c["tinyphi"] = {{"finish", json::string_view(a.ended_by)}};
-    }
-  }
-
   // `offset` is where the first token's text stands, and then where the next
   // one's will.
   json::value logprobs_of(std::span<const sampled_token> tokens,

@@ -8,6 +8,7 @@
 
 #include "tinyphi/serve/openapi.h"
 #include "tinyphi/serve/request_tables.h"
+#include "tinyphi/serve/responses_table.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -18,6 +19,8 @@ inline constexpr operation operations[] = {
      "ChatCompletion", true},
     {"POST", "/v1/completions", "Goes on with texts.",
      &request_tables::completion, "Completion", true},
+    {"POST", "/v1/responses", "Answers, in the form of OpenAI's newer API.",
+     &request_tables::responses, "Response", true},
     {"POST", "/completion", "Goes on with a text, in llama-server's form.",
      &request_tables::native_completion, "NativeCompletion", true},
     {"POST", "/v1/embeddings", "Texts as vectors.", &request_tables::embedding,

@@ -91,9 +91,8 @@ inline boost::asio::awaitable<void> show_document(http_exchange& x,
     facts.limits.vector_sizes.push_back(
         static_cast<std::size_t>(weights.config().hidden));
   }
-  http_response r;
-  r.body = json::serialize(openapi_document(to.routes(), facts));
-  auto responding = x.respond(std::move(r));
+  json::object o = openapi_document(to.routes(), facts);
+  auto responding = respond_json(x, std::move(o));
   co_await std::move(responding);
 }
 
@@ -120,14 +119,6 @@ TINYPHI_FUNC void add_ops_routes(router& to, server_state& s) {
   to.add({"GET", "/openapi.json", route_access::key, 0, error_form::openai,
           [&s, &to](http_exchange& x, const std::vector<std::string>&) {
             return detail::show_document(x, to, s);
-          }});
-  to.add({"GET", "/openapi.json", route_access::open, 0, error_form::openai,
-          [&s, &to](http_exchange& x, const std::vector<std::string>&) {
-            openapi_facts facts;
-            facts.version = s.version;
-            facts.keys = s.has_keys;
-            return detail::respond_json(x,
-                                        openapi_document(to.routes(), facts));
           }});
   to.add({"GET", "/v1/requests", route_access::key, 0, error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>&) {

@@ -2,8 +2,6 @@
 #ifndef TINYPHI_SERVE_PARSE_REQUEST_IPP_
 #define TINYPHI_SERVE_PARSE_REQUEST_IPP_
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <charconv>
 #include <limits>
@@ -11,19 +9,12 @@
 
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/serve/parse_request.h"
+#include "tinyphi/serve/random_bits.h"
 #include "tinyphi/serve/request_tables.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
-
-inline std::uint64_t random_seed() {
-  std::uint64_t seed = 0;
-  while (::getrandom(&seed, sizeof seed, 0) !=
-         static_cast<ssize_t>(sizeof seed)) {
-  }
-  return seed;
-}
 
 inline float float_field(const json::object& body, std::string_view name,
                          float otherwise) {
@@ -69,8 +60,9 @@ inline void read_logit_bias(const json::object& body, sampling_params& p) {
   }
 }
 
-inline void read_sampling(const json::object& body,
-                          const sampling_params& otherwise, answer_request& r) {
+// What TINYPHI_SAMPLING_FIELDS has.
+inline void read_sampler(const json::object& body,
+                         const sampling_params& otherwise, answer_request& r) {
   sampling_params& p = r.params.sampling;
   p = otherwise;
   p.temperature = float_field(body, "temperature", p.temperature);
@@ -97,7 +89,8 @@ inline void read_sampling(const json::object& body,
   p.mirostat = int32("mirostat", p.mirostat);
   // llama-server takes -1 for a random one.
   const std::int64_t seed = integer_field(body, "seed", -1);
-  p.seed = seed == -1 ? random_seed() : static_cast<std::uint64_t>(seed);
+  p.seed = seed == -1 ? random_bits<std::uint64_t>()
+                      : static_cast<std::uint64_t>(seed);
   read_logit_bias(body, p);
 
   if (const json::value* stop = find_field(body, "stop")) {
@@ -109,10 +102,7 @@ inline void read_sampling(const json::object& body,
       }
     }
   }
-  r.params.ignore_stop_ids = bool_field(body, "ignore_eos", false);
   r.cache_salt = string_field(body, "cache_salt");
-  r.model = string_field(body, "model");
-  r.stream = bool_field(body, "stream", false);
   if (const json::value* own = find_field(body, "tinyphi")) {
     const json::object& o = own->get_object();
     r.queue_ms = number_field(o, "queue_ms", 0);
@@ -122,6 +112,20 @@ inline void read_sampling(const json::object& body,
       r.overflow = overflow_rule::drop_oldest_turns;
     }
   }
+}
+
+inline void read_sampling(const json::object& body,
+                          const sampling_params& otherwise, answer_request& r) {
+  read_sampler(body, otherwise, r);
+  r.params.ignore_stop_ids = bool_field(body, "ignore_eos", false);
+  r.model = string_field(body, "model");
+  r.stream = bool_field(body, "stream", false);
+}
+
+inline void read_tier(const json::object& body, answer_request& r) {
+  const std::string tier = string_field(body, "service_tier");
+  if (tier == "priority") r.wanted_class = priority_class::interactive;
+  if (tier == "flex") r.wanted_class = priority_class::batch;
 }
 
 // What OpenAI's two routes share. Only fields of a route's table are read:
@@ -208,15 +212,11 @@ TINYPHI_FUNC api_result<std::vector<message>> read_messages(
 
 TINYPHI_FUNC api_result<answer_request> parse_chat(const json::object& body) {
   answer_request r;
-  if (auto ok = check_fields(body, request_tables::chat, r.ignored); !ok) {
-    return std::move(ok).error();
-  }
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::chat, r.ignored));
   detail::read_sampling(body, detail::openai_sampling(), r);
   detail::read_openai(body, r);
   detail::read_progress(body, r);
-  auto messages = read_messages(body.at("messages").get_array());
-  if (!messages) return std::move(messages).error();
-  r.messages = *std::move(messages);
+  TINYPHI_TRY(r.messages, read_messages(body.at("messages").get_array()));
   const bool newer = find_field(body, "max_completion_tokens") != nullptr;
   r.params.max_tokens = static_cast<std::size_t>(
       integer_field(body, newer ? "max_completion_tokens" : "max_tokens", 0));
@@ -241,19 +241,14 @@ TINYPHI_FUNC api_result<answer_request> parse_chat(const json::object& body) {
   if (const json::value* p = find_field(body, "prediction")) {
     r.prediction = detail::text_of(p->at("content"));
   }
-  const std::string tier = string_field(body, "service_tier");
-  if (tier == "priority") r.wanted_class = priority_class::interactive;
-  if (tier == "flex") r.wanted_class = priority_class::batch;
+  detail::read_tier(body, r);
   return r;
 }
 
 TINYPHI_FUNC api_result<answer_request> parse_completion(
     const json::object& body) {
   answer_request r;
-  if (auto ok = check_fields(body, request_tables::completion, r.ignored);
-      !ok) {
-    return std::move(ok).error();
-  }
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::completion, r.ignored));
   detail::read_sampling(body, detail::openai_sampling(), r);
   r.prompts = detail::read_prompts(body.at("prompt"));
   r.params.max_tokens =
@@ -271,11 +266,8 @@ TINYPHI_FUNC api_result<answer_request> parse_completion(
 TINYPHI_FUNC api_result<answer_request> parse_native_completion(
     const json::object& body) {
   answer_request r;
-  if (auto ok =
-          check_fields(body, request_tables::native_completion, r.ignored);
-      !ok) {
-    return std::move(ok).error();
-  }
+  TINYPHI_CHECK_OK(
+      check_fields(body, request_tables::native_completion, r.ignored));
   detail::read_sampling(body, detail::llama_server_sampling(), r);
   r.prompts = detail::read_prompts(body.at("prompt"));
   const std::int64_t n =
@@ -293,9 +285,7 @@ TINYPHI_FUNC api_result<answer_request> parse_native_completion(
 TINYPHI_FUNC api_result<embedding_request> parse_embedding(
     const json::object& body) {
   embedding_request r;
-  if (auto ok = check_fields(body, request_tables::embedding, r.ignored); !ok) {
-    return std::move(ok).error();
-  }
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::embedding, r.ignored));
   r.model = string_field(body, "model");
   r.inputs = detail::read_prompts(body.at("input"));
   r.base64 = string_field(body, "encoding_format") == "base64";

@@ -28,8 +28,7 @@ inline run_options pipeline_options(http_exchange& x, const cancel_token& stop,
   options.stop.token = stop;
   options.stop.deadline =
       after_ms(x.request().arrived, around.deadlines.total_ms);
-  const caller& from = *x.request().from;
-  options.origin = {from.tenant, from.domain, answer_class(from, std::nullopt)};
+  options.origin = origin_of(*x.request().from, std::nullopt);
   return options;
 }
 
@@ -80,22 +79,17 @@ struct pipeline_request {
 
 inline api_result<pipeline_request> read_pipeline_request(
     const http_exchange& x, const server_state& s, const std::string& name) {
-  auto body = parse_body(x.request().body);
-  if (!body) return std::move(body).error();
+  TINYPHI_TRY(const json::object body, parse_body(x.request().body));
   std::vector<std::string> ignored;
-  if (auto ok = check_fields(*body, request_tables::pipeline, ignored); !ok) {
-    return std::move(ok).error();
-  }
-  auto found = pipeline_for(s, name, *x.request().from);
-  if (!found) return std::move(found).error();
+  TINYPHI_CHECK_OK(check_fields(body, request_tables::pipeline, ignored));
   pipeline_request r;
-  r.pipeline = *std::move(found);
-  r.stream = bool_field(*body, "stream", false);
-  const json::value* inputs = find_field(*body, "inputs");
-  auto values = pipeline_inputs(
-      *r.pipeline, inputs == nullptr ? json::object() : inputs->get_object());
-  if (!values) return std::move(values).error();
-  r.inputs = *std::move(values);
+  TINYPHI_TRY(r.pipeline, pipeline_for(s, name, *x.request().from));
+  r.stream = bool_field(body, "stream", false);
+  const json::value* inputs = find_field(body, "inputs");
+  TINYPHI_TRY(
+      r.inputs,
+      pipeline_inputs(*r.pipeline, inputs == nullptr ? json::object()
+                                                     : inputs->get_object()));
   return r;
 }
 
@@ -157,8 +151,7 @@ inline boost::asio::awaitable<void> run_pipeline(http_exchange& x,
   }
   std::string last =
       done ? named_event("done", outputs_of(*done))
-           : named_event("error",
-                         json::parse(to_body(to_api_error(done.error()))));
+           : named_event("error", to_json(to_api_error(done.error())));
   auto writing = x.write(std::move(last));
   if (co_await std::move(writing)) co_await x.end_stream();
 }
@@ -275,11 +268,9 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
   facts.id = x.request().id;
   facts.model = entry->model;
   facts.fingerprint = "pipeline-" + p->name + "-" + p->compiled.graph().version;
-  facts.created = std::chrono::duration_cast<std::chrono::seconds>(
-                      std::chrono::system_clock::now().time_since_epoch())
-                      .count();
+  facts.created = detail::unix_seconds();
   facts.token_text = [](token_id) { return std::string(); };
-  const auto d = make(std::move(facts));
+  const auto d = make(r, std::move(facts));
   detail::pipeline_answer told(x, *d, r.stream);
   ended_answer& answer = told.answer;
   run_options options = detail::pipeline_options(x, entry->stop, around);

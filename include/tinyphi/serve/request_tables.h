@@ -12,10 +12,7 @@ namespace request_tables {
 // ---- /v1/completions
 
 inline constexpr field completion_fields[] = {
-    {.name = "model",
-     .kinds = string,
-     .about = "A model's id or alias.",
-     .most = 256},
+    model_field,
     {.name = "prompt",
      .kinds = string | array,
      .about = "A text, its ids, or up to 64 of either.",
@@ -49,25 +46,15 @@ inline constexpr field completion_fields[] = {
      .about = "this model cannot fill in between two texts",
      .use = refused,
      .harmless = "[\"\"]"},
-    {.name = "stream",
-     .kinds = boolean,
-     .about = "The answer comes in events."},
-    {.name = "stream_options",
-     .kinds = object,
-     .about = "What they tell.",
-     .members = stream_fields},
+    stream_field,
+    stream_options_field,
     {.name = "logprobs",
      .kinds = integer,
      .about = "Log-probabilities of each token and so many others.",
      .most = 20},
-    {.name = "ignore_eos",
-     .kinds = boolean,
-     .about = "Goes on past the end of the answer."},
+    ignore_eos_field,
     TINYPHI_SAMPLING_FIELDS,
-    {.name = "user",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
+    no_effect("user", string),
 };
 inline constexpr request_table completion{"CompletionRequest",
                                           completion_fields};
@@ -75,10 +62,7 @@ inline constexpr request_table completion{"CompletionRequest",
 // ---- /completion, llama-server's own
 
 inline constexpr field native_fields[] = {
-    {.name = "model",
-     .kinds = string,
-     .about = "A model's id or alias.",
-     .most = 256},
+    model_field,
     {.name = "prompt",
      .kinds = string | array,
      .about = "A text, its ids, or one of either in an array.",
@@ -101,9 +85,7 @@ inline constexpr field native_fields[] = {
      .least = -1,
      .most = 16777216,
      .not_zero = true},
-    {.name = "stream",
-     .kinds = boolean,
-     .about = "The answer comes in events."},
+    stream_field,
     {.name = "n_probs",
      .kinds = integer,
      .about = "Probabilities of each token and so many others.",
@@ -115,25 +97,12 @@ inline constexpr field native_fields[] = {
     {.name = "return_tokens",
      .kinds = boolean,
      .about = "Ids beside the text."},
-    {.name = "return_progress",
-     .kinds = boolean,
-     .about = "Events tell how far the prompt is read."},
-    {.name = "timings_per_token",
-     .kinds = boolean,
-     .about = "Events tell the time so far."},
-    {.name = "ignore_eos",
-     .kinds = boolean,
-     .about = "Goes on past the end of the answer."},
+    progress_field,
+    timings_field,
+    ignore_eos_field,
     TINYPHI_SAMPLING_FIELDS,
-    {.name = "grammar",
-     .kinds = string,
-     .about = no_constraints,
-     .use = refused,
-     .harmless = "[\"\"]"},
-    {.name = "json_schema",
-     .kinds = object,
-     .about = no_constraints,
-     .use = refused},
+    grammar_field,
+    json_schema_field,
 };
 inline constexpr field_rule native_rules[] = {
     {rule_kind::one_of, "n_predict", "max_tokens", "mean the same; give one"},
@@ -145,10 +114,7 @@ inline constexpr request_table native_completion{"NativeCompletionRequest",
 
 inline constexpr std::string_view encoding_words[] = {"float", "base64"};
 inline constexpr field embedding_fields[] = {
-    {.name = "model",
-     .kinds = string,
-     .about = "A model's id or alias.",
-     .most = 256},
+    model_field,
     {.name = "input",
      .kinds = string | array,
      .about = "A text, its ids, or up to 256 of either.",
@@ -169,10 +135,7 @@ inline constexpr field embedding_fields[] = {
      .least = 1,
      .most = 1048576,
      .shape = field_shape::vector_size},
-    {.name = "user",
-     .kinds = string,
-     .about = "Has no effect.",
-     .use = ignored},
+    no_effect("user", string),
 };
 inline constexpr request_table embedding{"EmbeddingRequest", embedding_fields};
 
@@ -232,8 +195,8 @@ inline constexpr field pipeline_fields[] = {
 };
 inline constexpr request_table pipeline{"PipelineRequest", pipeline_fields};
 
-}  // namespace request_tables
+} // namespace request_tables
 
 TINYPHI_NAMESPACE_END
 
-#endif  // TINYPHI_SERVE_REQUEST_TABLES_H_
+#endif // TINYPHI_SERVE_REQUEST_TABLES_H_

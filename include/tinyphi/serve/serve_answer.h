@@ -37,8 +37,10 @@ struct answer_environment {
   metrics* counts = nullptr;  // may be null
 };
 
-// Makes the dialect of a request once the facts of its answer are known.
-using make_dialect = std::function<std::unique_ptr<dialect>(answer_facts)>;
+// Makes the dialect of a request once the facts of its answer are known; one of
+// openai_chat.h and its like.
+using make_dialect = std::function<std::unique_ptr<dialect>(
+    const answer_request&, answer_facts)>;
 
 // Answers `r` by `m`. A response has been sent when it returns, unless the
 // client has gone; whatever happened is in the exchange's report. The head of

@@ -100,22 +100,18 @@ class answer_run {
   void make_answers(started_answers started) {
     refused_ = std::move(started.refused);
     if (refused_) return;
-    answer_facts facts{
-        .id = x_->request().id,
-        .model = model_->id(),
-        .fingerprint = model_->fingerprint(),
-        .created = std::chrono::duration_cast<std::chrono::seconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count(),
-        .n_answers = started.answers.size(),
-        .prompt_texts = started.prompt_texts,
-        .context = model_->engine().model().config().max_context,
-        .token_text = {}};
+    answer_facts facts{.id = x_->request().id,
+                       .model = model_->id(),
+                       .fingerprint = model_->fingerprint(),
+                       .created = unix_seconds(),
+                       .n_answers = started.answers.size(),
+                       .prompt_texts = started.prompt_texts,
+                       .token_text = {}};
     facts.token_text = [m = model_](token_id id) {
       const tokenizer* t = m->engine().model().tokenizer();
       return t == nullptr ? std::string() : std::string(t->bytes(id));
     };
-    dialect_ = (*make_)(std::move(facts));
+    dialect_ = (*make_)(request_, std::move(facts));
     for (std::size_t i = 0; i < started.answers.size(); ++i) {
       part p(std::move(started.answers[i]));
       p.ended.index = i;
@@ -139,8 +135,9 @@ class answer_run {
                                                   x_->request().arrived >=
                                               max_headless);
         if (must_begin) {
-          begun_ =
-              co_await x_->begin_stream(std::string(dialect_->stream_type()));
+          std::string type(dialect_->stream_type());
+          auto beginning = x_->begin_stream(std::move(type));
+          begun_ = co_await std::move(beginning);
           if (!begun_) co_return;
           bytes.insert(0, dialect_->begin());
         }
@@ -188,7 +185,7 @@ class answer_run {
 
   boost::asio::awaitable<void> refuse() {
     std::string body = dialect_ ? dialect_->error_body(*refused_)
-                                : (*make_)({})->error_body(*refused_);
+                                : (*make_)(request_, {})->error_body(*refused_);
     auto responding = respond_error(*x_, *refused_, std::move(body));
     co_await std::move(responding);
   }
@@ -236,7 +233,6 @@ class answer_run {
     std::string bytes;
     if (request_.stream) bytes = dialect_->piece(p.ended.index, piece);
     p.ended.text += piece.text;
-    if (!request_.stream) p.ended.pieces.push_back(std::move(piece));
     return bytes;
   }
 
@@ -279,8 +275,14 @@ class answer_run {
         p.ended.ended_by = "cancelled";
       }
     }
-    find_stop_text(p.ended);
-    remember(p);
+    if (const tokenizer* t = model_->engine().model().tokenizer()) {
+      std::string all;
+      for (const sampled_token& token : p.ended.tokens) {
+        all += t->bytes(token.id);
+      }
+      find_stop_text(p.ended, all);
+      remember(p.ended, all);
+    }
     return request_.stream && !refused_ ? dialect_->finish(p.ended)
                                         : std::string();
   }
@@ -303,43 +305,30 @@ class answer_run {
     return e;
   }
 
-  // Which stop string ended an answer: the one that its tokens go on with
-  // behind its text.
-  void find_stop_text(ended_answer& a) const {
-    const tokenizer* t = model_->engine().model().tokenizer();
-    if (a.finish != finish_reason::stop || request_.params.stop.empty() ||
-        t == nullptr) {
-      return;
-    }
-    std::string all;
-    for (const sampled_token& token : a.tokens) all += t->bytes(token.id);
+  // Which stop string ended an answer: the one that its tokens, whose bytes are
+  // `all`, go on with behind its text.
+  void find_stop_text(ended_answer& a, std::string_view all) const {
+    if (a.finish != finish_reason::stop) return;
     const std::size_t from = all.find(a.text);
-    if (from == std::string::npos) return;
-    const auto rest = std::string_view(all).substr(from + a.text.size());
+    if (from == std::string_view::npos) return;
+    const auto rest = all.substr(from + a.text.size());
     for (const std::string& stop : request_.params.stop) {
       if (rest.starts_with(stop)) a.stop_text = stop;
     }
   }
 
   // Answers come back as text with the next question.
-  void remember(const part& p) {
-    const tokenizer* t = model_->engine().model().tokenizer();
-    if (request_.messages.empty() || t == nullptr || request_.continue_last) {
+  void remember(const ended_answer& a, std::string_view all) {
+    if (request_.messages.empty() || request_.continue_last) return;
+    // Cut by a stop string, or repaired, it is not these tokens any more.
+    if (all != a.text && (!all.starts_with(' ') || all.substr(1) != a.text)) {
       return;
     }
     std::vector<token_id> ids;
-    std::string text;
-    for (const sampled_token& token : p.ended.tokens) {
-      ids.push_back(token.id);
-      text += t->bytes(token.id);
-    }
-    // Cut by a stop string, or repaired, it is not these tokens any more.
-    if (text == p.ended.text ||
-        (text.starts_with(' ') && text.substr(1) == p.ended.text)) {
-      model_->turns().remember(
-          answer_domain(*x_->request().from, request_.cache_salt), p.ended.text,
-          std::move(ids));
-    }
+    for (const sampled_token& token : a.tokens) ids.push_back(token.id);
+    model_->turns().remember(
+        answer_domain(*x_->request().from, request_.cache_salt), a.text,
+        std::move(ids));
   }
 
   void look_at_prompt(std::string& bytes) {

@@ -61,12 +61,13 @@ class serve_table_reader : protected config_reader {
             section("serve",
                     {"listen", "keys", "memory", "itl_target", "drain", "hosts",
                      "origins", "plain_http", "max_body", "deadline", "cache",
-                     "metrics", "ollama"},
+                     "metrics", "ollama", "sandbox"},
                     {"trusted_proxies", "pipelines"})) {
       read_main(*serve);
       read_deadlines(*serve);
       read_cache(*serve);
       read_metrics(*serve);
+      read_sandbox(*serve);
       if (const config_member* m = serve->find("ollama")) {
         out_.ollama = check_table(*m, "[serve.ollama]", {}, {});
       }
@@ -264,6 +265,29 @@ class serve_table_reader : protected config_reader {
       report(fault::missing_key, given->at,
              w + ": " + std::string(key) + " has no effect without folder");
     }
+  }
+
+  void read_sandbox(const config_node& serve) {
+    const config_member* m = serve.find("sandbox");
+    const std::string w = "[serve.sandbox]";
+    if (m == nullptr || !check_table(*m, w, {"enabled", "read", "write"}, {})) {
+      return;
+    }
+    if (const auto* enabled =
+            optional_key<bool>(m->value, "enabled", w, "true or false")) {
+      out_.sandbox = *enabled;
+    }
+    const auto take = [&](const char* key, auto& out) {
+      const auto texts = read_texts(m->value, key, w);
+      if (!texts) return;
+      for (const config_node* node : *texts) {
+        const auto path = local_path(*node->get<std::string>(), node->at,
+                                     w + ": each of " + key);
+        if (path) out.push_back(*path);
+      }
+    };
+    take("read", out_.sandbox_read);
+    take("write", out_.sandbox_write);
   }
 
   void read_metrics(const config_node& serve) {

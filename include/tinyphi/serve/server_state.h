@@ -36,9 +36,7 @@ struct server_state {
   metrics* counts = nullptr;
   compat_families compat = {};
   bool open_metrics = false;  // /metrics needs no key
-  bool has_keys = false;
-  std::string version = {};
-  bool keys_needed = false;  // to call over TCP
+  bool keys_needed = false;   // to call over TCP
   std::function<metrics_snapshot()> snapshot = {};
 
   // The model that `name` means; an empty name means the first. Null: none.

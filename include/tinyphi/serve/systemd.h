@@ -23,7 +23,11 @@ using environment =
 // cannot be sent are lost: nobody's answer may depend on them.
 class service_notes {
  public:
+  // Opens its socket at once: a sandbox may allow no new ones later.
   explicit service_notes(const environment& env);
+  service_notes(const service_notes&) = delete;
+  service_notes& operator=(const service_notes&) = delete;
+  ~service_notes();
 
   void ready() const { send("READY=1"); }
   // One line of text for `systemctl status`.
@@ -39,7 +43,8 @@ class service_notes {
  private:
   void send(const std::string& text) const;
 
-  std::string address_;  // of the manager's socket; empty: none
+  std::string address_;  // of the manager's socket
+  int fd_ = -1;          // none without a manager
   std::optional<std::chrono::microseconds> watchdog_;
 };
 

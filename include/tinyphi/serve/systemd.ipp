@@ -36,11 +36,19 @@ inline std::optional<long long> number_from(const environment& env,
 
 TINYPHI_FUNC service_notes::service_notes(const environment& env) {
   address_ = env("NOTIFY_SOCKET").value_or(std::string());
+  if (address_.size() >= 2 && address_.size() < sizeof sockaddr_un::sun_path &&
+      (address_[0] == '/' || address_[0] == '@')) {
+    fd_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  }
   const auto pid = detail::number_from(env, "WATCHDOG_PID");
   const auto usec = detail::number_from(env, "WATCHDOG_USEC");
   if (usec && *usec > 0 && (!pid || *pid == ::getpid())) {
     watchdog_ = std::chrono::microseconds(*usec);
   }
+}
+
+TINYPHI_FUNC service_notes::~service_notes() {
+  if (fd_ >= 0) ::close(fd_);
 }
 
 TINYPHI_FUNC void service_notes::status(std::string_view text) const {
@@ -58,21 +66,15 @@ TINYPHI_FUNC void service_notes::reloading() const {
 }
 
 TINYPHI_FUNC void service_notes::send(const std::string& text) const {
+  if (fd_ < 0) return;
   sockaddr_un to{};
   to.sun_family = AF_UNIX;
-  if (address_.size() < 2 || address_.size() >= sizeof to.sun_path ||
-      (address_[0] != '/' && address_[0] != '@')) {
-    return;
-  }
   std::memcpy(to.sun_path, address_.data(), address_.size());
   if (address_[0] == '@') to.sun_path[0] = '\0';  // an abstract name
-  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return;
   const auto size =
       static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size());
-  (void)::sendto(fd, text.data(), text.size(), MSG_NOSIGNAL,
+  (void)::sendto(fd_, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
                  reinterpret_cast<const sockaddr*>(&to), size);
-  ::close(fd);
 }
 
 TINYPHI_FUNC result<std::vector<int>> passed_sockets(const environment& env) {

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+#include "tinyphi/serve/openai_responses.h"
+
+#include "support/test.h"
+
+using namespace tinyphi;
+
+namespace {
+
+api_result<answer_request> parsed(const char* text) {
+  return parse_responses(json::parse(text).as_object());
+}
+answer_request request(const char* text) {
+  auto r = parsed(text);
+  INFO((r ? "" : r.error().message));
+  REQUIRE(r);
+  return *std::move(r);
+}
+
+answer_facts facts() {
+  answer_facts f;
+  f.id = "id1";
+  f.model = "phi";
+  f.fingerprint = "b1";
+  f.created = 5;
+  f.token_text = [](token_id id) {
+    return id == 1 ? std::string(" Hi") : std::string("\xc3");
+  };
+  return f;
+}
+ended_answer ended(finish_reason why) {
+  ended_answer a;
+  a.text = " Hi";
+  a.tokens = {{1, -0.5F, {{2, -1.0F}}}};
+  a.finish = why;
+  a.usage = {.prompt_tokens = 7, .cached_tokens = 4, .completion_tokens = 1};
+  return a;
+}
+
+// Events as (name, data); each name must be its data's type.
+std::vector<json::object> events(std::string_view bytes) {
+  std::vector<json::object> out;
+  while (!bytes.empty()) {
+    const std::size_t line = bytes.find('\n'), end = bytes.find("\n\n");
+    REQUIRE(bytes.starts_with("event: "));
+    REQUIRE(end != std::string_view::npos);
+    const auto name = bytes.substr(7, line - 7);
+    REQUIRE(bytes.substr(line + 1).starts_with("data: "));
+    out.push_back(
+        json::parse(bytes.substr(line + 7, end - line - 7)).as_object());
+    CHECK(out.back().at("type") == json::string_view(name));
+    bytes.remove_prefix(end + 2);
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a response's stream has OpenAI's events in OpenAI's order") {
+  const auto d = make_openai_responses(request(R"({"input": "a"})"), facts());
+  const ended_answer a = ended(finish_reason::stop);
+  std::string bytes = d->begin();
+  bytes += d->piece(0, {" H", {}});
+  bytes += d->piece(0, {"i", a.tokens});
+  bytes += d->finish(a);
+  bytes += d->end({&a, 1});
+  const auto all = events(bytes);
+  const std::vector<std::string> names = {
+      "response.created",           "response.in_progress",
+      "response.output_item.added", "response.content_part.added",
+      "response.output_text.delta", "response.output_text.delta",
+      "response.output_text.done",  "response.content_part.done",
+      "response.output_item.done",  "response.completed"};
+  REQUIRE(all.size() == names.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    CHECK(all[i].at("type") == json::string_view(names[i]));
+    CHECK(all[i].at("sequence_number") == i);
+  }
+  CHECK(d->piece(0, {"x", {}}) ==
+        "event: response.output_text.delta\n"
+        R"(data: {"type":"response.output_text.delta","sequence_number":10,)"
+        R"("item_id":"msg_id1","output_index":0,"content_index":0,)"
+        R"("delta":"x","logprobs":[]})"
+        "\n\n");
+  CHECK(all[0].at("response").at("status") == "in_progress");
+  CHECK(all[0].at("response").at("usage").is_null());
+  CHECK(all[2].at("item").at("content") == json::array());
+  CHECK(all[6].at("text") == " Hi");
+  CHECK(all[8].at("item").at("status") == "completed");
+  // The last event has what an answer in one body is.
+  CHECK(all[9].at("response") == json::parse(d->whole({&a, 1})));
+}
+
+TEST_CASE("a whole response tells its settings, text and tokens") {
+  const auto d = make_openai_responses(
+      request(R"({"input": "a", "instructions": "be kind", "top_p": 0.7,
+                  "temperature": 0.3, "max_output_tokens": 9,
+                  "truncation": "auto", "service_tier": "flex",
+                  "top_logprobs": 1})"),
+      facts());
+  const ended_answer a = ended(finish_reason::stop);
+  const json::value o = json::parse(d->whole({&a, 1}));
+  CHECK(o.at("id") == "resp_id1");
+  CHECK(o.at("object") == "response");
+  CHECK(o.at("created_at") == 5);
+  CHECK(o.at("status") == "completed");
+  CHECK(o.at("error").is_null());
+  CHECK(o.at("incomplete_details").is_null());
+  CHECK(o.at("instructions") == "be kind");
+  CHECK(o.at("temperature") == 0.3);
+  CHECK(o.at("top_p") == 0.7);
+  CHECK(o.at("max_output_tokens") == 9);
+  CHECK(o.at("truncation") == "auto");
+  CHECK(o.at("service_tier") == "flex");
+  CHECK(o.at("store") == false);
+  const json::value& item = o.at("output").at(0);
+  CHECK(item.at("id") == "msg_id1");
+  CHECK(item.at("role") == "assistant");
+  const json::value& part = item.at("content").at(0);
+  CHECK(part.at("type") == "output_text");
+  CHECK(part.at("text") == " Hi");
+  const json::value& token = part.at("logprobs").at(0);
+  CHECK(token.at("bytes") == json::array{32, 72, 105});
+  CHECK(token.at("top_logprobs").at(0).at("token") == "\xef\xbf\xbd");
+  const json::value& u = o.at("usage");
+  CHECK(u.at("input_tokens") == 7);
+  CHECK(u.at("input_tokens_details").at("cached_tokens") == 4);
+  CHECK(u.at("output_tokens") == 1);
+  CHECK(u.at("output_tokens_details").at("reasoning_tokens") == 0);
+  CHECK(u.at("total_tokens") == 8);
+}
+
+TEST_CASE("a response that was cut is incomplete, and one that broke failed") {
+  const auto d = make_openai_responses(request(R"({"input": "a"})"), facts());
+  ended_answer a = ended(finish_reason::deadline);
+  a.ended_by = "deadline";
+  std::string bytes = d->finish(a);
+  bytes += d->end({&a, 1});
+  auto last = events(bytes);
+  CHECK(last[2].at("item").at("status") == "incomplete");
+  CHECK(last[3].at("type") == "response.incomplete");
+  const json::value& o = last[3].at("response");
+  CHECK(o.at("status") == "incomplete");
+  CHECK(o.at("incomplete_details").at("reason") == "max_output_tokens");
+  CHECK(o.at("tinyphi").at("finish") == "deadline");
+  last = events(d->broken(invalid_value("a", "it broke")));
+  CHECK(last[0].at("type") == "response.failed");
+  CHECK(last[0].at("response").at("error").at("message") == "it broke");
+  CHECK(last[0].at("response").at("status") == "failed");
+  // Before the first byte it is an error like any other.
+  CHECK(json::parse(d->error_body(invalid_value("a", "b")))
+            .at("error")
+            .at("param") == "a");
+}
+
+TEST_CASE("citations are annotations, each with an event of its own") {
+  const auto d = make_openai_responses(request(R"({"input": "a"})"), facts());
+  ended_answer a = ended(finish_reason::stop);
+  a.annotations = {{0, 2, "Manual", "tinyphi:doc/a"}, {2, 3, "B", "c"}};
+  const auto all = events(d->finish(a));
+  CHECK(all[1].at("type") == "response.output_text.annotation.added");
+  CHECK(all[1].at("annotation_index") == 1);
+  CHECK(all[0].at("annotation") == json::value{{"type", "url_citation"},
+                                               {"start_index", 0},
+                                               {"end_index", 2},
+                                               {"title", "Manual"},
+                                               {"url", "tinyphi:doc/a"}});
+  const json::value& part = all.back().at("item").at("content").at(0);
+  CHECK(part.at("annotations").as_array().size() == 2);
+}
+
+TEST_CASE("the input is a text or a conversation behind the instructions") {
+  answer_request r = request(R"({"input": "a", "instructions": "b"})");
+  REQUIRE(r.messages.size() == 2);
+  CHECK(r.messages[0].role == role::system);
+  CHECK(r.messages[0].content == "b");
+  CHECK(r.messages[1].role == role::user);
+  CHECK(r.messages[1].content == "a");
+  CHECK(r.params.sampling.temperature == 1);
+  CHECK(r.n == 1);
+  r = request(R"({"instructions": "", "model": "m", "stream": true, "input": [
+      {"role": "developer", "content": "s"},
+      {"type": "message", "role": "user", "content":
+        [{"type": "input_text", "text": "a"},
+         {"type": "input_text", "text": "b"}]},
+      {"id": "msg_1", "type": "message", "role": "assistant", "status":
+        "completed", "content": [{"type": "output_text", "text": "c",
+        "annotations": [], "logprobs": []}]}],
+      "include": ["message.output_text.logprobs"],
+      "tinyphi": {"total_ms": 5}, "reasoning": {"effort": "low"}})");
+  REQUIRE(r.messages.size() == 3);
+  CHECK(r.messages[0].role == role::system);
+  CHECK(r.messages[1].content == "ab");
+  CHECK(r.messages[2].content == "c");
+  CHECK_FALSE(r.continue_last);
+  CHECK(r.logprobs);
+  CHECK(r.params.sampling.n_logprobs == 0);
+  CHECK(r.stream);
+  CHECK(r.model == "m");
+  CHECK(r.total_ms == 5);
+  CHECK(std::ranges::count(r.ignored, "reasoning") == 1);
+}
+
+TEST_CASE("what a server without memory and tools cannot do is refused") {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({})", "input"},
+      {R"({"input": ""})", "input"},
+      {R"({"input": []})", "input"},
+      {R"({"input": "a", "previous_response_id": "resp_1"})",
+       "previous_response_id"},
+      {R"({"input": "a", "conversation": "conv_1"})", "conversation"},
+      {R"({"input": "a", "background": true})", "background"},
+      {R"({"input": "a", "store": true})", "store"},
+      {R"({"input": "a", "tools": [{"type": "web_search"}]})", "tools"},
+      {R"({"input": "a", "tool_choice": "required"})", "tool_choice"},
+      {R"({"input": "a", "text": {"format": {"type": "json_object"}}})",
+       "text.format.type"},
+      {R"({"input": "a", "include": ["file_search_call.results"]})",
+       "include[0]"},
+      {R"({"input": [{"type": "function_call_output", "call_id": "c",
+           "output": "5"}]})",
+       "input[0].type"},
+      {R"({"input": [{"role": "user", "content": [{"type": "input_image",
+           "image_url": "x"}]}]})",
+       "input[0].content[0].type"},
+  };
+  for (const auto& [body, param] : cases) {
+    INFO(body);
+    const auto r = parsed(body);
+    REQUIRE_FALSE(r);
+    CHECK(r.error().status == 400);
+    CHECK(r.error().param == param);
+  }
+  CHECK(parsed(R"({"input": "a", "store": false, "background": false,
+                   "tools": [], "tool_choice": "auto",
+                   "previous_response_id": null})"));
+}
