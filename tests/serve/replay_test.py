@@ -14,11 +14,10 @@ import pathlib
 import re
 import socket
 import sys
-import traceback
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from clients_test import daemon  # noqa: E402
+from clients_test import cases, daemon  # noqa: E402
 
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
@@ -56,7 +55,7 @@ class Connection:
         return answer.status, answer.headers, body
 
 
-def check_form(path, asked, status, headers, body):
+def check_form(method, path, asked, status, headers, body):
     """What OpenAI's clients, or Ollama's, need to find in an answer."""
     kind = headers.get("content-type", "").split(";")[0]
     if status >= 400:
@@ -65,8 +64,7 @@ def check_form(path, asked, status, headers, body):
             assert {"message", "type", "param", "code"} == set(error), error
             assert headers["x-should-retry"] in ("true", "false")
         return
-    if path.startswith("/api/") and asked.get("stream", True) and asked and \
-            path in ("/api/chat", "/api/generate"):
+    if path in ("/api/chat", "/api/generate") and asked.get("stream", True):
         assert kind == "application/x-ndjson", kind
         lines = [json.loads(line) for line in body.splitlines()]
         assert lines[-1]["done"] is True
@@ -74,6 +72,17 @@ def check_form(path, asked, status, headers, body):
         return
     if asked.get("stream"):
         assert kind == "text/event-stream", kind
+    if asked.get("stream") and path.endswith("/responses"):
+        found = [e.split("\ndata: ") for e in body.decode().split("\n\n")
+                 if e.startswith("event: ")]
+        events = [json.loads(data) for _, data in found]
+        assert [f"event: {e['type']}" for e in events] == [n for n, _ in found]
+        assert [e["sequence_number"] for e in events] == [*range(len(events))]
+        assert events[0]["type"] == "response.created", events[0]
+        assert events[-1]["type"] in ("response.completed",
+                                      "response.incomplete"), events[-1]
+        return
+    if asked.get("stream"):
         *events, last = body.decode().removesuffix("\n\n").split("\n\n")
         assert last == "data: [DONE]", last
         events = [json.loads(e.removeprefix("data: ")) for e in events
@@ -85,7 +94,8 @@ def check_form(path, asked, status, headers, body):
         wants = (asked.get("stream_options") or {}).get("include_usage")
         assert bool(events[-1].get("usage")) == bool(wants), events[-1]
         return
-    if not body:  # HEAD
+    if method == "HEAD":
+        assert not body
         return
     found = json.loads(body)
     if path.endswith("/chat/completions"):
@@ -99,8 +109,24 @@ def check_form(path, asked, status, headers, body):
         coded = asked.get("encoding_format") == "base64"
         assert all(isinstance(d["embedding"], str if coded else list)
                    for d in found["data"])
+    elif path.endswith("/responses"):
+        assert found["object"] == "response" and found["output"], found
     elif path.endswith("/models"):
         assert found["object"] == "list" and found["data"]
+    elif "/models/" in path:
+        assert found["object"] == "model", found
+    elif path == "/health":
+        assert found["status"] == "ok", found
+    elif path in ("/api/chat", "/api/generate"):
+        assert found["done"] is True and found["model"], found
+    elif path == "/api/tags":
+        assert found["models"], found
+    elif path == "/api/show":
+        assert found["capabilities"], found
+    elif path == "/api/embed":
+        assert all(v and isinstance(v, list) for v in found["embeddings"])
+    else:
+        raise AssertionError(f"nothing is known of answers of {path}")
 
 
 def replay(port, path):
@@ -114,25 +140,20 @@ def replay(port, path):
         body = request.partition(b"\r\n\r\n")[2]
         answer = connection.ask(request)
         assert answer[0] == int(status), (line, answer[0], answer[2][:500])
-        check_form(target, json.loads(body) if body else {}, *answer)
+        check_form(method, target, json.loads(body) if body else {}, *answer)
 
 
 def main():
     files = sorted(pathlib.Path(sys.argv[2]).glob("*.http"))
     assert files, f"{sys.argv[2]} has no recordings"
-    failed = 0
     with daemon(sys.argv[1]) as url:
         port = int(url.rsplit(":", 1)[1])
-        for path in files:
-            name = f"what {path.stem} sent is answered as then"
-            try:
-                replay(port, path)
-                print(f"ok {name}")
-            except Exception:  # the other recordings are tried all the same
-                failed += 1
-                print(f"FAILED {name}\n{traceback.format_exc()}")
-    print(f"{len(files) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+
+        def case(path):
+            return lambda: replay(port, path)
+
+        return cases.run({f"test_{f.stem}: what it sent is answered as then":
+                          case(f) for f in files})
 
 
 if __name__ == "__main__":

@@ -51,6 +51,17 @@ pieces = [c.choices[0].text for c in client.completions.create(
     stream=True) if c.choices]
 assert "".join(pieces) == completion.choices[0].text
 
+# The newer form of the same question has the same answer.
+asked = {"model": model, "instructions": messages[0]["content"], "temperature": 0,
+         "input": messages[1]["content"], "max_output_tokens": 24, "store": False}
+response = client.responses.create(**asked)
+assert response.output_text == text and response.id.startswith("resp_")
+assert response.status in ("completed", "incomplete")
+with client.responses.stream(**asked) as stream:
+    deltas = [e.delta for e in stream if e.type == "response.output_text.delta"]
+    assert "".join(deltas) == text
+    assert stream.get_final_response().output_text == text
+
 # It asks for base64 unless told otherwise, and decodes it.
 coded = client.embeddings.create(model=model, input=["The pump", "A light"])
 plain = client.embeddings.create(model=model, input=["The pump", "A light"],
