@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,9 +26,10 @@ struct answer_facts {
   std::string fingerprint;   // of program, weights, SIMD target and cache type
   std::int64_t created = 0;  // seconds since 1970
   std::size_t n_answers = 1;                   // those of all prompts
-  std::vector<std::string> prompt_texts = {};  // of plain prompts to be echoed
+  std::vector<std::string> prompt_texts = {};  // of plain prompts, if asked for
   // The text of a token, for log-probabilities.
   std::function<std::string(token_id)> token_text;
+  std::vector<token_id> stop_ids = {};  // the model's
 };
 
 // A place of an answer and what supports it.
@@ -82,6 +84,13 @@ class dialect {
   // Sent every ten seconds in which nothing else is.
   [[nodiscard]] virtual std::string keep_alive() { return ": keep-alive\n\n"; }
 
+  // What the answers have taken so far, and how many have begun; before each
+  // piece and each progress of requests with timings_per_token.
+  void set_usage(const usage& so_far, std::size_t n_begun) {
+    so_far_ = so_far;
+    n_begun_ = n_begun;
+  }
+
   // The whole answer in one body, for requests that do not stream.
   [[nodiscard]] virtual std::string whole(
       std::span<const ended_answer> answers) = 0;
@@ -89,6 +98,10 @@ class dialect {
   [[nodiscard]] virtual std::string error_body(const api_error& e) {
     return to_body(e);
   }
+
+ protected:
+  std::optional<usage> so_far_;
+  std::size_t n_begun_ = 0;
 };
 
 // One server-sent event: "data: JSON\n\n".

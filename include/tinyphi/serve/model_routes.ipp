@@ -142,6 +142,39 @@ struct embeddings {
   std::size_t tokens = 0;
 };
 
+// An input as a text, whose ids must be this model's; `at` is its path.
+inline api_result<std::string> text_of_input(const plain_prompt& p,
+                                             const tokenizer& t,
+                                             const std::string& at) {
+  if (const auto* text = std::get_if<std::string>(&p)) return *text;
+  std::string all;
+  std::vector<token_id> run;
+  const auto add_run = [&] { all += t.decode(std::exchange(run, {}), true); };
+  const auto add_id = [&](token_id id) -> api_result<void> {
+    run.push_back(id);
+    if (id >= 0 && static_cast<std::size_t>(id) < t.size()) return {};
+    // LangChain sends cl100k's ids unless it is told not to.
+    return invalid_value(
+        at, at + ": there is no token " + std::to_string(id) +
+                " in this model's vocabulary; send texts (in LangChain: "
+                "check_embedding_ctx_length=False)");
+  };
+  if (const auto* ids = std::get_if<std::vector<token_id>>(&p)) {
+    for (const token_id id : *ids) TINYPHI_CHECK_OK(add_id(id));
+  } else {
+    for (const auto& part : std::get<mixed_prompt>(p)) {
+      if (const auto* id = std::get_if<token_id>(&part)) {
+        TINYPHI_CHECK_OK(add_id(*id));
+      } else {
+        add_run();
+        all += std::get<std::string>(part);
+      }
+    }
+  }
+  add_run();
+  return all;
+}
+
 inline api_result<embeddings> embed_texts(served_model& m,
                                           const embedding_request& r,
                                           const generation_params& params) {
@@ -157,20 +190,8 @@ inline api_result<embeddings> embed_texts(served_model& m,
   std::vector<std::string> texts;
   for (std::size_t i = 0; i < r.inputs.size(); ++i) {
     const std::string at = "input[" + std::to_string(i) + "]";
-    if (const auto* ids = std::get_if<std::vector<token_id>>(&r.inputs[i])) {
-      // LangChain sends cl100k's ids unless it is told not to.
-      for (const token_id id : *ids) {
-        if (id < 0 || static_cast<std::size_t>(id) >= t->size()) {
-          return invalid_value(
-              at, at + ": there is no token " + std::to_string(id) +
-                      " in this model's vocabulary; send texts (in LangChain: "
-                      "check_embedding_ctx_length=False)");
-        }
-      }
-      texts.push_back(t->decode(*ids, true));
-    } else {
-      texts.push_back(std::get<std::string>(r.inputs[i]));
-    }
+    TINYPHI_TRY(std::string text, text_of_input(r.inputs[i], *t, at));
+    texts.push_back(std::move(text));
     if (texts.back().empty()) return invalid_value(at, at + " is empty");
     const segment s{texts.back()};
     const std::size_t n = t->encode({&s, 1}, true).size();
@@ -310,14 +331,14 @@ inline boost::asio::awaitable<void> show_model(http_exchange& x,
   co_await std::move(responding);
 }
 
-// ---- /tokenize, /detokenize and /apply-template answer on a worker: a long
-// text takes a moment.
+// ---- What is only about texts answers on a worker: a long one takes a moment.
 
 using text_work = api_result<json::value> (*)(const json::object& body,
-                                              const served_model& m);
+                                              served_model& m,
+                                              const caller& from);
 
 inline api_result<json::value> tokenize_text(const json::object& body,
-                                             const served_model& m) {
+                                             served_model& m, const caller&) {
   std::vector<std::string> ignored;
   TINYPHI_CHECK_OK(check_fields(body, request_tables::tokenize, ignored));
   TINYPHI_TRY(const tokenizer* t, tokenizer_of(m));
@@ -337,7 +358,7 @@ inline api_result<json::value> tokenize_text(const json::object& body,
 }
 
 inline api_result<json::value> detokenize_ids(const json::object& body,
-                                              const served_model& m) {
+                                              served_model& m, const caller&) {
   std::vector<std::string> ignored;
   TINYPHI_CHECK_OK(check_fields(body, request_tables::detokenize, ignored));
   TINYPHI_TRY(const tokenizer* t, tokenizer_of(m));
@@ -354,7 +375,7 @@ inline api_result<json::value> detokenize_ids(const json::object& body,
 }
 
 inline api_result<json::value> template_text(const json::object& body,
-                                             const served_model& m) {
+                                             served_model& m, const caller&) {
   std::vector<std::string> ignored;
   TINYPHI_CHECK_OK(check_fields(body, request_tables::apply_template, ignored));
   TINYPHI_TRY(const auto messages,
@@ -368,6 +389,28 @@ inline api_result<json::value> template_text(const json::object& body,
   return json::value{{"prompt", text}};
 }
 
+// How long the prompt of a chat is, for the caller: what it knows of earlier
+// answers counts.
+inline api_result<json::value> count_tokens(const json::object& body,
+                                            served_model& m,
+                                            const caller& from) {
+  TINYPHI_TRY(const answer_request r, parse_chat(body));
+  auto ids = chat_tokens(m.engine().model(), r.messages, r.continue_last,
+                         m.turns(), answer_domain(from, r.cache_salt));
+  if (!ids) return to_api_error(ids.error());
+  return json::value{{"object", "response.input_tokens"},
+                     {"input_tokens", ids->size()}};
+}
+
+// The model that a body asks for; the first one if it names none.
+inline api_result<std::shared_ptr<served_model>> model_of(
+    const http_exchange& x, const server_state& s, const json::object& body) {
+  const json::value* name = find_field(body, "model");
+  const bool named = name != nullptr && name->is_string();
+  return model_for(s, named ? std::string_view(name->get_string()) : "",
+                   *x.request().from);
+}
+
 inline boost::asio::awaitable<void> text_route(http_exchange& x,
                                                server_state& s,
                                                text_work work) {
@@ -376,13 +419,13 @@ inline boost::asio::awaitable<void> text_route(http_exchange& x,
     co_await respond_with(x, body.error());
     co_return;
   }
-  auto m = model_for(s, "", *x.request().from);
+  auto m = model_of(x, s, *body);
   if (!m) {
     co_await respond_with(x, m.error());
     co_return;
   }
   run_context workers({}, s.answers.workers->get_executor(), trust::trusted);
-  const auto f = [&] { return work(*body, **m); };
+  const auto f = [&] { return work(*body, **m, *x.request().from); };
   auto working = workers.blocking(f);
   auto out = co_await std::move(working);
   if (!out) {
@@ -421,6 +464,7 @@ TINYPHI_FUNC void add_model_routes(router& to, server_state& s) {
            return detail::text_route(x, s, work);
          });
   };
+  texts("/v1/chat/completions/input_tokens", detail::count_tokens);
   texts("/tokenize", detail::tokenize_text);
   texts("/detokenize", detail::detokenize_ids);
   texts("/apply-template", detail::template_text);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// /completion: answers as llama-server tells them.
+// /completion: answers as llama-server tells them; to several prompts as an
+// array.
 #ifndef TINYPHI_SERVE_NATIVE_COMPLETION_H_
 #define TINYPHI_SERVE_NATIVE_COMPLETION_H_
 

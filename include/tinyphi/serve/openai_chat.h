@@ -19,12 +19,17 @@ TINYPHI_NAMESPACE_BEGIN
 [[nodiscard]] json::object openai_usage(std::span<const ended_answer> answers);
 [[nodiscard]] json::object openai_timings(
     std::span<const ended_answer> answers);
+// The same of answers under way, of which so many have their first token.
+[[nodiscard]] json::object openai_timings(const usage& u, std::size_t n_begun);
 // One of OpenAI's words; a deadline or a cancelled answer with text is a
 // length, and ended_answer::ended_by says more.
 [[nodiscard]] std::string_view openai_finish(const ended_answer& answer);
 // Each token's log-probability and those of the likeliest others, with the
-// exact bytes of all of them.
+// exact bytes of all of them. `shown` is the text that clients get for the
+// tokens: where it lacks the blank that its first token begins with, so do that
+// token and those that might have stood there.
 [[nodiscard]] json::array openai_logprobs(std::span<const sampled_token> tokens,
+                                          std::string_view shown,
                                           const answer_facts& facts);
 // Usage and timings of all answers, beside what `o` has.
 void add_openai_totals(json::object& o, std::span<const ended_answer> answers);

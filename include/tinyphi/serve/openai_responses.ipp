@@ -23,6 +23,7 @@ TINYPHI_FUNC api_result<answer_request> parse_responses(
   detail::read_tier(body, r);
   r.model = string_field(body, "model");
   r.stream = bool_field(body, "stream", false);
+  detail::read_progress(body, r);
   r.params.max_tokens =
       static_cast<std::size_t>(integer_field(body, "max_output_tokens", 0));
   if (find_field(body, "instructions") != nullptr) {
@@ -90,8 +91,21 @@ class openai_responses_dialect : public dialect {
   }
 
   std::string piece(std::size_t, const text_piece& p) override {
-    return event("response.output_text.delta",
-                 in_part({{"delta", p.text}, {"logprobs", told(p.tokens)}}));
+    json::object o =
+        in_part({{"delta", p.text}, {"logprobs", told(p.tokens, p.text)}});
+    if (so_far_) o["timings"] = openai_timings(*so_far_, n_begun_);
+    return event("response.output_text.delta", std::move(o));
+  }
+
+  // llama-server's return_progress.
+  std::string progress(std::size_t cached, std::size_t read,
+                       std::size_t total) override {
+    json::object o{
+        {"response", response("in_progress")},
+        {"prompt_progress",
+         {{"cache", cached}, {"processed", read}, {"total", total}}}};
+    if (so_far_) o["timings"] = openai_timings(*so_far_, n_begun_);
+    return event("response.in_progress", std::move(o));
   }
 
   std::string finish(const ended_answer& a) override {
@@ -102,8 +116,9 @@ class openai_responses_dialect : public dialect {
           event("response.output_text.annotation.added",
                 in_part({{"annotation_index", i}, {"annotation", notes[i]}}));
     }
-    all += event("response.output_text.done",
-                 in_part({{"text", a.text}, {"logprobs", told(a.tokens)}}));
+    all += event(
+        "response.output_text.done",
+        in_part({{"text", a.text}, {"logprobs", told(a.tokens, a.text)}}));
     all += event("response.content_part.done",
                  in_part({{"part", part(a.text, a.tokens, notes)}}));
     all += event("response.output_item.done",
@@ -113,8 +128,10 @@ class openai_responses_dialect : public dialect {
 
   std::string end(std::span<const ended_answer> answers) override {
     const bool complete = is_complete(answers.front());
+    json::object o{{"response", ended(answers)}};
+    if (so_far_) o["timings"] = openai_timings(answers);
     return event(complete ? "response.completed" : "response.incomplete",
-                 {{"response", ended(answers)}});
+                 std::move(o));
   }
 
   std::string broken(const api_error& e) override {
@@ -212,10 +229,11 @@ class openai_responses_dialect : public dialect {
     return {{"type", "output_text"},
             {"text", text},
             {"annotations", std::move(annotations)},
-            {"logprobs", told(tokens)}};
+            {"logprobs", told(tokens, text)}};
   }
-  json::array told(std::span<const sampled_token> tokens) const {
-    return logprobs_ ? openai_logprobs(tokens, facts_) : json::array();
+  json::array told(std::span<const sampled_token> tokens,
+                   std::string_view shown) const {
+    return logprobs_ ? openai_logprobs(tokens, shown, facts_) : json::array();
   }
   static json::array annotations_of(const ended_answer& a) {
     json::array all;

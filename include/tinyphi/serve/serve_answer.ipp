@@ -111,6 +111,7 @@ class answer_run {
       const tokenizer* t = m->engine().model().tokenizer();
       return t == nullptr ? std::string() : std::string(t->bytes(id));
     };
+    facts.stop_ids = model_->engine().model().stop_ids();
     dialect_ = (*make_)(request_, std::move(facts));
     for (std::size_t i = 0; i < started.answers.size(); ++i) {
       part p(std::move(started.answers[i]));
@@ -198,16 +199,16 @@ class answer_run {
       late_ = true;
       entry_->stop.cancel();
     }
-    std::string bytes;
+    std::string pieces;
     for (part& p : parts_) {
       if (p.told) continue;
       const bool done = p.from.done();
       text_piece piece = p.from.poll();
-      if (!piece.empty()) bytes += take_piece(p, std::move(piece));
-      if (done && !refused_) bytes += take_end(p);
+      if (!piece.empty()) pieces += take_piece(p, std::move(piece));
+      if (done && !refused_) pieces += take_end(p);
     }
-    look_at_prompt(bytes);
-    return bytes;
+    // Asked behind the pieces, whose prompt is read then, and told before them.
+    return prompt_news() + pieces;
   }
 
   std::string take_piece(part& p, text_piece piece) {
@@ -231,7 +232,10 @@ class answer_run {
                           piece.tokens.end());
     restore_space(p.ended, piece);
     std::string bytes;
-    if (request_.stream) bytes = dialect_->piece(p.ended.index, piece);
+    if (request_.stream) {
+      if (request_.timings_per_token) tell_usage();
+      bytes = dialect_->piece(p.ended.index, piece);
+    }
     p.ended.text += piece.text;
     return bytes;
   }
@@ -331,14 +335,49 @@ class answer_run {
         std::move(ids));
   }
 
-  void look_at_prompt(std::string& bytes) {
+  // How far the first prompt is: once its turn has come, and whenever more of
+  // it was read; so at least twice.
+  std::string prompt_news() {
     const prompt_progress now = parts_.front().from.progress();
-    if (first_token_) return;
-    if (now.admitted) entry_->state = "prefill";
-    if (request_.return_progress && request_.stream && now.read != read_) {
-      read_ = now.read;
-      bytes += dialect_->progress(now.cached, now.read, now.total);
+    if (!now.admitted) return {};
+    if (!first_token_) entry_->state = "prefill";
+    if (!request_.return_progress || !request_.stream) return {};
+    std::string bytes;
+    const auto tell = [&](std::size_t read) {
+      read_ = read;
+      if (request_.timings_per_token) {
+        const double ms =
+            read == *found_ ? 0
+                            : milliseconds_between(
+                                  now.since, std::chrono::steady_clock::now());
+        dialect_->set_usage({.prompt_tokens = read,
+                             .cached_tokens = *found_,
+                             .prefill_seconds = ms / 1e3},
+                            0);
+      }
+      bytes += dialect_->progress(*found_, read, now.total);
+    };
+    if (!found_) {
+      found_ = now.cached;
+      tell(now.cached);
     }
+    // One that gave way begins anew, which is not told.
+    if (now.read > read_) tell(now.read);
+    return bytes;
+  }
+
+  void tell_usage() {
+    const prompt_progress p = parts_.front().from.progress();
+    const auto now = std::chrono::steady_clock::now();
+    const auto begun = std::ranges::count_if(
+        parts_, [](const part& one) { return !one.ended.tokens.empty(); });
+    dialect_->set_usage(
+        {.prompt_tokens = entry_->prompt_tokens,
+         .cached_tokens = found_.value_or(p.cached),
+         .completion_tokens = entry_->generated_tokens,
+         .prefill_seconds = milliseconds_between(p.since, *first_token_) / 1e3,
+         .decode_seconds = milliseconds_between(*first_token_, now) / 1e3},
+        static_cast<std::size_t>(begun));
   }
 
   [[nodiscard]] bool all_told() const {
@@ -359,12 +398,15 @@ class answer_run {
     r.ignored = request_.ignored;
     for (const usage& u : usage_) {
       r.generated_tokens += u.completion_tokens;
+      r.drafts += u.drafts;
       r.drafted_tokens += u.drafted_tokens;
       r.accepted_tokens += u.accepted_tokens;
     }
     if (!usage_.empty()) {
       r.cached_tokens = usage_.front().cached_tokens;
       r.queue_ms = 1e3 * usage_.front().queue_seconds;
+      r.prefill_ms = 1e3 * usage_.front().prefill_seconds;
+      r.decode_ms = 1e3 * usage_.front().decode_seconds;
     }
     r.prompt_tokens = entry_->prompt_tokens;
     if (refused_) r.code = refused_->code;
@@ -401,7 +443,10 @@ class answer_run {
   bool late_ = false;   // the first token's deadline has passed
   steady_time first_token_by_, last_sent_;
   std::optional<steady_time> first_token_;
-  std::size_t read_ = 0;  // prompt tokens, as told last
+  // Tokens of the first prompt that were in the cache and that are read now,
+  // as told last; none: nothing was.
+  std::optional<std::size_t> found_;
+  std::size_t read_ = 0;
   std::vector<float> gaps_;
   std::optional<metrics::series> series_;  // none: nobody counts
   std::vector<usage> usage_;
