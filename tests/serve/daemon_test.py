@@ -21,72 +21,10 @@ import tempfile
 import threading
 import time
 
-TINYPHI = pathlib.Path(sys.argv[1]).resolve()
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from daemon import LOCAL, TINYPHI, Daemon, events  # noqa: E402
+
 failures = 0
-
-
-class Daemon:
-    """A running `tinyphi serve`."""
-
-    def __init__(self, *options, wait=True, env=None, stdout=None):
-        self.process = subprocess.Popen(
-            [TINYPHI, "serve", *options], stderr=subprocess.PIPE, text=True,
-            stdout=stdout, env={**os.environ, **(env or {})})
-        self.lines = []
-        self.address = None
-        self.ready = threading.Event()
-        threading.Thread(target=self.read, daemon=True).start()
-        deadline = time.monotonic() + 60
-        while wait and not self.ready.wait(0.02):
-            assert self.process.poll() is None, "".join(self.lines)
-            assert time.monotonic() < deadline, "the daemon is not ready"
-
-    def read(self):
-        for line in self.process.stderr:
-            self.lines.append(line)
-            if "listening on " in line:
-                self.address = line.split("listening on ")[1].strip()
-            if line.strip() == "tinyphi: ready":
-                self.ready.set()
-        self.ready.set()
-
-    @property
-    def port(self):
-        return int(self.address.rsplit(":", 1)[1])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-    def ask(self, method, path, body=None, headers=None, timeout=60):
-        """(status, headers, body as JSON or bytes)."""
-        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        if isinstance(body, (dict, list)):
-            body = json.dumps(body).encode()
-        c.request(method, path, body, headers or {})
-        r = c.getresponse()
-        data = r.read()
-        c.close()
-        if r.headers.get("content-type", "").startswith("application/json"):
-            data = json.loads(data)
-        return r.status, r.headers, data
-
-    def chat(self, text, **more):
-        return self.ask("POST", "/v1/chat/completions", {
-            "messages": [{"role": "user", "content": text}],
-            "temperature": 0, "max_tokens": 24, **more})
-
-
-def events(data):
-    """The events of a stream, without the last, which must be [DONE]."""
-    all_events = [e.removeprefix("data: ")
-                  for e in data.decode().split("\n\n") if e]
-    assert all_events[-1] == "[DONE]", all_events
-    return [json.loads(e) for e in all_events[:-1]]
 
 
 def test(f):
@@ -101,9 +39,6 @@ def test(f):
         traceback.print_exc()
         print(f"FAILED {name}: {e!r}", flush=True)
     return f
-
-
-LOCAL = ("--listen", "127.0.0.1:0")
 
 
 @test

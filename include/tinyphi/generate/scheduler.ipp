@@ -414,7 +414,7 @@ TINYPHI_FUNC engine_load scheduler::load() {
 
 TINYPHI_FUNC void scheduler::ask_to_drop_cache() {
   const std::lock_guard lock(mutex_);
-  if (!driving_ && !in_drive_) return cache_.clear();
+  if (!driving_ && !in_drive_) return drop_cache();
   drop_cache_ = true;
   changed_.notify_all();
 }
