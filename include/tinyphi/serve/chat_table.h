@@ -48,102 +48,102 @@ inline constexpr field token_bias_field{
     .shape = field_shape::token_biases};
 // How tokens are chosen; llama-server's names beside OpenAI's.
 #define TINYPHI_SAMPLING_FIELDS TINYPHI_SAMPLING_FIELDS_AND(token_bias_field)
-#define TINYPHI_SAMPLING_FIELDS_AND(bias_field)                             \
-  {.name = "temperature",                                                   \
-   .kinds = number,                                                         \
-   .about = "0 takes the likeliest token; more is bolder.",                 \
-   .most = 100,                                                             \
-   .example = "0.7"},                                                       \
-      {.name = "top_p",                                                     \
-       .kinds = number,                                                     \
-       .about = "Only the likeliest tokens of this share together.",        \
-       .most = 1,                                                           \
-       .above_least = true},                                                \
-      {.name = "top_k",                                                     \
-       .kinds = integer,                                                    \
-       .about = "Only so many of the likeliest tokens; 0 is all.",          \
-       .most = 2147483647},                                                 \
-      {.name = "min_p",                                                     \
-       .kinds = number,                                                     \
-       .about = "Only tokens of this share of the likeliest one's chance.", \
-       .most = 0.999},                                                      \
-      {.name = "typical_p",                                                 \
-       .kinds = number,                                                     \
-       .about = "Locally typical sampling; 1 is off.",                      \
-       .most = 1,                                                           \
-       .above_least = true},                                                \
-      {.name = "repeat_penalty",                                            \
-       .kinds = number,                                                     \
-       .about = "Makes tokens of the last texts unlikelier; 1 is off.",     \
-       .most = 10,                                                          \
-       .above_least = true},                                                \
-      {.name = "repeat_last_n",                                             \
-       .kinds = integer,                                                    \
-       .about = "How many tokens repeat_penalty looks back; -1 is all.",    \
-       .least = -1,                                                         \
-       .most = 2147483647},                                                 \
-      {.name = "presence_penalty",                                          \
-       .kinds = number,                                                     \
-       .about = "Makes tokens that were there unlikelier.",                 \
-       .least = -2,                                                         \
-       .most = 2},                                                          \
-      {.name = "frequency_penalty",                                         \
-       .kinds = number,                                                     \
-       .about = "The same for each time that they were there.",             \
-       .least = -2,                                                         \
-       .most = 2},                                                          \
-      {.name = "dry_multiplier",                                            \
-       .kinds = number,                                                     \
-       .about = "Penalty of repeated passages; 0 is off.",                  \
-       .most = 100},                                                        \
-      {.name = "dry_base",                                                  \
-       .kinds = number,                                                     \
-       .about = "How fast that penalty grows.",                             \
-       .least = 1,                                                          \
-       .most = 10},                                                         \
-      {.name = "dry_allowed_length",                                        \
-       .kinds = integer,                                                    \
-       .about = "Repeated tokens that cost nothing.",                       \
-       .most = 65536},                                                      \
-      {.name = "dry_penalty_last_n",                                        \
-       .kinds = integer,                                                    \
-       .about = "How many tokens it looks back; -1 is all.",                \
-       .least = -1,                                                         \
-       .most = 2147483647},                                                 \
-      {.name = "mirostat",                                                  \
-       .kinds = integer,                                                    \
-       .about = "0 is off, 2 is on.",                                       \
-       .most = 2,                                                           \
-       .step = 2},                                                          \
-      {.name = "mirostat_tau",                                              \
-       .kinds = number,                                                     \
-       .about = "Mirostat's target, in bits.",                              \
-       .most = 100,                                                         \
-       .above_least = true},                                                \
-      {.name = "mirostat_eta",                                              \
-       .kinds = number,                                                     \
-       .about = "Mirostat's rate.",                                         \
-       .most = 1,                                                           \
-       .above_least = true},                                                \
-      {.name = "seed",                                                      \
-       .kinds = integer,                                                    \
-       .about = "The same seed gives the same answer; -1 takes any.",       \
-       .least = -9223372036854775808.0,                                     \
-       .most = 9223372036854775808.0},                                      \
-      bias_field,                                                           \
-      {.name = "stop",                                                      \
-       .kinds = string | array,                                             \
-       .about = "Texts that end the answer and are not part of it.",        \
-       .most = 256,                                                         \
-       .most_items = 16,                                                    \
-       .items = &stop_item},                                                \
-      {.name = "cache_salt",                                                \
-       .kinds = string,                                                     \
-       .about = "Cached prompts are found under the same salt only.",       \
-       .most = 256},                                                        \
-  {                                                                         \
-    .name = "tinyphi", .kinds = object,                                     \
-    .about = "What only this server knows.", .members = own_fields          \
+#define TINYPHI_SAMPLING_FIELDS_AND(bias_field)                                \
+  {.name = "temperature",                                                      \
+   .kinds = number,                                                            \
+   .about = "0 takes the likeliest token; more is bolder.",                    \
+   .most = 100,                                                                \
+   .example = "0.7"},                                                          \
+      {.name = "top_p",                                                        \
+       .kinds = number,                                                        \
+       .about = "Only the likeliest tokens of this share together.",           \
+       .most = 1,                                                              \
+       .above_least = true},                                                   \
+      {.name = "top_k",                                                        \
+       .kinds = integer,                                                       \
+       .about = "Only so many of the likeliest tokens; 0 is all.",             \
+       .most = 2147483647},                                                    \
+      {.name = "min_p",                                                        \
+       .kinds = number,                                                        \
+       .about = "Only tokens of this share of the likeliest one's chance.",    \
+       .most = 0.999},                                                         \
+      {.name = "typical_p",                                                    \
+       .kinds = number,                                                        \
+       .about = "Locally typical sampling; 1 is off.",                         \
+       .most = 1,                                                              \
+       .above_least = true},                                                   \
+      {.name = "repeat_penalty",                                               \
+       .kinds = number,                                                        \
+       .about = "Makes tokens of the last texts unlikelier; 1 is off.",        \
+       .most = 10,                                                             \
+       .above_least = true},                                                   \
+      {.name = "repeat_last_n",                                                \
+       .kinds = integer,                                                       \
+       .about = "How many tokens repeat_penalty looks back; -1 is all.",       \
+       .least = -1,                                                            \
+       .most = 2147483647},                                                    \
+      {.name = "presence_penalty",                                             \
+       .kinds = number,                                                        \
+       .about = "Makes tokens that were there unlikelier.",                    \
+       .least = -2,                                                            \
+       .most = 2},                                                             \
+      {.name = "frequency_penalty",                                            \
+       .kinds = number,                                                        \
+       .about = "The same for each time that they were there.",                \
+       .least = -2,                                                            \
+       .most = 2},                                                             \
+      {.name = "dry_multiplier",                                               \
+       .kinds = number,                                                        \
+       .about = "Penalty of repeated passages; 0 is off.",                     \
+       .most = 100},                                                           \
+      {.name = "dry_base",                                                     \
+       .kinds = number,                                                        \
+       .about = "How fast that penalty grows.",                                \
+       .least = 1,                                                             \
+       .most = 10},                                                            \
+      {.name = "dry_allowed_length",                                           \
+       .kinds = integer,                                                       \
+       .about = "Repeated tokens that cost nothing.",                          \
+       .most = 65536},                                                         \
+      {.name = "dry_penalty_last_n",                                           \
+       .kinds = integer,                                                       \
+       .about = "How many tokens it looks back; -1 is all.",                   \
+       .least = -1,                                                            \
+       .most = 2147483647},                                                    \
+      {.name = "mirostat",                                                     \
+       .kinds = integer,                                                       \
+       .about = "0 is off, 2 is on.",                                          \
+       .most = 2,                                                              \
+       .step = 2},                                                             \
+      {.name = "mirostat_tau",                                                 \
+       .kinds = number,                                                        \
+       .about = "Mirostat's target, in bits.",                                 \
+       .most = 100,                                                            \
+       .above_least = true},                                                   \
+      {.name = "mirostat_eta",                                                 \
+       .kinds = number,                                                        \
+       .about = "Mirostat's rate.",                                            \
+       .most = 1,                                                              \
+       .above_least = true},                                                   \
+      {.name = "seed",                                                         \
+       .kinds = integer,                                                       \
+       .about = "The same seed gives the same answer; -1 takes any.",          \
+       .least = -9223372036854775808.0,                                        \
+       .most = 9223372036854775808.0},                                         \
+      bias_field,                                                              \
+      {.name = "stop",                                                         \
+       .kinds = string | array,                                                \
+       .about = "Texts that end the answer and are not part of it.",           \
+       .most = 256,                                                            \
+       .most_items = 16,                                                       \
+       .items = &stop_item},                                                   \
+      {.name = "cache_salt",                                                   \
+       .kinds = string,                                                        \
+       .about = "Cached prompts are found under the same salt only.",          \
+       .most = 256},                                                           \
+  {                                                                            \
+    .name = "tinyphi", .kinds = object,                                        \
+    .about = "What only this server knows.", .members = own_fields             \
   }
 
 inline constexpr std::string_view overflow_words[] = {"error",
@@ -400,8 +400,8 @@ inline constexpr field_rule chat_rules[] = {
 };
 inline constexpr request_table chat{"ChatRequest", chat_fields, chat_rules};
 
-}  // namespace request_tables
+} // namespace request_tables
 
 TINYPHI_NAMESPACE_END
 
-#endif  // TINYPHI_SERVE_CHAT_TABLE_H_
+#endif // TINYPHI_SERVE_CHAT_TABLE_H_
