@@ -17,6 +17,8 @@
 #include "tinyphi/serve/listening_socket.ipp"
 #include "tinyphi/serve/model_routes.ipp"
 #include "tinyphi/serve/native_completion.ipp"
+#include "tinyphi/serve/ollama.ipp"
+#include "tinyphi/serve/ollama_routes.ipp"
 #include "tinyphi/serve/open_files.ipp"
 #include "tinyphi/serve/openai_chat.ipp"
 #include "tinyphi/serve/openai_completions.ipp"
@@ -40,3 +42,4 @@
 #include "tinyphi/serve/served_set.ipp"
 #include "tinyphi/serve/server_state.ipp"
 #include "tinyphi/serve/systemd.ipp"
+#include "tinyphi/serve/text_routes.ipp"

@@ -98,9 +98,14 @@ TEST_CASE("a response's events tell progress and time, if it is asked for") {
   CHECK(r.timings_per_token);
   const auto d = make_openai_responses(r, facts());
   (void)d->begin();
-  d->set_usage({.prompt_tokens = 6, .cached_tokens = 4}, 0);
+  ended_answer now;
+  now.usage.prompt_tokens = 6;
+  now.usage.cached_tokens = 4;
+  d->so_far(now);
   std::string bytes = d->progress(4, 6, 9);
-  d->set_usage({.completion_tokens = 3, .decode_seconds = 1}, 1);
+  now.usage.completion_tokens = 3;
+  now.usage.decode_seconds = 1;
+  d->so_far(now);
   bytes += d->piece(0, {" Hi", {}});
   const ended_answer a = ended(finish_reason::stop);
   bytes += d->end({&a, 1});

@@ -61,7 +61,7 @@ struct answer_request {
   std::vector<std::string> response_fields = {};
   bool return_progress =
       false;  // llama-server's: events while a prompt is read
-  bool timings_per_token = false;  // llama-server's
+  bool timings_per_token = false;  // llama-server's: of streams
   // Known fields without an effect here, for the log.
   std::vector<std::string> ignored = {};
 };

@@ -24,6 +24,7 @@
 #include "tinyphi/serve/listening_socket.h"
 #include "tinyphi/serve/memory_watch.h"
 #include "tinyphi/serve/model_routes.h"
+#include "tinyphi/serve/ollama_routes.h"
 #include "tinyphi/serve/open_files.h"
 #include "tinyphi/serve/ops_routes.h"
 #include "tinyphi/serve/pipeline_routes.h"
@@ -31,6 +32,7 @@
 #include "tinyphi/serve/served_set.h"
 #include "tinyphi/serve/server_state.h"
 #include "tinyphi/serve/systemd.h"
+#include "tinyphi/serve/text_routes.h"
 #include "tinyphi/serve/trace_context.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -59,18 +61,21 @@ class daemon::impl {
         watch_timer_(io_),
         notes_(program_.env),
         watchdog_timer_(io_) {
+    use_deadlines();
     state_.answers.io = &io_;
     state_.answers.workers = &workers_;
     state_.answers.running = &state_.running;
-    use_deadlines();
+    state_.answers.counts = &counts_;
     state_.max_body = config_.max_body;
-    state_.counts = state_.answers.counts = &counts_;
+    state_.counts = &counts_;
     state_.compat = {config_.vllm_metrics, config_.llamacpp_metrics};
     state_.open_metrics = config_.open_metrics;
     state_.snapshot = [this] { return take_snapshot(); };
     add_ops_routes(routes_, state_);
     add_model_routes(routes_, state_);
+    add_text_routes(routes_, state_);
     add_pipeline_routes(routes_, state_);
+    if (config_.ollama) add_ollama_routes(routes_, state_);
   }
 
   ~impl() {

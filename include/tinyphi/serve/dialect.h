@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,7 +38,7 @@ struct answer_annotation {
   std::string url = {};
 };
 
-// An answer that has ended.
+// An answer that has ended, or as far as it has come.
 struct ended_answer {
   std::size_t index = 0;
   std::size_t prompt_index = 0;  // answers to one prompt stand together
@@ -50,6 +49,7 @@ struct ended_answer {
   std::string stop_text = {};  // the stop string that ended it, if one did
   // "deadline" or "shutdown" where the server ended it; else empty.
   std::string_view ended_by = {};
+  std::size_t n_dropped_turns = 0;  // left out of a chat that was too long
   std::vector<answer_annotation> annotations = {};
   tinyphi::usage usage = {};
 };
@@ -71,6 +71,9 @@ class dialect {
   [[nodiscard]] virtual std::string begin() = 0;
   [[nodiscard]] virtual std::string piece(std::size_t index,
                                           const text_piece& piece) = 0;
+  // Before a piece or progress, where the request asks for timings_per_token:
+  // what the answer's usage is with that.
+  virtual void so_far(const ended_answer& /*answer*/) {}
   // `read` of `total` prompt tokens are computed, `cached` of them were found.
   [[nodiscard]] virtual std::string progress(std::size_t /*cached*/,
                                              std::size_t /*read*/,
@@ -84,13 +87,6 @@ class dialect {
   // Sent every ten seconds in which nothing else is.
   [[nodiscard]] virtual std::string keep_alive() { return ": keep-alive\n\n"; }
 
-  // What the answers have taken so far, and how many have begun; before each
-  // piece and each progress of requests with timings_per_token.
-  void set_usage(const usage& so_far, std::size_t n_begun) {
-    so_far_ = so_far;
-    n_begun_ = n_begun;
-  }
-
   // The whole answer in one body, for requests that do not stream.
   [[nodiscard]] virtual std::string whole(
       std::span<const ended_answer> answers) = 0;
@@ -98,10 +94,6 @@ class dialect {
   [[nodiscard]] virtual std::string error_body(const api_error& e) {
     return to_body(e);
   }
-
- protected:
-  std::optional<usage> so_far_;
-  std::size_t n_begun_ = 0;
 };
 
 // One server-sent event: "data: JSON\n\n".

@@ -3,6 +3,7 @@
 #define TINYPHI_SERVE_DIALECT_IPP_
 
 #include <algorithm>
+#include <optional>
 
 #include "tinyphi/serve/dialect.h"
 

@@ -2,6 +2,7 @@
 #ifndef TINYPHI_SERVE_NATIVE_COMPLETION_IPP_
 #define TINYPHI_SERVE_NATIVE_COMPLETION_IPP_
 
+#include <optional>
 #include <utility>
 
 #include "tinyphi/serve/native_completion.h"
@@ -9,13 +10,57 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
+TINYPHI_FUNC json::object native_settings(const answer_request& r,
+                                          std::span<const token_id> stop_ids) {
+  const sampling_params& p = r.params.sampling;
+  json::array biases;
+  for (const auto& [id, bias] : p.logit_bias) {
+    biases.push_back({{"token", id}, {"bias", bias}});
+  }
+  // Null is llama-server's word for what cannot come.
+  if (r.params.ignore_stop_ids) {
+    for (const token_id id : stop_ids) {
+      biases.push_back({{"token", id}, {"bias", nullptr}});
+    }
+  }
+  json::array stop;
+  for (const std::string& s : r.params.stop) stop.push_back(json::value(s));
+  const std::int64_t longest =
+      r.params.max_tokens == 0 ? std::int64_t{-1}
+                               : static_cast<std::int64_t>(r.params.max_tokens);
+  return {{"temperature", p.temperature},
+          {"top_k", p.top_k},
+          {"top_p", p.top_p},
+          {"min_p", p.min_p},
+          {"typical_p", p.typical_p},
+          {"repeat_penalty", p.repetition_penalty},
+          {"repeat_last_n", p.penalty_window},
+          {"presence_penalty", p.presence_penalty},
+          {"frequency_penalty", p.frequency_penalty},
+          {"dry_multiplier", p.dry_multiplier},
+          {"dry_base", p.dry_base},
+          {"dry_allowed_length", p.dry_allowed_length},
+          {"dry_penalty_last_n", p.dry_window},
+          {"mirostat", p.mirostat},
+          {"mirostat_tau", p.mirostat_tau},
+          {"mirostat_eta", p.mirostat_eta},
+          {"seed", p.seed},
+          {"n_predict", longest},
+          {"max_tokens", longest},
+          {"n_probs", r.logprobs ? p.n_logprobs : 0},
+          {"ignore_eos", r.params.ignore_stop_ids},
+          {"logit_bias", std::move(biases)},
+          {"stop", std::move(stop)},
+          {"stream", r.stream}};
+}
+
 namespace detail {
 
 class native_completion_dialect : public dialect {
  public:
   native_completion_dialect(const answer_request& r, answer_facts facts)
       : facts_(std::move(facts)),
-        settings_(settings_of(r, facts_.stop_ids)),
+        settings_(native_settings(r, facts_.stop_ids)),
         fields_(r.response_fields),
         logprobs_(r.logprobs),
         return_tokens_(r.return_tokens) {}
@@ -26,18 +71,21 @@ class native_completion_dialect : public dialect {
   // llama-server, unless no text can be told apart as one token's.
   std::string piece(std::size_t index, const text_piece& p) override {
     if (!logprobs_ || p.tokens.size() < 2) return one_piece(index, p);
-    std::string joined, all;
-    bool apart = true;
+    std::string joined;
     for (const sampled_token& t : p.tokens) {
       const std::string text = facts_.token_text(t.id);
-      apart = apart && valid_text(text) == text;
+      if (valid_text(text) != text) return one_piece(index, p);
       joined += text;
-      all += one_piece(index, {text, {t}});
     }
-    return apart && joined == p.text ? all : one_piece(index, p);
+    if (joined != p.text) return one_piece(index, p);
+    std::string all;
+    for (const sampled_token& t : p.tokens) {
+      all += one_piece(index, {facts_.token_text(t.id), {t}});
+    }
+    return all;
   }
 
-  std::string one_piece(std::size_t index, const text_piece& p) const {
+  std::string one_piece(std::size_t index, const text_piece& p) {
     json::object o{{"index", index},
                    {"content", p.text},
                    {"tokens", ids_of(p.tokens)},
@@ -49,6 +97,10 @@ class native_completion_dialect : public dialect {
     }
     add_timings(o);
     return sse_event(o);
+  }
+
+  void so_far(const ended_answer& a) override {
+    timings_ = openai_timings({&a, 1});
   }
 
   std::string progress(std::size_t cached, std::size_t read,
@@ -88,40 +140,6 @@ class native_completion_dialect : public dialect {
   }
 
  private:
-  static json::object settings_of(const answer_request& r,
-                                  std::span<const token_id> stop_ids) {
-    const sampling_params& p = r.params.sampling;
-    json::array biases;
-    for (const auto& [id, bias] : p.logit_bias) {
-      biases.push_back({{"token", id}, {"bias", bias}});
-    }
-    // Null is llama-server's word for what cannot come.
-    if (r.params.ignore_stop_ids) {
-      for (const token_id id : stop_ids) {
-        biases.push_back({{"token", id}, {"bias", nullptr}});
-      }
-    }
-    json::array stop;
-    for (const std::string& s : r.params.stop) stop.push_back(json::value(s));
-    return {{"temperature", p.temperature},
-            {"top_k", p.top_k},
-            {"top_p", p.top_p},
-            {"min_p", p.min_p},
-            {"typical_p", p.typical_p},
-            {"repeat_penalty", p.repetition_penalty},
-            {"repeat_last_n", p.penalty_window},
-            {"presence_penalty", p.presence_penalty},
-            {"frequency_penalty", p.frequency_penalty},
-            {"seed", p.seed},
-            {"ignore_eos", r.params.ignore_stop_ids},
-            {"logit_bias", std::move(biases)},
-            {"n_predict", r.params.max_tokens == 0
-                              ? std::int64_t{-1}
-                              : static_cast<std::int64_t>(r.params.max_tokens)},
-            {"stop", std::move(stop)},
-            {"stream", r.stream}};
-  }
-
   json::array ids_of(std::span<const sampled_token> tokens) const {
     json::array ids;
     for (const sampled_token& t : tokens) ids.push_back(t.id);
@@ -153,8 +171,8 @@ class native_completion_dialect : public dialect {
     return o;
   }
 
-  void add_timings(json::object& o) const {
-    if (so_far_) o["timings"] = openai_timings(*so_far_, n_begun_);
+  void add_timings(json::object& o) {
+    if (timings_) o["timings"] = *std::exchange(timings_, std::nullopt);
   }
 
   // Only the fields that are asked for, if any are; each has its path as its
@@ -183,6 +201,7 @@ class native_completion_dialect : public dialect {
   std::vector<std::string> fields_;
   bool logprobs_;
   bool return_tokens_;
+  std::optional<json::object> timings_;  // of the next event
 };
 
 }  // namespace detail

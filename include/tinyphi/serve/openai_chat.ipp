@@ -3,6 +3,7 @@
 #define TINYPHI_SERVE_OPENAI_CHAT_IPP_
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "tinyphi/base/utf8.h"
@@ -43,13 +44,10 @@ TINYPHI_FUNC json::object openai_usage(std::span<const ended_answer> answers) {
 
 TINYPHI_FUNC json::object openai_timings(
     std::span<const ended_answer> answers) {
+  const usage u = add_up(answers);
   const auto begun = std::ranges::count_if(answers, [](const ended_answer& a) {
     return a.usage.completion_tokens > 0;
   });
-  return openai_timings(add_up(answers), static_cast<std::size_t>(begun));
-}
-
-TINYPHI_FUNC json::object openai_timings(const usage& u, std::size_t n_begun) {
   const auto per = [](double seconds, std::size_t n) {
     return n == 0 ? 0.0 : 1e3 * seconds / static_cast<double>(n);
   };
@@ -59,7 +57,7 @@ TINYPHI_FUNC json::object openai_timings(const usage& u, std::size_t n_begun) {
   const std::size_t read = u.prompt_tokens - u.cached_tokens;
   // An answer's time begins with its first token, which took none of it.
   const std::size_t steps =
-      u.completion_tokens - std::min(u.completion_tokens, n_begun);
+      u.completion_tokens - static_cast<std::size_t>(begun);
   return {{"cache_n", u.cached_tokens},
           {"prompt_n", read},
           {"prompt_ms", 1e3 * u.prefill_seconds},
@@ -79,8 +77,12 @@ TINYPHI_FUNC void add_openai_totals(json::object& o,
 
 TINYPHI_FUNC void add_server_end(json::object& choice,
                                  const ended_answer& answer) {
-  if (answer.ended_by.empty()) return;
-  choice["tinyphi"] = {{"finish", json::string_view(answer.ended_by)}};
+  json::object own;
+  if (!answer.ended_by.empty()) {
+    own["finish"] = json::string_view(answer.ended_by);
+  }
+  if (answer.n_dropped_turns > 0) own["truncated"] = answer.n_dropped_turns;
+  if (!own.empty()) choice["tinyphi"] = std::move(own);
 }
 
 TINYPHI_FUNC std::string openai_stream_end(
@@ -154,8 +156,12 @@ class openai_chat_dialect : public dialect {
     if (logprobs_) chunk["logprobs"] = logprobs_of(p.tokens, p.text);
     json::object o = head("chat.completion.chunk");
     o["choices"] = json::array{std::move(chunk)};
-    if (so_far_) o["timings"] = openai_timings(*so_far_, n_begun_);
+    add_timings(o);
     return sse_event(o);
+  }
+
+  void so_far(const ended_answer& a) override {
+    timings_ = openai_timings({&a, 1});
   }
 
   std::string progress(std::size_t cached, std::size_t read,
@@ -164,7 +170,7 @@ class openai_chat_dialect : public dialect {
     o["choices"] = json::array{choice(0, json::object(), nullptr)};
     o["prompt_progress"] = {
         {"cache", cached}, {"processed", read}, {"total", total}};
-    if (so_far_) o["timings"] = openai_timings(*so_far_, n_begun_);
+    add_timings(o);
     return sse_event(o);
   }
 
@@ -244,6 +250,10 @@ class openai_chat_dialect : public dialect {
     return all;
   }
 
+  void add_timings(json::object& o) {
+    if (timings_) o["timings"] = *std::exchange(timings_, std::nullopt);
+  }
+
   json::value logprobs_of(std::span<const sampled_token> tokens,
                           std::string_view shown) const {
     return json::object{{"content", openai_logprobs(tokens, shown, facts_)},
@@ -253,6 +263,7 @@ class openai_chat_dialect : public dialect {
   answer_facts facts_;
   bool include_usage_;
   bool logprobs_;
+  std::optional<json::object> timings_;  // of the next event
 };
 
 }  // namespace detail

@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include "tinyphi/serve/openai_chat.h"
@@ -74,7 +75,8 @@ class openai_responses_dialect : public dialect {
   openai_responses_dialect(const answer_request& r, answer_facts facts)
       : facts_(std::move(facts)),
         settings_(settings_of(r)),
-        logprobs_(r.logprobs) {}
+        logprobs_(r.logprobs),
+        times_(r.timings_per_token) {}
 
   std::string begin() override {
     const json::object now = response("in_progress");
@@ -93,8 +95,12 @@ class openai_responses_dialect : public dialect {
   std::string piece(std::size_t, const text_piece& p) override {
     json::object o =
         in_part({{"delta", p.text}, {"logprobs", told(p.tokens, p.text)}});
-    if (so_far_) o["timings"] = openai_timings(*so_far_, n_begun_);
+    add_timings(o);
     return event("response.output_text.delta", std::move(o));
+  }
+
+  void so_far(const ended_answer& a) override {
+    timings_ = openai_timings({&a, 1});
   }
 
   // llama-server's return_progress.
@@ -104,7 +110,7 @@ class openai_responses_dialect : public dialect {
         {"response", response("in_progress")},
         {"prompt_progress",
          {{"cache", cached}, {"processed", read}, {"total", total}}}};
-    if (so_far_) o["timings"] = openai_timings(*so_far_, n_begun_);
+    add_timings(o);
     return event("response.in_progress", std::move(o));
   }
 
@@ -129,7 +135,7 @@ class openai_responses_dialect : public dialect {
   std::string end(std::span<const ended_answer> answers) override {
     const bool complete = is_complete(answers.front());
     json::object o{{"response", ended(answers)}};
-    if (so_far_) o["timings"] = openai_timings(answers);
+    if (times_) o["timings"] = openai_timings(answers);
     return event(complete ? "response.completed" : "response.incomplete",
                  std::move(o));
   }
@@ -204,12 +210,17 @@ class openai_responses_dialect : public dialect {
     json::object old = openai_usage(answers);
     o["usage"] = {
         {"input_tokens", u.prompt_tokens},
-        {"input_tokens_details", {{"cached_tokens", u.cached_tokens}}},
+        {"input_tokens_details",
+         {{"cached_tokens", u.cached_tokens}, {"cache_write_tokens", 0}}},
         {"output_tokens", u.completion_tokens},
         {"output_tokens_details", {{"reasoning_tokens", 0}}},
         {"total_tokens", u.prompt_tokens + u.completion_tokens},
         {"tinyphi", std::move(old["tinyphi"])}};
     return o;
+  }
+
+  void add_timings(json::object& o) {
+    if (timings_) o["timings"] = *std::exchange(timings_, std::nullopt);
   }
 
   json::object message(const char* status) const {
@@ -264,6 +275,8 @@ class openai_responses_dialect : public dialect {
   answer_facts facts_;
   json::object settings_;
   bool logprobs_;
+  bool times_;
+  std::optional<json::object> timings_;  // of the next event
   std::size_t n_events_ = 0;
 };
 

@@ -78,7 +78,7 @@ class answer_run {
     generation from;
     ended_answer ended;
     bool told = false;  // its end was
-    steady_time last_token = {};
+    steady_time first_token = {}, last_token = {};
   };
 
   void set_deadlines() {
@@ -120,6 +120,7 @@ class answer_run {
       if (request_.echo) {
         p.ended.prompt_text = started.prompt_texts[p.ended.prompt_index];
       }
+      p.ended.n_dropped_turns = started.n_dropped_turns;
       parts_.push_back(std::move(p));
     }
     entry_->prompt_tokens = started.n_prompt_tokens;
@@ -127,6 +128,10 @@ class answer_run {
 
   boost::asio::awaitable<void> tell() {
     last_sent_ = std::chrono::steady_clock::now();
+    // Dialects count their events and tokens from here on, although the bytes
+    // are sent with those of the first token.
+    std::string head;
+    if (request_.stream) head = dialect_->begin();
     while (!x_->gone().cancelled()) {
       std::string bytes = take_news();
       if (refused_) break;
@@ -140,11 +145,14 @@ class answer_run {
           auto beginning = x_->begin_stream(std::move(type));
           begun_ = co_await std::move(beginning);
           if (!begun_) co_return;
-          bytes.insert(0, dialect_->begin());
+          bytes.insert(0, head);
+          head.clear();
         }
         if (begun_ && bytes.empty() &&
             std::chrono::steady_clock::now() - last_sent_ >= keep_alive_after) {
           bytes = dialect_->keep_alive();
+          // A dialect without them is not asked again at once.
+          last_sent_ = std::chrono::steady_clock::now();
         }
         if (!bytes.empty()) {
           last_sent_ = std::chrono::steady_clock::now();
@@ -166,17 +174,16 @@ class answer_run {
       co_await refuse();
       co_return;
     }
-    std::vector<ended_answer> ended;
-    for (part& p : parts_) ended.push_back(std::move(p.ended));
+    gather();
     if (!request_.stream) {
       http_response whole;
-      whole.body = dialect_->whole(ended);
+      whole.body = dialect_->whole(answers_);
       auto responding = x_->respond(std::move(whole));
       co_await std::move(responding);
       co_return;
     }
     std::string last =
-        refused_ ? dialect_->broken(*refused_) : dialect_->end(ended);
+        refused_ ? dialect_->broken(*refused_) : dialect_->end(answers_);
     if (!last.empty()) {
       auto writing = x_->write(std::move(last));
       if (!co_await std::move(writing)) co_return;
@@ -225,7 +232,10 @@ class answer_run {
       gaps_.push_back(static_cast<float>(gap));
       if (series_) around_->counts->between_tokens(*series_, gap);
     }
-    if (!piece.tokens.empty()) p.last_token = now;
+    if (!piece.tokens.empty()) {
+      if (p.last_token == steady_time{}) p.first_token = now;
+      p.last_token = now;
+    }
     entry_->state = "decode";
     entry_->generated_tokens += piece.tokens.size();
     p.ended.tokens.insert(p.ended.tokens.end(), piece.tokens.begin(),
@@ -233,11 +243,46 @@ class answer_run {
     restore_space(p.ended, piece);
     std::string bytes;
     if (request_.stream) {
-      if (request_.timings_per_token) tell_usage();
+      if (request_.timings_per_token) {
+        p.ended.usage = usage_of(p, now);
+        // The engine may have ended it since, with more than this piece.
+        p.ended.usage.completion_tokens = p.ended.tokens.size();
+        dialect_->so_far(p.ended);
+      }
       bytes = dialect_->piece(p.ended.index, piece);
     }
     p.ended.text += piece.text;
     return bytes;
+  }
+
+  static double seconds(steady_time from, steady_time to) {
+    return std::max(0.0, std::chrono::duration<double>(to - from).count());
+  }
+
+  // The engine tells an answer's usage at its end. Before that it is what was
+  // seen here.
+  usage usage_of(const part& p, steady_time now) const {
+    if (p.from.done()) return p.from.usage();
+    const bool begun = p.first_token != steady_time{};
+    const prompt_progress prompt = p.from.progress();
+    const steady_time since = prompt.admitted ? prompt.since : now;
+    usage u;
+    u.prompt_tokens = prompt.total;
+    u.cached_tokens = prompt.cached;
+    u.completion_tokens = p.ended.tokens.size();
+    u.queue_seconds = seconds(x_->request().arrived, since);
+    u.prefill_seconds = seconds(since, begun ? p.first_token : now);
+    if (begun) u.decode_seconds = seconds(p.first_token, now);
+    return u;
+  }
+
+  // All answers, as far as they have come; nothing more comes of them then.
+  void gather() {
+    for (part& p : parts_) {
+      p.ended.usage = usage_of(p, std::chrono::steady_clock::now());
+      answers_.push_back(std::move(p.ended));
+    }
+    parts_.clear();
   }
 
   // A text that begins anew loses the blank that its first token stands for;
@@ -257,7 +302,6 @@ class answer_run {
     p.told = true;
     p.ended.usage = p.from.usage();
     p.ended.finish = p.from.finish();
-    usage_.push_back(p.ended.usage);
     if (p.from.error()) {
       fail(*p.from.error(), p.from.retry_after_seconds());
       return {};
@@ -346,14 +390,14 @@ class answer_run {
     const auto tell = [&](std::size_t read) {
       read_ = read;
       if (request_.timings_per_token) {
-        const double ms =
-            read == *found_ ? 0
-                            : milliseconds_between(
-                                  now.since, std::chrono::steady_clock::now());
-        dialect_->set_usage({.prompt_tokens = read,
-                             .cached_tokens = *found_,
-                             .prefill_seconds = ms / 1e3},
-                            0);
+        ended_answer so_far;
+        so_far.usage.prompt_tokens = read;
+        so_far.usage.cached_tokens = *found_;
+        if (read > *found_) {
+          so_far.usage.prefill_seconds =
+              seconds(now.since, std::chrono::steady_clock::now());
+        }
+        dialect_->so_far(so_far);
       }
       bytes += dialect_->progress(*found_, read, now.total);
     };
@@ -366,28 +410,17 @@ class answer_run {
     return bytes;
   }
 
-  void tell_usage() {
-    const prompt_progress p = parts_.front().from.progress();
-    const auto now = std::chrono::steady_clock::now();
-    const auto begun = std::ranges::count_if(
-        parts_, [](const part& one) { return !one.ended.tokens.empty(); });
-    dialect_->set_usage(
-        {.prompt_tokens = entry_->prompt_tokens,
-         .cached_tokens = found_.value_or(p.cached),
-         .completion_tokens = entry_->generated_tokens,
-         .prefill_seconds = milliseconds_between(p.since, *first_token_) / 1e3,
-         .decode_seconds = milliseconds_between(*first_token_, now) / 1e3},
-        static_cast<std::size_t>(begun));
-  }
-
   [[nodiscard]] bool all_told() const {
     return std::ranges::all_of(parts_, [](const part& p) { return p.told; });
   }
 
   // When there is something to do although no news came.
   [[nodiscard]] steady_time next_look() const {
-    steady_time t = last_sent_ + keep_alive_after;
-    if (!begun_) t = std::min(t, x_->request().arrived + max_headless);
+    steady_time t = std::chrono::steady_clock::now() + keep_alive_after;
+    if (request_.stream) {
+      t = last_sent_ + keep_alive_after;
+      if (!begun_) t = std::min(t, x_->request().arrived + max_headless);
+    }
     if (!first_token_ && !late_) t = std::min(t, first_token_by_);
     return std::max(t, std::chrono::steady_clock::now() + 1ms);
   }
@@ -396,18 +429,16 @@ class answer_run {
     request_report& r = x_->report();
     r.model = model_->id();
     r.ignored = request_.ignored;
-    for (const usage& u : usage_) {
-      r.generated_tokens += u.completion_tokens;
-      r.drafts += u.drafts;
-      r.drafted_tokens += u.drafted_tokens;
-      r.accepted_tokens += u.accepted_tokens;
-    }
-    if (!usage_.empty()) {
-      r.cached_tokens = usage_.front().cached_tokens;
-      r.queue_ms = 1e3 * usage_.front().queue_seconds;
-      r.prefill_ms = 1e3 * usage_.front().prefill_seconds;
-      r.decode_ms = 1e3 * usage_.front().decode_seconds;
-    }
+    gather();
+    const usage u = add_up(answers_);
+    r.generated_tokens = u.completion_tokens;
+    r.drafts = u.drafts;
+    r.drafted_tokens = u.drafted_tokens;
+    r.accepted_tokens = u.accepted_tokens;
+    r.cached_tokens = u.cached_tokens;
+    r.queue_ms = 1e3 * u.queue_seconds;
+    r.prefill_ms = 1e3 * u.prefill_seconds;
+    r.decode_ms = 1e3 * u.decode_seconds;
     r.prompt_tokens = entry_->prompt_tokens;
     if (refused_) r.code = refused_->code;
     if (first_token_) {
@@ -449,7 +480,7 @@ class answer_run {
   std::size_t read_ = 0;
   std::vector<float> gaps_;
   std::optional<metrics::series> series_;  // none: nobody counts
-  std::vector<usage> usage_;
+  std::vector<ended_answer> answers_;      // once nothing more comes
 };
 
 }  // namespace detail
