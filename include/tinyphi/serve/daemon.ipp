@@ -61,13 +61,12 @@ class daemon::impl {
         watch_timer_(io_),
         notes_(program_.env),
         watchdog_timer_(io_) {
-    use_deadlines();
     state_.answers.io = &io_;
     state_.answers.workers = &workers_;
     state_.answers.running = &state_.running;
-    state_.answers.counts = &counts_;
+    use_deadlines();
     state_.max_body = config_.max_body;
-    state_.counts = &counts_;
+    state_.counts = state_.answers.counts = &counts_;
     state_.compat = {config_.vllm_metrics, config_.llamacpp_metrics};
     state_.open_metrics = config_.open_metrics;
     state_.snapshot = [this] { return take_snapshot(); };
