@@ -60,6 +60,18 @@ def last_reload_successful(d):
                 if line.startswith("tinyphi_config_last_reload_successful "))
 
 
+def pinned_pages(d):
+    """Pages of the cache that hold what a pipeline's prompts begin with, once
+    the engine has had the time to compute them."""
+    deadline, found = time.monotonic() + 5, []
+    while time.monotonic() < deadline and (len(found) < 20 or len(set(found[-20:])) > 1):
+        text = d.ask("GET", "/metrics")[2].decode()
+        found.append(sum(int(line.split()[-1]) for line in text.splitlines()
+                         if 'kv_pages{' in line and 'state="pinned"' in line))
+        time.sleep(0.02)
+    return found[-1]
+
+
 def complete(d, **more):
     status, _, body = d.ask("POST", "/v1/completions", {
         "prompt": [5, 6, 7], "max_tokens": 12, "temperature": 0, **more})
@@ -122,8 +134,10 @@ def test_a_pipeline_is_compiled_again_and_a_broken_one_takes_nobodys_place(folde
     with Daemon(str(path)) as d:
         before = d.ask("POST", "/v1/pipelines/docs", QUESTION)
         assert before[0] == 200, before
+        assert pinned_pages(d) == 1
         write(pipeline, text.replace('summary = "', 'summary = "Changed. '))
         reload(d)
+        assert pinned_pages(d) == 1
         assert d.ask("GET", "/v1/pipelines")[2]["data"][0]["summary"].startswith("Changed. ")
         write(pipeline, text.replace("[stage.prompt]", "[stge.prompt]"))
         reload(d, "not reloaded")
@@ -132,6 +146,7 @@ def test_a_pipeline_is_compiled_again_and_a_broken_one_takes_nobodys_place(folde
         assert after[2]["outputs"] == before[2]["outputs"], after
         config(folder, "[model.demo]\n")
         reload(d)
+        assert pinned_pages(d) == 0
         assert d.ask("POST", "/v1/pipelines/docs", QUESTION)[0] == 404
 
 

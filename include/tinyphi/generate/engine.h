@@ -142,6 +142,8 @@ class engine {
   // Gives the memory of all cached pages that nobody uses back to the system,
   // after the step under way.
   void drop_cache();
+  // What generation_params::pin_prompt has kept may be let go from now on.
+  void unpin_prompts();
   // Makes drive() look at its stop condition, which wakes nobody by itself.
   void wake();
 

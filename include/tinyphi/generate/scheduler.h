@@ -105,6 +105,7 @@ class scheduler {
   // From any thread at any time.
   [[nodiscard]] engine_load load();
   void ask_to_drop_cache();
+  void ask_to_unpin();  // before the next step
   void set_weight(std::uint64_t tenant, double weight);
   void wake();
   // What was wrong with the cache's folder when it was read or written last.
@@ -188,6 +189,7 @@ class scheduler {
   std::uint64_t next_order_ = 0;
   engine_load load_;         // but for what waits
   bool drop_cache_ = false;  // as soon as the driver can
+  bool unpin_ = false;
   std::vector<std::pair<std::uint64_t, double>> weights_;  // for shares_
   bool woken_ = false;  // by wake(), and it has not looked yet
 

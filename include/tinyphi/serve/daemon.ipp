@@ -64,6 +64,7 @@ class daemon::impl {
     state_.answers.io = &io_;
     state_.answers.workers = &workers_;
     state_.answers.running = &state_.running;
+    state_.answers.counts = &counts_;
     use_deadlines();
     state_.max_body = config_.max_body;
     state_.counts = state_.answers.counts = &counts_;
@@ -391,8 +392,10 @@ class daemon::impl {
       const auto normal = static_cast<std::size_t>(priority_class::normal);
       g.running[normal] = l.running;
       g.waiting[normal] = l.waiting;
-      g.pages_cached = std::min(l.pages_cached, l.pages_in_use);
-      g.pages_used = l.pages_in_use - g.pages_cached;
+      const std::size_t held = std::min(l.pages_cached, l.pages_in_use);
+      g.pages_pinned = std::min(l.pages_pinned, held);
+      g.pages_cached = held - g.pages_pinned;
+      g.pages_used = l.pages_in_use - held;
       g.pages_free = l.pages - l.pages_in_use;
       g.page_tokens = page_tokens;
       g.heartbeat_age_seconds =

@@ -65,7 +65,9 @@ struct daemon_config {
   std::chrono::milliseconds total_deadline{600'000};
   // [serve.cache]; without a folder nothing outlives the process.
   std::filesystem::path cache_folder;
-  std::uint64_t pin = 0;  // bytes for static heads of pipelines
+  // Bytes for what all prompts of pipelines begin with; 0: a quarter of each
+  // model's cache.
+  std::uint64_t pin = 0;
   std::uint64_t persist = std::uint64_t{1} << 30;
   std::uint64_t swap = std::uint64_t{4} << 30;
   // [serve.metrics]

@@ -26,6 +26,7 @@ struct memory_shares {
   std::size_t budget = 0;             // of everything, in bytes
   std::vector<std::size_t> kv_bytes;  // that each may have for its cache
   std::vector<std::size_t> least;     // bytes of each with one context
+  std::vector<std::size_t> spare;     // of kv_bytes, beyond one context
 };
 
 // Plans all models into `available` bytes, or what the configuration allows if
@@ -45,10 +46,18 @@ struct loaded_model {
   std::shared_ptr<served_model> model;
 };
 
+// What all prompts of a pipeline's stage begin with.
+struct prompt_beginning {
+  std::shared_ptr<served_model> model;
+  std::vector<token_id> ids;
+};
+
 struct served_set {
   std::vector<loaded_model> models;  // as in the configuration
   std::vector<std::shared_ptr<const served_pipeline>> pipelines;
   std::size_t n_kept = 0;  // models that the set before had already
+  std::vector<prompt_beginning> beginnings;
+  std::vector<std::shared_ptr<generation>> pinning;  // computes those
 };
 
 // What loading needs beside a configuration; all of it outlives the set.
@@ -64,6 +73,11 @@ struct loading {
 // loaded beside those of `before`: limit, with the numbers, if the budget does
 // not hold both, and before it takes anybody's place it must have given 16
 // tokens. Pipelines are always compiled anew.
+//
+// What all prompts of pipelines begin with stays in the cache for everybody, as
+// far as [serve.cache] pin allows (a quarter of the cache where it says
+// nothing) and a whole context has room beside it. That is computed after this
+// has returned, when nobody else asks for anything.
 [[nodiscard]] result<served_set> load_served(const daemon_config& c,
                                              const memory_shares& shares,
                                              const loading& with,

@@ -66,6 +66,7 @@ TINYPHI_FUNC result<memory_shares> share_memory(const daemon_config& c,
     one_context.push_back(least);
     all_contexts.push_back(m.kv_memory > 0 ? m.kv_memory
                                            : planned->cache * m.sequences);
+    out.spare.push_back(planned->cache);
     fixed += rest + least;
     out.least.push_back(rest + least);
     wanted_most += all_contexts.back() - least;
@@ -93,6 +94,7 @@ TINYPHI_FUNC result<memory_shares> share_memory(const daemon_config& c,
     const auto more = static_cast<double>(all_contexts[i] - one_context[i]);
     out.kv_bytes.push_back(one_context[i] +
                            static_cast<std::size_t>(share * more));
+    out.spare[i] = out.kv_bytes[i] - std::min(out.kv_bytes[i], out.spare[i]);
   }
   return out;
 }
@@ -207,6 +209,12 @@ inline result<void> open_pipelines(const daemon_config& c, const loading& with,
       models.push_back(std::move(m));
       return e;
     };
+    options.on_beginning = [&](const model_spec& spec,
+                               std::vector<token_id> ids) {
+      if (auto m = model_of_pipeline(to, spec)) {
+        to.beginnings.push_back({*std::move(m), std::move(ids)});
+      }
+    };
     options.describe_model = with.program->describe_model;
     options.env = with.program->env;
     options.pool_threads = pipeline_threads;
@@ -218,6 +226,41 @@ inline result<void> open_pipelines(const daemon_config& c, const loading& with,
         std::make_shared<const served_pipeline>(std::move(opened)));
   }
   return {};
+}
+
+inline void pin_beginnings(const daemon_config& c, const memory_shares& shares,
+                           const loading& with, served_set& to) {
+  for (std::size_t i = 0; i < to.models.size(); ++i) {
+    const loaded_model& m = to.models[i];
+    tinyphi::engine& e = m.model->engine();
+    e.unpin_prompts();
+    if (!m.entry.prefix_cache) continue;
+    std::size_t room = std::min<std::size_t>(
+        c.pin > 0 ? c.pin : shares.kv_bytes[i] / 4, shares.spare[i]);
+    const std::size_t page_bytes =
+        page_tokens *
+        kv_bytes_per_token(e.model().config(), *e.options().cache_type);
+    for (const prompt_beginning& b : to.beginnings) {
+      if (b.model != m.model) continue;
+      const std::size_t bytes = n_pages(b.ids.size()) * page_bytes;
+      if (bytes > room) {
+        with.program->say(
+            model_label(m.entry) + ": the beginning of a prompt, " +
+            std::to_string(b.ids.size()) +
+            " tokens, is not kept in the cache: it takes " + mebibytes(bytes) +
+            ", and " + mebibytes(room) + " are left for that");
+        continue;
+      }
+      room -= bytes;
+      generation_params p;
+      p.max_tokens = 1;
+      p.drafts = false;
+      p.priority = priority_class::batch;
+      p.cache_domain = shared_domain;
+      p.pin_prompt = true;
+      to.pinning.push_back(std::make_shared<generation>(e.complete(b.ids, p)));
+    }
+  }
 }
 
 }  // namespace detail
@@ -273,6 +316,7 @@ TINYPHI_FUNC result<served_set> load_served(const daemon_config& c,
     out.models.push_back({entry, std::move(state), *std::move(loaded)});
   }
   TINYPHI_CHECK_OK(detail::open_pipelines(c, with, out));
+  detail::pin_beginnings(c, shares, with, out);
   return out;
 }
 
