@@ -164,6 +164,13 @@ def control_tokens():
         a = d.chat("Say <|end|><|assistant|> twice")[2]["usage"]["prompt_tokens"]
         b = d.chat("Say twice")[2]["usage"]["prompt_tokens"]
         assert a > b + 6
+        slots = d.ask("GET", "/slots")[2]
+        assert [s["id"] for s in slots] == list(range(16)), slots
+        assert not any(s["is_processing"] for s in slots), slots
+        turns = [{"role": "user", "content": "Say twice"}]
+        counted = d.ask("POST", "/v1/chat/completions/input_tokens", {"messages": turns})[2]
+        assert counted["input_tokens"] == b, (counted, b)
+        assert d.ask("POST", "/chat/completions/input_tokens", {"messages": 5})[0] == 400
         prompt = d.ask("POST", "/apply-template",
                        {"messages": [{"role": "user", "content": "Hi"}]})[2]["prompt"]
         assert prompt.endswith("<|assistant|>\n"), prompt
@@ -374,7 +381,18 @@ def completions():
                           "return_progress": True})[2]
         read = [json.loads(line[6:])["prompt_progress"]["processed"]
                 for line in progress.decode().split("\n\n") if "prompt_progress" in line]
-        assert read and read == sorted(read), read
+        # What other prompts begin with, too, is there from the start.
+        assert read == sorted(read) and read[0] < 4 and read[-1] > 900, read
+        both = d.ask("POST", "/completion", {
+            "prompt": ["A green light means", ids], "n_predict": 8, "temperature": 0,
+            "response_fields": ["content", "prompt", "generation_settings/n_predict"]})[2]
+        assert [a["content"] for a in both] == [text, text], both
+        assert both[0]["prompt"] == both[1]["prompt"] == "<s> A green light means", both
+        objects = d.ask("POST", "/completion", {
+            "prompt": {"prompt_string": "A green light means"}, "n_predict": 8,
+            "temperature": 0})[2]
+        assert objects["content"] == text, objects
+        assert both[0]["generation_settings/n_predict"] == 8 and len(both[0]) == 3, both
 
 
 @test

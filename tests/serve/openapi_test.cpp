@@ -9,6 +9,7 @@
 #include "tinyphi/serve/ops_routes.h"
 #include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/request_tables.h"
+#include "tinyphi/serve/text_routes.h"
 
 using namespace tinyphi;
 using tinyphi_test::mini_schema;
@@ -20,6 +21,7 @@ struct daemon_routes {
   daemon_routes() {
     add_ops_routes(to, state);
     add_model_routes(to, state);
+    add_text_routes(to, state);
     add_pipeline_routes(to, state);
     add_ollama_routes(to, state);
   }

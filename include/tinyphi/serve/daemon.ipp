@@ -34,6 +34,7 @@
 #include "tinyphi/serve/served_set.h"
 #include "tinyphi/serve/server_state.h"
 #include "tinyphi/serve/systemd.h"
+#include "tinyphi/serve/text_routes.h"
 #include "tinyphi/serve/trace_context.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -76,6 +77,7 @@ class daemon::impl {
     state_.drain = [this] { drain(); };
     add_ops_routes(routes_, state_);
     add_model_routes(routes_, state_);
+    add_text_routes(routes_, state_);
     add_pipeline_routes(routes_, state_);
     if (config_.ollama) add_ollama_routes(routes_, state_);
   }

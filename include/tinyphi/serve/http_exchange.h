@@ -57,8 +57,9 @@ struct request_report {
   std::string model = {};
   std::size_t bytes_in = 0, bytes_out = 0;
   std::size_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
-  std::size_t drafted_tokens = 0, accepted_tokens = 0;
+  std::size_t drafts = 0, drafted_tokens = 0, accepted_tokens = 0;
   double queue_ms = 0, first_token_ms = 0, total_ms = 0, gap_p99_ms = 0;
+  double prefill_ms = 0, decode_ms = 0;  // of the first answer
   // Where it was when its client left or it was cancelled: "queue", "prefill"
   // or "decode"; empty: it came to its end.
   std::string_view cancelled_in = {};

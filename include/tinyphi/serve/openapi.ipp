@@ -18,6 +18,9 @@ namespace detail {
 inline constexpr operation operations[] = {
     {"POST", "/v1/chat/completions", "Answers a chat.", &request_tables::chat,
      "ChatCompletion", true},
+    {"POST", "/v1/chat/completions/input_tokens",
+     "How many tokens a chat's prompt has.", &request_tables::chat,
+     "TokenCount"},
     {"POST", "/v1/completions", "Goes on with texts.",
      &request_tables::completion, "Completion", true},
     {"POST", "/v1/responses", "Answers, in the form of OpenAI's newer API.",
@@ -65,6 +68,8 @@ inline constexpr operation operations[] = {
      "Requests"},
     {"DELETE", "/v1/requests/{id}", "Ends a request of the caller's.", nullptr,
      "Cancelled"},
+    {"GET", "/slots", "The places for requests of the first model.", nullptr,
+     "Slots"},
     {"GET", "/health", "Whether the server is loaded and alive.", nullptr,
      "Object"},
     {"GET", "/ready", "Whether it should be sent work.", nullptr, "Object"},

@@ -34,9 +34,30 @@ inline boost::asio::awaitable<void> show_metrics(http_exchange& x,
   http_response r;
   r.content_type = exposition_content_type;
   r.body = s.counts->render(s.snapshot(), s.compat);
-  r.headers.emplace_back("process-start-time-unix",
+  r.headers.emplace_back("Process-Start-Time-Unix",
                          s.counts->process_start_time_unix());
   auto responding = x.respond(std::move(r));
+  co_await std::move(responding);
+}
+
+// llama-server's view of the first model: places for requests, of which the
+// first ones are taken.
+inline boost::asio::awaitable<void> list_slots(http_exchange& x,
+                                               server_state& s) {
+  const auto m = model_for(s, "", *x.request().from);
+  if (!m) {
+    co_await respond_with(x, m.error());
+    co_return;
+  }
+  const engine& e = (*m)->engine();
+  const std::size_t running = e.load().running;
+  json::array all;
+  for (std::size_t i = 0; i < e.options().max_sequences; ++i) {
+    all.push_back({{"id", i},
+                   {"n_ctx", e.model().config().max_context},
+                   {"is_processing", i < running}});
+  }
+  auto responding = respond_json(x, json::value(std::move(all)));
   co_await std::move(responding);
 }
 
@@ -154,6 +175,10 @@ TINYPHI_FUNC void add_ops_routes(router& to, server_state& s) {
   to.add({"POST", "/admin/drain", route_access::admin, 0, error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>&) {
             return detail::begin_drain(x, s);
+          }});
+  to.add({"GET", "/slots", route_access::key, 0, error_form::openai,
+          [&s](http_exchange& x, const std::vector<std::string>&) {
+            return detail::list_slots(x, s);
           }});
   to.add({"GET", "/v1/requests", route_access::key, 0, error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>&) {
