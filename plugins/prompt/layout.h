@@ -59,6 +59,10 @@ class layout {
   // Lays out the chat markers; needs the model's tokenizer. Call before fill.
   [[nodiscard]] result<void> prepare();
 
+  // The tokens that every filled prompt begins with, but perhaps for the last
+  // few, whose letters the text that follows may join. After prepare().
+  [[nodiscard]] std::vector<token_id> beginning() const;
+
   // A text longer than its cap is an error; a list loses whole passages from
   // its end until it fits its cap, and it is an error if none is left.
   [[nodiscard]] result<filled_prompt> fill(bindings values,

@@ -175,6 +175,23 @@ inline std::vector<token_id> layout::encode(
   return facts_.tokenizer->encode(segments, add_bos);
 }
 
+inline std::vector<token_id> layout::beginning() const {
+  std::vector<prompt_segment> prompt;
+  for (const part& p : parts_) {
+    if (p.param.empty()) {
+      prompt.push_back({p.marker, trust::trusted, true});
+      continue;
+    }
+    const auto constant = templates_.at(p.param).constant_beginning();
+    if (!constant.text.empty()) {
+      prompt.push_back({std::string(constant.text), trust::trusted,
+                        /*control=*/!source_.raw.empty()});
+    }
+    if (!constant.is_all) break;
+  }
+  return encode(prompt, true);
+}
+
 inline result<void> layout::check_texts(const bindings& values) const {
   for (const auto& [name, b] : values) {
     const auto* text = std::get_if<std::string_view>(&b.data);

@@ -78,6 +78,7 @@ struct prompt_stage {
   prompt_stage(const config& c, host& h)
       : model_(c.model.name), layout_(source(c), h) {
     unwrap(layout_.prepare());
+    h.note_beginning(model_, layout_.beginning());
   }
 
   task<outputs> run(run_context& cx, inputs in) const {

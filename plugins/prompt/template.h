@@ -123,6 +123,13 @@ class prompt_template {
   // every branch, each loop's body once.
   [[nodiscard]] const std::string& fixed_text() const { return fixed_text_; }
 
+  // What every rendering begins with.
+  struct beginning {
+    std::string_view text;
+    bool is_all = false;
+  };
+  [[nodiscard]] beginning constant_beginning() const;
+
   // Text of the template is trusted, and its control flag is `control`; text
   // from values carries their label and is never control. A variable that is
   // not bound counts as absent. Errors: more than max_output bytes or

@@ -296,6 +296,13 @@ class renderer {
 
 }  // namespace detail
 
+inline prompt_template::beginning prompt_template::constant_beginning() const {
+  if (nodes_.empty()) return {{}, true};
+  const detail::node& first = nodes_.front();
+  if (first.what != detail::node::kind::text) return {};
+  return {first.text, nodes_.size() == 1};
+}
+
 inline result<std::vector<prompt_segment>> prompt_template::render(
     const bindings& values, bool control) const {
   detail::renderer r(values, control);

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "tinyphi/serve/ollama.h"
 #include "tinyphi/serve/openai_responses.h"
 #include "tinyphi/serve/parse_request.h"
 #include "tinyphi/serve/request_tables.h"
@@ -55,6 +56,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
   require_sound(parse_completion(*body));
   require_sound(parse_native_completion(*body));
   require_sound(parse_responses(*body));
+  for (const auto parse : {parse_ollama_chat, parse_ollama_generate}) {
+    const auto r = parse(*body);
+    // Without a text they only ask whether the model is there.
+    if (r && r->messages.empty() && r->prompts.empty()) continue;
+    require_sound(r);
+  }
   const auto inputs = parse_embedding(*body);
   if (inputs) {
     require(!inputs->inputs.empty() && inputs->inputs.size() <= 256);

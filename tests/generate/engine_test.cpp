@@ -526,6 +526,32 @@ TEST_CASE("embeddings have length 1, and equal texts have equal ones") {
              Catch::Contains("16777216 bytes"));
 }
 
+TEST_CASE("a pinned prompt stays for all domains until it is unpinned") {
+  const model m = demo_model(false);
+  engine e = make_engine(m, {.n_threads = 1});
+  const std::vector<token_id> head = made_up_prompt(100, 4, 1900);
+  std::vector<token_id> prompt = head;
+  prompt.insert(prompt.end(), {5, 6, 7});
+  generation_params pin{.max_tokens = 1, .cache_domain = shared_domain};
+  pin.pin_prompt = true;
+  REQUIRE(ids_of(*std::make_unique<generation>(e.complete(head, pin))).size() <=
+          1);
+  CHECK(e.load().pages_pinned == 2);
+  const auto cached_of = [&](domain_id domain) {
+    generation g =
+        e.complete(prompt, {.max_tokens = 1, .cache_domain = domain});
+    (void)ids_of(g);
+    return g.usage().cached_tokens;
+  };
+  CHECK(cached_of(1) == 100);
+  e.drop_cache();
+  CHECK(cached_of(2) == 100);
+  e.unpin_prompts();
+  e.drop_cache();
+  CHECK(cached_of(3) == 0);
+  CHECK(e.load().pages_pinned == 0);
+}
+
 TEST_CASE("n answers read their prompt once, and are those of n requests") {
   const model m = demo_model(false);
   const std::vector<token_id> prompt = made_up_prompt(150, 4, 1900);

@@ -382,10 +382,12 @@ TEST_CASE("what was used last stays longest; what is pinned stays") {
   c.cache.clear();
   CHECK(c.cache.find({}, 0, a).length == 128);
   CHECK(c.cache.n_cached_pages() == 2);
+  CHECK(c.cache.n_pinned_pages() == 2);
   // A request that needs all of the pool but for what is pinned gets it.
   CHECK(c.run(letters(4 * 64, 40)));
   CHECK(!c.run(letters(5 * 64, 41)));
   c.cache.unpin_all();
+  CHECK(c.cache.n_pinned_pages() == 0);
   CHECK(c.run(letters(6 * 64, 42)));
   CHECK(c.cache.find({}, 0, a).length == 0);
 }

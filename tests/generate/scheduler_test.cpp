@@ -613,14 +613,17 @@ TEST_CASE("an idle driver is woken to let go of its cache, and to stop",
   const model m = demo_model(false);
   engine_options known;
   known.step_costs = step_cost().learnt();
+  known.budget = memory_budget(0);
   scheduler s = make_caching_scheduler(m, 100, known);
   const auto answer = s.submit(made_up_prompt(100, 1, 1900), {.max_tokens = 5});
   run_to_end(s, *answer);
+  CHECK(known.budget.usage().of(memory_use::cache) > 0);
   stop_condition stop;
   std::thread driver([&] { REQUIRE_OK(s.drive(stop)); });
   while (s.load().pages_cached == 0) std::this_thread::sleep_for(1ms);
   s.ask_to_drop_cache();
   while (s.load().pages_cached > 0) std::this_thread::sleep_for(1ms);
+  CHECK(known.budget.usage().of(memory_use::cache) == 0);
   const auto asked_at = std::chrono::steady_clock::now();
   stop.token.cancel();
   s.wake();

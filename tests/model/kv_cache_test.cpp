@@ -63,6 +63,30 @@ TEST_CASE("each page is taken from the memory budget until the pool ends") {
   CHECK(memory.usage().total() == 0);
 }
 
+TEST_CASE("trimming gives the memory of unused pages back, and only theirs") {
+  const model_config c = small_config(0);
+  const std::size_t page = kv_bytes_per_token(c, kv_type::f32) * page_tokens;
+  const memory_budget memory(10 * page);
+  kv_pool pool(c, kv_type::f32, 3 * page, memory);
+  std::vector<kv_page> pages;
+  for (int i = 0; i < 3; ++i) pages.push_back(*pool.acquire());
+  pages[0].data()[0] = pages[2].data()[0] = std::byte{7};
+  pages[1] = kv_page();
+  CHECK(memory.usage().total() == 3 * page);
+  pool.trim();
+  CHECK(memory.usage().total() == 2 * page);
+  CHECK(pages[0].data()[0] == std::byte{7});
+  CHECK(pages[2].data()[0] == std::byte{7});
+  // The third page can be had again, and there is no fourth.
+  pages[1] = *pool.acquire();
+  pages[1].data()[page - 1] = std::byte{9};
+  CHECK(memory.usage().total() == 3 * page);
+  CHECK_FALSE(pool.acquire());
+  pages.clear();
+  pool.trim();
+  CHECK(memory.usage().total() == 0);
+}
+
 TEST_CASE("a sequence takes pages as it grows and gives them back") {
   const model_config c = small_config(0);
   kv_pool pool(c, kv_type::f32, std::size_t{1} << 20);

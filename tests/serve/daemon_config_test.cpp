@@ -394,3 +394,55 @@ TEST_CASE("a run without a file has one model that answers to every name") {
   REQUIRE_FALSE(open.has_value());
   CHECK(open.error().message.find("keys must be set") != std::string::npos);
 }
+
+TEST_CASE("a reload takes over what can change, and names what cannot") {
+  using tinyphi::daemon_config;
+  const daemon_config now;
+  std::vector<std::string> left;
+  daemon_config next;
+  next.keys = "/k";
+  next.drain = std::chrono::seconds(1);
+  next.queue_deadline = std::chrono::seconds(2);
+  next.first_token_deadline = std::chrono::seconds(3);
+  next.total_deadline = std::chrono::seconds(4);
+  next.models = {{.id = "m"}};
+  next.pipelines = {{.name = "p"}};
+  const daemon_config all = reloaded_config(now, next, left);
+  CHECK(left.empty());
+  CHECK(all.keys == "/k");
+  CHECK(all.drain == next.drain);
+  CHECK(all.queue_deadline == next.queue_deadline);
+  CHECK(all.first_token_deadline == next.first_token_deadline);
+  CHECK(all.total_deadline == next.total_deadline);
+  CHECK(all.models == next.models);
+  CHECK(all.pipelines.size() == 1);
+
+  using change = void (*)(daemon_config&);
+  const std::pair<const char*, change> fixed[] = {
+      {"listen", [](daemon_config& c) { c.listen.emplace_back(); }},
+      {"memory", [](daemon_config& c) { c.memory = 1; }},
+      {"itl_target", [](daemon_config& c) { c.itl_target *= 2; }},
+      {"hosts", [](daemon_config& c) { c.hosts.clear(); }},
+      {"origins", [](daemon_config& c) { c.origins = {"a"}; }},
+      {"plain_http", [](daemon_config& c) { c.plain_http_known = true; }},
+      {"max_body", [](daemon_config& c) { c.max_body = 1; }},
+      {"cache.folder", [](daemon_config& c) { c.cache_folder = "/c"; }},
+      {"cache.pin", [](daemon_config& c) { c.pin = 1; }},
+      {"cache.persist", [](daemon_config& c) { c.persist = 1; }},
+      {"cache.swap", [](daemon_config& c) { c.swap = 1; }},
+      {"metrics.compat", [](daemon_config& c) { c.vllm_metrics = true; }},
+      {"metrics.compat", [](daemon_config& c) { c.llamacpp_metrics = true; }},
+      {"metrics.open", [](daemon_config& c) { c.open_metrics = true; }},
+      {"sandbox", [](daemon_config& c) { c.sandbox = false; }},
+      {"sandbox", [](daemon_config& c) { c.sandbox_read = {"/r"}; }},
+      {"sandbox", [](daemon_config& c) { c.sandbox_write = {"/w"}; }},
+      {"ollama", [](daemon_config& c) { c.ollama = true; }},
+  };
+  for (const auto& [name, apply] : fixed) {
+    daemon_config changed;
+    apply(changed);
+    left.clear();
+    (void)reloaded_config(now, changed, left);
+    CHECK(left == std::vector<std::string>{name});
+  }
+}

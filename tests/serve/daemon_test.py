@@ -21,9 +21,9 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from serve_daemon import LOCAL, Daemon, events, open_stream, soon, under_way  # noqa: E402
+from daemon import (  # noqa: E402
+    LOCAL, TINYPHI, Daemon, events, open_stream, soon, under_way)
 
-TINYPHI = pathlib.Path(sys.argv[1]).resolve()
 failures = 0
 
 
@@ -370,6 +370,206 @@ def completions():
         read = [json.loads(line[6:])["prompt_progress"]["processed"]
                 for line in progress.decode().split("\n\n") if "prompt_progress" in line]
         assert read and read == sorted(read), read
+
+
+@test
+def told_with_answers():
+    """pieces tell times if asked, and a chat that lost its oldest turns says so"""
+    with Daemon(*LOCAL) as d:
+        ask = {"stream": True, "timings_per_token": True, "temperature": 0}
+        data = d.ask("POST", "/completion", {**ask, "prompt": "A green light", "n_predict": 12})[2]
+        *pieces, last = [json.loads(e.removeprefix("data: "))
+                         for e in data.decode().split("\n\n") if e]
+        told = [p["timings"]["predicted_n"] for p in pieces]
+        assert told and told == sorted(told), told
+        assert told[-1] == last["timings"]["predicted_n"] == last["tokens_predicted"]
+        assert all(p["timings"]["prompt_ms"] > 0 for p in pieces)
+        data = d.chat("What does a green light mean?", **ask)[2]
+        first, *pieces, last = events(data)
+        assert "timings" not in first and "timings" not in last
+        told = [p["timings"]["predicted_n"] for p in pieces]
+        assert told and told == sorted(told) and told[0] > 0, told
+
+        long = [{"role": "user", "content": "pump " * 6000},
+                {"role": "assistant", "content": "Yes."},
+                {"role": "user", "content": "What does a green light mean?"}]
+        refused = d.ask("POST", "/v1/chat/completions", {"messages": long})
+        assert refused[0] == 400 and refused[2]["error"]["code"] == "context_length_exceeded"
+        cut = {"messages": long, "max_tokens": 8, "tinyphi": {"overflow": "drop_oldest_turns"}}
+        whole = d.ask("POST", "/v1/chat/completions", cut)[2]
+        assert whole["choices"][0]["tinyphi"] == {"truncated": 2}, whole
+        last = events(d.ask("POST", "/v1/chat/completions", {**cut, "stream": True})[2])[-1]
+        assert last["choices"][0]["tinyphi"] == {"truncated": 2}, last
+        cut["messages"] = long[2:]
+        assert "tinyphi" not in d.ask("POST", "/v1/chat/completions", cut)[2]["choices"][0]
+        # Prompts of one request are counted each.
+        texts = [w + " is ready, and the valve may be open" * 12 for w in ("The pump", "A fan")]
+        both = {"prompt": texts, "max_tokens": 2}
+        d.ask("POST", "/v1/completions", both)
+        used = d.ask("POST", "/v1/completions", both)[2]["usage"]
+        alone = d.ask("POST", "/v1/completions", {**both, "prompt": texts[0]})[2]["usage"]
+        cached = used["prompt_tokens_details"]["cached_tokens"]
+        assert cached > alone["prompt_tokens"], (used, alone)
+
+
+@test
+def props():
+    """/props tells of the first model what llama-server does, but no path and no prompt"""
+    with Daemon(*LOCAL) as d:
+        status, _, told = d.ask("GET", "/props")
+        # Whatever comes anew is to be looked at for what it gives away.
+        assert status == 200 and set(told) == {
+            "default_generation_settings", "total_slots", "model_alias", "modalities",
+            "endpoint_slots", "endpoint_props", "endpoint_metrics", "bos_token", "eos_token",
+            "build_info", "is_sleeping"}, told
+        (one,) = d.ask("GET", "/v1/models")[2]["data"]
+        defaults = told["default_generation_settings"]
+        assert told["model_alias"] == one["id"] and told["total_slots"] == 16
+        assert defaults["n_ctx"] == one["meta"]["n_ctx"]
+        assert not any(told["modalities"].values())
+        # They are what a request that says nothing has.
+        made = d.ask("POST", "/completion", {"prompt": "A green light", "n_predict": 1})[2]
+        used = made["generation_settings"]
+        assert used.pop("seed") >= 0 and defaults["params"].pop("seed") == -1
+        for name in ("n_predict", "max_tokens"):
+            assert used.pop(name) == 1 and defaults["params"].pop(name) == -1
+        assert used == defaults["params"] and used["top_k"] == 40, (used, defaults)
+        assert told["build_info"] == d.chat("Hi", max_tokens=1)[2]["system_fingerprint"]
+        assert d.ask("POST", "/props", {"a": 1})[0] == 405
+        document = d.ask("GET", "/openapi.json")[2]
+        answer = document["paths"]["/props"]["get"]["responses"]["200"]["content"]
+        name = answer["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+        assert set(document["components"]["schemas"][name]["required"]) <= set(told)
+
+
+@test
+def responses():
+    """a response is a text with numbered events, and nothing of it is kept"""
+    with Daemon(*LOCAL) as d:
+        question = "What does a green light mean?"
+        ask = {"input": question, "temperature": 0, "max_output_tokens": 24}
+        status, _, whole = d.ask("POST", "/v1/responses", ask)
+        assert status == 200 and whole["object"] == "response", whole
+        text = whole["output"][0]["content"][0]["text"]
+        chat = d.chat(question)[2]
+        assert text == chat["choices"][0]["message"]["content"]
+        assert whole["usage"]["input_tokens"] == chat["usage"]["prompt_tokens"]
+        assert whole["status"] == "completed", whole
+        data = d.ask("POST", "/v1/responses",
+                     {**ask, "stream": True, "top_logprobs": 1})[2].decode()
+        stream = []
+        for event in data.removesuffix("\n\n").split("\n\n"):
+            name, body = event.split("\n")
+            stream.append(json.loads(body.removeprefix("data: ")))
+            assert name == "event: " + stream[-1]["type"], event
+        assert [e["sequence_number"] for e in stream] == list(range(len(stream)))
+        deltas = [e for e in stream if e["type"] == "response.output_text.delta"]
+        assert deltas and "".join(e["delta"] for e in deltas) == text
+        last = stream[-1]["response"]
+        assert stream[-1]["type"] == "response.completed"
+        assert last["output"][0]["content"][0]["text"] == text
+        logprobs = last["output"][0]["content"][0]["logprobs"]
+        assert len(logprobs) == last["usage"]["output_tokens"]
+        assert logprobs == [t for e in deltas for t in e["logprobs"]]
+        # The next turn finds this one.
+        turns = [{"role": "user", "content": question}, *last["output"],
+                 {"role": "user", "content": "And a red one?"}]
+        second = d.ask("POST", "/responses", {"input": turns, "max_output_tokens": 2})[2]
+        cached = second["usage"]["input_tokens_details"]["cached_tokens"]
+        assert cached >= last["usage"]["total_tokens"], second
+        assert second["status"] == "incomplete"
+        assert second["incomplete_details"] == {"reason": "max_output_tokens"}
+        refused = d.ask("POST", "/v1/responses", {**ask, "previous_response_id": "resp_1"})
+        assert refused[0] == 400 and refused[2]["error"]["param"] == "previous_response_id"
+
+
+@test
+def ollama():
+    """Ollama's clients chat, read and embed, if the file says so"""
+    with Daemon(*LOCAL) as d:
+        assert d.ask("GET", "/api/tags")[0] == 404
+        assert not [p for p in d.ask("GET", "/openapi.json")[2]["paths"] if "/api/" in p]
+    with tempfile.TemporaryDirectory() as folder:
+        config = pathlib.Path(folder) / "daemon.toml"
+        config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n[serve.ollama]\n'
+                          '[model.any]\naliases = ["*"]\n[model.phi]\n')
+        with Daemon(str(config)) as d:
+            assert d.ask("GET", "/")[2] == b"Ollama is running"
+            status, headers, data = d.ask("HEAD", "/")
+            assert (status, headers["content-length"], data) == (200, "17", b"")
+            browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+            status, _, page = d.ask("GET", "/", headers=browser)
+            assert status == 404 and "page" in page["error"], page
+            paths = d.ask("GET", "/openapi.json")[2]["paths"]
+            assert {"/", "/api/chat", "/api/generate", "/api/embed", "/api/show", "/api/tags",
+                    "/api/ps", "/api/version"} <= set(paths) and "/api/pull" not in paths
+            assert d.ask("GET", "/api/version")[2]["version"].endswith("-tinyphi")
+            tags = d.ask("GET", "/api/tags")[2]["models"]
+            assert [m["name"] for m in tags] == ["any:latest", "phi:latest"], tags
+            assert len(tags[1]["digest"]) == 64 and tags[1]["size"] > 1e6
+            assert d.ask("GET", "/api/ps")[2]["models"][1]["context_length"] == 4096
+            shown = d.ask("POST", "/api/show", {"model": "phi"})[2]
+            assert shown["model_info"]["phi3.context_length"] == 4096, shown
+            assert 1e6 < shown["model_info"]["general.parameter_count"] < 1e7
+
+            question = "What does a green light mean?"
+            message = {"role": "user", "content": question}
+            ask = {"model": "phi:latest", "messages": [message], "keep_alive": "5m",
+                   "options": {"temperature": 0, "num_predict": 24, "num_ctx": 8192,
+                               "repeat_penalty": 1}}
+            status, headers, data = d.ask("POST", "/api/chat", ask)
+            assert status == 200 and headers["content-type"] == "application/x-ndjson"
+            lines = [json.loads(line) for line in data.decode().splitlines()]
+            assert all(not line["done"] for line in lines[:-1]) and len(lines) >= 2
+            text = "".join(line["message"]["content"] for line in lines)
+            assert text == d.chat(question, model="phi")[2]["choices"][0]["message"]["content"]
+            last = lines[-1]
+            assert last["model"] == "phi:latest" and last["done_reason"] == "stop", last
+            assert last["eval_count"] > 3 and last["prompt_eval_count"] > 5
+            assert 1e3 < last["total_duration"] < 6e10
+            whole = d.ask("POST", "/api/chat", {**ask, "stream": False})[2]
+            assert whole["message"]["content"] == text and whole["done"] is True
+            made = d.ask("POST", "/api/generate",
+                         {"model": "phi", "prompt": question, "stream": False,
+                          "options": ask["options"]})[2]
+            assert made["response"] == text, made
+            raw = d.ask("POST", "/api/generate",
+                        {"model": "phi", "prompt": "A green light means", "raw": True,
+                         "stream": False, "options": ask["options"]})[2]["response"]
+            assert raw.startswith(" "), raw
+            loaded = d.ask("POST", "/api/chat", {"model": "phi"})[2]
+            assert loaded["done_reason"] == "load" and loaded["message"]["content"] == ""
+            vectors = d.ask("POST", "/api/embed", {"model": "phi", "input": ["a pump", "b"]})[2]
+            openai = d.ask("POST", "/v1/embeddings", {"model": "phi", "input": "a pump"})[2]
+            assert vectors["embeddings"][0] == openai["data"][0]["embedding"]
+            assert len(vectors["embeddings"]) == 2 and vectors["prompt_eval_count"] > 2
+
+            # Errors are texts, before the answer and without cutting the prompt.
+            for path, body, status, word in (
+                    ("/api/chat", {**ask, "options": {"num_ctx": 4}}, 400, "4 tokens"),
+                    ("/api/chat", {**ask, "think": True}, 400, "think"),
+                    ("/api/chat", {**ask, "format": "json"}, 400, "format"),
+                    ("/api/chat", {**ask, "options": {"top_p": 2}}, 400, "options.top_p"),
+                    ("/api/generate", {"prompt": "a", "images": ["x"]}, 400, "see"),
+                    ("/api/embed", {"input": "pump " * 8000}, 400, "context"),
+                    ("/api/chat", b"{", 400, ""),
+                    ("/api/embeddings", {"prompt": "a"}, 501, "/api/embed"),
+                    ("/api/pull", {"model": "llama"}, 501, "daemon's file")):
+                got = d.ask("POST", path, body)
+                assert got[0] == status and word in got[2]["error"], (path, body, got)
+            # A name that is a model's own comes before one that any name means.
+            assert d.chat("Hello", model="phi")[2]["model"] == "phi"
+            assert d.chat("Hello", model="else")[2]["model"] == "any"
+        config.write_text(config.read_text().replace('aliases = ["*"]\n', ""))
+        with Daemon(str(config)) as d:
+            for path in ("/api/chat", "/api/generate", "/api/show", "/api/embed"):
+                got = d.ask("POST", path, {"model": "none:latest", "input": "a"} if "embed" in path
+                            else {"model": "none:latest"})
+                assert got[0] == 404 and isinstance(got[2]["error"], str), got
+                # Every route knows what /api/tags calls it.
+                body = {"model": "phi:latest", "input": "a"} if "embed" in path \
+                    else {"model": "phi:latest"}
+                assert d.ask("POST", path, body)[0] == 200, path
 
 
 @test

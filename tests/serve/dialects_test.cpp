@@ -67,6 +67,45 @@ TEST_CASE("a chat's stream is OpenAI's, byte for byte") {
   CHECK(d->keep_alive() == ": keep-alive\n\n");
 }
 
+TEST_CASE("pieces tell the times so far, where they are known") {
+  answer_request r;
+  for (const auto& make : {make_openai_chat, make_native_completion}) {
+    const auto d = make(r, facts());
+    (void)d->begin();
+    ended_answer a = ended(0, finish_reason::none);
+    a.usage.prefill_seconds = 0.5;
+    d->so_far(a);
+    const json::value with = data_of(d->piece(0, {" Hi", {}}));
+    CHECK(with.at("timings").at("cache_n") == 4);
+    CHECK(with.at("timings").at("prompt_n") == 3);
+    CHECK(with.at("timings").at("prompt_ms") == 500.0);
+    CHECK(with.at("timings").at("predicted_n") == 1);
+    const json::value without = data_of(d->piece(0, {" Hi", {}}));
+    CHECK_FALSE(without.as_object().contains("timings"));
+  }
+}
+
+TEST_CASE("an answer says how many turns it does not know of") {
+  ended_answer a = ended(0, finish_reason::stop);
+  const auto own = [&] {
+    const auto d = make_openai_chat({}, facts());
+    const json::value whole = json::parse(d->whole({&a, 1}));
+    const json::value& choice = whole.at("choices").at(0);
+    const json::value last = data_of(d->finish(a)).at("choices").at(0);
+    const auto* told = choice.as_object().if_contains("tinyphi");
+    const auto* told_last = last.as_object().if_contains("tinyphi");
+    REQUIRE((told != nullptr) == (told_last != nullptr));
+    if (told == nullptr) return json::value();
+    CHECK(*told == *told_last);
+    return *told;
+  };
+  CHECK(own().is_null());
+  a.n_dropped_turns = 2;
+  CHECK(own() == json::value{{"truncated", 2}});
+  a.ended_by = "deadline";
+  CHECK(own() == json::value{{"finish", "deadline"}, {"truncated", 2}});
+}
+
 TEST_CASE("a chat's last event has the usage, if it is asked for") {
   answer_request r;
   r.include_usage = true;

@@ -6,6 +6,7 @@
 #include "support/mini_schema.h"
 #include "support/request_bodies.h"
 #include "support/test.h"
+#include "tinyphi/serve/ollama_table.h"
 #include "tinyphi/serve/request_tables.h"
 #include "tinyphi/serve/responses_table.h"
 
@@ -21,6 +22,10 @@ const request_table* const all_tables[] = {
     &request_tables::completion,
     &request_tables::native_completion,
     &request_tables::responses,
+    &request_tables::ollama_chat,
+    &request_tables::ollama_generate,
+    &request_tables::ollama_embed,
+    &request_tables::ollama_show,
     &request_tables::embedding,
     &request_tables::tokenize,
     &request_tables::detokenize,

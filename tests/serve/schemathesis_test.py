@@ -17,12 +17,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 import cases  # noqa: E402
+from daemon import LOCAL, Daemon  # noqa: E402
 
-TINYPHI = pathlib.Path(sys.argv[1]).resolve()
 PROGRAM = (os.environ.get("SCHEMATHESIS") or shutil.which("schemathesis") or
            shutil.which("st"))
 
@@ -57,34 +56,6 @@ def filter_body(context, body):
 """
 
 
-class Daemon:
-    """A running `tinyphi serve` with the built-in model."""
-
-    def __init__(self, *options):
-        self.process = subprocess.Popen(
-            [TINYPHI, "serve", "--listen", "127.0.0.1:0", *options],
-            stderr=subprocess.PIPE, text=True)
-        self.url = None
-        self.ready = threading.Event()
-        threading.Thread(target=self.read, daemon=True).start()
-        assert self.ready.wait(60) and self.url, "the daemon is not ready"
-
-    def read(self):
-        for line in self.process.stderr:
-            if "listening on " in line:
-                self.url = line.split("listening on ")[1].strip()
-            if line.strip() == "tinyphi: ready":
-                self.ready.set()
-        self.ready.set()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-
-
 def judge(url, *options):
     """schemathesis's exit status and its report."""
     with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +74,7 @@ def judge(url, *options):
 
 
 def test_the_daemon_does_what_its_document_says():
-    with Daemon() as d:
+    with Daemon(*LOCAL) as d:
         status, report = judge(d.url, "-n", "30", "--max-time", "90")
         assert status == 0, report
         assert d.process.poll() is None, "the daemon has ended"
@@ -115,7 +86,7 @@ def test_with_keys_nothing_is_answered_without_one():
         keys = pathlib.Path(folder) / "keys.toml"
         keys.write_text(f'[key.alice]\nblake2b = "{digest}"\n')
         keys.chmod(0o600)
-        with Daemon("--keys", str(keys)) as d:
+        with Daemon(*LOCAL, "--keys", str(keys)) as d:
             status, report = judge(d.url, "-n", "3", "--max-time", "30",
                                    "-H", "Authorization: Bearer a-secret")
             assert status == 0, report

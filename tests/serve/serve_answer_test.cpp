@@ -20,9 +20,22 @@ namespace {
 // Tells in words what happens, so that a test reads as a story.
 class plain_dialect : public dialect {
  public:
-  std::string begin() override { return "begin;"; }
+  std::string begin() override {
+    begun_ = true;
+    return "begin;";
+  }
   std::string piece(std::size_t i, const text_piece& p) override {
-    return std::to_string(i) + "=" + std::to_string(p.tokens.size()) + ";";
+    return (begun_ ? "" : "early ") + std::exchange(so_far_, {}) +
+           std::to_string(i) + "=" + std::to_string(p.tokens.size()) + ";";
+  }
+  void so_far(const ended_answer& a) override {
+    const usage& u = a.usage;
+    so_far_ = "(" + std::to_string(u.completion_tokens) + " after " +
+              std::to_string(u.prompt_tokens) + ")";
+    CHECK(u.cached_tokens < u.prompt_tokens);
+    CHECK(u.prefill_seconds >= 0);
+    CHECK(u.decode_seconds >= 0);
+    CHECK(u.prefill_seconds + u.decode_seconds < 60);
   }
   std::string progress(std::size_t, std::size_t read, std::size_t) override {
     return "read " + std::to_string(read) + ";";
@@ -37,9 +50,18 @@ class plain_dialect : public dialect {
   std::string broken(const api_error& e) override { return "broken " + e.code; }
   std::string whole(std::span<const ended_answer> all) override {
     std::string text;
-    for (const ended_answer& a : all) text += "[" + a.text + "]";
+    for (const ended_answer& a : all) {
+      text += "[" + a.text + "]";
+      if (a.n_dropped_turns > 0) {
+        text += " without " + std::to_string(a.n_dropped_turns);
+      }
+    }
     return text;
   }
+
+ private:
+  bool begun_ = false;
+  std::string so_far_ = {};
 };
 
 struct world {
@@ -125,6 +147,61 @@ TEST_CASE("n answers to each of two prompts are told by index") {
   CHECK(x.streamed().ends_with("end 4"));
 }
 
+TEST_CASE("a report has the tokens of all prompts, each prompt once") {
+  world w;
+  answer_request r;
+  std::string first = "The pump", second = "A valve";
+  for (int i = 0; i < 60; ++i) {
+    first += " is ready";
+    second += " may be open and";
+  }
+  r.prompts = {first, second};
+  r.n = 2;
+  r.params.max_tokens = 4;
+  r.params.ignore_stop_ids = true;
+  fake_exchange cold = asking(), warm = asking(), alone = asking();
+  w.run(cold, r);
+  CHECK(cold.report().generated_tokens == 16);
+  w.run(warm, r);
+  CHECK(warm.report().prompt_tokens == cold.report().prompt_tokens);
+  CHECK(warm.report().generated_tokens == 16);
+  r.prompts.pop_back();
+  w.run(alone, r);
+  const std::size_t of_first = alone.report().prompt_tokens;
+  CHECK(alone.report().cached_tokens > of_first / 2);
+  CHECK(alone.report().cached_tokens < of_first);
+  CHECK(warm.report().cached_tokens > of_first);
+  CHECK(warm.report().cached_tokens < warm.report().prompt_tokens);
+}
+
+TEST_CASE("pieces are told with the tokens so far, if that is asked for") {
+  world w;
+  fake_exchange x = asking();
+  answer_request r = question(12);
+  r.stream = true;
+  r.timings_per_token = true;
+  w.run(x, r);
+  const std::string all = x.streamed();
+  const std::string n = std::to_string(x.report().prompt_tokens);
+  // Each piece adds its tokens to what was told with the one before.
+  std::size_t told = 0, pieces = 0;
+  for (std::size_t at = all.find('('); at != std::string::npos;
+       at = all.find('(', at + 1)) {
+    const std::size_t so_far = std::stoul(all.substr(at + 1));
+    const std::string head = std::to_string(so_far) + " after " + n + ")0=";
+    REQUIRE(all.compare(at + 1, head.size(), head) == 0);
+    told += std::stoul(all.substr(at + 1 + head.size()));
+    CHECK(told == so_far);
+    ++pieces;
+  }
+  CHECK(told == 12);
+  CHECK(pieces > 0);
+  fake_exchange plain = asking();
+  r.timings_per_token = false;
+  w.run(plain, r);
+  CHECK(plain.streamed().find('(') == std::string::npos);
+}
+
 TEST_CASE("a client that goes ends its answer, and nothing else is sent") {
   world w;
   fake_exchange x = asking();
@@ -168,6 +245,36 @@ TEST_CASE("a full queue is a 503 that says when to come back") {
   CHECK(x.response->headers.front().first == "retry-after-ms");
 }
 
+TEST_CASE("a client's own limit holds prompt and answer together") {
+  world w;
+  fake_exchange x = asking();
+  w.run(x, question(12));
+  const std::size_t n = x.report().prompt_tokens;
+  for (const std::size_t wanted : {std::size_t{0}, std::size_t{12}}) {
+    fake_exchange cut = asking();
+    answer_request r = question(wanted);
+    r.context_limit = n + 3;
+    w.run(cut, std::move(r));
+    REQUIRE(cut.response);
+    CHECK(cut.report().generated_tokens == 3);
+  }
+  fake_exchange refused = asking();
+  answer_request r = question(12);
+  r.context_limit = n;
+  w.run(refused, std::move(r));
+  REQUIRE(refused.response);
+  CHECK(refused.response->status == 400);
+  CHECK(refused.report().code == "context_length_exceeded");
+  CHECK(refused.response->body.find("options.num_ctx is " + std::to_string(n) +
+                                    " tokens") != std::string::npos);
+  // One above the model's is the model's.
+  fake_exchange wide = asking();
+  r = question(12);
+  r.context_limit = std::size_t{1} << 40;
+  w.run(wide, std::move(r));
+  CHECK(wide.report().generated_tokens == 12);
+}
+
 TEST_CASE("a prompt beyond the context is refused in OpenAI's words") {
   world w;
   fake_exchange x = asking();
@@ -191,6 +298,7 @@ TEST_CASE("a prompt beyond the context is refused in OpenAI's words") {
   REQUIRE(shorter.response);
   CHECK(shorter.response->status == 200);
   CHECK(shorter.report().prompt_tokens < 40);
+  CHECK(shorter.response->body.ends_with("] without 2"));
 }
 
 TEST_CASE("a server that stops ends answers as told, and says so") {

@@ -101,6 +101,7 @@ int serve(const serve_options& o) {
   program.sandbox = config->sandbox && !o.no_sandbox;
   if (!o.file.empty()) {
     program.config_file = std::filesystem::absolute(o.file);
+    program.read_config = [o] { return configuration(o); };
   }
   program.plugins = &plugins();
   program.describe_model =

@@ -139,8 +139,11 @@ class engine {
   // How much of the machine a tenant gets beside others, 1 unless set; kept
   // within [1/64, 64] and remembered as long as the engine lives.
   void set_weight(std::uint64_t tenant, double weight);
-  // Lets go of all cached pages that nobody uses, after the step under way.
+  // Gives the memory of all cached pages that nobody uses back to the system,
+  // after the step under way.
   void drop_cache();
+  // What generation_params::pin_prompt has kept may be let go from now on.
+  void unpin_prompts();
   // Makes drive() look at its stop condition, which wakes nobody by itself.
   void wake();
 

@@ -149,6 +149,7 @@ TINYPHI_FUNC engine_load engine::load() const { return scheduler_->load(); }
 TINYPHI_FUNC void engine::set_weight(std::uint64_t tenant, double weight) {
   scheduler_->set_weight(tenant, weight);
 }
+TINYPHI_FUNC void engine::unpin_prompts() { scheduler_->ask_to_unpin(); }
 TINYPHI_FUNC void engine::drop_cache() { scheduler_->ask_to_drop_cache(); }
 TINYPHI_FUNC void engine::wake() { scheduler_->wake(); }
 TINYPHI_FUNC const engine_options& engine::options() const {

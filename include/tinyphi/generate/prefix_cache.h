@@ -77,6 +77,7 @@ class prefix_cache {
   [[nodiscard]] std::size_t evictable_pages() const;
   // Pages held, and nodes with or without one.
   [[nodiscard]] std::size_t n_cached_pages() const { return held_.size(); }
+  [[nodiscard]] std::size_t n_pinned_pages() const { return n_pinned_; }
   [[nodiscard]] std::size_t n_nodes() const {
     return nodes_.size() - unused_.size();
   }
@@ -149,6 +150,7 @@ class prefix_cache {
   // recursively. The first two are the roots, which hold no ids.
   std::vector<node> nodes_;
   std::vector<node_index> unused_;
+  std::size_t n_pinned_ = 0;  // nodes; each has a page, but behind a window
   std::unordered_set<const std::byte*> held_;  // the nodes' pages
 };
 

@@ -251,7 +251,7 @@ TINYPHI_FUNC void prefix_cache::insert(prefix_root root, domain_id domain,
     at = next;
     node& n = nodes_[at];
     n.used = clock_;
-    n.pinned = n.pinned || pin;
+    if (pin && !std::exchange(n.pinned, true)) ++n_pinned_;
     if (!n.page) set_page(at, pages[i]);
   }
   ++clock_;
@@ -270,6 +270,7 @@ TINYPHI_FUNC void prefix_cache::remove_leaf(node_index leaf) {
     auto& siblings = nodes_[parent].children;
     siblings.erase(std::find(siblings.begin(), siblings.end(), leaf));
     set_page(leaf, {});
+    if (nodes_[leaf].pinned) --n_pinned_;
     nodes_[leaf] = {};
     unused_.push_back(leaf);
     leaf = parent;
@@ -365,6 +366,7 @@ TINYPHI_FUNC void prefix_cache::clear() {
 
 TINYPHI_FUNC void prefix_cache::unpin_all() {
   for (node& n : nodes_) n.pinned = false;
+  n_pinned_ = 0;
 }
 
 TINYPHI_FUNC std::size_t prefix_cache::evictable_pages() const {

@@ -9,11 +9,10 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <functional>
-#include <string_view>
 #include <utility>
 
 #include "tinyphi/base/bytes.h"
+#include "tinyphi/base/content_hash.h"
 #include "tinyphi/generate/prefix_file.h"
 #include "tinyphi/version.h"
 
@@ -77,7 +76,7 @@ inline std::size_t prefix_header_bytes(const prefix_key& key,
 
 // For accidents, and for finding: who forges a file may well forge its hashes.
 TINYPHI_FUNC std::uint64_t prefix_hash(std::span<const std::byte> bytes) {
-  return std::hash<std::string_view>{}(as_text(bytes));
+  return content_hash_of(bytes);
 }
 
 TINYPHI_FUNC std::string encode_prefix_header(const prefix_header& h,

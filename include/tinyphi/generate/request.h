@@ -92,6 +92,10 @@ struct generation_params {
   // A request finds in the prefix cache only what requests of its own domain
   // have computed.
   domain_id cache_domain = 0;
+  // What is cached of the prompt stays, even where memory is short, until
+  // engine::unpin_prompts(): for beginnings that many prompts have, in
+  // shared_domain where all tenants may know them.
+  bool pin_prompt = false;
   // Guesses tokens from repetitions in prompt, answer and `references`, and
   // verifies several at once; the answer is the same without.
   bool drafts = true;
@@ -149,6 +153,7 @@ struct engine_load {
   std::size_t pages = 0;         // of the cache, by budget
   std::size_t pages_in_use = 0;  // by requests or the prefix cache or both
   std::size_t pages_cached = 0;  // held by the prefix cache
+  std::size_t pages_pinned = 0;  // of these, never let go (pin_prompt)
   std::size_t page_bytes = 0;
   std::uint64_t steps = 0, preemptions = 0, swaps = 0;
   // When the driver last began or ended a step or looked for work. While it

@@ -98,10 +98,14 @@ class scheduler {
   [[nodiscard]] std::size_t preemptions() const { return n_preempted_; }
   // How often a request went on with pages from the disk.
   [[nodiscard]] std::size_t swaps() const { return n_swapped_; }
-  void drop_cache() { cache_.clear(); }
+  void drop_cache() {
+    cache_.clear();
+    pool_.trim();
+  }
   // From any thread at any time.
   [[nodiscard]] engine_load load();
   void ask_to_drop_cache();
+  void ask_to_unpin();  // before the next step
   void set_weight(std::uint64_t tenant, double weight);
   void wake();
   // What was wrong with the cache's folder when it was read or written last.
@@ -185,8 +189,9 @@ class scheduler {
   std::uint64_t next_order_ = 0;
   engine_load load_;         // but for what waits
   bool drop_cache_ = false;  // as soon as the driver can
+  bool unpin_ = false;
   std::vector<std::pair<std::uint64_t, double>> weights_;  // for shares_
-  bool woken_ = false;       // by wake(), and it has not looked yet
+  bool woken_ = false;  // by wake(), and it has not looked yet
 
   // ---- The driver's own.
   team team_;
@@ -226,7 +231,7 @@ class scheduler {
   std::size_t calibrated_ = 0;  // measurements that were made
   double calibration_ms_ = 0;
   bool calibrating_ = false;
-  std::atomic<bool> work_came_ = false;  // since the last sweep
+  std::atomic<bool> work_came_ = false;     // since the last sweep
   std::atomic<steady_time::rep> beat_ = 0;  // when the driver last moved on
   sequence* suspect_ = nullptr;  // what a failure of this step would end
 };

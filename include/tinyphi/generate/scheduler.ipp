@@ -268,6 +268,7 @@ inline std::shared_ptr<sequence> make_sequence(const generation_params& p) {
   s->priority = p.priority;
   s->tenant = p.tenant;
   s->domain = p.cache_domain;
+  s->pin_prompt = p.pin_prompt;
   s->on_progress = p.on_progress;
   s->queue_deadline = p.queue_deadline;
   return s;
@@ -394,6 +395,7 @@ TINYPHI_FUNC void scheduler::report_load() {
   load_.pages = pool_.max_pages();
   load_.pages_in_use = pool_.pages_in_use();
   load_.pages_cached = cache_.n_cached_pages();
+  load_.pages_pinned = cache_.n_pinned_pages();
   load_.page_bytes = pool_.page_bytes();
   load_.steps = n_steps_;
   load_.preemptions = n_preempted_;
@@ -414,8 +416,15 @@ TINYPHI_FUNC engine_load scheduler::load() {
 
 TINYPHI_FUNC void scheduler::ask_to_drop_cache() {
   const std::lock_guard lock(mutex_);
-  if (!driving_ && !in_drive_) return cache_.clear();
+  if (!driving_ && !in_drive_) return drop_cache();
   drop_cache_ = true;
+  changed_.notify_all();
+}
+
+TINYPHI_FUNC void scheduler::ask_to_unpin() {
+  const std::lock_guard lock(mutex_);
+  if (!driving_ && !in_drive_) return cache_.unpin_all();
+  unpin_ = woken_ = true;
   changed_.notify_all();
 }
 

@@ -173,6 +173,10 @@ TINYPHI_FUNC void scheduler::offer_pages(sequence& s, bool all) {
   (void)detail::without_throwing([&] {
     cache_.insert({s.long_factors}, s.domain, std::span(s.tokens).first(length),
                   s.kv->pages().first(n));
+    if (!all || !s.pin_prompt) return;
+    const std::size_t pinned = std::min(length, s.prompt_tokens);
+    cache_.insert({s.long_factors}, s.domain, std::span(s.tokens).first(pinned),
+                  s.kv->pages().first(n_pages(pinned)), true);
   });
   s.pages_offered = n;
 }

@@ -80,7 +80,8 @@ TINYPHI_FUNC void scheduler::sweep() {
     for (const auto& s : waiting_) tokens += s->tokens.size();
     for (const auto& s : running_) tokens += s->left();
     waiting_ms_ = static_cast<double>(tokens) * cost_.linear_ms(64) / 64;
-    if (std::exchange(drop_cache_, false)) cache_.clear();
+    if (std::exchange(unpin_, false)) cache_.unpin_all();
+    if (std::exchange(drop_cache_, false)) drop_cache();
     for (const auto& [tenant, weight] : weights_) {
       shares_.set_weight(tenant, weight);
     }

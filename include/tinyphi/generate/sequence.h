@@ -57,6 +57,7 @@ struct sequence {
   priority_class priority = priority_class::normal;
   std::uint64_t tenant = 0;
   domain_id domain = 0;
+  bool pin_prompt = false;
   std::uint64_t order = 0;  // of submission
   std::size_t prompt_tokens = 0;
   std::size_t max_tokens = 0;   // what context and request allow

@@ -9,13 +9,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <functional>
 #include <limits>
 #include <span>
 #include <string>
-#include <string_view>
 
 #include "tinyphi/base/bytes.h"
+#include "tinyphi/base/content_hash.h"
 #include "tinyphi/base/mapped_file.ipp"
 #include "tinyphi/generate/swap_file.h"
 
@@ -25,7 +24,7 @@ namespace detail {
 
 // For accidents only: nobody else can write to the file.
 inline std::uint64_t swap_hash(const std::byte* data, std::size_t n) {
-  return std::hash<std::string_view>{}(as_text(std::span(data, n)));
+  return content_hash_of(std::span(data, n));
 }
 
 inline int open_unnamed(const std::filesystem::path& folder) {

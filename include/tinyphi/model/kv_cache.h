@@ -61,8 +61,8 @@ class kv_page {
 // [layer][kv_head] of kv_head_bytes. 64 positions, because a core reads one
 // head's part of 12 KiB at 80 % of its bandwidth and 3 KiB at 60 % (Zen 4,
 // Phi-3-mini, int8). Memory is taken from the system page by page, up to the
-// budget, and given back with the pool. Not thread-safe: the engine's driver
-// owns it.
+// budget; pages that come back keep it for the next ones until trim(). Not
+// thread-safe: the engine's driver owns it.
 class kv_pool {
  public:
   // max_bytes: the pool's own budget; each page is taken from `memory`, too.
@@ -82,7 +82,7 @@ class kv_pool {
   // spent or the system has no memory.
   [[nodiscard]] result<kv_page> acquire();
 
-  // Gives the memory of all pages back, if none is in use.
+  // Gives the memory of all pages that nobody uses back to the system.
   void trim();
 
   // Asked when there is no memory for a page: lets go of at least one page and
@@ -103,7 +103,8 @@ class kv_pool {
   memory_lease memory_;
   std::vector<aligned_array<std::byte>> storage_;
   std::vector<std::uint32_t> counts_;  // references to each page
-  std::vector<std::uint32_t> free_;
+  std::vector<std::uint32_t> free_;    // pages with memory that nobody uses
+  std::vector<std::uint32_t> bare_;    // those whose memory was given back
   std::function<bool()> reclaim_;
 };
 

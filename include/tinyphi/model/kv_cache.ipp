@@ -51,11 +51,13 @@ TINYPHI_FUNC kv_pool::kv_pool(const model_config& config, kv_type type,
   storage_.reserve(most);
   counts_.reserve(most);
   free_.reserve(most);
+  bare_.reserve(most);
 }
 
 // Takes memory for one more page.
 TINYPHI_FUNC result<void> kv_pool::add_page() {
-  if (storage_.size() >= max_pages_) {
+  const bool is_new = bare_.empty();
+  if (is_new && storage_.size() >= max_pages_) {
     return error{error_code::limit,
                  "the cache budget of " +
                      std::to_string(max_pages_ * page_bytes_) + " bytes (" +
@@ -63,10 +65,11 @@ TINYPHI_FUNC result<void> kv_pool::add_page() {
                      " tokens) is spent; ask for fewer tokens or give the "
                      "engine more kv_bytes"};
   }
-  // Room for all pages, so that release() never asks for memory.
-  if (free_.capacity() <= storage_.size()) {
+  // Room for all pages, so that release() and trim() never ask for memory.
+  if (is_new && free_.capacity() <= storage_.size()) {
     const std::size_t more = 2 * storage_.size() + 1;
     free_.reserve(more);
+    bare_.reserve(more);
     counts_.reserve(more);
     storage_.reserve(more);
   }
@@ -77,18 +80,25 @@ TINYPHI_FUNC result<void> kv_pool::add_page() {
     (void)memory_.resize(before, {});
     return std::move(page).error();
   }
-  storage_.push_back(*std::move(page));
-  counts_.push_back(0);
-  free_.push_back(static_cast<std::uint32_t>(storage_.size() - 1));
+  if (is_new) {
+    free_.push_back(static_cast<std::uint32_t>(storage_.size()));
+    storage_.push_back(*std::move(page));
+    counts_.push_back(0);
+  } else {
+    free_.push_back(bare_.back());
+    bare_.pop_back();
+    storage_[free_.back()] = *std::move(page);
+  }
   return {};
 }
 
 TINYPHI_FUNC void kv_pool::trim() {
-  if (in_use_ > 0) return;
-  storage_.clear();
-  counts_.clear();
+  for (const std::uint32_t index : free_) {
+    storage_[index] = {};
+    bare_.push_back(index);
+  }
+  (void)memory_.resize(memory_.bytes() - free_.size() * page_bytes_, {});
   free_.clear();
-  memory_.release();
 }
 
 TINYPHI_FUNC result<kv_page> kv_pool::acquire() {

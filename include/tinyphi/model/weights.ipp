@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "tinyphi/base/content_hash.h"
 #include "tinyphi/model/weight_plan.h"
 #include "tinyphi/model/weights.h"
 #include "tinyphi/tensor/quant.h"
@@ -83,13 +84,6 @@ result<void> for_all_strips(const weight_walk& walk, const Work& work) {
   return {};
 }
 
-// The standard library's hash is enough: whoever could search for collisions
-// could as well write the kept file, and a library with another hash only
-// causes it to be built again.
-inline std::uint64_t hash_of(std::span<const std::byte> bytes) {
-  return std::hash<std::string_view>{}(as_text(bytes));
-}
-
 // For every strip, the hash of its stored rows and that of its packed bytes.
 using strip_hashes = std::vector<std::array<std::uint64_t, 2>>;
 
@@ -103,9 +97,9 @@ inline std::uint64_t hash_of_rows(const matrix_plan& m, std::size_t s) {
   std::array<std::uint64_t, strip_rows> rows{};
   const std::size_t n = std::min(strip_rows, m.to->rows - s * strip_rows);
   for (std::size_t i = 0; i < n; ++i) {
-    rows[i] = hash_of(m.row(s * strip_rows + i));
+    rows[i] = content_hash_of(m.row(s * strip_rows + i));
   }
-  return hash_of(std::as_bytes(std::span(rows)));
+  return content_hash_of(std::as_bytes(std::span(rows)));
 }
 
 // Packs all matrices, and hashes them unless `hashes` is empty. Rows are hashed
@@ -119,7 +113,7 @@ inline result<void> pack_weights(const weight_walk& walk,
     const auto strip = strips.subspan(begin, m.to->strip_bytes());
     if (!hashes.empty()) hashes[i][0] = hash_of_rows(m, s);
     pack_planned_strip(m, s, strip.data());
-    if (!hashes.empty()) hashes[i][1] = hash_of(strip);
+    if (!hashes.empty()) hashes[i][1] = content_hash_of(strip);
   });
 }
 
@@ -130,7 +124,7 @@ inline result<void> hash_weights(const weight_walk& walk,
   return for_all_strips(walk, [&](const matrix_plan& m, std::size_t s,
                                   std::size_t i, std::size_t begin) {
     hashes[i] = {hash_of_rows(m, s),
-                 hash_of(strips.subspan(begin, m.to->strip_bytes()))};
+                 content_hash_of(strips.subspan(begin, m.to->strip_bytes()))};
   });
 }
 
@@ -295,10 +289,10 @@ TINYPHI_FUNC std::uint64_t model_weights::content_hash(team& threads) const {
   std::vector<std::uint64_t> hashes(pieces.size());
   threads.run(pieces.size(), 1, [&](std::size_t from, std::size_t to) {
     for (std::size_t i = from; i < to; ++i) {
-      hashes[i] = detail::hash_of(pieces[i]) + pieces[i].size();
+      hashes[i] = content_hash_of(pieces[i]) + pieces[i].size();
     }
   });
-  return detail::hash_of(std::as_bytes(std::span(hashes)));
+  return content_hash_of(std::as_bytes(std::span(hashes)));
 }
 
 TINYPHI_FUNC result<void> load_weights(model_weights& w,
@@ -321,7 +315,7 @@ TINYPHI_FUNC result<void> load_weights(model_weights& w,
       [&](double share) { progress(key ? share / 2 : share); }};
   detail::strip_hashes hashes;
   const auto content = [&] {
-    return detail::hash_of(std::as_bytes(std::span(hashes)));
+    return content_hash_of(std::as_bytes(std::span(hashes)));
   };
   if (key) {
     hashes = detail::strip_hashes_for(plan);

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "tinyphi/base/error.h"
 #include "tinyphi/text/tokenizer.h"
@@ -47,6 +48,9 @@ struct host_options {
   // Looks at a model without loading its weights; called at most once per
   // model, while a file is checked.
   std::function<result<model_facts>(const model_spec&)> describe_model;
+  // Told what all prompts of a stage for that model begin with, when the stage
+  // is created: worth keeping in the engine's cache.
+  std::function<void(const model_spec&, std::vector<token_id>)> on_beginning;
   // The value of an [env] name, for example from getenv; nothing: its default.
   std::function<std::optional<std::string>(const std::string& name)> env;
   // Runs blocking work and models. It must outlive the pipeline; null: the
@@ -74,6 +78,9 @@ class host {
   }
   // The engine of [model.<name>], opened at the first call.
   [[nodiscard]] result<tinyphi::engine> engine(std::string_view name);
+  // Hands that on to host_options::on_beginning.
+  void note_beginning(std::string_view model,
+                      std::vector<token_id> beginning) const;
   // Facts of [model.<name>]; `context` is the file's own figure if it gives
   // one. Empty facts if the host cannot describe models.
   [[nodiscard]] result<model_facts> facts(std::string_view name);

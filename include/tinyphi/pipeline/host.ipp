@@ -25,6 +25,13 @@ TINYPHI_FUNC result<tinyphi::engine> host::engine(std::string_view name) {
   return opened;
 }
 
+TINYPHI_FUNC void host::note_beginning(std::string_view model,
+                                       std::vector<token_id> beginning) const {
+  const auto spec = models_.find(model);
+  if (spec == models_.end() || !options_.on_beginning) return;
+  options_.on_beginning(spec->second, std::move(beginning));
+}
+
 TINYPHI_FUNC result<model_facts> host::facts(std::string_view name) {
   const auto spec = models_.find(name);
   if (spec == models_.end()) {

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,6 +26,7 @@
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/serve/access_log.h"
 #include "tinyphi/serve/http_exchange.h"
+#include "tinyphi/serve/utc_time.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -51,14 +51,9 @@ inline json::value log_number(double value, double per_unit = 10) {
 inline std::string utc_text(std::chrono::system_clock::time_point at) {
   const auto ms = std::chrono::floor<std::chrono::milliseconds>(at);
   const auto seconds = std::chrono::floor<std::chrono::seconds>(ms);
-  const std::time_t t = std::chrono::system_clock::to_time_t(seconds);
-  std::tm parts{};
-  ::gmtime_r(&t, &parts);
-  char text[40];
-  std::size_t n = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  std::string out(text, n);
   const std::string fraction = std::to_string((ms - seconds).count());
-  return out + "." + std::string(3 - fraction.size(), '0') + fraction + "Z";
+  return utc_seconds(seconds.time_since_epoch().count()) + "." +
+         std::string(3 - fraction.size(), '0') + fraction + "Z";
 }
 
 // A line, and how many it says are missing before it.

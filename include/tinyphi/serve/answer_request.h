@@ -53,7 +53,7 @@ struct answer_request {
   bool return_tokens = false;  // llama-server's: ids beside the text
   bool return_progress =
       false;  // llama-server's: events while a prompt is read
-  bool timings_per_token = false;  // llama-server's
+  bool timings_per_token = false;  // llama-server's: of streams
   // Known fields without an effect here, for the log.
   std::vector<std::string> ignored = {};
 };

@@ -59,6 +59,23 @@ inline std::size_t context_of(const model& m, const answer_request& r) {
   return r.context_limit == 0 ? most : std::min(most, r.context_limit);
 }
 
+// Where the client's own limit is below the model's, that is what to change.
+inline api_error too_long_for(const model& m, const answer_request& r,
+                              std::size_t n_tokens) {
+  const std::size_t context = context_of(m, r);
+  const std::size_t most = m.config().max_context;
+  api_error e = too_long(n_tokens, context);
+  if (r.messages.empty()) e.param = "prompt";
+  if (context < most) {
+    e.param = "options.num_ctx";
+    e.message = "options.num_ctx is " + std::to_string(context) +
+                " tokens, but the prompt has " + std::to_string(n_tokens) +
+                ", and an answer needs at least one; ask for more, up to " +
+                std::to_string(most);
+  }
+  return e;
+}
+
 // The tokens of every prompt, or why they cannot be run.
 inline std::optional<api_error> prompt_tokens(
     served_model& m, const answer_request& r, domain_id domain,
@@ -73,8 +90,8 @@ inline std::optional<api_error> prompt_tokens(
     if (ids->size() >= context) {
       const bool shorter = r.overflow == overflow_rule::drop_oldest_turns &&
                            drop_oldest_turn(messages);
-      if (!shorter) return too_long(ids->size(), context);
-      ++out.n_dropped_turns;
+      if (!shorter) return too_long_for(weights, r, ids->size());
+      out.n_dropped_turns = r.messages.size() - messages.size();
       continue;
     }
     prompts.push_back(*std::move(ids));
@@ -84,9 +101,7 @@ inline std::optional<api_error> prompt_tokens(
     auto ids = plain_tokens(weights, p);
     if (!ids) return to_api_error(ids.error());
     if (ids->size() >= context) {
-      api_error e = too_long(ids->size(), context);
-      e.param = "prompt";
-      return e;
+      return too_long_for(weights, r, ids->size());
     }
     if (r.echo) {
       const auto* text = std::get_if<std::string>(&p);

@@ -45,10 +45,15 @@ using api_result = result<T, api_error>;
 [[nodiscard]] api_error to_api_error(const error& e,
                                      double retry_after_seconds = 0);
 
+// How a route tells of errors: OpenAI's object, or Ollama's {"error": "text"}.
+enum class error_form : std::uint8_t { openai, ollama };
+
 // The body, and the same as one line of JSON.
-[[nodiscard]] json::object to_json(const api_error& e);
-[[nodiscard]] inline std::string to_body(const api_error& e) {
-  return json::serialize(to_json(e));
+[[nodiscard]] json::object to_json(const api_error& e,
+                                   error_form form = error_form::openai);
+[[nodiscard]] inline std::string to_body(const api_error& e,
+                                         error_form form = error_form::openai) {
+  return json::serialize(to_json(e, form));
 }
 // x-should-retry, retry-after-ms and retry-after, where there is one to send.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> retry_headers(

@@ -79,7 +79,8 @@ TINYPHI_FUNC api_error to_api_error(const error& e,
   return a;
 }
 
-TINYPHI_FUNC json::object to_json(const api_error& e) {
+TINYPHI_FUNC json::object to_json(const api_error& e, error_form form) {
+  if (form == error_form::ollama) return {{"error", e.message}};
   json::object error{{"message", e.message},
                      {"type", e.type},
                      {"param", detail::null_or(e.param)},

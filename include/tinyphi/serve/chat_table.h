@@ -164,7 +164,8 @@ inline constexpr field own_fields[] = {
      .above_least = true},
     {.name = "overflow",
      .kinds = string,
-     .about = "What to do with a chat that is too long.",
+     .about = "What to do with a chat that is too long; tinyphi.truncated of "
+              "the answer says how many turns were left out.",
      .words = overflow_words},
 };
 
@@ -195,7 +196,17 @@ inline constexpr field progress_field{
     .about = "Events tell how far the prompt is read."};
 inline constexpr field timings_field{.name = "timings_per_token",
                                      .kinds = boolean,
-                                     .about = "Events tell the time so far."};
+                                     .about = "Each piece of a stream tells "
+                                              "the tokens and times so far."};
+inline constexpr field logprobs_field{
+    .name = "logprobs",
+    .kinds = boolean,
+    .about = "Each token's log-probability."};
+inline constexpr field top_logprobs_field{
+    .name = "top_logprobs",
+    .kinds = integer,
+    .about = "And those of the likeliest others.",
+    .most = 20};
 inline constexpr field grammar_field{.name = "grammar",
                                      .kinds = string,
                                      .about = no_constraints,
@@ -210,6 +221,11 @@ inline constexpr field tools_field{.name = "tools",
                                    .about = no_constraints,
                                    .use = refused,
                                    .harmless = "[[]]"};
+inline constexpr field tool_calls_field{.name = "tool_calls",
+                                        .kinds = array,
+                                        .about = no_constraints,
+                                        .use = refused,
+                                        .harmless = "[[]]"};
 inline constexpr field store_field{
     .name = "store",
     .kinds = boolean,
@@ -225,6 +241,9 @@ inline constexpr field stream_options_field{.name = "stream_options",
                                             .kinds = object,
                                             .about = "What they tell.",
                                             .members = stream_fields};
+
+inline constexpr field_rule top_logprobs_rule{rule_kind::needs, "top_logprobs",
+                                              "logprobs", "be true"};
 
 // ---- /v1/chat/completions
 
@@ -261,11 +280,7 @@ inline constexpr field message_fields[] = {
      .most_items = 1024,
      .items = &part_item,
      .required_unless = {"role", "assistant"}},
-    {.name = "tool_calls",
-     .kinds = array,
-     .about = no_constraints,
-     .use = refused,
-     .harmless = "[[]]"},
+    tool_calls_field,
     {.name = "function_call",
      .kinds = object,
      .about = no_constraints,
@@ -329,13 +344,8 @@ inline constexpr field chat_fields[] = {
      .most = 8},
     stream_field,
     stream_options_field,
-    {.name = "logprobs",
-     .kinds = boolean,
-     .about = "Each token's log-probability."},
-    {.name = "top_logprobs",
-     .kinds = integer,
-     .about = "And those of the likeliest others.",
-     .most = 20},
+    logprobs_field,
+    top_logprobs_field,
     {.name = "prediction",
      .kinds = object,
      .about = "A text that the answer may repeat.",
@@ -390,7 +400,7 @@ inline constexpr field chat_fields[] = {
 inline constexpr field_rule chat_rules[] = {
     {rule_kind::one_of, "max_tokens", "max_completion_tokens",
      "mean the same; give one"},
-    {rule_kind::needs, "top_logprobs", "logprobs", "be true"},
+    top_logprobs_rule,
 };
 inline constexpr request_table chat{"ChatRequest", chat_fields, chat_rules};
 

@@ -19,7 +19,6 @@
 #include "tinyphi/base/memory.h"
 #include "tinyphi/serve/access_log.h"
 #include "tinyphi/serve/daemon.h"
-#include "tinyphi/serve/daemon_memory.ipp"
 #include "tinyphi/serve/daemon_paths.h"
 #include "tinyphi/serve/energy.h"
 #include "tinyphi/serve/http_server.h"
@@ -27,10 +26,12 @@
 #include "tinyphi/serve/listening_socket.h"
 #include "tinyphi/serve/memory_watch.h"
 #include "tinyphi/serve/model_routes.h"
+#include "tinyphi/serve/ollama_routes.h"
 #include "tinyphi/serve/open_files.h"
 #include "tinyphi/serve/ops_routes.h"
 #include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/sandbox.h"
+#include "tinyphi/serve/served_set.h"
 #include "tinyphi/serve/server_state.h"
 #include "tinyphi/serve/systemd.h"
 #include "tinyphi/serve/trace_context.h"
@@ -41,8 +42,6 @@ namespace detail {
 
 inline constexpr std::size_t n_workers = 2;
 inline constexpr std::chrono::seconds max_ending{5};
-// An answer of a pipeline waits on a thread of its own, most of the time.
-inline constexpr std::size_t pipeline_threads = 16;
 
 }  // namespace detail
 
@@ -66,20 +65,17 @@ class daemon::impl {
     state_.answers.io = &io_;
     state_.answers.workers = &workers_;
     state_.answers.running = &state_.running;
-    const auto ms = [](std::chrono::milliseconds t) {
-      return static_cast<double>(t.count());
-    };
-    state_.answers.deadlines = {ms(config_.queue_deadline),
-                                ms(config_.first_token_deadline),
-                                ms(config_.total_deadline)};
+    state_.answers.counts = &counts_;
+    use_deadlines();
     state_.max_body = config_.max_body;
-    state_.counts = state_.answers.counts = &counts_;
+    state_.counts = &counts_;
     state_.compat = {config_.vllm_metrics, config_.llamacpp_metrics};
     state_.open_metrics = config_.open_metrics;
     state_.snapshot = [this] { return take_snapshot(); };
     add_ops_routes(routes_, state_);
     add_model_routes(routes_, state_);
     add_pipeline_routes(routes_, state_);
+    if (config_.ollama) add_ollama_routes(routes_, state_);
   }
 
   ~impl() {
@@ -89,7 +85,9 @@ class daemon::impl {
     // Nobody may call into an io thread that is gone.
     for (const auto& m : state_.models) {
       m->stop();
-      tell_cache_note(*m);
+      // What was wrong with its cache at the start has been told.
+      const std::string note = m->engine().cache_note();
+      if (!note.empty() && cache_notes_.insert(note).second) program_.say(note);
     }
   }
 
@@ -99,14 +97,8 @@ class daemon::impl {
       log_ = std::move(log);
     }
     if (auto meter = energy_meter::open()) energy_ = *std::move(meter);
-    const auto credentials =
-        program_.env("CREDENTIALS_DIRECTORY").value_or(std::string());
-    if (!config_.keys.empty()) {
-      TINYPHI_TRY(const auto file, resolve_key_file(config_.keys, credentials));
-      TINYPHI_TRY(auto keys, load_keys(file));
-      keys_ = key_ring(std::move(keys));
-      state_.keys_needed = !keys_.empty();
-    }
+    TINYPHI_TRY(keys_, read_keys(config_));
+    state_.keys_needed = !keys_.empty();
     http_rules rules;
     rules.hosts = config_.hosts;
     rules.origins = config_.origins;
@@ -146,6 +138,24 @@ class daemon::impl {
   }
 
  private:
+  void use_deadlines() {
+    const auto ms = [](std::chrono::milliseconds t) {
+      return static_cast<double>(t.count());
+    };
+    state_.answers.deadlines = {ms(config_.queue_deadline),
+                                ms(config_.first_token_deadline),
+                                ms(config_.total_deadline)};
+  }
+
+  result<key_ring> read_keys(const daemon_config& c) {
+    if (c.keys.empty()) return key_ring();
+    const auto credentials =
+        program_.env("CREDENTIALS_DIRECTORY").value_or(std::string());
+    TINYPHI_TRY(const auto file, resolve_key_file(c.keys, credentials));
+    TINYPHI_TRY(auto keys, load_keys(file));
+    return key_ring(std::move(keys));
+  }
+
   server_hooks hooks() {
     server_hooks h;
     h.let_in = std::bind_front(&impl::let_in, this);
@@ -196,33 +206,122 @@ class daemon::impl {
     if (state_.draining) end_if_drained();
   }
 
+  // What a configuration says, ready to take its place.
+  struct prepared {
+    daemon_config config;
+    key_ring keys;
+    served_set set;
+  };
+
   // On a thread of its own, so that the port answers while models are read.
   void load() {
-    for (std::size_t i = 0; i < config_.models.size(); ++i) {
-      auto loaded = load_model(config_.models[i], shares_.kv_bytes[i]);
-      const bool last = i + 1 == config_.models.size();
-      boost::asio::post(io_, [this, last, m = std::move(loaded)]() mutable {
-        if (!m) {
-          failed_ = std::move(m).error();
-          end();
-          return;
-        }
-        keys_.for_each([&](const caller& who) {
-          if (who.weight != 1)
-            (*m)->engine().set_weight(who.tenant, who.weight);
-        });
-        state_.models.push_back(*std::move(m));
-        if (last && !failed_) open_pipelines();
-        if (last && !failed_) enter_sandbox();
-        if (last && !failed_) {
-          state_.loading = false;
-          program_.say("ready");
-          notes_.ready();
-          notes_.status("serving");
+    auto loaded =
+        load_served(config_, shares_, {&program_, budget_, &counts_, loading_});
+    boost::asio::post(io_, [this, set = std::move(loaded)]() mutable {
+      if (set) {
+        take(*std::move(set));
+        enter_sandbox();
+      } else {
+        fail(std::move(set).error());
+      }
+      if (failed_) return;
+      state_.loading = false;
+      program_.say("ready");
+      notes_.ready();
+      notes_.status("serving");
+      if (std::exchange(reload_again_, false)) reload();
+    });
+  }
+
+  void fail(error e) {
+    failed_ = std::move(e);
+    end();
+  }
+
+  void take(served_set set) {
+    set_ = std::move(set);
+    state_.models.clear();
+    for (const loaded_model& m : set_.models) {
+      state_.models.push_back(m.model);
+      cache_notes_.insert(m.model->engine().cache_note());
+      keys_.for_each([&](const caller& who) {
+        if (who.weight != 1) {
+          m.model->engine().set_weight(who.tenant, who.weight);
         }
       });
-      if (!loaded_ok_) return;
     }
+    state_.pipelines = set_.pipelines;
+  }
+
+  // SIGHUP. One that comes while this is under way begins when it has ended.
+  void reload() {
+    if (!program_.read_config) {
+      program_.say("SIGHUP: there is no configuration file to read again");
+      return;
+    }
+    if (state_.loading || reloading_) {
+      reload_again_ = true;
+      return;
+    }
+    if (state_.draining) return;
+    reloading_ = true;
+    notes_.reloading();
+    notes_.status("reloading");
+    loader_.join();
+    loader_ = std::thread([this, before = set_] {
+      auto next = prepare(before);
+      boost::asio::post(io_, [this, n = std::move(next)]() mutable {
+        end_reload(std::move(n));
+      });
+    });
+  }
+
+  // On the loader's thread: all that can fail.
+  result<prepared> prepare(const served_set& before) {
+    prepared next;
+    TINYPHI_TRY(const daemon_config file, program_.read_config());
+    std::vector<std::string> left;
+    next.config = reloaded_config(config_, file, left);
+    for (const std::string& name : left) {
+      program_.say("'" + name +
+                   "' is read at the start only, and stays as it was");
+    }
+    TINYPHI_TRY(next.keys, read_keys(next.config));
+    if (next.keys.empty() && !keys_.empty()) {
+      return error{error_code::invalid_argument,
+                   "keys cannot be given up while the daemon runs: whoever "
+                   "had one would be let in without"};
+    }
+    daemon_config within = next.config;
+    within.memory = budget_.limit();
+    TINYPHI_TRY(const auto shares, share_memory(within, program_, 0));
+    TINYPHI_TRY(next.set,
+                load_served(next.config, shares,
+                            {&program_, budget_, &counts_, loading_}, before));
+    return next;
+  }
+
+  void end_reload(result<prepared> next) {
+    reloading_ = false;
+    if (state_.draining) return;
+    reload_failed_ = !next;
+    if (next) {
+      config_ = std::move(next->config);
+      use_deadlines();
+      keys_ = std::move(next->keys);
+      state_.keys_needed = !keys_.empty();
+      take(std::move(next->set));
+      program_.say("reloaded: " + std::to_string(set_.models.size()) +
+                   " models, of which " + std::to_string(set_.n_kept) +
+                   " were there; " + std::to_string(set_.pipelines.size()) +
+                   " pipelines");
+    } else {
+      program_.say("not reloaded, all is served as before: " +
+                   next.error().message);
+    }
+    notes_.ready();
+    notes_.status(next ? "serving" : "serving; the last reload failed");
+    if (std::exchange(reload_again_, false)) reload();
   }
 
   // What is open stays so: from here on, nothing new is.
@@ -230,90 +329,10 @@ class daemon::impl {
     if (!program_.sandbox) return;
     auto entered = restrict_calls();
     if (!entered) {
-      failed_ = std::move(entered).error();
-      end();
+      fail(std::move(entered).error());
     } else if (!entered->on) {
       program_.say(entered->note);
     }
-  }
-
-  // All of the configuration, or why the daemon cannot be started.
-  void open_pipelines() {
-    host_options options;
-    options.open_model = [this](const model_spec& spec) {
-      return engine_for(spec);
-    };
-    options.describe_model = program_.describe_model;
-    options.env = program_.env;
-    options.pool_threads = detail::pipeline_threads;
-    for (const pipeline_entry& entry : config_.pipelines) {
-      auto opened = open_pipeline(entry, *program_.plugins, options,
-                                  detail::unix_seconds());
-      if (!opened) {
-        failed_ = std::move(opened).error();
-        end();
-        return;
-      }
-      counts_.serve_model(std::string(pipeline_prefix) + entry.name);
-      state_.pipelines.push_back(*std::move(opened));
-    }
-  }
-
-  // A pipeline's model is one that is served: the same file, or the first where
-  // the pipeline names none.
-  result<engine> engine_for(const model_spec& spec) {
-    std::error_code ignored;
-    for (std::size_t i = 0; i < config_.models.size(); ++i) {
-      const auto& path = config_.models[i].path;
-      if (spec.path.empty() ||
-          (!path.empty() &&
-           std::filesystem::equivalent(path, spec.path, ignored))) {
-        return state_.models[i]->engine();
-      }
-    }
-    return error{error_code::not_found,
-                 "model '" + spec.name + "' (" + spec.path.string() +
-                     ") is not served: give it a [model] table of its own"};
-  }
-
-  result<std::shared_ptr<served_model>> load_model(const model_entry& entry,
-                                                   std::size_t kv_bytes) {
-    loaded_ok_ = false;
-    load_options load = to_load_options(entry);
-    load.stop = loading_;
-    load.budget = budget_;
-    load.warn = [this](const error& e) { program_.say(e.message); };
-    auto file = program_.open_model(entry.path);
-    if (!file) {
-      return std::move(file).error().within(detail::model_label(entry));
-    }
-    auto weights = model::load(*std::move(file), load);
-    if (!weights) {
-      return std::move(weights).error().within(detail::model_label(entry));
-    }
-    engine_options options = to_engine_options(config_, entry);
-    options.kv_bytes = kv_bytes;
-    counts_.serve_model(entry.id);
-    options.on_step =
-        [this, s = counts_.find(entry.id, priority_class::normal)](
-            double ms, std::size_t slice) { counts_.step(s, ms, slice); };
-    options.budget = budget_;
-    auto made = engine::create(*std::move(weights), options);
-    if (!made) {
-      return std::move(made).error().within(detail::model_label(entry));
-    }
-    auto served = std::make_shared<served_model>(
-        entry.id, entry.aliases, *std::move(made), detail::unix_seconds());
-    tell_cache_note(*served);
-    loaded_ok_ = true;
-    return served;
-  }
-
-  // What is wrong with the folder of caches, when it is read or written; once,
-  // if that is the same. By the loader, or once there is none.
-  void tell_cache_note(const served_model& m) {
-    const std::string note = m.engine().cache_note();
-    if (!note.empty() && cache_notes_.insert(note).second) program_.say(note);
   }
 
   // Sockets that systemd opened: by their own address it is decided who may
@@ -379,8 +398,10 @@ class daemon::impl {
       const auto normal = static_cast<std::size_t>(priority_class::normal);
       g.running[normal] = l.running;
       g.waiting[normal] = l.waiting;
-      g.pages_cached = std::min(l.pages_cached, l.pages_in_use);
-      g.pages_used = l.pages_in_use - g.pages_cached;
+      const std::size_t held = std::min(l.pages_cached, l.pages_in_use);
+      g.pages_pinned = std::min(l.pages_pinned, held);
+      g.pages_cached = held - g.pages_pinned;
+      g.pages_used = l.pages_in_use - held;
       g.pages_free = l.pages - l.pages_in_use;
       g.page_tokens = page_tokens;
       g.heartbeat_age_seconds =
@@ -399,6 +420,7 @@ class daemon::impl {
     now.memory_some = pressure_.some;
     now.memory_full = pressure_.full;
     if (log_) now.log_lines_dropped = log_->dropped();
+    now.last_reload_successful = !reload_failed_;
     return now;
   }
 
@@ -406,8 +428,7 @@ class daemon::impl {
     signals_.async_wait([this](const boost::system::error_code& e, int signal) {
       if (e) return;
       if (signal == SIGHUP) {
-        program_.say(
-            "SIGHUP: this version reads its configuration at its start only");
+        reload();
       } else if (state_.draining) {
         end();
         return;
@@ -460,6 +481,7 @@ class daemon::impl {
   memory_action pressure_;  // as seen last
   key_ring keys_;
   router routes_;
+  served_set set_;
   server_state state_;
   // After all that coroutines refer to: it destroys those that have not ended.
   boost::asio::io_context io_{1};
@@ -474,7 +496,9 @@ class daemon::impl {
   stop_condition loading_;
   std::optional<error> failed_;
   bool ended_ = false;
-  bool loaded_ok_ = false;             // the loader's own
+  bool reloading_ = false;
+  bool reload_again_ = false;   // asked for while loading
+  bool reload_failed_ = false;  // the last one
   std::set<std::string> cache_notes_;  // that were told
   std::thread loader_;
 };

@@ -36,6 +36,8 @@ struct model_entry {
   bool fast_prefill = false;
   bool cache_repacked = false;
   bool prefix_cache = true;
+
+  friend bool operator==(const model_entry&, const model_entry&) = default;
 };
 
 // [pipeline.NAME]; clients find it as model "pipeline:NAME".
@@ -63,7 +65,9 @@ struct daemon_config {
   std::chrono::milliseconds total_deadline{600'000};
   // [serve.cache]; without a folder nothing outlives the process.
   std::filesystem::path cache_folder;
-  std::uint64_t pin = 0;  // bytes for static heads of pipelines
+  // Bytes for what all prompts of pipelines begin with; 0: a quarter of each
+  // model's cache.
+  std::uint64_t pin = 0;
   std::uint64_t persist = std::uint64_t{1} << 30;
   std::uint64_t swap = std::uint64_t{4} << 30;
   // [serve.metrics]
@@ -90,6 +94,13 @@ struct daemon_config {
 // An empty path is the built-in model, an empty `listen` 127.0.0.1:8484.
 [[nodiscard]] result<daemon_config> default_config(
     const std::filesystem::path& model_path, std::string_view listen);
+
+// `now` with what a running daemon can take over from `next`: keys, drain,
+// deadlines, models and pipelines. The names of all else that differs
+// ("listen", "memory", ...) are added to `left`.
+[[nodiscard]] daemon_config reloaded_config(const daemon_config& now,
+                                            const daemon_config& next,
+                                            std::vector<std::string>& left);
 
 // What a model is loaded and run with. The memory budget is left to the caller,
 // since all models share it, and so is stop, progress and warn.

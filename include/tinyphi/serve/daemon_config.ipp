@@ -203,6 +203,40 @@ TINYPHI_FUNC result<daemon_config> default_config(
   return config;
 }
 
+TINYPHI_FUNC daemon_config reloaded_config(const daemon_config& now,
+                                           const daemon_config& next,
+                                           std::vector<std::string>& left) {
+  const auto compare = [&](const char* name, const auto& a, const auto& b) {
+    if (a != b) left.emplace_back(name);
+  };
+  compare("listen", now.listen, next.listen);
+  compare("memory", now.memory, next.memory);
+  compare("itl_target", now.itl_target, next.itl_target);
+  compare("hosts", now.hosts, next.hosts);
+  compare("origins", now.origins, next.origins);
+  compare("plain_http", now.plain_http_known, next.plain_http_known);
+  compare("max_body", now.max_body, next.max_body);
+  compare("cache.folder", now.cache_folder, next.cache_folder);
+  compare("cache.pin", now.pin, next.pin);
+  compare("cache.persist", now.persist, next.persist);
+  compare("cache.swap", now.swap, next.swap);
+  compare("metrics.compat", std::pair(now.vllm_metrics, now.llamacpp_metrics),
+          std::pair(next.vllm_metrics, next.llamacpp_metrics));
+  compare("metrics.open", now.open_metrics, next.open_metrics);
+  compare("sandbox", std::tie(now.sandbox, now.sandbox_read, now.sandbox_write),
+          std::tie(next.sandbox, next.sandbox_read, next.sandbox_write));
+  compare("ollama", now.ollama, next.ollama);
+  daemon_config c = now;
+  c.keys = next.keys;
+  c.drain = next.drain;
+  c.queue_deadline = next.queue_deadline;
+  c.first_token_deadline = next.first_token_deadline;
+  c.total_deadline = next.total_deadline;
+  c.models = next.models;
+  c.pipelines = next.pipelines;
+  return c;
+}
+
 TINYPHI_FUNC load_options to_load_options(const model_entry& m) {
   load_options o;
   o.exact = m.exact;

@@ -3,7 +3,7 @@
 #ifndef TINYPHI_SERVE_DAEMON_PATHS_H_
 #define TINYPHI_SERVE_DAEMON_PATHS_H_
 
-#include "tinyphi/serve/daemon.h"
+#include "tinyphi/serve/daemon_program.h"
 #include "tinyphi/serve/sandbox.h"
 
 TINYPHI_NAMESPACE_BEGIN

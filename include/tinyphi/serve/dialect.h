@@ -37,7 +37,7 @@ struct answer_annotation {
   std::string url = {};
 };
 
-// An answer that has ended.
+// An answer that has ended, or as far as it has come.
 struct ended_answer {
   std::size_t index = 0;
   std::size_t prompt_index = 0;  // answers to one prompt stand together
@@ -48,6 +48,7 @@ struct ended_answer {
   std::string stop_text = {};  // the stop string that ended it, if one did
   // "deadline" or "shutdown" where the server ended it; else empty.
   std::string_view ended_by = {};
+  std::size_t n_dropped_turns = 0;  // left out of a chat that was too long
   std::vector<answer_annotation> annotations = {};
   tinyphi::usage usage = {};
 };
@@ -69,6 +70,9 @@ class dialect {
   [[nodiscard]] virtual std::string begin() = 0;
   [[nodiscard]] virtual std::string piece(std::size_t index,
                                           const text_piece& piece) = 0;
+  // Before a piece, where the request asks for timings_per_token: what the
+  // answer's usage is with that piece.
+  virtual void so_far(const ended_answer& /*answer*/) {}
   // `read` of `total` prompt tokens are computed, `cached` of them were found.
   [[nodiscard]] virtual std::string progress(std::size_t /*cached*/,
                                              std::size_t /*read*/,

@@ -394,9 +394,7 @@ TINYPHI_FUNC boost::asio::awaitable<void> http_server::impl::connection::refuse(
   exchange x(*this, std::move(request), false);
   http_response r;
   r.status = e.status;
-  r.body = to != nullptr && to->errors == error_form::ollama
-               ? json::serialize(json::object{{"error", e.message}})
-               : to_body(e);
+  r.body = to_body(e, to == nullptr ? error_form::openai : to->errors);
   r.headers = std::move(headers);
   for (auto& h : retry_headers(e)) r.headers.push_back(std::move(h));
   x.report().code = e.code;

@@ -26,10 +26,10 @@ namespace detail {
 
 using parse_answer = api_result<answer_request> (*)(const json::object&);
 
-inline boost::asio::awaitable<void> respond_with(http_exchange& x,
-                                                 const api_error& e) {
-  std::string body = to_body(e);
-  auto responding = respond_error(x, e, std::move(body));
+inline boost::asio::awaitable<void> respond_with(
+    http_exchange& x, const api_error& e,
+    error_form form = error_form::openai) {
+  auto responding = respond_error(x, e, to_body(e, form));
   co_await std::move(responding);
 }
 
@@ -70,6 +70,18 @@ inline boost::asio::awaitable<api_result<rate_ticket>> take_place(
   co_return std::move(place);
 }
 
+// Ollama's clients say "phi:latest" where others say "phi".
+inline std::string known_name(const server_state& s, std::string name,
+                              error_form form) {
+  constexpr std::string_view tag = ":latest";
+  const bool known = std::ranges::any_of(
+      s.models, [&](const auto& m) { return m->is_named(name); });
+  if (form == error_form::ollama && !known && name.ends_with(tag)) {
+    name.resize(name.size() - tag.size());
+  }
+  return name;
+}
+
 // What a body asks for answers, and whom: a model or a pipeline.
 struct asked_answer {
   answer_request request;
@@ -79,12 +91,14 @@ struct asked_answer {
 
 inline api_result<asked_answer> read_answer_request(const http_exchange& x,
                                                     const server_state& s,
-                                                    parse_answer parse) {
+                                                    parse_answer parse,
+                                                    error_form form) {
   const caller& from = *x.request().from;
   TINYPHI_TRY(const json::object body, parse_body(x.request().body));
   asked_answer asked;
   TINYPHI_TRY(asked.request, parse(body));
-  const std::string_view name = asked.request.model;
+  const std::string known = known_name(s, asked.request.model, form);
+  const std::string_view name = known;
   if (name.starts_with(pipeline_prefix)) {
     TINYPHI_TRY(asked.pipeline,
                 pipeline_for(s, name.substr(pipeline_prefix.size()), from));
@@ -100,20 +114,20 @@ inline api_result<asked_answer> read_answer_request(const http_exchange& x,
   return asked;
 }
 
-// A route whose body asks for answers.
+// A route whose body asks for answers. `make` outlives what is returned.
 inline boost::asio::awaitable<void> answer_route(http_exchange& x,
                                                  server_state& s,
-                                                 parse_answer parse,
-                                                 const make_dialect& make) {
-  auto asked = read_answer_request(x, s, parse);
+                                                 api_result<asked_answer> asked,
+                                                 const make_dialect& make,
+                                                 error_form form) {
   if (!asked) {
-    co_await respond_with(x, asked.error());
+    co_await respond_with(x, asked.error(), form);
     co_return;
   }
   auto taking = take_place(x, s);
   auto place = co_await std::move(taking);
   if (!place) {
-    co_await respond_with(x, place.error());
+    co_await respond_with(x, place.error(), form);
     co_return;
   }
   auto answering =
@@ -189,7 +203,7 @@ inline api_result<embeddings> embed_texts(served_model& m,
 
 inline json::object embeddings_body(const served_model& m,
                                     const embedding_request& r,
-                                    const embeddings& e) {
+                                    const embeddings& e, double /*ms*/) {
   json::array data;
   for (std::size_t i = 0; i < e.vectors.size(); ++i) {
     json::value vector;
@@ -210,26 +224,36 @@ inline json::object embeddings_body(const served_model& m,
           {"usage", {{"prompt_tokens", e.tokens}, {"total_tokens", e.tokens}}}};
 }
 
+// How a route reads requests for embeddings and tells of them.
+struct embedding_form {
+  api_result<embedding_request> (*parse)(const json::object& body);
+  json::object (*tell)(const served_model& m, const embedding_request& r,
+                       const embeddings& e, double ms);
+  error_form errors = error_form::openai;
+};
+
 struct asked_embedding {
   embedding_request request;
   std::shared_ptr<served_model> model = {};
 };
 
 inline api_result<asked_embedding> read_embedding_request(
-    const http_exchange& x, const server_state& s) {
+    const http_exchange& x, const server_state& s, const embedding_form& form) {
   TINYPHI_TRY(const json::object body, parse_body(x.request().body));
   asked_embedding asked;
-  TINYPHI_TRY(asked.request, parse_embedding(body));
+  TINYPHI_TRY(asked.request, form.parse(body));
   TINYPHI_TRY(asked.model,
-              model_for(s, asked.request.model, *x.request().from));
+              model_for(s, known_name(s, asked.request.model, form.errors),
+                        *x.request().from));
   return asked;
 }
 
 inline boost::asio::awaitable<void> embedding_route(http_exchange& x,
-                                                    server_state& s) {
-  const auto asked = read_embedding_request(x, s);
+                                                    server_state& s,
+                                                    embedding_form form) {
+  const auto asked = read_embedding_request(x, s, form);
   if (!asked) {
-    co_await respond_with(x, asked.error());
+    co_await respond_with(x, asked.error(), form.errors);
     co_return;
   }
   const embedding_request& request = asked->request;
@@ -237,7 +261,7 @@ inline boost::asio::awaitable<void> embedding_route(http_exchange& x,
   auto taking = take_place(x, s);
   auto place = co_await std::move(taking);
   if (!place) {
-    co_await respond_with(x, place.error());
+    co_await respond_with(x, place.error(), form.errors);
     co_return;
   }
   generation_params params;
@@ -253,11 +277,14 @@ inline boost::asio::awaitable<void> embedding_route(http_exchange& x,
   x.report().model = m.id();
   x.report().ignored = request.ignored;
   if (!made) {
-    co_await respond_with(x, made.error());
+    co_await respond_with(x, made.error(), form.errors);
     co_return;
   }
   x.report().prompt_tokens = made->tokens;
-  json::object o = embeddings_body(m, request, *made);
+  json::object o =
+      form.tell(m, request, *made,
+                milliseconds_between(x.request().arrived,
+                                     std::chrono::steady_clock::now()));
   auto responding = respond_json(x, std::move(o));
   co_await std::move(responding);
 }
@@ -306,6 +333,47 @@ inline boost::asio::awaitable<void> show_model(http_exchange& x,
     co_return;
   }
   json::object o = describe_model(**m);
+  auto responding = respond_json(x, std::move(o));
+  co_await std::move(responding);
+}
+
+// llama-server's /props, without its paths and its prompts (a template may have
+// one in it).
+inline json::object props_of(const served_model& m) {
+  const model& weights = m.engine().model();
+  const model_config& c = weights.config();
+  // The seed is another one each time.
+  json::object settings = native_settings(native_defaults());
+  settings["seed"] = -1;
+  json::object props;
+  props["default_generation_settings"] = {{"params", std::move(settings)},
+                                          {"n_ctx", c.max_context}};
+  props["total_slots"] = m.engine().options().max_sequences;
+  props["model_alias"] = m.id();
+  props["modalities"] = {{"vision", false}, {"video", false}, {"audio", false}};
+  props["endpoint_slots"] = false;
+  props["endpoint_props"] = false;
+  props["endpoint_metrics"] = true;
+  const auto text_of_id = [&](std::optional<std::int32_t> id) {
+    const tokenizer* t = weights.tokenizer();
+    return t == nullptr || !id ? std::string() : valid_text(t->bytes(*id));
+  };
+  props["bos_token"] = text_of_id(c.bos_id);
+  props["eos_token"] = text_of_id(
+      c.eos_ids.empty() ? std::nullopt : std::optional(c.eos_ids.front()));
+  props["build_info"] = m.fingerprint();
+  props["is_sleeping"] = false;
+  return props;
+}
+
+inline boost::asio::awaitable<void> show_props(http_exchange& x,
+                                               const server_state& s) {
+  const auto m = model_for(s, "", *x.request().from);
+  if (!m) {
+    co_await respond_with(x, m.error());
+    co_return;
+  }
+  json::object o = props_of(**m);
   auto responding = respond_json(x, std::move(o));
   co_await std::move(responding);
 }
@@ -404,7 +472,9 @@ TINYPHI_FUNC void add_model_routes(router& to, server_state& s) {
                            make_dialect make) {
     post(pattern, [&s, parse, make = std::move(make)](
                       http_exchange& x, const std::vector<std::string>&) {
-      return detail::answer_route(x, s, parse, make);
+      constexpr error_form form = error_form::openai;
+      auto asked = detail::read_answer_request(x, s, parse, form);
+      return detail::answer_route(x, s, std::move(asked), make, form);
     });
   };
   answers("/v1/chat/completions", parse_chat, make_openai_chat);
@@ -413,7 +483,8 @@ TINYPHI_FUNC void add_model_routes(router& to, server_state& s) {
   answers("/completion", parse_native_completion, make_native_completion);
   post("/v1/embeddings",
        [&s](http_exchange& x, const std::vector<std::string>&) {
-         return detail::embedding_route(x, s);
+         return detail::embedding_route(
+             x, s, {parse_embedding, detail::embeddings_body});
        });
   const auto texts = [&](const char* pattern, detail::text_work work) {
     post(pattern,
@@ -424,6 +495,10 @@ TINYPHI_FUNC void add_model_routes(router& to, server_state& s) {
   texts("/tokenize", detail::tokenize_text);
   texts("/detokenize", detail::detokenize_ids);
   texts("/apply-template", detail::template_text);
+  to.add({"GET", "/props", route_access::key, 0, error_form::openai,
+          [&s](http_exchange& x, const std::vector<std::string>&) {
+            return detail::show_props(x, s);
+          }});
   to.add({"GET", "/v1/models", route_access::key, 0, error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>&) {
             return detail::list_models(x, s);

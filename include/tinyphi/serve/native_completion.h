@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// /completion: answers as llama-server tells them.
+// /completion: answers and settings as llama-server tells them.
 #ifndef TINYPHI_SERVE_NATIVE_COMPLETION_H_
 #define TINYPHI_SERVE_NATIVE_COMPLETION_H_
 
@@ -12,6 +12,10 @@ TINYPHI_NAMESPACE_BEGIN
 
 [[nodiscard]] std::unique_ptr<dialect> make_native_completion(
     const answer_request& r, answer_facts facts);
+
+// How a request's tokens are chosen, in llama-server's names: /completion's
+// generation_settings, and the defaults that /props tells of.
+[[nodiscard]] json::object native_settings(const answer_request& r);
 
 TINYPHI_NAMESPACE_END
 

@@ -2,6 +2,7 @@
 #ifndef TINYPHI_SERVE_NATIVE_COMPLETION_IPP_
 #define TINYPHI_SERVE_NATIVE_COMPLETION_IPP_
 
+#include <optional>
 #include <utility>
 
 #include "tinyphi/serve/native_completion.h"
@@ -9,13 +10,45 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
+TINYPHI_FUNC json::object native_settings(const answer_request& r) {
+  const sampling_params& p = r.params.sampling;
+  json::array stop;
+  for (const std::string& s : r.params.stop) stop.push_back(json::value(s));
+  const std::int64_t longest =
+      r.params.max_tokens == 0 ? std::int64_t{-1}
+                               : static_cast<std::int64_t>(r.params.max_tokens);
+  return {{"temperature", p.temperature},
+          {"top_k", p.top_k},
+          {"top_p", p.top_p},
+          {"min_p", p.min_p},
+          {"typical_p", p.typical_p},
+          {"repeat_penalty", p.repetition_penalty},
+          {"repeat_last_n", p.penalty_window},
+          {"presence_penalty", p.presence_penalty},
+          {"frequency_penalty", p.frequency_penalty},
+          {"dry_multiplier", p.dry_multiplier},
+          {"dry_base", p.dry_base},
+          {"dry_allowed_length", p.dry_allowed_length},
+          {"dry_penalty_last_n", p.dry_window},
+          {"mirostat", p.mirostat},
+          {"mirostat_tau", p.mirostat_tau},
+          {"mirostat_eta", p.mirostat_eta},
+          {"seed", p.seed},
+          {"n_predict", longest},
+          {"max_tokens", longest},
+          {"n_probs", r.logprobs ? p.n_logprobs : 0},
+          {"ignore_eos", r.params.ignore_stop_ids},
+          {"stop", std::move(stop)},
+          {"stream", r.stream}};
+}
+
 namespace detail {
 
 class native_completion_dialect : public dialect {
  public:
   native_completion_dialect(const answer_request& r, answer_facts facts)
       : facts_(std::move(facts)),
-        settings_(settings_of(r)),
+        settings_(native_settings(r)),
         logprobs_(r.logprobs),
         return_tokens_(r.return_tokens) {}
 
@@ -31,7 +64,12 @@ class native_completion_dialect : public dialect {
     if (logprobs_) {
       o["completion_probabilities"] = openai_logprobs(p.tokens, facts_);
     }
+    if (timings_) o["timings"] = *std::exchange(timings_, std::nullopt);
     return sse_event(o);
+  }
+
+  void so_far(const ended_answer& a) override {
+    timings_ = openai_timings({&a, 1});
   }
 
   std::string progress(std::size_t cached, std::size_t read,
@@ -65,27 +103,6 @@ class native_completion_dialect : public dialect {
   }
 
  private:
-  static json::object settings_of(const answer_request& r) {
-    const sampling_params& p = r.params.sampling;
-    json::array stop;
-    for (const std::string& s : r.params.stop) stop.push_back(json::value(s));
-    return {{"temperature", p.temperature},
-            {"top_k", p.top_k},
-            {"top_p", p.top_p},
-            {"min_p", p.min_p},
-            {"typical_p", p.typical_p},
-            {"repeat_penalty", p.repetition_penalty},
-            {"repeat_last_n", p.penalty_window},
-            {"presence_penalty", p.presence_penalty},
-            {"frequency_penalty", p.frequency_penalty},
-            {"seed", p.seed},
-            {"n_predict", r.params.max_tokens == 0
-                              ? std::int64_t{-1}
-                              : static_cast<std::int64_t>(r.params.max_tokens)},
-            {"stop", std::move(stop)},
-            {"stream", r.stream}};
-  }
-
   json::array ids_of(std::span<const sampled_token> tokens) const {
     json::array ids;
     for (const sampled_token& t : tokens) ids.push_back(t.id);
@@ -116,6 +133,7 @@ class native_completion_dialect : public dialect {
   json::object settings_;
   bool logprobs_;
   bool return_tokens_;
+  std::optional<json::object> timings_;  // of the next piece
 };
 
 }  // namespace detail

@@ -28,7 +28,8 @@ TINYPHI_NAMESPACE_BEGIN
                                           const answer_facts& facts);
 // Usage and timings of all answers, beside what `o` has.
 void add_openai_totals(json::object& o, std::span<const ended_answer> answers);
-// Who ended an answer, if the server did: `tinyphi.finish` of its choice.
+// What the server did to an answer, under `tinyphi` of its choice: `finish`, if
+// it ended it, and `truncated`, so many turns of the chat were left out.
 void add_server_end(json::object& choice, const ended_answer& answer);
 // A stream's last events: one with the totals, if they are asked for, that
 // begins as `head`, and [DONE].

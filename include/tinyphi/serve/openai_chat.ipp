@@ -3,6 +3,7 @@
 #define TINYPHI_SERVE_OPENAI_CHAT_IPP_
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "tinyphi/base/utf8.h"
@@ -71,8 +72,12 @@ TINYPHI_FUNC void add_openai_totals(json::object& o,
 
 TINYPHI_FUNC void add_server_end(json::object& choice,
                                  const ended_answer& answer) {
-  if (answer.ended_by.empty()) return;
-  choice["tinyphi"] = {{"finish", json::string_view(answer.ended_by)}};
+  json::object own;
+  if (!answer.ended_by.empty()) {
+    own["finish"] = json::string_view(answer.ended_by);
+  }
+  if (answer.n_dropped_turns > 0) own["truncated"] = answer.n_dropped_turns;
+  if (!own.empty()) choice["tinyphi"] = std::move(own);
 }
 
 TINYPHI_FUNC std::string openai_stream_end(
@@ -136,7 +141,14 @@ class openai_chat_dialect : public dialect {
     // Tokens whose text is held back come with the piece that shows it.
     json::object chunk = choice(index, {{"content", p.text}}, nullptr);
     if (logprobs_) chunk["logprobs"] = logprobs_of(p.tokens);
-    return event({std::move(chunk)});
+    json::object o = head("chat.completion.chunk");
+    o["choices"] = json::array{std::move(chunk)};
+    if (timings_) o["timings"] = *std::exchange(timings_, std::nullopt);
+    return sse_event(o);
+  }
+
+  void so_far(const ended_answer& a) override {
+    timings_ = openai_timings({&a, 1});
   }
 
   std::string progress(std::size_t cached, std::size_t read,
@@ -232,6 +244,7 @@ class openai_chat_dialect : public dialect {
   answer_facts facts_;
   bool include_usage_;
   bool logprobs_;
+  std::optional<json::object> timings_;  // of the next piece
 };
 
 }  // namespace detail

@@ -187,7 +187,8 @@ class openai_responses_dialect : public dialect {
     json::object old = openai_usage(answers);
     o["usage"] = {
         {"input_tokens", u.prompt_tokens},
-        {"input_tokens_details", {{"cached_tokens", u.cached_tokens}}},
+        {"input_tokens_details",
+         {{"cached_tokens", u.cached_tokens}, {"cache_write_tokens", 0}}},
         {"output_tokens", u.completion_tokens},
         {"output_tokens_details", {{"reasoning_tokens", 0}}},
         {"total_tokens", u.prompt_tokens + u.completion_tokens},

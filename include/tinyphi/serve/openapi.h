@@ -19,11 +19,13 @@ struct operation {
   std::string_view summary;
   const request_table* body = nullptr;         // null: none
   std::string_view answer = {};                // a schema of openapi_schemas()
-  bool streams = false;                        // server-sent events, if asked
+  bool streams = false;                        // it can come in pieces
   std::string_view type = "application/json";  // of the whole answer
+  std::string_view stream_type = "text/event-stream";
 };
 
-// The document's words for a route, or null: nothing is said of it yet.
+// The document's words for a route, or null: it is left out, since it only
+// says that something is not offered.
 [[nodiscard]] const operation* find_operation(std::string_view method,
                                               std::string_view pattern);
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "tinyphi/serve/ollama_table.h"
 #include "tinyphi/serve/openapi.h"
 #include "tinyphi/serve/request_tables.h"
 #include "tinyphi/serve/responses_table.h"
@@ -31,12 +32,31 @@ inline constexpr operation operations[] = {
      "Text"},
     {"POST", "/apply-template", "A chat as the model reads it.",
      &request_tables::apply_template, "Prompt"},
+    {"POST", "/api/chat", "Answers a chat, in Ollama's form.",
+     &request_tables::ollama_chat, "Object", true, "application/json",
+     "application/x-ndjson"},
+    {"POST", "/api/generate", "Answers a text, in Ollama's form.",
+     &request_tables::ollama_generate, "Object", true, "application/json",
+     "application/x-ndjson"},
+    {"POST", "/api/embed", "Texts as vectors, in Ollama's form.",
+     &request_tables::ollama_embed, "Object"},
+    {"POST", "/api/show", "One model, in Ollama's form.",
+     &request_tables::ollama_show, "Object"},
+    {"GET", "/api/tags", "The models, in Ollama's form.", nullptr, "Object"},
+    {"GET", "/api/ps", "The models in memory, in Ollama's form.", nullptr,
+     "Object"},
+    {"GET", "/api/version", "The server's version, in Ollama's form.", nullptr,
+     "Object"},
+    {"GET", "/", "Tells Ollama's clients that the server is there.", nullptr,
+     "Plain", false, "text/plain"},
     {"GET", "/v1/pipelines", "The pipelines and what they take and give.",
      nullptr, "Pipelines"},
     {"POST", "/v1/pipelines/{name}", "Runs a pipeline.",
      &request_tables::pipeline, "PipelineResult", true},
     {"GET", "/v1/models", "The models.", nullptr, "Models"},
     {"GET", "/v1/models/{id}", "One model.", nullptr, "Model"},
+    {"GET", "/props", "The first model, in llama-server's form.", nullptr,
+     "Props"},
     {"GET", "/v1/requests", "The caller's requests under way.", nullptr,
      "Requests"},
     {"DELETE", "/v1/requests/{id}", "Ends a request of the caller's.", nullptr,
@@ -47,7 +67,6 @@ inline constexpr operation operations[] = {
     {"GET", "/metrics", "Figures for Prometheus.", nullptr, "Plain", false,
      "text/plain"},
     {"GET", "/openapi.json", "This document.", nullptr, "Object"},
-    {"GET", "/props", "What the first model is.", nullptr, "Object"},
 };
 
 struct error_status {
@@ -113,13 +132,15 @@ class document_writer {
     schemas_ = openapi_schemas();
     json::object paths;
     for (const route& r : routes_) {
+      const operation* o = find_operation(r.method, r.pattern);
+      if (o == nullptr) continue;
       std::string method = r.method;
       std::ranges::transform(method, method.begin(), [](char c) {
         return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
       });
       json::value& path = paths[r.pattern];
       if (path.is_null()) path = json::object();
-      path.get_object()[method] = described(r);
+      path.get_object()[method] = described(r, *o);
     }
     json::object components;
     components["schemas"] = std::move(schemas_);
@@ -138,13 +159,12 @@ class document_writer {
   }
 
  private:
-  json::object described(const route& r) {
-    const operation* o = find_operation(r.method, r.pattern);
+  json::object described(const route& r, const operation& o) {
     json::object out;
-    if (o != nullptr) out["summary"] = json::string_view(o->summary);
+    out["summary"] = json::string_view(o.summary);
     json::array parameters = path_parameters(r.pattern);
     if (!parameters.empty()) out["parameters"] = std::move(parameters);
-    if (o != nullptr && o->body != nullptr) out["requestBody"] = body(*o->body);
+    if (o.body != nullptr) out["requestBody"] = body(*o.body);
     out["responses"] = responses(r, o);
     if (facts_->keys && r.access != route_access::open) {
       json::object key;
@@ -173,19 +193,17 @@ class document_writer {
     return out;
   }
 
-  json::object responses(const route& r, const operation* o) const {
+  json::object responses(const route& r, const operation& o) const {
+    json::object content = content_of(o.type, reference(std::string(o.answer)));
+    if (o.streams) {
+      json::object events;
+      const bool lines = o.stream_type != "text/event-stream";
+      events["itemSchema"] = reference(lines ? "Object" : "Event");
+      content[o.stream_type] = std::move(events);
+    }
     json::object good;
     good["description"] = "The answer.";
-    if (o != nullptr) {
-      json::object content =
-          content_of(o->type, reference(std::string(o->answer)));
-      if (o->streams) {
-        json::object events;
-        events["itemSchema"] = reference("Event");
-        content["text/event-stream"] = std::move(events);
-      }
-      good["content"] = std::move(content);
-    }
+    good["content"] = std::move(content);
     json::object out;
     out["200"] = std::move(good);
     const bool has_body = r.max_body > 0;

@@ -101,6 +101,17 @@ inline constexpr std::string_view answer_schemas = R"json({
 "Models": {"type": "object", "required": ["object", "data"], "properties": {
   "object": {"const": "list"}, "data": {"type": "array", "items":
     {"$ref": "#/components/schemas/Model"}}}},
+"Props": {"type": "object",
+  "required": ["default_generation_settings", "total_slots", "model_alias",
+               "modalities", "build_info"], "properties": {
+    "default_generation_settings": {"type": "object",
+      "required": ["params", "n_ctx"], "properties": {
+        "params": {"type": "object"},
+        "n_ctx": {"type": "integer", "minimum": 1}}},
+    "total_slots": {"type": "integer", "minimum": 1},
+    "model_alias": {"type": "string"},
+    "modalities": {"type": "object"},
+    "build_info": {"type": "string"}}},
 "Pipelines": {"type": "object", "required": ["object", "data"],
   "properties": {"object": {"const": "list"}, "data": {"type": "array",
     "items": {"type": "object", "required": ["name"],

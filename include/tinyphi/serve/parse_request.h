@@ -24,6 +24,9 @@ TINYPHI_NAMESPACE_BEGIN
     const json::object& body);
 [[nodiscard]] api_result<answer_request> parse_native_completion(
     const json::object& body);
+// What llama-server's route makes of a request that only has a prompt, without
+// that prompt.
+[[nodiscard]] answer_request native_defaults();
 
 struct embedding_request {
   std::string model;

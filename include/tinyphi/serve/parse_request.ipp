@@ -282,6 +282,13 @@ TINYPHI_FUNC api_result<answer_request> parse_native_completion(
   return r;
 }
 
+TINYPHI_FUNC answer_request native_defaults() {
+  answer_request r;
+  detail::read_sampling({}, detail::llama_server_sampling(), r);
+  r.params.max_tokens = 0;
+  return r;
+}
+
 TINYPHI_FUNC api_result<embedding_request> parse_embedding(
     const json::object& body) {
   embedding_request r;

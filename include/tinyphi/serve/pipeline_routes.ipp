@@ -244,6 +244,13 @@ inline std::optional<api_error> refused_by_pipelines(const served_pipeline& p,
   return std::nullopt;
 }
 
+// In the form of the dialect.
+inline boost::asio::awaitable<void> refuse_in_form(http_exchange& x,
+                                                   const make_dialect& make,
+                                                   const api_error& e) {
+  return respond_error(x, e, make({}, {})->error_body(e));
+}
+
 }  // namespace detail
 
 TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
@@ -251,14 +258,16 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
     answer_request r, const make_dialect& make,
     const answer_environment& around) {
   if (const auto no = detail::refused_by_pipelines(*p, r)) {
-    co_await detail::respond_with(x, *no);
+    auto refusing = detail::refuse_in_form(x, make, *no);
+    co_await std::move(refusing);
     co_return;
   }
   json::object given;
   given[p->chat_input] = r.messages.back().content;
   auto inputs = pipeline_inputs(*p, given);
   if (!inputs) {
-    co_await detail::respond_with(x, inputs.error());
+    auto refusing = detail::refuse_in_form(x, make, inputs.error());
+    co_await std::move(refusing);
     co_return;
   }
   auto entry = around.running->add(detail::pipeline_entry_of(x, *p));
@@ -286,7 +295,8 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
   if (!done) {
     const api_error e = to_api_error(done.error());
     if (!told.begun) {
-      co_await detail::respond_with(x, e);
+      auto refusing = detail::refuse_in_form(x, make, e);
+      co_await std::move(refusing);
       co_return;
     }
     x.report().code = e.code;

@@ -11,6 +11,12 @@ namespace request_tables {
 
 // ---- /v1/completions
 
+inline constexpr field suffix_field{
+    .name = "suffix",
+    .kinds = string,
+    .about = "this model cannot fill in between two texts",
+    .use = refused,
+    .harmless = "[\"\"]"};
 inline constexpr field completion_fields[] = {
     model_field,
     {.name = "prompt",
@@ -41,11 +47,7 @@ inline constexpr field completion_fields[] = {
     {.name = "echo",
      .kinds = boolean,
      .about = "The prompt comes before the answer."},
-    {.name = "suffix",
-     .kinds = string,
-     .about = "this model cannot fill in between two texts",
-     .use = refused,
-     .harmless = "[\"\"]"},
+    suffix_field,
     stream_field,
     stream_options_field,
     {.name = "logprobs",
@@ -112,29 +114,32 @@ inline constexpr request_table native_completion{"NativeCompletionRequest",
 
 // ---- /v1/embeddings
 
+inline constexpr field texts_field{
+    .name = "input",
+    .kinds = string | array,
+    .about = "A text, its ids, or up to 256 of either.",
+    .required = true,
+    .least = 1,
+    .most = 16777216,
+    .most_items = 256,
+    .items = &text_token_item,
+    .example = "\"The pump is ready.\"",
+    .shape = field_shape::prompts};
+inline constexpr field dimensions_field{.name = "dimensions",
+                                        .kinds = integer,
+                                        .about = "Must be the model's own.",
+                                        .least = 1,
+                                        .most = 1048576,
+                                        .shape = field_shape::vector_size};
 inline constexpr std::string_view encoding_words[] = {"float", "base64"};
 inline constexpr field embedding_fields[] = {
     model_field,
-    {.name = "input",
-     .kinds = string | array,
-     .about = "A text, its ids, or up to 256 of either.",
-     .required = true,
-     .least = 1,
-     .most = 16777216,
-     .most_items = 256,
-     .items = &text_token_item,
-     .example = "\"The pump is ready.\"",
-     .shape = field_shape::prompts},
+    texts_field,
     {.name = "encoding_format",
      .kinds = string,
      .about = "Numbers, or the bytes of little-endian floats.",
      .words = encoding_words},
-    {.name = "dimensions",
-     .kinds = integer,
-     .about = "Must be the model's own.",
-     .least = 1,
-     .most = 1048576,
-     .shape = field_shape::vector_size},
+    dimensions_field,
     no_effect("user", string),
 };
 inline constexpr request_table embedding{"EmbeddingRequest", embedding_fields};

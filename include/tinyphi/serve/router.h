@@ -23,9 +23,6 @@ enum class route_access : std::uint8_t {
   admin,  // callers whose key says so, and local ones over a unix socket
 };
 
-// How a route tells of errors.
-enum class error_form : std::uint8_t { openai, ollama };
-
 // Answers one request. What it throws becomes an error 500.
 using route_handler = std::function<boost::asio::awaitable<void>(
     http_exchange& exchange, const std::vector<std::string>& captured)>;

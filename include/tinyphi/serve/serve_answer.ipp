@@ -78,12 +78,13 @@ class answer_run {
     generation from;
     ended_answer ended;
     bool told = false;  // its end was
-    steady_time last_token = {};
+    steady_time first_token = {}, last_token = {};
   };
 
   void set_deadlines() {
     const answer_deadlines& d = around_->deadlines;
     const steady_time from = x_->request().arrived;
+    waited_until_ = from;
     first_token_by_ =
         after_ms(from, shorter(d.first_token_ms, request_.first_token_ms));
     request_.params.queue_deadline =
@@ -119,6 +120,7 @@ class answer_run {
       if (request_.echo) {
         p.ended.prompt_text = started.prompt_texts[p.ended.prompt_index];
       }
+      p.ended.n_dropped_turns = started.n_dropped_turns;
       parts_.push_back(std::move(p));
     }
     entry_->prompt_tokens = started.n_prompt_tokens;
@@ -126,6 +128,10 @@ class answer_run {
 
   boost::asio::awaitable<void> tell() {
     last_sent_ = std::chrono::steady_clock::now();
+    // Dialects count their events and tokens from here on, although the bytes
+    // are sent with those of the first token.
+    std::string head;
+    if (request_.stream) head = dialect_->begin();
     while (!x_->gone().cancelled()) {
       std::string bytes = take_news();
       if (refused_) break;
@@ -139,11 +145,14 @@ class answer_run {
           auto beginning = x_->begin_stream(std::move(type));
           begun_ = co_await std::move(beginning);
           if (!begun_) co_return;
-          bytes.insert(0, dialect_->begin());
+          bytes.insert(0, head);
+          head.clear();
         }
         if (begun_ && bytes.empty() &&
             std::chrono::steady_clock::now() - last_sent_ >= keep_alive_after) {
           bytes = dialect_->keep_alive();
+          // A dialect without them is not asked again at once.
+          last_sent_ = std::chrono::steady_clock::now();
         }
         if (!bytes.empty()) {
           last_sent_ = std::chrono::steady_clock::now();
@@ -165,17 +174,16 @@ class answer_run {
       co_await refuse();
       co_return;
     }
-    std::vector<ended_answer> ended;
-    for (part& p : parts_) ended.push_back(std::move(p.ended));
+    gather();
     if (!request_.stream) {
       http_response whole;
-      whole.body = dialect_->whole(ended);
+      whole.body = dialect_->whole(answers_);
       auto responding = x_->respond(std::move(whole));
       co_await std::move(responding);
       co_return;
     }
     std::string last =
-        refused_ ? dialect_->broken(*refused_) : dialect_->end(ended);
+        refused_ ? dialect_->broken(*refused_) : dialect_->end(answers_);
     if (!last.empty()) {
       auto writing = x_->write(std::move(last));
       if (!co_await std::move(writing)) co_return;
@@ -224,16 +232,55 @@ class answer_run {
       gaps_.push_back(static_cast<float>(gap));
       if (series_) around_->counts->between_tokens(*series_, gap);
     }
-    if (!piece.tokens.empty()) p.last_token = now;
+    if (!piece.tokens.empty()) {
+      if (p.last_token == steady_time{}) p.first_token = now;
+      p.last_token = now;
+    }
     entry_->state = "decode";
     entry_->generated_tokens += piece.tokens.size();
     p.ended.tokens.insert(p.ended.tokens.end(), piece.tokens.begin(),
                           piece.tokens.end());
     restore_space(p.ended, piece);
     std::string bytes;
-    if (request_.stream) bytes = dialect_->piece(p.ended.index, piece);
+    if (request_.stream) {
+      if (request_.timings_per_token) {
+        p.ended.usage = usage_of(p, now);
+        // The engine may have ended it since, with more than this piece.
+        p.ended.usage.completion_tokens = p.ended.tokens.size();
+        dialect_->so_far(p.ended);
+      }
+      bytes = dialect_->piece(p.ended.index, piece);
+    }
     p.ended.text += piece.text;
     return bytes;
+  }
+
+  // The engine tells an answer's usage at its end. Before that it is what was
+  // seen here; looks at a prompt that waits are rare, so times are rough.
+  usage usage_of(const part& p, steady_time now) const {
+    if (p.from.done()) return p.from.usage();
+    const auto seconds = [](steady_time from, steady_time to) {
+      return std::max(0.0, std::chrono::duration<double>(to - from).count());
+    };
+    const bool begun = p.first_token != steady_time{};
+    const prompt_progress prompt = p.from.progress();
+    usage u;
+    u.prompt_tokens = prompt.total;
+    u.cached_tokens = prompt.cached;
+    u.completion_tokens = p.ended.tokens.size();
+    u.queue_seconds = seconds(x_->request().arrived, waited_until_);
+    u.prefill_seconds = seconds(waited_until_, begun ? p.first_token : now);
+    if (begun) u.decode_seconds = seconds(p.first_token, now);
+    return u;
+  }
+
+  // All answers, as far as they have come; nothing more comes of them then.
+  void gather() {
+    for (part& p : parts_) {
+      p.ended.usage = usage_of(p, std::chrono::steady_clock::now());
+      answers_.push_back(std::move(p.ended));
+    }
+    parts_.clear();
   }
 
   // A text that begins anew loses the blank that its first token stands for;
@@ -253,7 +300,6 @@ class answer_run {
     p.told = true;
     p.ended.usage = p.from.usage();
     p.ended.finish = p.from.finish();
-    usage_.push_back(p.ended.usage);
     if (p.from.error()) {
       fail(*p.from.error(), p.from.retry_after_seconds());
       return {};
@@ -334,7 +380,11 @@ class answer_run {
   void look_at_prompt(std::string& bytes) {
     const prompt_progress now = parts_.front().from.progress();
     if (first_token_) return;
-    if (now.admitted) entry_->state = "prefill";
+    if (now.admitted) {
+      entry_->state = "prefill";
+    } else {
+      waited_until_ = std::chrono::steady_clock::now();
+    }
     if (request_.return_progress && request_.stream && now.read != read_) {
       read_ = now.read;
       bytes += dialect_->progress(now.cached, now.read, now.total);
@@ -347,8 +397,11 @@ class answer_run {
 
   // When there is something to do although no news came.
   [[nodiscard]] steady_time next_look() const {
-    steady_time t = last_sent_ + keep_alive_after;
-    if (!begun_) t = std::min(t, x_->request().arrived + max_headless);
+    steady_time t = std::chrono::steady_clock::now() + keep_alive_after;
+    if (request_.stream) {
+      t = last_sent_ + keep_alive_after;
+      if (!begun_) t = std::min(t, x_->request().arrived + max_headless);
+    }
     if (!first_token_ && !late_) t = std::min(t, first_token_by_);
     return std::max(t, std::chrono::steady_clock::now() + 1ms);
   }
@@ -357,15 +410,13 @@ class answer_run {
     request_report& r = x_->report();
     r.model = model_->id();
     r.ignored = request_.ignored;
-    for (const usage& u : usage_) {
-      r.generated_tokens += u.completion_tokens;
-      r.drafted_tokens += u.drafted_tokens;
-      r.accepted_tokens += u.accepted_tokens;
-    }
-    if (!usage_.empty()) {
-      r.cached_tokens = usage_.front().cached_tokens;
-      r.queue_ms = 1e3 * usage_.front().queue_seconds;
-    }
+    gather();
+    const usage u = add_up(answers_);
+    r.generated_tokens = u.completion_tokens;
+    r.drafted_tokens = u.drafted_tokens;
+    r.accepted_tokens = u.accepted_tokens;
+    r.cached_tokens = u.cached_tokens;
+    r.queue_ms = 1e3 * u.queue_seconds;
     r.prompt_tokens = entry_->prompt_tokens;
     if (refused_) r.code = refused_->code;
     if (first_token_) {
@@ -404,7 +455,8 @@ class answer_run {
   std::size_t read_ = 0;  // prompt tokens, as told last
   std::vector<float> gaps_;
   std::optional<metrics::series> series_;  // none: nobody counts
-  std::vector<usage> usage_;
+  steady_time waited_until_;               // seen last without a place
+  std::vector<ended_answer> answers_;      // once nothing more comes
 };
 
 }  // namespace detail

@@ -34,7 +34,8 @@ class served_model {
   [[nodiscard]] const std::vector<std::string>& aliases() const {
     return aliases_;
   }
-  // Whether `name` means this model; the alias "*" means every name.
+  [[nodiscard]] bool is_named(std::string_view name) const;
+  // The same, or it has the alias "*", which means every name.
   [[nodiscard]] bool answers_to(std::string_view name) const;
   [[nodiscard]] tinyphi::engine& engine() { return engine_; }
   [[nodiscard]] const tinyphi::engine& engine() const { return engine_; }

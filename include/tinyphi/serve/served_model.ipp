@@ -44,10 +44,11 @@ TINYPHI_FUNC void served_model::stop() {
   if (driver_.joinable()) driver_.join();
 }
 
+TINYPHI_FUNC bool served_model::is_named(std::string_view name) const {
+  return name == id_ || std::ranges::find(aliases_, name) != aliases_.end();
+}
 TINYPHI_FUNC bool served_model::answers_to(std::string_view name) const {
-  return name == id_ || std::ranges::any_of(aliases_, [&](const auto& alias) {
-           return alias == "*" || alias == name;
-         });
+  return is_named(name) || is_named("*");
 }
 
 TINYPHI_NAMESPACE_END

@@ -7,11 +7,13 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "tinyphi/base/json.h"
 #include "tinyphi/pipeline/pipeline.h"
 #include "tinyphi/serve/api_error.h"
 #include "tinyphi/serve/daemon_config.h"
+#include "tinyphi/serve/served_model.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -23,15 +25,18 @@ struct served_pipeline {
   // empty: it cannot be asked by chat.
   std::string chat_input, chat_output;
   std::int64_t created = 0;  // seconds since 1970
+  // Those that answer for it: their threads run as long as it is held.
+  std::vector<std::shared_ptr<served_model>> models = {};
 };
 
 // Compiles the file. Where the entry does not name the chat's input and output,
 // they are the only input of type text without a default, and the first output
 // of type text. bad_data with all diagnostics, one a line; not_found for an
 // input or output that the file does not have.
-[[nodiscard]] result<std::shared_ptr<const served_pipeline>> open_pipeline(
-    const pipeline_entry& entry, const registry& plugins,
-    const host_options& options, std::int64_t created);
+[[nodiscard]] result<served_pipeline> open_pipeline(const pipeline_entry& entry,
+                                                    const registry& plugins,
+                                                    const host_options& options,
+                                                    std::int64_t created);
 
 // {"name", "summary", "inputs": [{"name", "type", "required"}], "outputs", ...}
 [[nodiscard]] json::object describe_pipeline(const served_pipeline& p);

@@ -23,9 +23,10 @@ inline error no_such_port(const std::string& pipeline, const char* what,
 
 }  // namespace detail
 
-TINYPHI_FUNC result<std::shared_ptr<const served_pipeline>> open_pipeline(
-    const pipeline_entry& entry, const registry& plugins,
-    const host_options& options, std::int64_t created) {
+TINYPHI_FUNC result<served_pipeline> open_pipeline(const pipeline_entry& entry,
+                                                   const registry& plugins,
+                                                   const host_options& options,
+                                                   std::int64_t created) {
   TINYPHI_TRY(auto compiled, pipeline::compile(entry.path, plugins, options));
   const graph& g = compiled.graph();
   std::vector<std::string_view> inputs, needed, outputs;
@@ -52,7 +53,7 @@ TINYPHI_FUNC result<std::shared_ptr<const served_pipeline>> open_pipeline(
   if (!p.chat_output.empty() && !known(outputs, p.chat_output)) {
     return detail::no_such_port(entry.name, "output", p.chat_output, outputs);
   }
-  return std::make_shared<const served_pipeline>(std::move(p));
+  return p;
 }
 
 TINYPHI_FUNC json::object describe_pipeline(const served_pipeline& p) {

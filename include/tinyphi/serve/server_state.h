@@ -39,9 +39,13 @@ struct server_state {
   bool keys_needed = false;   // to call over TCP
   std::function<metrics_snapshot()> snapshot = {};
 
-  // The model that `name` means; an empty name means the first. Null: none.
+  // The model that `name` means, by itself before by "*"; an empty name means
+  // the first. Null: none.
   [[nodiscard]] std::shared_ptr<served_model> find(
       std::string_view name) const {
+    for (const auto& m : models) {
+      if (m->is_named(name)) return m;
+    }
     for (const auto& m : models) {
       if (name.empty() || m->answers_to(name)) return m;
     }
