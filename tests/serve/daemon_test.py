@@ -22,7 +22,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from serve_daemon import LOCAL, Daemon, events, open_stream, soon, under_way  # noqa: E402
+from daemon import LOCAL, Daemon, events, open_stream, soon, under_way  # noqa: E402
 
 TINYPHI = pathlib.Path(sys.argv[1]).resolve()
 failures = 0

@@ -34,12 +34,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(ROOT / "tests/support"), str(ROOT / "bench")]
 import cases  # noqa: E402
+from daemon import LOCAL, TINYPHI, Daemon, soon, under_way  # noqa: E402
 from serve_client import Body, Events, parse_head  # noqa: E402
-from serve_daemon import LOCAL, Daemon, soon, under_way  # noqa: E402
 from serve_load import metric  # noqa: E402
 from serve_process import Process  # noqa: E402
 
-TINYPHI = pathlib.Path(sys.argv[1]).resolve()
 LONG = os.environ.get("TINYPHI_TEST_LONG", "0") not in ("", "0")
 SLOW = bool(os.environ.get("TINYPHI_SLOW_BUILD"))  # memory, too, is not its own
 SEED = int(os.environ.get("TINYPHI_TEST_SEED", "14"))
@@ -639,6 +638,39 @@ def test_in_2_GB_random_requests_take_no_more_than_the_plan_and_32_MiB(folder):
         assert d.end(signal.SIGTERM) == 0, d.lines
 
 
+def test_a_memory_limit_lowered_to_what_is_used_ends_no_process(folder):
+    """Requests may fail, whatever they are; the process stays, and says the
+    same as before once it has memory again."""
+    if SLOW:
+        raise cases.Skip("a sanitizer takes memory of its own")
+    rng = random.Random(SEED)
+    body = completion("The gauge", 40, 9)
+    model = 'kv_memory = "64MiB"\nsequences = 8'
+    with Daemon(configure(folder, "", "", model), "--no-sandbox") as d:
+        proc = Process(d.process.pid)
+        files = open_files(d)
+        right = fetch(d.port, body)
+        ended = collections.Counter()
+
+        def one(request):
+            route, body, leave = request
+            got = fetch(d.port, body, leave, route=route)
+            assert got.status in ENDS | {0, 500}, (route, body, got)
+            return got.status
+        for _ in range(count(3, 40)):
+            used = proc.field(proc.read("status"), "VmSize") * 1024
+            resource.prlimit(d.process.pid, resource.RLIMIT_AS, (used, -1))
+            with clients(12) as pool:
+                ended.update(pool.map(one, [random_request(rng) for _ in range(25)]))
+            resource.prlimit(d.process.pid, resource.RLIMIT_AS, (-1, -1))
+            assert d.process.poll() is None, d.lines
+            got = fetch(d.port, body)
+            assert got.acknowledged and got.text == right.text, (got, right)
+        say(f"without memory: {dict(ended)}")
+        assert ended[500] > 0, ended  # else there was memory
+        all_is_given_back(d, files)
+
+
 def test_a_soak_of_random_requests_leaves_nothing_behind(folder):
     """10^4 in the long form: memory, threads and descriptors stay what they
     were, and a known answer stays the same."""
@@ -800,8 +832,11 @@ def test_idle_connections_take_4_KiB_each_and_no_time(folder):
             contextlib.ExitStack() as stack:
         proc = Process(d.process.pid)
         fetch(d.port, completion("A lamp", 5, 1))
-        time.sleep(count(2, 10))  # the engine measures its steps for a while
-        before, files = proc.private_dirty(), open_files(d)
+        # The engine measures its steps for a while, and gives back what it took.
+        before, end = 0, time.monotonic() + 20
+        while before != (before := proc.private_dirty()) and time.monotonic() < end:
+            time.sleep(1)
+        files = open_files(d)
         for i in range(n):
             s = stack.enter_context(connect(d.port))
             if i % 2:

@@ -453,7 +453,9 @@ TINYPHI_FUNC result<void> scheduler::drive(const stop_condition& stop) {
   driving_ = true;
   lock.unlock();
   while (!stop.reason()) {
-    const bool stepped = step();
+    bool stepped = false;
+    // What is without memory even to be ended is so in the next step.
+    (void)detail::without_throwing([&] { stepped = step(); });
     const bool idle = running_.empty() && waiting_.empty();
     const bool worked = stepped || (idle && calibrate_next());
     lock.lock();

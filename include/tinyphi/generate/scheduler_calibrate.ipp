@@ -61,15 +61,15 @@ TINYPHI_FUNC bool scheduler::calibrate_next() {
   if (calibrated_ > sizes.size()) return false;
   const auto begin = std::chrono::steady_clock::now();
   calibrating_ = true;
-  if (calibrated_ == 0) {
-    measure_attention();
-  } else {
+  // Without memory for it, it cannot run either.
+  (void)detail::without_throwing([&] {
+    if (calibrated_ == 0) return measure_attention();
     const std::size_t rows = sizes[calibrated_ - 1];
     const double ms = rows > options_.prefill_chunk ? 0 : time_step(0, rows);
     step_shape shape;
     (rows <= draft_policy::max_length ? shape.decode_rows : shape.slice) = rows;
     if (ms > 0) cost_.set(shape, ms);
-  }
+  });
   calibrating_ = false;
   step_has_reader_ = false;
   calibration_ms_ += detail::ms_since(begin);

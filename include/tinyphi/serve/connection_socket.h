@@ -30,8 +30,8 @@ using stream_socket = boost::asio::generic::stream_protocol::socket;
 
 // Closes sockets whose time is over, to the second. One timer serves all; it
 // wakes up when the first deadline is over, so that thousands that wait cost
-// nothing. Beast's own timers are one each, and fail the operation after the one
-// that was late.
+// nothing. Beast's own timers are one each, and fail the operation after the
+// one that was late.
 class socket_deadlines {
   struct state {
     stream_socket* socket;

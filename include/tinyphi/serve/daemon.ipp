@@ -11,6 +11,7 @@
 #include <chrono>
 #include <exception>
 #include <functional>
+#include <new>
 #include <set>
 #include <string>
 #include <thread>
@@ -89,6 +90,7 @@ class daemon::impl {
     // Nobody may call into an io thread that is gone.
     for (const auto& m : state_.models) {
       m->stop();
+      // What was wrong with its cache at the start has been told.
       tell_cache_note(*m);
     }
   }
@@ -127,7 +129,7 @@ class daemon::impl {
     wait_for_signal();
     watch_memory();
     feed_watchdog();
-    io_.run();
+    run_io();
     // Whoever was cut off notices now, and lets go of what it holds.
     io_.restart();
     io_.run_for(detail::max_ending);
@@ -140,6 +142,18 @@ class daemon::impl {
   }
 
  private:
+  // What fails for want of memory fails alone: the thread goes on.
+  void run_io() {
+    for (;;) {
+      try {
+        io_.run();
+        return;
+      } catch (const std::bad_alloc&) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    }
+  }
+
   void use_deadlines() {
     const auto ms = [](std::chrono::milliseconds t) {
       return static_cast<double>(t.count());

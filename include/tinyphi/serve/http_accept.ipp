@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <chrono>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "tinyphi/serve/http_server.ipp"
@@ -19,42 +20,42 @@ inline constexpr std::chrono::milliseconds accept_again{100};
 }  // namespace detail
 
 TINYPHI_FUNC result<void> http_server::impl::listen_on(int fd, bool is_unix) {
-  const auto a = std::make_shared<acceptor>(*io_);
+  const auto l = std::make_shared<listener>(acceptor(*io_), is_unix);
   boost::system::error_code e;
-  a->assign(
+  l->socket.assign(
       boost::asio::generic::stream_protocol(is_unix ? AF_UNIX : AF_INET, 0), fd,
       e);
   if (e) {
     ::close(fd);
     return error{error_code::io, "a listening socket: " + e.message()};
   }
-  listening_.emplace_back(a, is_unix);
-  accept(a, is_unix);
+  listening_.push_back(l);
+  accept(l);
   return {};
 }
 
-TINYPHI_FUNC void http_server::impl::accept(const std::shared_ptr<acceptor>& a,
-                                            bool is_unix) {
+TINYPHI_FUNC void http_server::impl::accept(
+    const std::shared_ptr<listener>& l) {
   if (stopping_) return;
-  if (open_.size() >= limits_.connections) {
-    resting_.emplace(a, is_unix);
-    watch_for_next(a, is_unix);
-    return;
-  }
+  if (open_.size() >= limits_.connections) return watch_for_next(l);
   const auto s = std::make_shared<stream_socket>(*io_);
-  a->async_accept(*s, [self = shared_from_this(), a, s,
-                       is_unix](const boost::system::error_code& e) {
+  l->socket.async_accept(*s, [self = shared_from_this(), l,
+                              s](const boost::system::error_code& e) {
+    l->resting = true;
     if (self->stopping_) return;
-    if (!e) self->accepted(std::move(*s), is_unix);
-    if (e && e != boost::asio::error::connection_aborted) {
-      // No descriptors, no memory, or an error of a network: it may pass
-      // although no connection ends, and perhaps there is none.
-      self->resting_.emplace(a, is_unix);
-      self->accept_later();
-      return;
+    // No descriptors, no memory, or an error of a network: it may pass although
+    // no connection ends, and perhaps there is none.
+    bool in_trouble = e && e != boost::asio::error::connection_aborted;
+    try {
+      if (!e) self->accepted(std::move(*s), l->is_unix);
+      // A connection that has closed already has had us accept.
+      if (!in_trouble && l->resting) self->accept(l);
+    } catch (const std::bad_alloc&) {
+      in_trouble = true;
     }
-    self->accept(a, is_unix);
+    if (in_trouble) self->accept_later();
   });
+  l->resting = false;
 }
 
 TINYPHI_FUNC void http_server::impl::accepted(stream_socket s, bool is_unix) {
@@ -74,20 +75,18 @@ TINYPHI_FUNC void http_server::impl::accepted(stream_socket s, bool is_unix) {
 }
 
 TINYPHI_FUNC void http_server::impl::watch_for_next(
-    const std::shared_ptr<acceptor>& a, bool is_unix) {
-  if (!watched_.insert(a).second) return;
-  a->async_wait(acceptor::wait_read,
-                [self = shared_from_this(), a,
-                 is_unix](const boost::system::error_code& e) {
-                  self->watched_.erase(a);
-                  if (e || self->stopping_ ||
-                      !self->resting_.contains({a, is_unix})) {
-                    return;
-                  }
-                  // A place is free once the coroutine has ended; if none will
-                  // be, one may have been idle for long enough in a moment.
-                  if (!self->make_room()) self->accept_later();
-                });
+    const std::shared_ptr<listener>& l) {
+  if (l->watched) return;
+  l->socket.async_wait(
+      acceptor::wait_read,
+      [self = shared_from_this(), l](const boost::system::error_code& e) {
+        l->watched = false;
+        if (e || self->stopping_ || !l->resting) return;
+        // A place is free once the coroutine has ended; if none will be, one
+        // may have been idle for long enough in a moment.
+        if (!self->make_room()) self->accept_later();
+      });
+  l->watched = true;
 }
 
 // Closes the connection that has been idle longest; false if none has been for
@@ -111,19 +110,24 @@ TINYPHI_FUNC void http_server::impl::accept_later() {
       });
 }
 
-TINYPHI_FUNC void http_server::impl::has_closed() {
-  const auto resting = std::exchange(resting_, {});
-  for (const auto& [a, is_unix] : resting) accept(a, is_unix);
+// Where there is no memory to accept, the next connection that closes tries
+// again.
+TINYPHI_FUNC void http_server::impl::has_closed() noexcept {
+  try {
+    for (const auto& l : listening_) {
+      if (l->resting) accept(l);
+    }
+  } catch (const std::bad_alloc&) {
+  }
 }
 
 TINYPHI_FUNC void http_server::impl::stop_accepting() {
   stopping_ = true;
-  for (const auto& [a, is_unix] : listening_) {
+  for (const auto& l : listening_) {
     boost::system::error_code ignored;
-    a->close(ignored);
+    l->socket.close(ignored);
   }
   listening_.clear();
-  resting_.clear();
   retry_.cancel();
   for (connection* c : open_) {
     if (c->idle()) c->close();

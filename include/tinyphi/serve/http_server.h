@@ -28,9 +28,9 @@ struct server_limits {
   // While another one waits to be accepted, the one that has been idle longest
   // is closed, if it has been for so long.
   std::chrono::milliseconds gives_way{1000};
-  std::chrono::seconds header{10};           // from a request's first byte on
-  std::chrono::seconds body{60};             // from the header's end on
-  std::chrono::seconds write{60};            // until the system takes a piece
+  std::chrono::seconds header{10};  // from a request's first byte on
+  std::chrono::seconds body{60};    // from the header's end on
+  std::chrono::seconds write{60};   // until the system takes a piece
 };
 
 // The other end of a connection.

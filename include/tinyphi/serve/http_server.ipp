@@ -94,13 +94,22 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
   using acceptor =
       boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol>;
 
-  void accept(const std::shared_ptr<acceptor>& from, bool is_unix);
+  struct listener {
+    listener(acceptor s, bool u) : socket(std::move(s)), is_unix(u) {}
+
+    acceptor socket;
+    bool is_unix;
+    bool resting = true;   // it does not accept
+    bool watched = false;  // for who wants in although there is no room
+  };
+
+  void accept(const std::shared_ptr<listener>& from);
   void accepted(stream_socket s, bool is_unix);
   // Waits until somebody wants in although there is no room, and makes some.
-  void watch_for_next(const std::shared_ptr<acceptor>& from, bool is_unix);
+  void watch_for_next(const std::shared_ptr<listener>& from);
   bool make_room();
   // Accepts again where there was no room.
-  void has_closed();
+  void has_closed() noexcept;
   void accept_later();
 
   boost::asio::io_context* io_;
@@ -110,9 +119,7 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
   server_hooks hooks_;
   socket_deadlines deadlines_;
   boost::asio::steady_timer retry_;
-  std::vector<std::pair<std::shared_ptr<acceptor>, bool>> listening_;
-  std::set<std::pair<std::shared_ptr<acceptor>, bool>> resting_;  // no room
-  std::set<std::shared_ptr<acceptor>> watched_;  // for who wants in
+  std::vector<std::shared_ptr<listener>> listening_;
   std::set<connection*> open_;
   std::list<connection*> idle_;  // of those; the first for the longest time
   std::map<std::string, std::size_t> by_address_;
@@ -132,17 +139,17 @@ class http_server::impl::connection
         rules_(peer_.local && peer_.address.empty() ? &owner_->unix_rules_
                                                     : &owner_->rules_),
         reader_(*rules_) {
+    // What may throw comes first: only a whole connection takes itself out.
+    std::size_t& n = owner_->by_address_[peer_.address];
     owner_->open_.insert(this);
+    ++n;
     set_idle(true);
-    if (!peer_.local) ++owner_->by_address_[peer_.address];
   }
   ~connection() {
     owner_->open_.erase(this);
     set_idle(false);
-    if (!peer_.local) {
-      const auto at = owner_->by_address_.find(peer_.address);
-      if (--at->second == 0) owner_->by_address_.erase(at);
-    }
+    const auto at = owner_->by_address_.find(peer_.address);
+    if (--at->second == 0) owner_->by_address_.erase(at);
     owner_->has_closed();
   }
 
@@ -151,16 +158,15 @@ class http_server::impl::connection
     boost::system::error_code ignored;
     socket_.close(ignored);
   }
-  [[nodiscard]] bool idle() const { return idle_at_.has_value(); }
+  [[nodiscard]] bool idle() const { return place_.empty(); }
   [[nodiscard]] steady_time idle_since() const { return idle_since_; }
   void set_idle(bool idle) {
-    if (idle == idle_at_.has_value()) return;
+    if (idle == place_.empty()) return;
     if (!idle) {
-      owner_->idle_.erase(*idle_at_);
-      idle_at_.reset();
+      place_.splice(place_.end(), owner_->idle_, place_at_);
       return;
     }
-    idle_at_ = owner_->idle_.insert(owner_->idle_.end(), this);
+    owner_->idle_.splice(owner_->idle_.end(), place_);
     idle_since_ = std::chrono::steady_clock::now();
   }
 
@@ -187,7 +193,8 @@ class http_server::impl::connection
   socket_deadlines::entry deadline_;
   const http_rules* rules_;
   request_reader reader_;
-  std::optional<std::list<connection*>::iterator> idle_at_;
+  std::list<connection*> place_{this};  // in the owner's list while idle
+  std::list<connection*>::iterator place_at_ = place_.begin();
   steady_time idle_since_;
 };
 

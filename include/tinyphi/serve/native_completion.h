@@ -16,8 +16,8 @@ TINYPHI_NAMESPACE_BEGIN
     const answer_request& r, answer_facts facts);
 
 // How a request's tokens are chosen, in llama-server's names: /completion's
-// generation_settings, and the defaults that /props tells of. `stop_ids` are the
-// model's.
+// generation_settings, and the defaults that /props tells of. `stop_ids` are
+// the model's.
 [[nodiscard]] json::object native_settings(
     const answer_request& r, std::span<const token_id> stop_ids = {});
 

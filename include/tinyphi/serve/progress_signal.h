@@ -11,6 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "tinyphi/base/cancel.h"
@@ -28,11 +29,16 @@ class progress_signal : public std::enable_shared_from_this<progress_signal> {
   // From any thread; neither blocks nor throws but std::bad_alloc.
   void notify() {
     if (posted_.exchange(true)) return;
-    boost::asio::post(*io_, [self = shared_from_this()] {
-      self->posted_ = false;
-      self->set_ = true;
-      self->timer_.cancel();
-    });
+    try {
+      boost::asio::post(*io_, [self = shared_from_this()] {
+        self->posted_ = false;
+        self->set_ = true;
+        self->timer_.cancel();
+      });
+    } catch (const std::bad_alloc&) {
+      posted_ = false;  // or nobody would be told any more
+      throw;
+    }
   }
   // On the io thread: returns after a notice, at once if there was one since
   // the last wait, or at `until`.

@@ -120,8 +120,7 @@ inline boost::asio::awaitable<void> text_route(http_exchange& x,
 
 TINYPHI_FUNC void add_text_routes(router& to, server_state& s) {
   const auto texts = [&](const char* pattern, detail::text_work work) {
-    to.add({"POST", pattern, route_access::key, s.max_body,
-            error_form::openai,
+    to.add({"POST", pattern, route_access::key, s.max_body, error_form::openai,
             [&s, work](http_exchange& x, const std::vector<std::string>&) {
               return detail::text_route(x, s, work);
             }});
