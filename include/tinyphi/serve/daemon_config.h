@@ -36,6 +36,8 @@ struct model_entry {
   bool fast_prefill = false;
   bool cache_repacked = false;
   bool prefix_cache = true;
+  // Of requests that name none; empty: another one each time.
+  std::optional<std::uint64_t> seed = {};
 
   friend bool operator==(const model_entry&, const model_entry&) = default;
 };

@@ -2,6 +2,7 @@
 #ifndef TINYPHI_SERVE_DAEMON_CONFIG_IPP_
 #define TINYPHI_SERVE_DAEMON_CONFIG_IPP_
 
+#include <limits>
 #include <map>
 
 #include "tinyphi/pipeline/toml_file.h"
@@ -56,7 +57,7 @@ class daemon_reader : private serve_table_reader {
         !check_table(entry, w,
                      {"path", "aliases", "threads", "sequences", "queue", "kv",
                       "kv_memory", "quantize", "exact", "fast_prefill",
-                      "cache_repacked", "prefix_cache"},
+                      "cache_repacked", "prefix_cache", "seed"},
                      {"context", "lora"})) {
       return;
     }
@@ -92,6 +93,10 @@ class daemon_reader : private serve_table_reader {
     take("threads", 0, 1024, model.threads);
     take("sequences", 1, 4096, model.sequences);
     take("queue", 1, 1 << 20, model.queue);
+    if (const auto n = read_integer(
+            t, "seed", w, 0, std::numeric_limits<std::int64_t>::max())) {
+      model.seed = static_cast<std::uint64_t>(*n);
+    }
     model.kv_memory = static_cast<std::size_t>(
         read_bytes(t, "kv_memory", w, 1 << 20, std::uint64_t{1} << 50)
             .value_or(0));
