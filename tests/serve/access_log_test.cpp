@@ -2,6 +2,7 @@
 #include "tinyphi/serve/access_log.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -227,6 +228,57 @@ TEST_CASE("a reader that has left ends the log, not the process") {
   CHECK(becomes(*log, 1));
   log->add(record(report));
   CHECK(becomes(*log, 2));
+}
+
+TEST_CASE("lines that a full disk takes are counted, and told once there is room") {
+  const tinyphi_test::temp_folder folder;
+  const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
+  REQUIRE(full >= 0);
+  const int file = ::open((folder.path() / "log").c_str(),
+                          O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  REQUIRE(file >= 0);
+  {
+    const request_report report;
+    auto log = access_log::open(full);
+    REQUIRE_OK(log);
+    log->add(record(report));
+    CHECK(becomes(*log, 1));
+    log->add(record(report));  // says that one is missing, in vain
+    CHECK(becomes(*log, 2));
+    REQUIRE(::dup2(file, full) == full);
+    log->add(record(report));
+  }
+  ::lseek(file, 0, SEEK_SET);
+  const auto line = json::parse(read_lines(file, 1));
+  CHECK(line.at("dropped_before").to_number<int>() == 2);
+  ::close(file);
+  ::close(full);
+}
+
+TEST_CASE("a line that found room for its beginning does not spoil the next") {
+  const tinyphi_test::temp_folder folder;
+  const int file = ::open((folder.path() / "log").c_str(),
+                          O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  REQUIRE(file >= 0);
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  {
+    const request_report report;
+    auto log = access_log::open(file);
+    REQUIRE_OK(log);
+    const rlimit little{100, before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &little) == 0);
+    log->add(record(report));
+    CHECK(becomes(*log, 1));
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+    log->add(record(report));
+  }
+  ::lseek(file, 0, SEEK_SET);
+  const std::string text = read_lines(file, 2);
+  CHECK(text.find('\n') == 100);
+  const auto line = json::parse(text.substr(101));
+  CHECK(line.at("dropped_before").to_number<int>() == 1);
+  ::close(file);
 }
 
 TEST_CASE("a descriptor that is none drops every line") {

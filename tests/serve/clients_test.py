@@ -195,12 +195,12 @@ def main():
         def case(program, venv, packages):
             def unchanged():
                 if program.startswith("curl") and not shutil.which("curl"):
-                    raise cases.Skipped("there is no curl")
+                    raise cases.Skip("there is no curl")
                 try:
                     interpreter = pypi.python(o.venvs / venv, packages) \
                         if packages else sys.executable
                 except pypi.Unavailable as e:
-                    raise cases.Skipped(f"PyPI: {e}") from e
+                    raise cases.Skip(f"PyPI: {e}") from e
                 run(program, interpreter, url, o.record)
             return unchanged
 

@@ -431,6 +431,41 @@ TEST_CASE("more connections than allowed wait until others have ended",
   CHECK(c.until("hello").starts_with("HTTP/1.1 200 OK"));
 }
 
+TEST_CASE("the connection that was idle longest gives way to one that waits",
+          "[threads]") {
+  server_limits limits;
+  limits.connections = 3;
+  limits.gives_way = 100ms;
+  fixture f(limits);
+  client busy(f.port);
+  busy.send(post("/wait", ""));
+  REQUIRE(soon([&] { return f.waiting == 1; }));
+  const auto ask = [](client& c, const std::string& text) {
+    c.send(post("/echo", text));
+    return c.until(text).ends_with(text);
+  };
+  client first(f.port), second(f.port);
+  CHECK(ask(first, "one"));
+  CHECK(ask(second, "two"));
+  CHECK(ask(first, "three"));
+  // Nobody waits: nobody is closed.
+  std::this_thread::sleep_for(200ms);
+  CHECK(f.counts().connections == 3);
+  client third(f.port);
+  CHECK(ask(third, "four"));
+  second.to_end();
+  CHECK(second.closed());
+  CHECK(ask(first, "five"));
+  // Those that are left are busy, or were not idle for long: it waits for that.
+  client fourth(f.port);
+  CHECK(ask(fourth, "six"));
+  third.to_end();
+  CHECK(third.closed());
+  CHECK(ask(first, "seven"));
+  CHECK(f.counts().connections == 3);
+  CHECK(f.gone == 0);
+}
+
 TEST_CASE("a server that stops ends idle connections, and lets others finish",
           "[threads]") {
   fixture f;

@@ -74,7 +74,7 @@ TEST_CASE("every route of the daemon is described") {
     std::string method = r.method;
     for (char& c : method) c = static_cast<char>(c | 0x20);
     const json::value& o = document.at("paths").at(r.pattern).at(method);
-    CHECK(o.as_object().contains("requestBody") == (r.method == "POST"));
+    CHECK(o.as_object().contains("requestBody") == (r.max_body > 0));
     CHECK(o.at("responses").as_object().contains("200"));
     CHECK(o.at("responses").as_object().contains("503"));
     CHECK(o.at("responses").as_object().contains("413"));

@@ -7,8 +7,8 @@ import tempfile
 import traceback
 
 
-class Skipped(Exception):
-    """Raised by a case that needs what is not here; the text says what."""
+class Skip(Exception):
+    """Raised by a case that cannot be run here; the message says why."""
 
 
 def run(names, part="", missing=""):
@@ -28,8 +28,8 @@ def run(names, part="", missing=""):
                 case(*[pathlib.Path(folder)][:case.__code__.co_argcount])
             passed += 1
             print(f"ok {name}")
-        except Skipped as e:
-            print(f"skipped {name}: {e}")
+        except Skip as why:
+            print(f"skipped {name}: {why}")
         except Exception:  # one failing case must not hide the others
             failed += 1
             print(f"FAILED {name}\n{traceback.format_exc()}")

@@ -81,8 +81,10 @@ int print_units(const serve_options& o) {
 
 int serve(const serve_options& o) {
   if (o.print_unit) return print_units(o);
-  // A client that has gone is an error of one write, not the process's end.
+  // A client that has gone, or a limit of file sizes (LimitFSIZE), is an error
+  // of one write, not the process's end.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   auto config = configuration(o);
   if (!config) {
     const bool of_file =

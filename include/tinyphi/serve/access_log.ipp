@@ -56,6 +56,13 @@ inline std::string utc_text(std::chrono::system_clock::time_point at) {
          std::string(3 - fraction.size(), '0') + fraction + "Z";
 }
 
+// A line, and how many it says are missing before it.
+struct log_line {
+  std::string text;
+  std::uint64_t dropped_before = 0;
+};
+enum class line_end { written, no_room, reader_gone };
+
 struct access_log_state {
   access_log_state(int f, access_log_limits l) : file(f), limits(l) {}
 
@@ -65,16 +72,17 @@ struct access_log_state {
   std::mutex mutex;
   std::condition_variable wake;
   // Guarded by the mutex.
-  std::deque<std::string> lines;
+  std::deque<log_line> lines;
   std::size_t bytes = 0;  // of `lines`
   std::uint64_t dropped = 0, untold = 0;
   bool ending = false, broken = false;
   // Of the writer alone: when it gives up what is left.
   std::optional<std::chrono::steady_clock::time_point> end_by;
+  bool torn = false;  // the file ends within a line
   std::thread writer;
 
   void run();
-  bool write_line(std::string_view line);
+  line_end write_line(std::string_view line);
   bool wait_for_room();
 };
 
@@ -101,26 +109,32 @@ inline bool access_log_state::wait_for_room() {
   }
 }
 
-inline bool access_log_state::write_line(std::string_view line) {
+inline line_end access_log_state::write_line(std::string_view line) {
+  bool begun = false;
   while (!line.empty()) {
-    if (!wait_for_room()) return false;
+    if (!wait_for_room()) return line_end::reader_gone;
     // A pipe that has room takes this much without waiting (man 7 pipe), so
     // the descriptor need not be made non-blocking for everybody.
-    const std::string_view piece = line.substr(0, PIPE_BUF);
+    const std::string_view piece =
+        torn ? std::string_view("\n") : line.substr(0, PIPE_BUF);
     ssize_t n =
         ::send(file, piece.data(), piece.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 && errno == ENOTSOCK) {
       n = ::write(file, piece.data(), piece.size());
     }
-    if (n >= 0) {
+    if (n > 0 && torn) {
+      torn = false;
+    } else if (n >= 0) {
       line.remove_prefix(static_cast<std::size_t>(n));
-    } else if (errno != EINTR && errno != EAGAIN && errno != ENOSPC) {
-      return false;
-    } else if (errno == ENOSPC) {
-      return true;  // this line is lost, the next ones may find room again
+      begun = begun || n > 0;
+    } else if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG) {
+      torn = torn || begun;
+      return line_end::no_room;  // the next one may find some again
+    } else if (errno != EINTR && errno != EAGAIN) {
+      return line_end::reader_gone;
     }
   }
-  return true;
+  return line_end::written;
 }
 
 inline void access_log_state::run() {
@@ -128,13 +142,18 @@ inline void access_log_state::run() {
   for (;;) {
     wake.wait(lock, [&] { return ending || !lines.empty(); });
     if (lines.empty()) return;
-    const std::string line = std::move(lines.front());
+    const log_line line = std::move(lines.front());
     lines.pop_front();
-    bytes -= line.size();
+    bytes -= line.text.size();
     lock.unlock();
-    const bool written = write_line(line);
+    const line_end end = write_line(line.text);
     lock.lock();
-    if (written) continue;
+    if (end == line_end::written) continue;
+    if (end == line_end::no_room) {
+      ++dropped;
+      untold += line.dropped_before + 1;
+      continue;
+    }
     broken = true;
     dropped += 1 + lines.size();
     lines.clear();
@@ -243,7 +262,7 @@ TINYPHI_FUNC void access_log::add(const access_record& r) {
       return;
     }
     state_->bytes += line.size();
-    state_->lines.push_back(std::move(line));
+    state_->lines.push_back({std::move(line), untold});
   }
   state_->wake.notify_one();
 }

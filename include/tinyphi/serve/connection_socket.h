@@ -5,6 +5,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
@@ -27,9 +28,10 @@ TINYPHI_NAMESPACE_BEGIN
 
 using stream_socket = boost::asio::generic::stream_protocol::socket;
 
-// Closes sockets whose time is over, to the second. One timer serves all, and
-// none runs while there is no deadline: Beast's own timers are one each, and
-// fail the operation after the one that was late.
+// Closes sockets whose time is over, to the second. One timer serves all; it
+// wakes up when the first deadline is over, so that thousands that wait cost
+// nothing. Beast's own timers are one each, and fail the operation after the one
+// that was late.
 class socket_deadlines {
   struct state {
     stream_socket* socket;
@@ -42,7 +44,7 @@ class socket_deadlines {
 
   // No deadline counts any more.
   void stop() {
-    armed_ = true;
+    stopped_ = true;
     timer_.cancel();
   }
 
@@ -57,7 +59,7 @@ class socket_deadlines {
 
     void set(std::chrono::seconds from_now) {
       at_->due = std::chrono::steady_clock::now() + from_now;
-      all_->arm();
+      all_->arm(*at_->due);
     }
     void clear() { at_->due.reset(); }
     // Its time was over, and the socket is closed.
@@ -69,22 +71,24 @@ class socket_deadlines {
   };
 
  private:
-  void arm() {
-    if (armed_) return;
-    armed_ = true;
-    timer_.expires_after(std::chrono::seconds(1));
+  // Looks at all deadlines a second behind this one at the latest.
+  void arm(steady_time due) {
+    if (stopped_ || (armed_ && *armed_ <= due + granularity)) return;
+    // Seldom: whoever asks again and again must not have us look as often.
+    armed_ = std::max(due, looked_ + granularity);
+    timer_.expires_at(*armed_);
     timer_.async_wait([this](const boost::system::error_code& e) {
-      if (!e) tick();
+      if (!e) look();
     });
   }
-  void tick() {
-    armed_ = false;
-    const auto now = std::chrono::steady_clock::now();
-    bool any = false;
+  void look() {
+    armed_.reset();
+    looked_ = std::chrono::steady_clock::now();
+    std::optional<steady_time> next;
     for (state& e : entries_) {
       if (!e.due) continue;
-      if (*e.due > now) {
-        any = true;
+      if (*e.due > looked_) {
+        next = std::min(*e.due, next.value_or(*e.due));
         continue;
       }
       e.due.reset();
@@ -92,11 +96,14 @@ class socket_deadlines {
       boost::system::error_code ignored;
       e.socket->close(ignored);
     }
-    if (any) arm();
+    if (next) arm(*next);
   }
 
+  static constexpr std::chrono::seconds granularity{1};
   boost::asio::steady_timer timer_;
-  bool armed_ = false;
+  bool stopped_ = false;
+  std::optional<steady_time> armed_;  // when the timer wakes up
+  steady_time looked_;
   std::list<state> entries_;
 };
 

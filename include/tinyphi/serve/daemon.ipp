@@ -11,6 +11,8 @@
 #include <chrono>
 #include <exception>
 #include <functional>
+#include <set>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -71,6 +73,8 @@ class daemon::impl {
     state_.compat = {config_.vllm_metrics, config_.llamacpp_metrics};
     state_.open_metrics = config_.open_metrics;
     state_.snapshot = [this] { return take_snapshot(); };
+    state_.reload = [this] { return reload(); };
+    state_.drain = [this] { drain(); };
     add_ops_routes(routes_, state_);
     add_model_routes(routes_, state_);
     add_text_routes(routes_, state_);
@@ -83,7 +87,10 @@ class daemon::impl {
     server_.reset();
     workers_.join();
     // Nobody may call into an io thread that is gone.
-    for (const auto& m : state_.models) m->stop();
+    for (const auto& m : state_.models) {
+      m->stop();
+      tell_cache_note(*m);
+    }
   }
 
   result<void> open() {
@@ -193,6 +200,9 @@ class daemon::impl {
       line.report = &report;
       log_->add(line);
     }
+    if (!report.cause.empty()) {
+      program_.say("request " + r.id + ": " + report.cause);
+    }
     if (r.from != nullptr) {
       state_.limiter.charge_tokens(
           *r.from, report.prompt_tokens, report.cached_tokens,
@@ -238,6 +248,7 @@ class daemon::impl {
     state_.models.clear();
     for (const loaded_model& m : set_.models) {
       state_.models.push_back(m.model);
+      tell_cache_note(*m.model);
       keys_.for_each([&](const caller& who) {
         if (who.weight != 1) {
           m.model->engine().set_weight(who.tenant, who.weight);
@@ -247,17 +258,18 @@ class daemon::impl {
     state_.pipelines = set_.pipelines;
   }
 
-  // SIGHUP. One that comes while this is under way begins when it has ended.
-  void reload() {
+  // SIGHUP, or POST /admin/reload. One that comes while this is under way
+  // begins when it has ended. False if there is nothing to read again.
+  bool reload() {
     if (!program_.read_config) {
-      program_.say("SIGHUP: there is no configuration file to read again");
-      return;
+      program_.say("reload: there is no configuration file to read again");
+      return false;
     }
     if (state_.loading || reloading_) {
       reload_again_ = true;
-      return;
+      return true;
     }
-    if (state_.draining) return;
+    if (state_.draining) return false;
     reloading_ = true;
     notes_.reloading();
     notes_.status("reloading");
@@ -268,6 +280,7 @@ class daemon::impl {
         end_reload(std::move(n));
       });
     });
+    return true;
   }
 
   // On the loader's thread: all that can fail.
@@ -329,6 +342,13 @@ class daemon::impl {
     }
   }
 
+  // What is wrong with the folder of caches, when it is read or written; once,
+  // if that is the same.
+  void tell_cache_note(const served_model& m) {
+    const std::string note = m.engine().cache_note();
+    if (!note.empty() && cache_notes_.insert(note).second) program_.say(note);
+  }
+
   // Sockets that systemd opened: by their own address it is decided who may
   // reach them.
   result<void> take_passed_sockets() {
@@ -356,7 +376,7 @@ class daemon::impl {
     if (!notes_.watchdog()) return;
     watchdog_timer_.expires_after(*notes_.watchdog() / 3);
     watchdog_timer_.async_wait([this](const boost::system::error_code& e) {
-      if (e) return;
+      if (e || ended_) return;
       if (feeds_watchdog(probe(state_, std::chrono::steady_clock::now()))) {
         notes_.alive();
       }
@@ -370,7 +390,7 @@ class daemon::impl {
     const bool busy = !state_.running.all().empty();
     watch_timer_.expires_after(std::chrono::seconds(busy ? 1 : 5));
     watch_timer_.async_wait([this](const boost::system::error_code& e) {
-      if (e) return;
+      if (e || ended_) return;
       pressure_ = memory_.look(std::chrono::steady_clock::now());
       state_.memory_critical = pressure_.not_ready;
       state_.stop_batch = pressure_.stop_batch;
@@ -429,7 +449,8 @@ class daemon::impl {
       } else {
         drain();
       }
-      wait_for_signal();
+      // Whoever waits keeps the io thread from its end.
+      if (!ended_) wait_for_signal();
     });
   }
 
@@ -490,8 +511,9 @@ class daemon::impl {
   std::optional<error> failed_;
   bool ended_ = false;
   bool reloading_ = false;
-  bool reload_again_ = false;   // asked for while loading
-  bool reload_failed_ = false;  // the last one
+  bool reload_again_ = false;          // asked for while loading
+  bool reload_failed_ = false;         // the last one
+  std::set<std::string> cache_notes_;  // that were told
   std::thread loader_;
 };
 

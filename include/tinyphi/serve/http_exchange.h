@@ -51,8 +51,9 @@ struct http_response {
 
 // What a request came to, for the log and the metrics.
 struct request_report {
-  unsigned status = 0;    // as sent; 0: the client left before anything was
-  std::string code = {};  // of the error, if there was one
+  unsigned status = 0;     // as sent; 0: the client left before anything was
+  std::string code = {};   // of the error, if there was one
+  std::string cause = {};  // of one that the client was told nothing about
   std::string model = {};
   std::size_t bytes_in = 0, bytes_out = 0;
   std::size_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;

@@ -22,9 +22,12 @@ TINYPHI_NAMESPACE_BEGIN
 
 // What a connection may take. Every wait has an end.
 struct server_limits {
-  std::size_t connections = 8192;            // further ones wait to be accepted
+  std::size_t connections = 16384;           // further ones wait to be accepted
   std::size_t connections_per_address = 64;  // but for local ones
   std::chrono::seconds idle{75};             // between two requests
+  // While another one waits to be accepted, the one that has been idle longest
+  // is closed, if it has been for so long.
+  std::chrono::milliseconds gives_way{1000};
   std::chrono::seconds header{10};           // from a request's first byte on
   std::chrono::seconds body{60};             // from the header's end on
   std::chrono::seconds write{60};            // until the system takes a piece
@@ -81,6 +84,7 @@ class http_server {
 TINYPHI_NAMESPACE_END
 
 #if TINYPHI_HEADER_ONLY
+#include "tinyphi/serve/http_accept.ipp"
 #include "tinyphi/serve/http_server.ipp"
 #endif
 

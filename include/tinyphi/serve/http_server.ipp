@@ -10,6 +10,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <cstring>
+#include <list>
 #include <map>
 #include <set>
 #include <utility>
@@ -56,7 +57,6 @@ inline peer_facts facts_of_peer(stream_socket& s, bool is_unix) {
 
 // How often that is looked for where bytes of a next request hide it.
 inline constexpr std::chrono::milliseconds look_for_close{50};
-inline constexpr std::chrono::milliseconds accept_again{100};
 inline constexpr std::size_t read_bytes = std::size_t{16} << 10;
 // What a client may still send after it was refused.
 inline constexpr std::size_t max_thrown_away = std::size_t{4} << 20;
@@ -96,8 +96,12 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
 
   void accept(const std::shared_ptr<acceptor>& from, bool is_unix);
   void accepted(stream_socket s, bool is_unix);
+  // Waits until somebody wants in although there is no room, and makes some.
+  void watch_for_next(const std::shared_ptr<acceptor>& from, bool is_unix);
+  bool make_room();
   // Accepts again where there was no room.
   void has_closed();
+  void accept_later();
 
   boost::asio::io_context* io_;
   const router* routes_;
@@ -108,7 +112,9 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
   boost::asio::steady_timer retry_;
   std::vector<std::pair<std::shared_ptr<acceptor>, bool>> listening_;
   std::set<std::pair<std::shared_ptr<acceptor>, bool>> resting_;  // no room
+  std::set<std::shared_ptr<acceptor>> watched_;  // for who wants in
   std::set<connection*> open_;
+  std::list<connection*> idle_;  // of those; the first for the longest time
   std::map<std::string, std::size_t> by_address_;
   server_counts counts_;
   bool stopping_ = false;
@@ -127,10 +133,12 @@ class http_server::impl::connection
                                                     : &owner_->rules_),
         reader_(*rules_) {
     owner_->open_.insert(this);
+    set_idle(true);
     if (!peer_.local) ++owner_->by_address_[peer_.address];
   }
   ~connection() {
     owner_->open_.erase(this);
+    set_idle(false);
     if (!peer_.local) {
       const auto at = owner_->by_address_.find(peer_.address);
       if (--at->second == 0) owner_->by_address_.erase(at);
@@ -143,7 +151,18 @@ class http_server::impl::connection
     boost::system::error_code ignored;
     socket_.close(ignored);
   }
-  [[nodiscard]] bool idle() const { return idle_; }
+  [[nodiscard]] bool idle() const { return idle_at_.has_value(); }
+  [[nodiscard]] steady_time idle_since() const { return idle_since_; }
+  void set_idle(bool idle) {
+    if (idle == idle_at_.has_value()) return;
+    if (!idle) {
+      owner_->idle_.erase(*idle_at_);
+      idle_at_.reset();
+      return;
+    }
+    idle_at_ = owner_->idle_.insert(owner_->idle_.end(), this);
+    idle_since_ = std::chrono::steady_clock::now();
+  }
 
  private:
   friend class exchange;
@@ -168,7 +187,8 @@ class http_server::impl::connection
   socket_deadlines::entry deadline_;
   const http_rules* rules_;
   request_reader reader_;
-  bool idle_ = true;
+  std::optional<std::list<connection*>::iterator> idle_at_;
+  steady_time idle_since_;
 };
 
 // One request of a connection.
@@ -246,13 +266,13 @@ TINYPHI_FUNC boost::asio::awaitable<void> http_server::impl::connection::run() {
     if (reader_.idle()) {
       if (owner_->stopping_) break;
       // Idle connections hold no buffer: it is bought once bytes are there.
-      idle_ = true;
+      set_idle(true);
       deadline_.set(owner_->limits_.idle);
       const auto [e] = co_await socket_.async_wait(stream_socket::wait_read,
                                                    detail::quietly);
       if (e) break;
     }
-    idle_ = false;
+    set_idle(false);
     if (!co_await answer_request()) break;
   }
   close();
@@ -439,88 +459,6 @@ http_server::impl::connection::watch_peer(cancel_token gone) {
     const auto [stopped] = co_await pause.async_wait(detail::quietly);
     if (stopped) break;
   }
-}
-
-TINYPHI_FUNC result<void> http_server::impl::listen_on(int fd, bool is_unix) {
-  const auto a = std::make_shared<acceptor>(*io_);
-  boost::system::error_code e;
-  a->assign(
-      boost::asio::generic::stream_protocol(is_unix ? AF_UNIX : AF_INET, 0), fd,
-      e);
-  if (e) {
-    ::close(fd);
-    return error{error_code::io, "a listening socket: " + e.message()};
-  }
-  listening_.emplace_back(a, is_unix);
-  accept(a, is_unix);
-  return {};
-}
-
-TINYPHI_FUNC void http_server::impl::accept(const std::shared_ptr<acceptor>& a,
-                                            bool is_unix) {
-  if (stopping_) return;
-  if (open_.size() >= limits_.connections) {
-    resting_.emplace(a, is_unix);
-    return;
-  }
-  const auto s = std::make_shared<stream_socket>(*io_);
-  a->async_accept(*s, [self = shared_from_this(), a, s,
-                       is_unix](const boost::system::error_code& e) {
-    if (self->stopping_) return;
-    if (!e) self->accepted(std::move(*s), is_unix);
-    if (e && e != boost::asio::error::connection_aborted) {
-      // No descriptors, no memory, or an error of a network: it may pass
-      // although no connection ends, and perhaps there is none.
-      self->resting_.emplace(a, is_unix);
-      self->retry_.expires_after(detail::accept_again);
-      self->retry_.async_wait([self](const boost::system::error_code& stop) {
-        if (!stop) self->has_closed();
-      });
-      return;
-    }
-    self->accept(a, is_unix);
-  });
-}
-
-TINYPHI_FUNC void http_server::impl::accepted(stream_socket s, bool is_unix) {
-  ++counts_.accepted;
-  peer_facts peer = detail::facts_of_peer(s, is_unix);
-  const auto at = by_address_.find(peer.address);
-  if (!peer.local && at != by_address_.end() &&
-      at->second >= limits_.connections_per_address) {
-    ++counts_.turned_away;
-    return;
-  }
-  const auto c = std::make_shared<connection>(shared_from_this(), std::move(s),
-                                              std::move(peer));
-  auto running = c->run();
-  boost::asio::co_spawn(*io_, std::move(running),
-                        [c](std::exception_ptr) { c->close(); });
-}
-
-TINYPHI_FUNC void http_server::impl::has_closed() {
-  const auto resting = std::exchange(resting_, {});
-  for (const auto& [a, is_unix] : resting) accept(a, is_unix);
-}
-
-TINYPHI_FUNC void http_server::impl::stop_accepting() {
-  stopping_ = true;
-  for (const auto& [a, is_unix] : listening_) {
-    boost::system::error_code ignored;
-    a->close(ignored);
-  }
-  listening_.clear();
-  resting_.clear();
-  retry_.cancel();
-  for (connection* c : open_) {
-    if (c->idle()) c->close();
-  }
-}
-
-TINYPHI_FUNC void http_server::impl::close_all() {
-  stop_accepting();
-  for (connection* c : open_) c->close();
-  deadlines_.stop();
 }
 
 TINYPHI_FUNC http_server::http_server(boost::asio::io_context& io,

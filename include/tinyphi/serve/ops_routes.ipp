@@ -95,6 +95,33 @@ inline boost::asio::awaitable<void> cancel_request(http_exchange& x,
   co_await std::move(responding);
 }
 
+// What a service manager does with signals, for who has no right to send any.
+// What comes of a reload is in the log and in /metrics.
+inline boost::asio::awaitable<void> begin_reload(http_exchange& x,
+                                                 const server_state& s) {
+  if (!s.reload()) {
+    api_error e;
+    e.status = 404;
+    e.code = "nothing_to_reload";
+    e.message =
+        "the daemon was started without a configuration file, or is shutting "
+        "down";
+    co_await respond_with(x, e);
+    co_return;
+  }
+  json::object o{{"status", "reloading"}};
+  auto responding = respond_json(x, std::move(o));
+  co_await std::move(responding);
+}
+
+inline boost::asio::awaitable<void> begin_drain(http_exchange& x,
+                                                const server_state& s) {
+  json::object o{{"status", "draining"}};
+  auto responding = respond_json(x, std::move(o));
+  co_await std::move(responding);
+  if (!s.draining) s.drain();
+}
+
 inline boost::asio::awaitable<void> show_document(http_exchange& x,
                                                   const router& to,
                                                   const server_state& s) {
@@ -140,6 +167,14 @@ TINYPHI_FUNC void add_ops_routes(router& to, server_state& s) {
   to.add({"GET", "/openapi.json", route_access::key, 0, error_form::openai,
           [&s, &to](http_exchange& x, const std::vector<std::string>&) {
             return detail::show_document(x, to, s);
+          }});
+  to.add({"POST", "/admin/reload", route_access::admin, 0, error_form::openai,
+          [&s](http_exchange& x, const std::vector<std::string>&) {
+            return detail::begin_reload(x, s);
+          }});
+  to.add({"POST", "/admin/drain", route_access::admin, 0, error_form::openai,
+          [&s](http_exchange& x, const std::vector<std::string>&) {
+            return detail::begin_drain(x, s);
           }});
   to.add({"GET", "/slots", route_access::key, 0, error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>&) {

@@ -3,6 +3,7 @@
 #define TINYPHI_SERVE_SERVE_ANSWER_IPP_
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <limits>
 #include <utility>
@@ -22,6 +23,20 @@ using namespace std::chrono_literals;
 // A stream's head is sent after this time even without a token.
 inline constexpr auto max_headless = 5s;
 inline constexpr auto keep_alive_after = 10s;
+
+// How long the client waits for an answer, where it says so: OpenAI's libraries
+// do. 0: it does not.
+inline double patience_ms(const http_request& r) {
+  const std::string_view text = r.header("x-stainless-read-timeout");
+  double seconds = 0;
+  const auto read =
+      std::from_chars(text.data(), text.data() + text.size(), seconds);
+  const bool known = read.ec == std::errc() &&
+                     read.ptr == text.data() + text.size() && seconds > 0;
+  return known ? 1e3 * seconds : 0;
+}
+// Of that, what is left when the answer must be on its way.
+inline constexpr double in_time = 0.9;
 
 inline double shorter(double limit, double wanted) {
   return wanted > 0 ? std::min(limit, wanted) : limit;
@@ -92,8 +107,13 @@ class answer_run {
     request_.params.queue_deadline =
         after_ms(from, shorter(d.queue_ms, request_.queue_ms));
     request_.params.stop_when.token = entry_->stop;
-    request_.params.stop_when.deadline =
-        after_ms(from, shorter(d.total_ms, request_.total_ms));
+    double total = shorter(d.total_ms, request_.total_ms);
+    // A client that waits for all of an answer leaves without any of it when
+    // its own time is over.
+    if (!request_.stream) {
+      total = shorter(total, patience_ms(x_->request()) * in_time);
+    }
+    request_.params.stop_when.deadline = after_ms(from, total);
     // Weak: the engine may hold it longer than there is an io thread.
     request_.params.on_progress = [weak = std::weak_ptr(signal_)] {
       if (const auto signal = weak.lock()) signal->notify();
@@ -443,7 +463,7 @@ class answer_run {
     r.prefill_ms = 1e3 * u.prefill_seconds;
     r.decode_ms = 1e3 * u.decode_seconds;
     r.prompt_tokens = entry_->prompt_tokens;
-    if (refused_) r.code = refused_->code;
+    if (refused_) r.code = refused_->code, r.cause = refused_->cause;
     if (first_token_) {
       r.first_token_ms =
           milliseconds_between(x_->request().arrived, *first_token_);
@@ -503,6 +523,7 @@ TINYPHI_FUNC boost::asio::awaitable<void> respond_error(http_exchange& exchange,
   r.body = std::move(body);
   r.headers = retry_headers(e);
   exchange.report().code = e.code;
+  exchange.report().cause = e.cause;
   auto responding = exchange.respond(std::move(r));
   co_await std::move(responding);
 }

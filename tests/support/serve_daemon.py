@@ -1,35 +1,49 @@
 # SPDX-License-Identifier: MIT
-"""`tinyphi serve` for tests: started, asked over HTTP, and ended with them. The
-program is the test's first argument."""
+"""A running `tinyphi serve` and what tests ask of it over real sockets."""
 
 import http.client
 import json
 import os
 import pathlib
+import resource
+import socket
 import subprocess
 import sys
 import threading
 import time
 
-TINYPHI = pathlib.Path(sys.argv[1]).resolve()
 LOCAL = ("--listen", "127.0.0.1:0")
 
 
 class Daemon:
-    """A running `tinyphi serve`."""
+    """A running `tinyphi serve`: the program that the test's first argument
+    names. `under` is a command that starts it, `limits` are of its process,
+    RLIMIT_... to a number."""
 
-    def __init__(self, *options, wait=True, env=None, stdout=None):
+    def __init__(self, *options, wait=True, env=None, stdout=None, under=(),
+                 limits=None):
+        def limit():
+            for what, n in (limits or {}).items():
+                resource.setrlimit(what, (n, n))
         self.process = subprocess.Popen(
-            [TINYPHI, "serve", *options], stderr=subprocess.PIPE, text=True,
-            stdout=stdout, env={**os.environ, **(env or {})})
+            [*under, pathlib.Path(sys.argv[1]).resolve(), "serve", *options],
+            stderr=subprocess.PIPE, text=True, stdout=stdout,
+            env={**os.environ, **(env or {})},
+            preexec_fn=limit if limits else None)
         self.lines = []
         self.address = None
         self.ready = threading.Event()
-        threading.Thread(target=self.read, daemon=True).start()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
         deadline = time.monotonic() + 60
-        while wait and not self.ready.wait(0.02):
-            assert self.process.poll() is None, "".join(self.lines)
-            assert time.monotonic() < deadline, "the daemon is not ready"
+        try:
+            while wait and not self.ready.wait(0.02):
+                assert self.process.poll() is None, "".join(self.lines)
+                assert time.monotonic() < deadline, "the daemon is not ready"
+            assert not wait or self.process.poll() is None, "".join(self.lines)
+        except AssertionError:
+            self.__exit__()
+            raise
 
     def read(self):
         for line in self.process.stderr:
@@ -55,6 +69,14 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+    def end(self, signal, limit=60):
+        """Sends the signal and waits for the end: the exit status. All that the
+        daemon said is then in `lines`."""
+        self.process.send_signal(signal)
+        status = self.process.wait(limit)
+        self.reader.join(limit)
+        return status
 
     def ask(self, method, path, body=None, headers=None, timeout=60):
         """(status, headers, body as JSON or bytes)."""
@@ -91,3 +113,23 @@ def events(data):
                   for e in data.decode().split("\n\n") if e]
     assert all_events[-1] == "[DONE]", all_events
     return [json.loads(e) for e in all_events[:-1]]
+
+
+def open_stream(port, max_tokens=3000, prompt="Hello"):
+    s = socket.create_connection(("127.0.0.1", port))
+    body = json.dumps({"messages": [{"role": "user", "content": prompt}], "stream": True,
+                       "ignore_eos": True, "max_tokens": max_tokens}).encode()
+    s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+              b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    return s
+
+
+def under_way(d):
+    return d.ask("GET", "/v1/requests")[2]["data"]
+
+
+def soon(f, what, limit=10):
+    deadline = time.monotonic() + limit
+    while not f():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
