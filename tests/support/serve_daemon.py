@@ -16,17 +16,18 @@ LOCAL = ("--listen", "127.0.0.1:0")
 
 
 class Daemon:
-    """A running `tinyphi serve`: the program that the test's first argument
-    names. `under` is a command that starts it, `limits` are of its process,
-    RLIMIT_... to a number."""
+    """A running `tinyphi serve`: `program`, or that which the test's first
+    argument names. `under` is a command that starts it, `limits` are of its
+    process, RLIMIT_... to a number."""
 
     def __init__(self, *options, wait=True, env=None, stdout=None, under=(),
-                 limits=None):
+                 limits=None, program=None):
         def limit():
             for what, n in (limits or {}).items():
                 resource.setrlimit(what, (n, n))
         self.process = subprocess.Popen(
-            [*under, pathlib.Path(sys.argv[1]).resolve(), "serve", *options],
+            [*under, pathlib.Path(program or sys.argv[1]).resolve(), "serve",
+             *options],
             stderr=subprocess.PIPE, text=True, stdout=stdout,
             env={**os.environ, **(env or {})},
             preexec_fn=limit if limits else None)
