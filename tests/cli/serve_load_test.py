@@ -288,31 +288,47 @@ def test_no_round_and_no_case_asks_what_a_cache_knows():
 def test_the_suite_is_judged_by_its_list():
     judge = runpy.run_path(str(ROOT / "tools/llama_server_suite"))["judge"]
     found = {"a.py::x": ("passed", ""), "a.py::y[1]": ("failed", "no"),
-             "a.py::z": ("skipped", "option")}
-    lines, good, bad = judge(found, ["a.py::x"], {"a.py::y*": "because"})
+             "a.py::z": ("skipped", "Skipped: no option --o"),
+             "b.py::s": ("skipped", "Skipped: broken")}
+    good_list = {"must_pass": ["a.py::x"], "exceptions": {"a.py::y*": "because"},
+                 "options": {"--o": "none here"}}
+    lines, good, bad = judge(found, good_list)
     assert (good, bad) == (1, 0), lines
     assert lines == ["ok a.py::x", "skipped a.py::y[1]: because",
-                     "skipped a.py::z: option"]
-    for must, exceptions, why in (
-            (["a.py::x", "a.py::y[1]"], {}, "y[1]: failed: no"),
-            (["a.py::x", "a.py::gone"], {"*": "r"}, "gone: not run"),
-            (["a.py::x"], {}, "neither passes nor is an exception"),
-            ([], {"*": "because"}, "passes, but is not in the list")):
-        lines, _, bad = judge(found, must, exceptions)
-        assert bad >= 1, must
-        assert any(line.startswith("FAILED") and why in line
-                   for line in lines), (lines, why)
+                     "skipped a.py::z: --o: none here",
+                     "skipped b.py::s: by its author: Skipped: broken"]
+    for change, why in (
+            ({"must_pass": ["a.py::x", "a.py::y[1]"]}, "y[1]: failed: no"),
+            ({"must_pass": ["a.py::x", "a.py::z"]}, "z: skipped: Skipped: no"),
+            ({"must_pass": ["a.py::x", "a.py::gone"]}, "gone: not run"),
+            ({"must_pass": ["a.py::x", "*::x"]}, "x: listed twice"),
+            ({"must_pass": ["a.py::x", "a.py::*"]}, "there are 3 such tests"),
+            ({"must_pass": ["a.py::x", "a.py::y[*]"]}, "y[1]: failed: no"),
+            ({"exceptions": {}}, "neither passes nor is an exception"),
+            ({"options": {}}, "z: neither passes nor is an exception"),
+            ({"exceptions": {"a.py::y*": "because", "a.py::old": "r"}},
+             "a.py::old: an exception that no test needs"),
+            ({"options": {"--o": "none here", "--p": "r"}},
+             "--p: an exception that no test needs"),
+            ({"must_pass": []}, "passes, but is not in the list")):
+        lines, _, bad = judge(found, {**good_list, **change})
+        failed = [line for line in lines if line.startswith("FAILED")]
+        assert bad == len(failed) and any(why in f for f in failed), (lines, why)
+    # What did not run proves nothing about its exceptions.
+    assert judge({}, good_list, files=["c.py"]) == ([], 0, 0)
 
 
 def test_the_shim_says_what_the_daemon_says(folder):
     shim = runpy.run_path(str(ROOT / "tests/serve/llama_server/shim"))
     options = shim["parse"](["--host", "127.0.0.1,::1", "--port", "99",
                              "--api-key", "k", "--alias", "m,n", "--metrics",
-                             "--parallel", "2", "--temp", "0.8"])
+                             "--parallel", "2", "--temp", "0.8", "--seed",
+                             "42"])
     found = tomllib.loads(shim["config"](options, folder))
     assert found["serve"]["listen"] == ["127.0.0.1:99", "[::1]:99"]
     assert found["serve"]["metrics"] == {"compat": ["llamacpp"]}
-    assert found["model"]["m"] == {"aliases": ["n", "*"], "sequences": 2}
+    assert found["model"]["m"] == {"aliases": ["n", "*"], "sequences": 2,
+                                   "seed": 42}
     assert (folder / "keys.toml").stat().st_mode & 0o777 == 0o600
     done = subprocess.run([ROOT / "tests/serve/llama_server/shim", "--lora",
                            "x"], check=False, capture_output=True, text=True,

@@ -31,10 +31,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
 import cases  # noqa: E402
 import pypi  # noqa: E402
+import daemon  # noqa: E402
 
 CLIENTS = HERE / "clients"
 TIME_LIMIT = 300  # seconds for a program
-START_LIMIT = 60  # and for the daemon until it is ready
 RECORD_LIMIT = 16 << 10  # larger requests are not kept
 
 
@@ -127,33 +127,14 @@ class Recorder:
 
 @contextlib.contextmanager
 def daemon(program):
-    """The URL of a daemon with the built-in model, and Ollama's routes where it
-    has them."""
+    """The URL of a daemon with the built-in model and Ollama's routes."""
     with tempfile.TemporaryDirectory(prefix="tinyphi-clients-") as folder:
         config = pathlib.Path(folder) / "daemon.toml"
         config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n'
                           '[serve.ollama]\n[model.default]\naliases = ["*"]\n',
                           encoding="ascii")
-        with subprocess.Popen([program, "serve", config], text=True,
-                              stderr=subprocess.PIPE) as p:
-            # One that hangs ends the loop below, too.
-            watch = threading.Timer(START_LIMIT, p.kill)
-            watch.start()
-            try:
-                url, said = None, []
-                for line in p.stderr:
-                    said.append(line)
-                    if "listening on " in line:
-                        url = line.split("listening on ")[1].strip()
-                    if line.strip() == "tinyphi: ready":
-                        break
-                watch.cancel()
-                assert url and p.poll() is None, "".join(said)
-                threading.Thread(target=p.stderr.read, daemon=True).start()
-                yield url
-            finally:
-                watch.cancel()
-                p.kill()
+        with daemon.Daemon(config, program=program) as d:
+            yield d.url
 
 
 def run(program, interpreter, url, record):

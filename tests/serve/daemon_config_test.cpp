@@ -104,6 +104,7 @@ exact = true
 fast_prefill = true
 cache_repacked = true
 prefix_cache = false
+seed = 9223372036854775807
 [pipeline.docs-qa]
 path = "/srv/docs.toml"
 chat_input = "question"
@@ -141,6 +142,7 @@ chat_output = "answer"
   CHECK(m.id == "phi-3.5");
   CHECK(m.path == "/etc/t/m/phi.gguf");
   CHECK(m.aliases == std::vector<std::string>{"gpt-3.5-turbo", "*"});
+  CHECK(m.seed == 9223372036854775807U);
   const auto load = to_load_options(m);
   CHECK(load.exact);
   CHECK(load.fast_prefill);
@@ -334,6 +336,7 @@ TEST_CASE("every rule of the daemon's file is checked where it is broken") {
        "0 to 1024"},
       {model("sequences = 0"), "d.toml:3:13: error[TP1005]"},
       {model("queue = 0"), "d.toml:3:9: error[TP1005]"},
+      {model("seed = -1"), "d.toml:3:8: error[TP1005]"},
       {model("kv = \"int4\""),
        "d.toml:3:6: error[TP1005]: model 'phi': kv is 'int4', allowed are f32, "
        "f16, int8, int8-int4"},

@@ -673,6 +673,10 @@ def embeddings():
         assert numbers["usage"]["prompt_tokens"] > 5
         size = len(numbers["data"][0]["embedding"])
         assert d.ask("POST", "/v1/embeddings", {**ask, "dimensions": size})[0] == 200
+        counted = [line for line in d.ask("GET", "/metrics")[2].decode().splitlines()
+                   if line.startswith("tinyphi_prompt_tokens_total")]
+        tokens = 3 * numbers["usage"]["prompt_tokens"]
+        assert len(counted) == 1 and float(counted[0].split()[1]) == tokens, counted
         for bad, param in (({"input": ""}, "input"), ({"input": []}, "input"),
                            ({"input": [[10**6]]}, "input[0]"),
                            ({"input": "a", "dimensions": 3}, "dimensions"),

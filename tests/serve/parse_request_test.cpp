@@ -153,11 +153,13 @@ TEST_CASE("a seed that is not given, null or -1 differs every time") {
     const auto seed = [&] { return chat(none).params.sampling.seed; };
     // Equal by chance once in 2^64.
     CHECK(seed() != seed());
+    CHECK(chat(none).any_seed);
   }
   const auto seed = [](const char* text) {
     return chat(text).params.sampling.seed;
   };
   CHECK(seed(R"({"seed": 42})") == 42);
+  CHECK_FALSE(chat(R"({"seed": 42})").any_seed);
   CHECK(seed(R"({"seed": 0})") == 0);
   CHECK(seed(R"({"seed": 5.0})") == 5);
   CHECK(seed(R"({"seed": 9223372036854775807})") == 9223372036854775807U);

@@ -68,12 +68,13 @@ class plain_dialect : public dialect {
 };
 
 struct world {
-  explicit world(engine_options options = {}) {
+  explicit world(engine_options options = {},
+                 std::optional<std::uint64_t> seed = {}) {
     options.n_threads = 1;
     auto made = engine::create(demo_model(false), options);
     REQUIRE_OK(made);
     model = std::make_shared<served_model>("demo", std::vector<std::string>{},
-                                           *std::move(made), 0);
+                                           *std::move(made), 0, seed);
     around.io = &io;
     around.workers = &workers;
     around.running = &running;
@@ -188,6 +189,22 @@ TEST_CASE("texts among ids are one prompt, and biases of texts are of tokens") {
   const started_answers many = start_answers(*w.model, r, {});
   REQUIRE(many.refused);
   CHECK(many.refused->param == "logit_bias");
+}
+
+TEST_CASE("a model's seed is that of requests that name none") {
+  world w({}, 5);
+  const auto told = [&](bool any, std::uint64_t seed) {
+    fake_exchange x = asking();
+    answer_request r = question(24);
+    r.params.sampling.temperature = 1.5F;
+    r.params.sampling.seed = seed;
+    r.any_seed = any;
+    w.run(x, std::move(r));
+    return x.response->body;
+  };
+  CHECK(told(true, 1) == told(false, 5));
+  CHECK(told(true, 2) == told(true, 3));
+  CHECK(told(false, 1) != told(false, 5));
 }
 
 TEST_CASE("n answers to each of two prompts are told by index") {

@@ -18,16 +18,17 @@ LOCAL = ("--listen", "127.0.0.1:0")
 
 
 class Daemon:
-    """A running `tinyphi serve`. `under` is a command that starts it, `limits`
-    are its process's: RLIMIT_... to a number."""
+    """A running `tinyphi serve` of `program`, which is the test's own unless one
+    is given. `under` is a command that starts it, `limits` are its process's:
+    RLIMIT_... to a number."""
 
     def __init__(self, *options, wait=True, env=None, stdout=None, under=(),
-                 limits=None):
+                 limits=None, program=TINYPHI):
         def limit():
             for what, n in limits.items():
                 resource.setrlimit(what, (n, n))
         self.process = subprocess.Popen(
-            [*under, TINYPHI, "serve", *options], stderr=subprocess.PIPE,
+            [*under, program, "serve", *options], stderr=subprocess.PIPE,
             text=True, stdout=stdout, env={**os.environ, **(env or {})},
             preexec_fn=limit if limits else None)
         self.lines = []

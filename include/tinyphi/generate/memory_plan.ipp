@@ -81,6 +81,7 @@ TINYPHI_FUNC result<memory_plan> plan_memory(model_file file,
   w.exact = load.exact;
   w.file.emplace(std::move(file));
   TINYPHI_TRY(w.config, read_model_config(*w.file));
+  TINYPHI_CHECK_OK(limit_context(w.config, load));
   TINYPHI_TRY(const weight_plan weights, plan_weights(w, load));
   memory_plan plan;
   plan.weights = weights.bytes;
@@ -100,8 +101,8 @@ TINYPHI_FUNC result<memory_plan> plan_memory(const model_config& config,
                                              const load_options& load,
                                              const engine_options& engine,
                                              const planned_use& use) {
-  TINYPHI_TRY(const model_config c,
-              detail::finish_config(config, "random weights"));
+  TINYPHI_TRY(model_config c, detail::finish_config(config, "random weights"));
+  TINYPHI_CHECK_OK(limit_context(c, load));
   memory_plan plan;
   const std::size_t q_rows = std::size_t{c.n_heads} * c.head_dim;
   const std::size_t kv_rows = std::size_t{c.n_kv_heads} * c.head_dim;

@@ -3,6 +3,7 @@
 #ifndef TINYPHI_MODEL_LOAD_OPTIONS_H_
 #define TINYPHI_MODEL_LOAD_OPTIONS_H_
 
+#include <cstddef>
 #include <functional>
 #include <optional>
 
@@ -31,6 +32,9 @@ struct load_options {
   // Where rows are no multiple of 256 columns, Q4_K becomes Q5_0, Q5_K Q5_1 and
   // Q6_K Q8_0. Embeddings and norms stay as they are.
   std::optional<dtype> quantize = {};
+  // Tokens that a text and its answer may have together: fewer than the model
+  // allows take less memory. 0: as many as it allows; more is invalid_argument.
+  std::size_t context = 0;
   // Keep the packed weights in a file beside the model, and load from it when
   // it is there and fits (repacked_file.h). If it cannot be written, loading
   // goes on without. That file stays mapped: whoever may write to it can end

@@ -138,6 +138,7 @@ TINYPHI_FUNC result<model> model::load(model_file file,
   w->fast_prefill = options.fast_prefill;
   w->file.emplace(std::move(file));
   TINYPHI_TRY(w->config, read_model_config(*w->file));
+  TINYPHI_CHECK_OK(limit_context(w->config, options));
   if (detail::has_tokenizer(*w->file)) {
     TINYPHI_TRY(w->tokenizer, load_tokenizer(*w->file));
     if (w->tokenizer->size() > w->config.vocab_size) {
@@ -159,6 +160,7 @@ TINYPHI_FUNC result<model> model::random(const model_config& config, dtype type,
                                          const load_options& options) {
   auto w = std::make_shared<model_weights>();
   TINYPHI_TRY(w->config, detail::finish_config(config, "random weights"));
+  TINYPHI_CHECK_OK(limit_context(w->config, options));
   w->exact = options.exact;
   w->fast_prefill = options.fast_prefill;
   TINYPHI_CHECK_OK(randomize_weights(*w, type, seed, options));

@@ -42,6 +42,10 @@ struct weight_plan {
   std::size_t bytes = 0;  // of all strips
 };
 
+// Applies load_options::context.
+[[nodiscard]] result<void> limit_context(model_config& c,
+                                         const load_options& options);
+
 // Reads norms and biases into `w`, sizes the matrices and plans their packing.
 // The plan points into `w` and its file. Errors are those of load_weights().
 [[nodiscard]] result<weight_plan> plan_weights(model_weights& w,

@@ -230,6 +230,19 @@ TINYPHI_FUNC std::size_t planned_weight_bytes(const model_weights& w,
   return plan.bytes + (w.embedding_in_head ? 0 : w.embedding.bytes.size());
 }
 
+TINYPHI_FUNC result<void> limit_context(model_config& c,
+                                        const load_options& options) {
+  if (options.context == 0) return {};
+  if (options.context > c.max_context) {
+    return error{error_code::invalid_argument,
+                 "a context of " + std::to_string(options.context) +
+                     " tokens was asked for, the model's is " +
+                     std::to_string(c.max_context)};
+  }
+  c.max_context = options.context;
+  return {};
+}
+
 TINYPHI_FUNC result<weight_plan> plan_weights(model_weights& w,
                                               const load_options& options) {
   const model_config& c = w.config;

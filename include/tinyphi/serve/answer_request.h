@@ -33,6 +33,7 @@ struct answer_request {
   // max_tokens 0: what the context allows. Tenant, domain, class, stop_when and
   // on_progress are set by whoever runs it.
   generation_params params = {};
+  bool any_seed = false;  // params has a random one: the model's goes before
   std::size_t n = 1;
   std::optional<priority_class> wanted_class = {};
   // Beside those of params.sampling: what is added to the logit of each token

@@ -28,6 +28,7 @@ struct model_entry {
   std::vector<std::string> aliases = {};  // "*": whatever a client asks for
   int threads = 0;                        // 0: all that the machine allows
   std::size_t sequences = 16;             // that run at once
+  std::size_t context = 0;         // tokens; 0: as many as the model allows
   std::size_t queue = 256;         // requests that wait, of all keys together
   std::optional<kv_type> kv = {};  // "int8", ...; empty: the model's own
   std::size_t kv_memory = 0;       // bytes; 0: chosen when it is loaded
@@ -36,6 +37,8 @@ struct model_entry {
   bool fast_prefill = false;
   bool cache_repacked = false;
   bool prefix_cache = true;
+  // Of requests that name none; empty: another one each time.
+  std::optional<std::uint64_t> seed = {};
 
   friend bool operator==(const model_entry&, const model_entry&) = default;
 };

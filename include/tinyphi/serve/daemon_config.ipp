@@ -2,6 +2,7 @@
 #ifndef TINYPHI_SERVE_DAEMON_CONFIG_IPP_
 #define TINYPHI_SERVE_DAEMON_CONFIG_IPP_
 
+#include <limits>
 #include <map>
 
 #include "tinyphi/pipeline/toml_file.h"
@@ -54,9 +55,9 @@ class daemon_reader : private serve_table_reader {
     const std::string w = "model " + quote(entry.key);
     if (!check_name(entry, w, "._:/-") ||
         !check_table(entry, w,
-                     {"path", "aliases", "threads", "sequences", "queue", "kv",
+                     {"path", "aliases", "threads", "sequences", "context", "queue", "kv",
                       "kv_memory", "quantize", "exact", "fast_prefill",
-                      "cache_repacked", "prefix_cache"},
+                      "cache_repacked", "prefix_cache", "seed"},
                      {"context", "lora"})) {
       return;
     }
@@ -91,7 +92,12 @@ class daemon_reader : private serve_table_reader {
     };
     take("threads", 0, 1024, model.threads);
     take("sequences", 1, 4096, model.sequences);
+    take("context", 16, 1 << 20, model.context);
     take("queue", 1, 1 << 20, model.queue);
+    if (const auto n = read_integer(
+            t, "seed", w, 0, std::numeric_limits<std::int64_t>::max())) {
+      model.seed = static_cast<std::uint64_t>(*n);
+    }
     model.kv_memory = static_cast<std::size_t>(
         read_bytes(t, "kv_memory", w, 1 << 20, std::uint64_t{1} << 50)
             .value_or(0));
@@ -242,6 +248,7 @@ TINYPHI_FUNC load_options to_load_options(const model_entry& m) {
   o.exact = m.exact;
   o.fast_prefill = m.fast_prefill;
   o.quantize = m.quantize;
+  o.context = m.context;
   // The built-in model has no folder, and needs none.
   o.cache_repacked = m.cache_repacked && !m.path.empty();
   o.n_threads = m.threads;

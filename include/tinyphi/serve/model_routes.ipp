@@ -287,6 +287,8 @@ inline boost::asio::awaitable<void> embedding_route(http_exchange& x,
   }
   generation_params params;
   params.set_origin(origin_of(*x.request().from, std::nullopt));
+  const auto series = s.counts->find(m.id(), params.priority);
+  s.counts->request_started(series);
   params.stop_when.token = x.gone();
   params.stop_when.deadline =
       after_ms(x.request().arrived, s.answers.deadlines.total_ms);
@@ -297,17 +299,18 @@ inline boost::asio::awaitable<void> embedding_route(http_exchange& x,
   place->finish(std::chrono::steady_clock::now());
   x.report().model = m.id();
   x.report().ignored = request.ignored;
-  if (!made) {
+  const double ms = milliseconds_between(x.request().arrived,
+                                         std::chrono::steady_clock::now());
+  x.report().total_ms = ms;
+  if (made) {
+    x.report().prompt_tokens = made->tokens;
+    json::object o = form.tell(m, request, *made, ms);
+    auto responding = respond_json(x, std::move(o));
+    co_await std::move(responding);
+  } else {
     co_await respond_with(x, made.error(), form.errors);
-    co_return;
   }
-  x.report().prompt_tokens = made->tokens;
-  json::object o =
-      form.tell(m, request, *made,
-                milliseconds_between(x.request().arrived,
-                                     std::chrono::steady_clock::now()));
-  auto responding = respond_json(x, std::move(o));
-  co_await std::move(responding);
+  s.counts->request_ended(series, x.report());
 }
 
 inline json::object describe_model(const served_model& m) {
@@ -363,9 +366,10 @@ inline boost::asio::awaitable<void> show_model(http_exchange& x,
 inline json::object props_of(const served_model& m) {
   const model& weights = m.engine().model();
   const model_config& c = weights.config();
-  // The seed is another one each time.
+  // -1: another one each time.
   json::object settings = native_settings(native_defaults());
   settings["seed"] = -1;
+  if (m.seed()) settings["seed"] = *m.seed();
   json::object props;
   props["default_generation_settings"] = {{"params", std::move(settings)},
                                           {"n_ctx", c.max_context}};

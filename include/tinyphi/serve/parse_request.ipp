@@ -99,6 +99,7 @@ inline void read_sampler(const json::object& body,
   p.mirostat = int32("mirostat", p.mirostat);
   // llama-server takes -1 for a random one.
   const std::int64_t seed = integer_field(body, "seed", -1);
+  r.any_seed = seed == -1;
   p.seed = seed == -1 ? random_bits<std::uint64_t>()
                       : static_cast<std::uint64_t>(seed);
   read_logit_bias(body, r);

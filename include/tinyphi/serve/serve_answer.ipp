@@ -59,6 +59,9 @@ class answer_run {
                                                    .began = x.request().arrived,
                                                    .from = x.request().from,
                                                    .stop = x.gone().child()})) {
+    if (request_.any_seed && model_->seed()) {
+      request_.params.sampling.seed = *model_->seed();
+    }
   }
 
   boost::asio::awaitable<void> run() {

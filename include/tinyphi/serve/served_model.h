@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -20,9 +21,11 @@ TINYPHI_NAMESPACE_BEGIN
 // long as requests hold it. Any thread may call.
 class served_model {
  public:
-  // Starts the thread. `created` is in seconds since 1970.
+  // Starts the thread. `created` is in seconds since 1970, `seed` that of
+  // requests that name none.
   served_model(std::string id, std::vector<std::string> aliases,
-               tinyphi::engine e, std::int64_t created);
+               tinyphi::engine e, std::int64_t created,
+               std::optional<std::uint64_t> seed = {});
   ~served_model() { stop(); }
   served_model(const served_model&) = delete;
   served_model& operator=(const served_model&) = delete;
@@ -40,6 +43,7 @@ class served_model {
   [[nodiscard]] tinyphi::engine& engine() { return engine_; }
   [[nodiscard]] const tinyphi::engine& engine() const { return engine_; }
   [[nodiscard]] std::int64_t created() const { return created_; }
+  [[nodiscard]] std::optional<std::uint64_t> seed() const { return seed_; }
   // Equal fingerprints and seeds give equal answers: program, weights, SIMD
   // target, threads do not matter, cache type does.
   [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
@@ -50,6 +54,7 @@ class served_model {
   std::vector<std::string> aliases_;
   tinyphi::engine engine_;
   std::int64_t created_;
+  std::optional<std::uint64_t> seed_;
   std::string fingerprint_;
   remembered_turns turns_;
   stop_condition stop_;

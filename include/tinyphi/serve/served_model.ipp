@@ -30,11 +30,13 @@ inline std::string make_fingerprint(const engine& e) {
 
 TINYPHI_FUNC served_model::served_model(std::string id,
                                         std::vector<std::string> aliases,
-                                        tinyphi::engine e, std::int64_t created)
+                                        tinyphi::engine e, std::int64_t created,
+                                        std::optional<std::uint64_t> seed)
     : id_(std::move(id)),
       aliases_(std::move(aliases)),
       engine_(std::move(e)),
       created_(created),
+      seed_(seed),
       fingerprint_(detail::make_fingerprint(engine_)),
       driver_([this] { (void)engine_.drive(stop_); }) {}
 

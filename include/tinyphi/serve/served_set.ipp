@@ -142,7 +142,8 @@ inline result<std::shared_ptr<served_model>> load_one(const daemon_config& c,
   options.budget = with.budget;
   TINYPHI_TRY(auto made, engine::create(std::move(weights), options));
   return std::make_shared<served_model>(entry.id, entry.aliases,
-                                        std::move(made), unix_seconds());
+                                        std::move(made), unix_seconds(),
+                                        entry.seed);
 }
 
 // Whether it answers at all: weights can be well-formed and yet give numbers
