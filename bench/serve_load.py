@@ -62,10 +62,11 @@ def jain(shares):
 class Prompts:
     """Token ids that every model here has, and bodies that ask for answers of
     ordinary pieces of text: one for each token, never a repeated text that a
-    draft could guess."""
+    draft could guess. No case begins its prompts as another does, and none as
+    in another round: a cache would know them."""
 
-    def __init__(self, seed):
-        self.random = random.Random(seed)
+    def __init__(self, case, o):
+        self.random = random.Random(f"{case} {o.seed}")
 
     def ids(self, n):
         return [self.random.randrange(300, 1900) for _ in range(n)]
@@ -157,7 +158,7 @@ async def no_pages(target, limit=60):
 
 async def together(server, o):
     """Rows 1, 4 and 7: clients that all get answers at once."""
-    target, prompts = server.target(), Prompts(o.seed)
+    target, prompts = server.target(), Prompts("together", o)
     prompt = prompts.ids(o.prompt)
     await stream(target, prompts.body(prompt, 2))
     health, metrics = Probe(target, "/health"), Probe(target, "/metrics")
@@ -183,7 +184,7 @@ async def together(server, o):
 
 async def probes(server, o):
     """Row 7: many probes while clients get answers."""
-    target, prompts = server.target(), Prompts(o.seed)
+    target, prompts = server.target(), Prompts("probes", o)
     health = Probe(target, "/health")
 
     async def load():
@@ -201,7 +202,7 @@ async def probes(server, o):
 
 async def gap(server, o):
     """Row 2: streams that run while a long prompt arrives."""
-    target, prompts = server.target(), Prompts(o.seed)
+    target, prompts = server.target(), Prompts("gap", o)
     alone = (await stream(target, prompts.body(prompts.ids(o.long_prompt),
                                                1))).first
     streams = [Stream() for _ in range(o.beside)]
@@ -231,7 +232,7 @@ async def cancel(server, o):
     """Row 3: from the end of a connection whose prompt is being read until the
     pages are free; where a server does not tell of pages, until a stream beside
     it goes on."""
-    target, prompts = server.target(), Prompts(o.seed)
+    target, prompts = server.target(), Prompts("cancel", o)
     by_pages = await no_pages(target)
     found = []
     beside = Stream()
@@ -271,7 +272,7 @@ async def cancel(server, o):
 
 async def prefix(server, o):
     """Row 5: a prompt whose beginning is cached, beside its new part alone."""
-    target, prompts = server.target(), Prompts(o.seed)
+    target, prompts = server.target(), Prompts("prefix", o)
     warm, fresh, exact = [], [], 0
     for _ in range(o.tries):
         known = prompts.ids(o.cached)
@@ -290,7 +291,7 @@ async def prefix(server, o):
 
 async def warm_and_kept(server, o, start_again):
     """Row 6: the first request of a server that was restarted."""
-    prompts = Prompts(o.seed)
+    prompts = Prompts("warm_and_kept", o)
     known, tail = prompts.ids(o.cached), prompts.ids(o.new)
     with server:
         await stream(server.target(), prompts.body(known, 1))
@@ -309,7 +310,7 @@ async def fairness(server, o):
     """Row 8: one short request of key b behind many long ones of key a; then
     both with as much to do."""
     a, b = (server.target(k) for k in serve_process.KEYS)
-    prompts = Prompts(o.seed)
+    prompts = Prompts("fairness", o)
     short = o.prompt
 
     async def one():
@@ -344,7 +345,7 @@ async def idle(server, o):
     """Rows 9 and 10: a server that has nothing to do, alone and with many
     connections."""
     target, proc = server.target(), server.proc()
-    await stream(target, Prompts(o.seed).body([300] * 8, 2))
+    await stream(target, Prompts("idle", o).body([300] * 8, 2))
     await asyncio.sleep(10)  # what was begun is done, costs are measured
 
     async def rest():
@@ -374,7 +375,7 @@ async def idle(server, o):
 
 async def drain(server, o):
     """Row 14: SIGTERM while answers are under way."""
-    target, prompts = server.target(), Prompts(o.seed)
+    target, prompts = server.target(), Prompts("drain", o)
     streams = [Stream() for _ in range(o.clients)]
     async with running(*(stream(target, prompts.body(prompts.ids(o.prompt),
                                                      o.tokens), s)
@@ -410,7 +411,7 @@ async def slowly(target, n):
 async def attack(server, o):
     """Row 15: streams beside slow connections and beside a storm of such that
     leave."""
-    target, prompts = server.target(), Prompts(o.seed)
+    target, prompts = server.target(), Prompts("attack", o)
 
     async def p99():
         streams = await asyncio.gather(*(

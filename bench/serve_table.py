@@ -61,8 +61,10 @@ class Both:
             self.shared[name] = self.stack.enter_context(make())
         return self.shared[name]
 
-    def one(self, case, name, make):
+    def one(self, case, name, make, seed):
         """The numbers of a case, of one server."""
+        load = dataclasses.replace(self.load, seed=seed)
+
         def within(coroutine):
             return asyncio.run(asyncio.wait_for(coroutine, CASE_LIMIT))
         if case == "restart":
@@ -75,11 +77,11 @@ class Both:
                 return TinyphiServer(self.o.tinyphi, self.model, home,
                                      self.o.threads, durable=True,
                                      under=self.o.under)
-            return within(serve_load.warm_and_kept(again(), self.load, again))
+            return within(serve_load.warm_and_kept(again(), load, again))
         if case in OWN_PROCESS:
             with make() as own:
-                return within(CASES[case](own, self.load))
-        return within(CASES[case](self.server(name, make), self.load))
+                return within(CASES[case](own, load))
+        return within(CASES[case](self.server(name, make), load))
 
     def measure(self, cases, say):
         for case in cases:
@@ -90,7 +92,8 @@ class Both:
                         continue
                     say(f"{case}: {name}, round {i + 1}")
                     try:
-                        numbers = self.one(case, name, make)
+                        numbers = self.one(case, name, make,
+                                           self.load.seed + i)
                     except (Failed, OSError, asyncio.TimeoutError) as e:
                         self.failed.setdefault(name, {})[case] = (
                             str(e) or "took too long")

@@ -85,6 +85,7 @@ UNTESTED = {
     "include/tinyphi/serve/served_pipeline.h": "daemon_test.py",
     "include/tinyphi/serve/served_set.h": "reload_test.py",
     "include/tinyphi/serve/server_state.h": "daemon_test.py",
+    "include/tinyphi/serve/text_routes.h": "daemon_test.py",
     "include/tinyphi/serve/exposition.h": "metrics",
     "include/tinyphi/serve/progress_signal.h": "serve_answer",
     "include/tinyphi/serve/running_requests.h": "serve_answer",

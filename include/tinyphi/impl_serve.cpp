@@ -42,3 +42,4 @@
 #include "tinyphi/serve/served_set.ipp"
 #include "tinyphi/serve/server_state.ipp"
 #include "tinyphi/serve/systemd.ipp"
+#include "tinyphi/serve/text_routes.ipp"

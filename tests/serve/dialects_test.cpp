@@ -139,6 +139,56 @@ TEST_CASE("log-probabilities have exact bytes and valid texts") {
   CHECK(half.at("bytes") == json::array{195});
 }
 
+TEST_CASE("log-probabilities lack the blank that the text lacks") {
+  answer_request r;
+  r.logprobs = true;
+  const ended_answer a = ended(0, finish_reason::stop);
+  const std::vector<sampled_token> two{a.tokens[0], a.tokens[0]};
+  const json::value o =
+      data_of(make_openai_chat(r, facts())->piece(0, {"Hi Hi", two}));
+  const json::value& all = o.at("choices").at(0).at("logprobs").at("content");
+  CHECK(all.at(0).at("token") == "Hi");
+  CHECK(all.at(0).at("bytes") == json::array{72, 105});
+  CHECK(all.at(0).at("top_logprobs").at(0).at("token") == "Hi");
+  CHECK(all.at(1).at("token") == " Hi");
+  // Where nothing is shown yet, nothing says that it lacks a blank.
+  const json::value held =
+      data_of(make_openai_chat(r, facts())->piece(0, {"", two}));
+  CHECK(
+      held.at("choices").at(0).at("logprobs").at("content").at(0).at("token") ==
+      " Hi");
+}
+
+TEST_CASE("an answer's pace does not count its first token") {
+  ended_answer a = ended(0, finish_reason::length);
+  a.usage.completion_tokens = 16;
+  a.usage.decode_seconds = 3;
+  const json::object t = openai_timings({&a, 1});
+  CHECK(t.at("predicted_per_second") == 5.0);
+  CHECK(t.at("predicted_per_token_ms") == 200.0);
+  a.usage.completion_tokens = 1;
+  const json::object one = openai_timings({&a, 1});
+  CHECK(one.at("predicted_per_second") == 0.0);
+  CHECK(one.at("predicted_per_token_ms") == 0.0);
+  a.usage.completion_tokens = 0;
+  CHECK(openai_timings({&a, 1}).at("predicted_per_second") == 0.0);
+}
+
+TEST_CASE("progress tells the time so far, where it is known") {
+  for (const auto make : {make_openai_chat, make_native_completion}) {
+    const auto d = make({}, facts());
+    ended_answer a;
+    a.usage.prompt_tokens = 7;
+    a.usage.cached_tokens = 4;
+    d->so_far(a);
+    const json::value read = data_of(d->progress(4, 7, 9));
+    CHECK(read.at("prompt_progress").at("processed") == 7);
+    CHECK(read.at("timings").at("prompt_n") == 3);
+    CHECK(read.at("timings").at("predicted_n") == 0);
+    CHECK_FALSE(data_of(d->progress(4, 8, 9)).as_object().contains("timings"));
+  }
+}
+
 TEST_CASE("what cannot come has a log-probability that JSON can tell") {
   answer_request r;
   r.logprobs = true;
@@ -216,4 +266,84 @@ TEST_CASE("llama-server's form says why an answer ended, and has no [DONE]") {
   CHECK(json::parse(d->whole({&a, 1})).at("stop_type") == "limit");
   CHECK(data_of(d->finish(a)).at("stop") == true);
   CHECK(d->end({&a, 1}).empty());
+}
+
+TEST_CASE("llama-server's form tells what it was asked with") {
+  answer_request r;
+  r.params.ignore_stop_ids = true;
+  r.params.sampling.logit_bias = {{3, -100.0F}};
+  answer_facts f = facts();
+  f.stop_ids = {2};
+  const auto d = make_native_completion(r, std::move(f));
+  ended_answer a = ended(0, finish_reason::length);
+  const json::value o = json::parse(d->whole({&a, 1}));
+  const json::value& biases = o.at("generation_settings").at("logit_bias");
+  REQUIRE(biases.as_array().size() == 2);
+  CHECK(biases.at(0).at("token") == 3);
+  CHECK(biases.at(0).at("bias") == -100.0);
+  CHECK(biases.at(1).at("token") == 2);
+  CHECK(biases.at(1).at("bias").is_null());
+  CHECK(o.at("has_new_line") == false);
+  CHECK_FALSE(o.as_object().contains("prompt"));
+  a.text = "a\nb";
+  CHECK(json::parse(d->whole({&a, 1})).at("has_new_line") == true);
+  const json::value plain =
+      json::parse(make_native_completion({}, facts())->whole({&a, 1}));
+  CHECK(plain.at("generation_settings").at("logit_bias").as_array().empty());
+}
+
+TEST_CASE("llama-server's form has only the fields that are asked for") {
+  answer_request r;
+  r.response_fields = {"content",      "generation_settings/n_predict",
+                       "prompt",       "none",
+                       "content/none", "generation_settings/none/x"};
+  r.params.max_tokens = 8;
+  answer_facts f = facts();
+  f.prompt_texts = {"<s> Say:"};
+  const auto d = make_native_completion(r, std::move(f));
+  const ended_answer a = ended(0, finish_reason::length);
+  CHECK(json::parse(d->whole({&a, 1})) ==
+        json::value{{"content", " Hi"},
+                    {"generation_settings/n_predict", 8},
+                    {"prompt", "<s> Say:"}});
+  CHECK(data_of(d->finish(a)).as_object().size() == 3);
+}
+
+TEST_CASE("llama-server's form has an event for each token's probabilities") {
+  answer_request r;
+  r.logprobs = true;
+  const auto d = make_native_completion(r, facts());
+  const std::vector<sampled_token> two(2,
+                                       ended(0, finish_reason::stop).tokens[0]);
+  const auto events_of = [&](const char* text, std::vector<sampled_token> t) {
+    const std::string all = d->piece(0, {text, std::move(t)});
+    std::size_t n = 0;
+    for (std::size_t at = 0; (at = all.find("data: ", at)) != std::string::npos;
+         ++at) {
+      ++n;
+    }
+    return n;
+  };
+  CHECK(events_of(" Hi Hi", two) == 2);
+  // Half a character, and a text that is not these tokens', stay whole.
+  CHECK(events_of(" H", two) == 1);
+  std::vector<sampled_token> half = two;
+  half[1].id = 2;
+  CHECK(events_of(" Hi\xc3", half) == 1);
+  const std::string all = d->piece(0, {" Hi Hi", two});
+  const json::value first = data_of(all.substr(0, all.find("\n\n") + 2));
+  CHECK(first.at("content") == " Hi");
+  CHECK(first.at("completion_probabilities").as_array().size() == 1);
+}
+
+TEST_CASE("llama-server's answers to several prompts are an array") {
+  const auto d = make_native_completion({}, facts(2));
+  ended_answer both[] = {ended(0, finish_reason::stop),
+                         ended(1, finish_reason::length)};
+  both[1].prompt_index = 1;
+  const json::value o = json::parse(d->whole(both));
+  REQUIRE(o.as_array().size() == 2);
+  CHECK(o.at(0).at("stop_type") == "eos");
+  CHECK(o.at(1).at("stop_type") == "limit");
+  CHECK(o.at(1).at("index") == 1);
 }

@@ -98,7 +98,7 @@ TEST_CASE("the schema of a table is as strict as its check") {
 TEST_CASE("the rules between two fields are in check and schema") {
   const json::value schema = schema_of(request_tables::chat);
   const mini_schema s(schema);
-  const auto both = [&](const char* more) {
+  const auto both = [&](const std::string& more) {
     json::object body = json::parse(more).as_object();
     body["messages"] = json::parse(R"([{"role": "user", "content": "a"}])");
     const bool ok = bool(check(body, request_tables::chat));
@@ -114,6 +114,12 @@ TEST_CASE("the rules between two fields are in check and schema") {
   CHECK_FALSE(both(R"({"top_logprobs": 2})"));
   CHECK_FALSE(both(R"({"top_logprobs": 2, "logprobs": null})"));
   CHECK_FALSE(both(R"({"top_logprobs": 2, "logprobs": false})"));
+  const std::string prompt = R"({"add_generation_prompt": true)";
+  CHECK_FALSE(both(prompt + R"(, "continue_final_message": true})"));
+  CHECK(both(prompt + R"(, "continue_final_message": false})"));
+  CHECK(both(prompt + "}"));
+  CHECK(both(R"({"continue_final_message": true,
+                 "add_generation_prompt": null})"));
 }
 
 TEST_CASE("an assistant's content may be missing, nobody else's") {

@@ -115,7 +115,10 @@ parsed_text parse(std::string_view text) {
     if (type != "histogram") {
       REQUIRE(name == family);
       REQUIRE(labels.count("le") == 0);
-      REQUIRE((type == "counter") == name.ends_with("_total"));
+      // One of llama-server's names is as it is.
+      if (name != "llamacpp:n_tokens_max") {
+        REQUIRE((type == "counter") == name.ends_with("_total"));
+      }
       if (type == "counter") REQUIRE(value >= 0);
       continue;
     }
@@ -174,9 +177,12 @@ void record_all(metrics& m, std::string_view model) {
   r.prompt_tokens = 100;
   r.cached_tokens = 64;
   r.generated_tokens = 3;
+  r.drafts = 5;
   r.drafted_tokens = 10;
   r.accepted_tokens = 4;
   r.queue_ms = 20;
+  r.prefill_ms = 250;
+  r.decode_ms = 1500;
   r.total_ms = 8000;
   m.request_ended(s, r);
 }
@@ -353,6 +359,19 @@ TEST_CASE("vLLM's and llama-server's families are given on request") {
   CHECK(t.at("llamacpp:tokens_predicted_total") == 3);
   CHECK(t.at("llamacpp:n_decode_total") == 2);
   CHECK(t.at("llamacpp:spec_decode_num_accepted_tokens_total") == 4);
+  CHECK(t.at("llamacpp:spec_decode_num_drafts_total") == 5);
+  CHECK(t.at("llamacpp:prompt_seconds_total") == 0.25);
+  CHECK(t.at("llamacpp:tokens_predicted_seconds_total") == 1.5);
+  CHECK(t.at("llamacpp:prompt_tokens_seconds") == 144);
+  CHECK(t.at("llamacpp:predicted_tokens_seconds") == 2);
+  CHECK(t.at("llamacpp:n_tokens_max") == 103);
+  CHECK(t.at("llamacpp:n_busy_slots_per_decode") == 1.5);
+  // The longest stays the longest.
+  request_report shorter{.status = 200};
+  shorter.prompt_tokens = 9;
+  m.request_ended(m.find("phi", priority_class::batch), shorter);
+  CHECK(parse(m.render(full_snapshot(), {.llamacpp = true}))
+            .samples.at("llamacpp:n_tokens_max") == 103);
 }
 
 TEST_CASE("metrics can be read while they are written") {

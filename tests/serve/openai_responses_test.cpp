@@ -91,6 +91,34 @@ TEST_CASE("a response's stream has OpenAI's events in OpenAI's order") {
   CHECK(all[9].at("response") == json::parse(d->whole({&a, 1})));
 }
 
+TEST_CASE("a response's events tell progress and time, if it is asked for") {
+  const answer_request r = request(
+      R"({"input": "a", "return_progress": true, "timings_per_token": true})");
+  CHECK(r.return_progress);
+  CHECK(r.timings_per_token);
+  const auto d = make_openai_responses(r, facts());
+  (void)d->begin();
+  ended_answer now;
+  now.usage.prompt_tokens = 6;
+  now.usage.cached_tokens = 4;
+  d->so_far(now);
+  std::string bytes = d->progress(4, 6, 9);
+  now.usage.completion_tokens = 3;
+  now.usage.decode_seconds = 1;
+  d->so_far(now);
+  bytes += d->piece(0, {" Hi", {}});
+  const ended_answer a = ended(finish_reason::stop);
+  bytes += d->end({&a, 1});
+  const auto all = events(bytes);
+  REQUIRE(all.size() == 3);
+  CHECK(all[0].at("type") == "response.in_progress");
+  CHECK(all[0].at("prompt_progress") ==
+        json::value{{"cache", 4}, {"processed", 6}, {"total", 9}});
+  CHECK(all[0].at("timings").at("prompt_n") == 2);
+  CHECK(all[1].at("timings").at("predicted_per_second") == 2.0);
+  CHECK(all[2].at("timings").at("cache_n") == a.usage.cached_tokens);
+}
+
 TEST_CASE("a whole response tells its settings, text and tokens") {
   const auto d = make_openai_responses(
       request(R"({"input": "a", "instructions": "be kind", "top_p": 0.7,

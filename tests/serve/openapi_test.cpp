@@ -9,6 +9,7 @@
 #include "tinyphi/serve/ops_routes.h"
 #include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/request_tables.h"
+#include "tinyphi/serve/text_routes.h"
 
 using namespace tinyphi;
 using tinyphi_test::mini_schema;
@@ -20,6 +21,7 @@ struct daemon_routes {
   daemon_routes() {
     add_ops_routes(to, state);
     add_model_routes(to, state);
+    add_text_routes(to, state);
     add_pipeline_routes(to, state);
     add_ollama_routes(to, state);
   }
@@ -72,7 +74,7 @@ TEST_CASE("every route of the daemon is described") {
     std::string method = r.method;
     for (char& c : method) c = static_cast<char>(c | 0x20);
     const json::value& o = document.at("paths").at(r.pattern).at(method);
-    CHECK(o.as_object().contains("requestBody") == (r.method == "POST"));
+    CHECK(o.as_object().contains("requestBody") == (r.max_body > 0));
     CHECK(o.at("responses").as_object().contains("200"));
     CHECK(o.at("responses").as_object().contains("503"));
     CHECK(o.at("responses").as_object().contains("413"));

@@ -233,6 +233,19 @@ TEST_CASE("pairs of llama-server are biases, too") {
             .params.sampling.logit_bias == bias{{7, 2.F}, {8, -100.F}});
 }
 
+TEST_CASE("biases of texts stand beside those of ids") {
+  const answer_request r =
+      native(R"({"prompt": "a", "logit_bias": {"7": 1, " the ": false}})");
+  REQUIRE(r.params.sampling.logit_bias.size() == 1);
+  CHECK(r.params.sampling.logit_bias[0] == std::pair(token_id{7}, 1.0F));
+  REQUIRE(r.text_biases.size() == 1);
+  CHECK(r.text_biases[0] == std::pair(std::string(" the "), -100.0F));
+  const answer_request pairs =
+      native(R"({"prompt": "a", "logit_bias": [["12", 2], [12, 3]]})");
+  CHECK(pairs.text_biases[0] == std::pair(std::string("12"), 2.0F));
+  CHECK(pairs.params.sampling.logit_bias[0] == std::pair(token_id{12}, 3.0F));
+}
+
 TEST_CASE("stop is one text or several, and an empty one asks for nothing") {
   CHECK(chat(R"({"stop": "x"})").params.stop == std::vector<std::string>{"x"});
   CHECK(chat(R"({"stop": ""})").params.stop.empty());
@@ -281,8 +294,6 @@ TEST_CASE("an assistant's last text goes on unless a new answer is asked for") {
   CHECK(goes_on(R"(, "continue_final_message": true,
                    "add_generation_prompt": false)"));
   CHECK(goes_on(R"(, "add_generation_prompt": false)"));
-  CHECK(goes_on(R"(, "continue_final_message": true,
-                   "add_generation_prompt": true)"));
   CHECK_FALSE(goes_on(R"(, "add_generation_prompt": true)"));
 }
 
@@ -314,8 +325,17 @@ TEST_CASE("prompts are texts, ids, or arrays of either") {
   CHECK(prompts(R"("a")") == all{std::string("a")});
   CHECK(prompts("[1, 2.0]") == all{ids{1, 2}});
   CHECK(prompts(R"(["a", [3]])") == all{std::string("a"), ids{3}});
-  CHECK(native(R"({"prompt": ["a"]})").prompts == all{std::string("a")});
-  CHECK_FALSE(parse_native_completion(from(R"({"prompt": ["a", "b"]})")));
+  CHECK(native(R"({"prompt": ["a", [3]]})").prompts ==
+        all{std::string("a"), ids{3}});
+  CHECK(native(R"({"prompt": [1, "a", 2]})").prompts ==
+        all{mixed_prompt{1, "a", 2}});
+  CHECK(native(R"({"prompt": [["a", 2], {"prompt_string": "b"},
+                   {"content": [{"type": "text", "text": "c"},
+                                {"type": "text", "text": "d"}]}]})")
+            .prompts ==
+        all{mixed_prompt{"a", 2}, std::string("b"), std::string("cd")});
+  CHECK(native(R"({"prompt": {"prompt_string": "a"}})").prompts ==
+        all{std::string("a")});
 }
 
 TEST_CASE("n_predict and max_tokens mean the same on llama-server's route") {

@@ -20,7 +20,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/support"))
 import cases  # noqa: E402
-from daemon import Daemon, events  # noqa: E402
+from serve_daemon import Daemon, events  # noqa: E402
 
 MINI = ROOT / "tests/data/tiny/mini-4k/model-q8_0.gguf"
 MEDIUM = ROOT / "tests/data/tiny/medium-4k/model-f16.gguf"

@@ -20,7 +20,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 import cases  # noqa: E402
-from daemon import LOCAL, Daemon  # noqa: E402
+from serve_daemon import LOCAL, Daemon  # noqa: E402
 
 PROGRAM = (os.environ.get("SCHEMATHESIS") or shutil.which("schemathesis") or
            shutil.which("st"))

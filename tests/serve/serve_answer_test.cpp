@@ -32,13 +32,16 @@ class plain_dialect : public dialect {
     const usage& u = a.usage;
     so_far_ = "(" + std::to_string(u.completion_tokens) + " after " +
               std::to_string(u.prompt_tokens) + ")";
-    CHECK(u.cached_tokens < u.prompt_tokens);
-    CHECK(u.prefill_seconds >= 0);
+    // No time has passed while nothing was done.
+    CHECK((u.prefill_seconds > 0) == (u.cached_tokens < u.prompt_tokens));
     CHECK(u.decode_seconds >= 0);
     CHECK(u.prefill_seconds + u.decode_seconds < 60);
   }
-  std::string progress(std::size_t, std::size_t read, std::size_t) override {
-    return "read " + std::to_string(read) + ";";
+  std::string progress(std::size_t found, std::size_t read,
+                       std::size_t total) override {
+    CHECK(found <= read);
+    CHECK(read <= total);
+    return std::exchange(so_far_, {}) + "read " + std::to_string(read) + ";";
   }
   std::string finish(const ended_answer& a) override {
     return std::string(to_string(a.finish)) +
@@ -129,6 +132,62 @@ TEST_CASE("an answer is what the engine says, whole or in pieces") {
   CHECK(stream.streamed().ends_with("length;end 1"));
   CHECK(stream.ended);
   CHECK(stream.report().cached_tokens > 0);
+}
+
+TEST_CASE("a prompt that one step reads is told of when it begins and ends") {
+  world w;
+  const auto told = [&](bool timings) {
+    fake_exchange x = asking();
+    answer_request r = question(2);
+    r.stream = r.return_progress = true;
+    r.timings_per_token = timings;
+    w.run(x, std::move(r));
+    return x.streamed();
+  };
+  auto counted = w.model->engine().chat(
+      {{role::user, "What does a green light mean?"}}, {.max_tokens = 1});
+  (void)counted.text();
+  const std::string all = std::to_string(counted.usage().prompt_tokens);
+  const std::string first = told(false);
+  INFO(first);
+  // The count has left it in the cache, all but its last token.
+  const std::size_t found = std::stoul(all) - 1;
+  CHECK(first.starts_with("begin;read " + std::to_string(found) + ";read " +
+                          all + ";0="));
+  const std::string timed = told(true);
+  INFO(timed);
+  CHECK(timed.starts_with("begin;(0 after " + std::to_string(found) +
+                          ")read " + std::to_string(found) + ";(0 after " +
+                          all + ")read " + all + ";("));
+}
+
+TEST_CASE("texts among ids are one prompt, and biases of texts are of tokens") {
+  world w;
+  const tokenizer& t = *w.model->engine().model().tokenizer();
+  answer_request r;
+  r.params.max_tokens = 3;
+  r.params.ignore_stop_ids = true;
+  r.prompts = {mixed_prompt{1, "The pump", 300}};
+  const started_answers mixed = start_answers(*w.model, r, {});
+  REQUIRE_FALSE(mixed.refused);
+  CHECK(mixed.n_prompt_tokens == t.encode("The pump").size() + 2);
+  // A text in front begins as a text by itself does.
+  r.prompts = {mixed_prompt{"The pump", 300}};
+  const std::size_t n = start_answers(*w.model, r, {}).n_prompt_tokens;
+  r.prompts = {std::string("The pump")};
+  CHECK(start_answers(*w.model, r, {}).n_prompt_tokens + 1 == n);
+
+  fake_exchange free = asking(), held = asking();
+  w.run(free, r);
+  const std::string text = free.response->body;
+  REQUIRE(text.size() > 4);
+  r.text_biases = {{text.substr(1, text.size() - 2), -100.0F}};
+  w.run(held, r);
+  CHECK(held.response->body != text);
+  r.text_biases.assign(1024, {"a b c", 1.0F});
+  const started_answers many = start_answers(*w.model, r, {});
+  REQUIRE(many.refused);
+  CHECK(many.refused->param == "logit_bias");
 }
 
 TEST_CASE("n answers to each of two prompts are told by index") {

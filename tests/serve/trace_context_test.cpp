@@ -12,12 +12,10 @@ const std::string trace = "4bf92f3577b34da6a3ce929d0e0e4736";
 const std::string span = "00f067aa0ba902b7";
 }  // namespace
 
-TEST_CASE("a traceparent is taken apart, and put together for our own calls") {
+TEST_CASE("a traceparent is taken apart") {
   const auto t = parse_traceparent("00-" + trace + "-" + span + "-01");
   REQUIRE(t.has_value());
   CHECK(*t == trace_context{trace, span, true});
-  CHECK(to_traceparent(*t, "00f067aa0ba902b8") ==
-        "00-" + trace + "-00f067aa0ba902b8-01");
   // Only the lowest bit of the flags has a meaning.
   CHECK(parse_traceparent("00-" + trace + "-" + span + "-0b")->sampled);
   CHECK_FALSE(parse_traceparent("00-" + trace + "-" + span + "-fe")->sampled);

@@ -103,6 +103,11 @@ class mini_schema {
              std::ranges::all_of(v.get_array(),
                                  [&](const auto& x) { return takes(x, rule); });
     }
+    if (key == "contains") {
+      return !v.is_array() ||
+             std::ranges::any_of(v.get_array(),
+                                 [&](const auto& x) { return takes(x, rule); });
+    }
     if (key == "prefixItems") {
       if (!v.is_array()) return true;
       const auto n = std::min(v.get_array().size(), rule.as_array().size());

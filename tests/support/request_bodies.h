@@ -45,7 +45,7 @@ class body_maker {
     if (!f.example.empty()) return json::parse(f.example);
     if (!f.words.empty()) return json::string_view(f.words.front());
     if (has(f, field_kind::string)) return text(f.least);
-    if (f.shape == field_shape::token_biases) return {{"7", -1.5}};
+    if (biased(f)) return {{"7", -1.5}};
     if (has(f, field_kind::array)) return json::array();
     if (has(f, field_kind::object)) return object(f.members);
     if (has(f, field_kind::boolean)) return true;
@@ -57,6 +57,10 @@ class body_maker {
   using place = std::function<json::object(const field&, json::value)>;
 
   static bool has(const field& f, field_kind k) { return takes(f.kinds, k); }
+  static bool biased(const field& f) {
+    return f.shape == field_shape::token_biases ||
+           f.shape == field_shape::text_biases;
+  }
   static json::value text(double n) {
     // Two bytes each: characters count, not bytes.
     std::string s;
@@ -124,7 +128,7 @@ class body_maker {
       bad(1);
       bad(0.5);
     }
-    if (f.shape != field_shape::token_biases) good(value(f));
+    if (!biased(f)) good(value(f));
     if (!f.words.empty()) {
       for (const auto w : f.words) good(json::string_view(w));
       bad("no such word");
@@ -135,8 +139,16 @@ class body_maker {
         bad(text(f.most + 1));
       }
     }
-    if (f.shape == field_shape::token_biases) biases(good, bad);
-    if (f.shape == field_shape::prompts) prompts(f, good, bad);
+    if (biased(f)) biases(f, good, bad);
+    if (f.shape == field_shape::prompts) {
+      prompts(f, good, bad);
+      either(f.shape, good, bad);
+    }
+    if (f.shape == field_shape::mixed_prompts) {
+      prompts(f, good, bad);
+      either(f.shape, good, bad);
+      mixed(good, bad);
+    }
   }
 
   template <class Good, class Bad>
@@ -169,7 +181,7 @@ class body_maker {
   }
 
   template <class Good, class Bad>
-  static void biases(const Good& good, const Bad& bad) {
+  static void biases(const field& f, const Good& good, const Bad& bad) {
     for (const char* v :
          {R"({})", R"([])", R"({"0": 100, "31": -100, "10": false})",
           R"([[0, 1], [31, -100], [5.0, false]])"}) {
@@ -177,12 +189,21 @@ class body_maker {
     }
     for (const char* v :
          {R"({"0": 100.5})", R"({"1": -101})", R"({"1": true})",
-          R"({"1": null})", R"({"1": "2"})", R"({"-1": 1})", R"({"01": 1})",
-          R"({"the": 1})", R"({"": 1})", R"({"1.0": 1})",
+          R"({"1": null})", R"({"1": "2"})", R"({"01": 1})", R"({"": 1})",
           R"({"2147483648": 1})", R"({"99999999999999999999999": 1})", R"([1])",
-          R"([[1]])", R"([[1, 2, 3]])", R"([["the", 1]])", R"([[-1, 1]])",
-          R"([[1, 101]])", R"([[1.5, 1]])"}) {
+          R"([[1]])", R"([[1, 2, 3]])", R"([[-1, 1]])", R"([["", 1]])",
+          R"([["the"]])", R"([[1, 101]])", R"([[1.5, 1]])"}) {
       bad(json::parse(v));
+    }
+    for (const char* v : {R"({"the": 1})", R"({"1.0": 1})", R"({"-1": 1})",
+                          R"([["the", 1]])", R"([["12", 1], [3, 1]])"}) {
+      f.shape == field_shape::text_biases ? good(json::parse(v))
+                                          : bad(json::parse(v));
+    }
+    for (const std::size_t n : {256, 257}) {
+      json::object named;
+      named[std::string(n, 'a')] = 1;
+      f.shape == field_shape::text_biases&& n == 256 ? good(named) : bad(named);
     }
     json::object many;
     for (int i = 0; i < 1024; ++i) many[std::to_string(i)] = 0;
@@ -196,9 +217,9 @@ class body_maker {
       good(json::parse(v));
     }
     for (const char* v :
-         {R"("")", "[]", "[[]]", R"([""])", R"([1, "a"])", R"(["a", 1])",
-          "[-1]", "[0.5]", "[2147483648]", "[null]", "[[[1]]]", "[{}]",
-          R"([["a"]])", "[true]", "[[-1]]"}) {
+         {R"("")", "[]", "[[]]", R"([""])", "[-1]", "[0.5]", "[2147483648]",
+          "[null]", "[[[1]]]", "[{}]", "[true]", "[[-1]]", R"([["a", {}]])",
+          R"([1, [2]])", R"([1, ""])"}) {
       bad(json::parse(v));
     }
     json::array many;
@@ -207,6 +228,33 @@ class body_maker {
     good(many);
     many.push_back(json::array{1});
     bad(many);
+  }
+
+  // What one shape of prompts takes and the other does not.
+  template <class Good, class Bad>
+  static void either(field_shape shape, const Good& good, const Bad& bad) {
+    for (const char* v :
+         {R"([1, "a"])", R"(["a", 1])", R"([["a"]])", R"([["a", 1], "b"])",
+          R"({"prompt_string": "a"})", R"([{"prompt_string": "a"}, "b"])",
+          R"({"content": [{"type": "text", "text": "a"}]})",
+          R"({"prompt_string": "a", "content": null})"}) {
+      shape == field_shape::mixed_prompts ? good(json::parse(v))
+                                          : bad(json::parse(v));
+    }
+  }
+  template <class Good, class Bad>
+  static void mixed(const Good& good, const Bad& bad) {
+    good(json::parse(R"({"prompt_string": "a", "multimodal_data": []})"));
+    for (const char* v :
+         {"{}", R"({"prompt_string": ""})", R"({"prompt_string": null})",
+          R"({"prompt_string": 1})", R"({"content": "a"})",
+          R"({"content": []})", R"({"content": [{"type": "image_url"}]})",
+          R"({"prompt_string": "a",
+              "content": [{"type": "text", "text": "a"}]})",
+          R"({"prompt_string": "a", "multimodal_data": "AAAA"})",
+          R"([1, {"prompt_string": "a"}])"}) {
+      bad(json::parse(v));
+    }
   }
 
   // What is in objects and arrays.

@@ -72,7 +72,8 @@ TINYPHI_FUNC text_piece generation::poll() {
 TINYPHI_FUNC prompt_progress generation::progress() const {
   if (!sequence_) return {};
   const sequence& s = *sequence_;
-  return {s.has_begun, s.n_found, s.n_read, s.prompt_tokens};
+  if (!s.has_begun) return {.total = s.prompt_tokens};
+  return {true, s.n_found, s.n_read, s.prompt_tokens, *s.admitted};
 }
 TINYPHI_FUNC bool generation::done() const {
   return !sequence_ || sequence_->done;

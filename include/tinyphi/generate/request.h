@@ -131,6 +131,7 @@ struct usage {
   std::size_t prompt_tokens = 0;
   std::size_t cached_tokens = 0;      // of these, found in the prefix cache
   std::size_t completion_tokens = 0;  // stop token not counted
+  std::size_t drafts = 0;             // times that tokens were guessed
   std::size_t drafted_tokens = 0;     // guessed, and ...
   std::size_t accepted_tokens = 0;    // ... of these, right
   double queue_seconds = 0;           // waiting for admission
@@ -144,6 +145,7 @@ struct prompt_progress {
   std::size_t cached = 0;  // tokens of the prompt that were found in the cache
   std::size_t read = 0;    // tokens that are in the cache now, those included
   std::size_t total = 0;
+  steady_time since = {};  // when its turn came, if it is admitted
 };
 
 // What an engine does at the moment, for whoever watches over it.

@@ -59,6 +59,7 @@ TINYPHI_FUNC void scheduler::admit() {
     sequence& s = **places_[*next];
     running_.splice(running_.end(), waiting_, places_[*next]);
     begin(s);
+    s.has_begun = true;
   }
 }
 
@@ -69,7 +70,6 @@ TINYPHI_FUNC void scheduler::begin(sequence& s) {
     n_waiting_tokens_ -= std::min(n_waiting_tokens_, s.tokens.size());
   }
   if (!s.admitted) s.admitted = std::chrono::steady_clock::now();
-  s.has_begun = true;
   s.kv.emplace(pool_, model_.config());
   s.kv->expect(s.prompt_tokens + s.max_tokens);
   s.pages_offered = 0;

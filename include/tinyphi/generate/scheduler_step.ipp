@@ -18,6 +18,7 @@ inline usage usage_of(const sequence& s, steady_time now) {
   u.prompt_tokens = s.prompt_tokens;
   u.cached_tokens = s.cached_tokens;
   u.completion_tokens = s.answer.size();
+  u.drafts = s.drafts;
   u.drafted_tokens = s.drafted;
   u.accepted_tokens = s.accepted;
   const steady_time admitted = s.admitted.value_or(now);
@@ -422,6 +423,7 @@ TINYPHI_FUNC void scheduler::commit(sequence& s, const batch_run& run) {
           s.match_length > 0 && !s.proposal.empty() && !s.step.finish &&
           s.proposal[0] == s.answer[s.answer.size() - s.step.n_tokens].id;
       if (s.n_drafts > 0) {
+        ++s.drafts;
         s.drafted += s.n_drafts;
         s.accepted += right;
         s.policy.learn(s.match_length, s.n_drafts, right, draft_ms_,

@@ -95,7 +95,7 @@ struct sequence {
   std::size_t n_drafts = 0;        // of `proposal`, in this step
   std::vector<token_id> run_ids;   // the last token and its draft
   std::vector<token_id> proposal;  // scratch of the source
-  std::size_t drafted = 0, accepted = 0;
+  std::size_t drafts = 0, drafted = 0, accepted = 0;
 
   std::vector<token_id> targets;  // score: what follows the prompt
   std::vector<float> logprobs;
@@ -124,7 +124,8 @@ struct sequence {
   std::atomic<bool> done = false;
   outcome result;
 
-  // ---- Written by the driver, read by anybody: prompt_progress.
+  // ---- Written by the driver, read by anybody: prompt_progress. Behind
+  // has_begun `admitted` may be read, too.
   std::atomic<bool> has_begun = false;
   std::atomic<std::size_t> n_found = 0, n_read = 0;
 

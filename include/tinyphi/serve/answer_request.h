@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -17,8 +18,10 @@ TINYPHI_NAMESPACE_BEGIN
 // What to do with a chat that does not fit the context.
 enum class overflow_rule : std::uint8_t { error, drop_oldest_turns };
 
-// One prompt that is no chat: a text, or tokens.
-using plain_prompt = std::variant<std::string, std::vector<token_id>>;
+// One prompt that is no chat: a text, tokens, or both, one after the other.
+using mixed_prompt = std::vector<std::variant<std::string, token_id>>;
+using plain_prompt =
+    std::variant<std::string, std::vector<token_id>, mixed_prompt>;
 
 struct answer_request {
   std::string model;  // as the client names it; empty: the first one
@@ -32,6 +35,9 @@ struct answer_request {
   generation_params params = {};
   std::size_t n = 1;
   std::optional<priority_class> wanted_class = {};
+  // Beside those of params.sampling: what is added to the logit of each token
+  // of a text.
+  std::vector<std::pair<std::string, float>> text_biases = {};
   std::string prediction = {};  // a text that the answer may repeat
   std::string cache_salt = {};  // narrows the caller's isolation domain
   overflow_rule overflow = overflow_rule::error;
@@ -51,6 +57,8 @@ struct answer_request {
   bool echo = false;           // completions: the prompt before the answer
   bool logprobs = false;       // params.sampling.n_logprobs says how many
   bool return_tokens = false;  // llama-server's: ids beside the text
+  // llama-server's: only these fields of the answer; empty: all but `prompt`.
+  std::vector<std::string> response_fields = {};
   bool return_progress =
       false;  // llama-server's: events while a prompt is read
   bool timings_per_token = false;  // llama-server's: of streams

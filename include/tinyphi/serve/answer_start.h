@@ -20,7 +20,7 @@ TINYPHI_NAMESPACE_BEGIN
 
 struct started_answers {
   std::vector<generation> answers;        // n of each prompt, in order
-  std::vector<std::string> prompt_texts;  // of plain prompts to be echoed
+  std::vector<std::string> prompt_texts;  // of plain prompts to be told back
   std::size_t n_prompt_tokens = 0;        // of all prompts
   std::size_t n_dropped_turns = 0;        // left out so that the rest fits
   std::optional<api_error> refused;       // then nothing runs

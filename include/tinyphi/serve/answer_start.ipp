@@ -49,14 +49,56 @@ inline result<std::vector<token_id>> plain_tokens(const model& m,
     return error{error_code::unsupported,
                  "the model has no tokenizer; send token ids"};
   }
-  const segment s{std::get<std::string>(p)};
-  return m.tokenizer()->encode({&s, 1}, true);
+  const auto encoded = [&](const std::string& text, bool begins) {
+    const segment s{text};
+    return m.tokenizer()->encode({&s, 1}, begins);
+  };
+  if (const auto* text = std::get_if<std::string>(&p)) {
+    return encoded(*text, true);
+  }
+  std::vector<token_id> ids;
+  for (const auto& part : std::get<mixed_prompt>(p)) {
+    if (const auto* text = std::get_if<std::string>(&part)) {
+      const auto more = encoded(*text, ids.empty());
+      ids.insert(ids.end(), more.begin(), more.end());
+    } else {
+      ids.push_back(std::get<token_id>(part));
+    }
+  }
+  return ids;
+}
+
+// The biases of texts as those of their tokens.
+inline std::optional<api_error> add_text_biases(const answer_request& r,
+                                                const tokenizer* t,
+                                                sampling_params& p) {
+  constexpr std::size_t most = 1024;  // as many as ids
+  if (r.text_biases.empty()) return std::nullopt;
+  if (t == nullptr) {
+    return to_api_error({error_code::unsupported,
+                         "the model has no tokenizer; send biases by id"});
+  }
+  for (const auto& [text, bias] : r.text_biases) {
+    for (const token_id id : t->encode(text))
+      p.logit_bias.emplace_back(id, bias);
+    if (p.logit_bias.size() > most) {
+      return invalid_value("logit_bias",
+                           "logit_bias: its texts have more than " +
+                               std::to_string(most) + " tokens");
+    }
+  }
+  return std::nullopt;
 }
 
 // What prompt and answer together may have.
 inline std::size_t context_of(const model& m, const answer_request& r) {
   const std::size_t most = m.config().max_context;
   return r.context_limit == 0 ? most : std::min(most, r.context_limit);
+}
+
+inline bool tells_prompt(const answer_request& r) {
+  return std::ranges::find(r.response_fields, "prompt") !=
+         r.response_fields.end();
 }
 
 // Where the client's own limit is below the model's, that is what to change.
@@ -109,6 +151,8 @@ inline std::optional<api_error> prompt_tokens(
                                          weights.tokenizer() == nullptr
                                      ? (text ? *text : std::string())
                                      : weights.tokenizer()->decode(*ids));
+    } else if (tells_prompt(r) && weights.tokenizer() != nullptr) {
+      out.prompt_texts.push_back(weights.tokenizer()->decode(*ids, true));
     }
     prompts.push_back(*std::move(ids));
   }
@@ -145,6 +189,9 @@ TINYPHI_FUNC started_answers start_answers(served_model& m,
   params.cache_domain = answer_domain(from, r.cache_salt);
   std::vector<std::vector<token_id>> prompts;
   out.refused = detail::prompt_tokens(m, r, params.cache_domain, prompts, out);
+  if (out.refused) return out;
+  out.refused = detail::add_text_biases(r, m.engine().model().tokenizer(),
+                                        params.sampling);
   if (out.refused) return out;
   if (!r.prediction.empty() && m.engine().model().tokenizer() != nullptr) {
     params.references.push_back(

@@ -24,6 +24,7 @@ struct api_error {
   std::string code = {};   // for programs: "invalid_value"; empty: null
   std::string param = {};  // the path of the field: "messages[2].role"
   std::string message = {};
+  std::string cause = {};  // for the log only, where `message` tells nothing
   // x-should-retry, which OpenAI's client obeys; without it, it retries every
   // 408, 409, 429 and 5xx twice.
   std::optional<bool> should_retry = false;

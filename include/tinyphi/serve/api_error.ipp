@@ -74,6 +74,7 @@ TINYPHI_FUNC api_error to_api_error(const error& e,
       a.type = "server_error";
       a.code = "internal";
       a.message = "the server has failed; its log says more under this id";
+      a.cause = e.message;
       break;
   }
   return a;

@@ -39,8 +39,16 @@ inline constexpr field text_token_item{.name = "token",
                                        .about = "A token's id.",
                                        .most = 2147483647,
                                        .shape = field_shape::text_token};
+inline constexpr field token_bias_field{
+    .name = "logit_bias",
+    .kinds = object | array,
+    .about = "From a token's id to what is added to its logit.",
+    .most = 1024,
+    .items = &token_item,
+    .shape = field_shape::token_biases};
 // How tokens are chosen; llama-server's names beside OpenAI's.
-#define TINYPHI_SAMPLING_FIELDS                                                \
+#define TINYPHI_SAMPLING_FIELDS TINYPHI_SAMPLING_FIELDS_AND(token_bias_field)
+#define TINYPHI_SAMPLING_FIELDS_AND(bias_field)                                \
   {.name = "temperature",                                                      \
    .kinds = number,                                                            \
    .about = "0 takes the likeliest token; more is bolder.",                    \
@@ -122,12 +130,7 @@ inline constexpr field text_token_item{.name = "token",
        .about = "The same seed gives the same answer; -1 takes any.",          \
        .least = -9223372036854775808.0,                                        \
        .most = 9223372036854775808.0},                                         \
-      {.name = "logit_bias",                                                   \
-       .kinds = object | array,                                                \
-       .about = "From a token's id to what is added to its logit.",            \
-       .most = 1024,                                                           \
-       .items = &token_item,                                                   \
-       .shape = field_shape::token_biases},                                    \
+      bias_field,                                                              \
       {.name = "stop",                                                         \
        .kinds = string | array,                                                \
        .about = "Texts that end the answer and are not part of it.",           \
@@ -193,7 +196,7 @@ inline constexpr field ignore_eos_field{
 inline constexpr field progress_field{
     .name = "return_progress",
     .kinds = boolean,
-    .about = "Events tell how far the prompt is read."};
+    .about = "A stream's events tell how far the prompt is read."};
 inline constexpr field timings_field{.name = "timings_per_token",
                                      .kinds = boolean,
                                      .about = "Each piece of a stream tells "
@@ -400,6 +403,8 @@ inline constexpr field chat_fields[] = {
 inline constexpr field_rule chat_rules[] = {
     {rule_kind::one_of, "max_tokens", "max_completion_tokens",
      "mean the same; give one"},
+    {rule_kind::not_both_true, "add_generation_prompt",
+     "continue_final_message", "cannot both be true"},
     top_logprobs_rule,
 };
 inline constexpr request_table chat{"ChatRequest", chat_fields, chat_rules};

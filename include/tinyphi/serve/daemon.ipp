@@ -9,7 +9,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
-#include <exception>
 #include <functional>
 #include <new>
 #include <set>
@@ -35,6 +34,7 @@
 #include "tinyphi/serve/served_set.h"
 #include "tinyphi/serve/server_state.h"
 #include "tinyphi/serve/systemd.h"
+#include "tinyphi/serve/text_routes.h"
 #include "tinyphi/serve/trace_context.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -69,12 +69,15 @@ class daemon::impl {
     state_.answers.counts = &counts_;
     use_deadlines();
     state_.max_body = config_.max_body;
-    state_.counts = &counts_;
+    state_.counts = state_.answers.counts = &counts_;
     state_.compat = {config_.vllm_metrics, config_.llamacpp_metrics};
     state_.open_metrics = config_.open_metrics;
     state_.snapshot = [this] { return take_snapshot(); };
+    state_.reload = [this] { return reload(); };
+    state_.drain = [this] { drain(); };
     add_ops_routes(routes_, state_);
     add_model_routes(routes_, state_);
+    add_text_routes(routes_, state_);
     add_pipeline_routes(routes_, state_);
     if (config_.ollama) add_ollama_routes(routes_, state_);
   }
@@ -86,9 +89,7 @@ class daemon::impl {
     // Nobody may call into an io thread that is gone.
     for (const auto& m : state_.models) {
       m->stop();
-      // What was wrong with its cache at the start has been told.
-      const std::string note = m->engine().cache_note();
-      if (!note.empty() && cache_notes_.insert(note).second) program_.say(note);
+      tell_cache_note(*m);
     }
   }
 
@@ -126,7 +127,13 @@ class daemon::impl {
     wait_for_signal();
     watch_memory();
     feed_watchdog();
-    run_io();
+    // What fails for want of memory fails alone.
+    while (!io_.stopped()) {
+      try {
+        io_.run();
+      } catch (const std::bad_alloc&) {
+      }
+    }
     // Whoever was cut off notices now, and lets go of what it holds.
     io_.restart();
     io_.run_for(detail::max_ending);
@@ -139,18 +146,6 @@ class daemon::impl {
   }
 
  private:
-  // What fails for want of memory fails alone: the thread goes on.
-  void run_io() {
-    for (;;) {
-      try {
-        io_.run();
-        return;
-      } catch (const std::bad_alloc&) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      }
-    }
-  }
-
   void use_deadlines() {
     const auto ms = [](std::chrono::milliseconds t) {
       return static_cast<double>(t.count());
@@ -211,6 +206,9 @@ class daemon::impl {
       line.report = &report;
       log_->add(line);
     }
+    if (!report.cause.empty()) {
+      program_.say("request " + r.id + ": " + report.cause);
+    }
     if (r.from != nullptr) {
       state_.limiter.charge_tokens(
           *r.from, report.prompt_tokens, report.cached_tokens,
@@ -256,7 +254,7 @@ class daemon::impl {
     state_.models.clear();
     for (const loaded_model& m : set_.models) {
       state_.models.push_back(m.model);
-      cache_notes_.insert(m.model->engine().cache_note());
+      tell_cache_note(*m.model);
       keys_.for_each([&](const caller& who) {
         if (who.weight != 1) {
           m.model->engine().set_weight(who.tenant, who.weight);
@@ -266,17 +264,18 @@ class daemon::impl {
     state_.pipelines = set_.pipelines;
   }
 
-  // SIGHUP. One that comes while this is under way begins when it has ended.
-  void reload() {
+  // SIGHUP, or POST /admin/reload. One that comes while this is under way
+  // begins when it has ended. False if there is nothing to read again.
+  bool reload() {
     if (!program_.read_config) {
-      program_.say("SIGHUP: there is no configuration file to read again");
-      return;
+      program_.say("reload: there is no configuration file to read again");
+      return false;
     }
     if (state_.loading || reloading_) {
       reload_again_ = true;
-      return;
+      return true;
     }
-    if (state_.draining) return;
+    if (state_.draining) return false;
     reloading_ = true;
     notes_.reloading();
     notes_.status("reloading");
@@ -287,6 +286,7 @@ class daemon::impl {
         end_reload(std::move(n));
       });
     });
+    return true;
   }
 
   // On the loader's thread: all that can fail.
@@ -346,6 +346,13 @@ class daemon::impl {
     } else if (!entered->on) {
       program_.say(entered->note);
     }
+  }
+
+  // What is wrong with the folder of caches, when it is read or written; once,
+  // if that is the same.
+  void tell_cache_note(const served_model& m) {
+    const std::string note = m.engine().cache_note();
+    if (!note.empty() && cache_notes_.insert(note).second) program_.say(note);
   }
 
   // Sockets that systemd opened: by their own address it is decided who may
@@ -510,8 +517,8 @@ class daemon::impl {
   std::optional<error> failed_;
   bool ended_ = false;
   bool reloading_ = false;
-  bool reload_again_ = false;   // asked for while loading
-  bool reload_failed_ = false;  // the last one
+  bool reload_again_ = false;          // asked for while loading
+  bool reload_failed_ = false;         // the last one
   std::set<std::string> cache_notes_;  // that were told
   std::thread loader_;
 };

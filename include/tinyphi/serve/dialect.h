@@ -25,9 +25,10 @@ struct answer_facts {
   std::string fingerprint;   // of program, weights, SIMD target and cache type
   std::int64_t created = 0;  // seconds since 1970
   std::size_t n_answers = 1;                   // those of all prompts
-  std::vector<std::string> prompt_texts = {};  // of plain prompts to be echoed
+  std::vector<std::string> prompt_texts = {};  // of plain prompts, if asked for
   // The text of a token, for log-probabilities.
   std::function<std::string(token_id)> token_text;
+  std::vector<token_id> stop_ids = {};  // the model's
 };
 
 // A place of an answer and what supports it.
@@ -70,8 +71,8 @@ class dialect {
   [[nodiscard]] virtual std::string begin() = 0;
   [[nodiscard]] virtual std::string piece(std::size_t index,
                                           const text_piece& piece) = 0;
-  // Before a piece, where the request asks for timings_per_token: what the
-  // answer's usage is with that piece.
+  // Before a piece or progress, where the request asks for timings_per_token:
+  // what the answer's usage is with that.
   virtual void so_far(const ended_answer& /*answer*/) {}
   // `read` of `total` prompt tokens are computed, `cached` of them were found.
   [[nodiscard]] virtual std::string progress(std::size_t /*cached*/,

@@ -29,6 +29,7 @@ TINYPHI_FUNC usage add_up(std::span<const ended_answer> answers) {
       sum.cached_tokens += u.cached_tokens;
     }
     sum.completion_tokens += u.completion_tokens;
+    sum.drafts += u.drafts;
     sum.drafted_tokens += u.drafted_tokens;
     sum.accepted_tokens += u.accepted_tokens;
     sum.queue_seconds = std::max(sum.queue_seconds, u.queue_seconds);

@@ -56,6 +56,10 @@ class schema_writer {
       };
       json::object second = with(rule.second, json::array{nullptr});
       json::array none{nullptr};
+      if (rule.kind == rule_kind::not_both_true) {
+        none.push_back(false);
+        second = with(rule.second, none);
+      }
       if (rule.kind == rule_kind::needs) {
         none.push_back(0);
         second = with(rule.second, json::array{true});
@@ -112,7 +116,11 @@ class schema_writer {
 
   json::object value(const field& f, bool nullable) const {
     if (f.shape == field_shape::prompts) return prompts(f);
-    if (f.shape == field_shape::token_biases) return biases(f);
+    if (f.shape == field_shape::mixed_prompts) return mixed_prompts(f);
+    if (f.shape == field_shape::token_biases ||
+        f.shape == field_shape::text_biases) {
+      return biases(f);
+    }
     json::object s{{"type", type_of(f.kinds, nullable)}};
     if (takes(f.kinds, field_kind::number | field_kind::integer)) {
       numbers(f, nullable, s);
@@ -175,7 +183,42 @@ class schema_writer {
     return any_of({std::move(words), std::move(ids), std::move(several)});
   }
 
+  json::object mixed_prompts(const field& f) const {
+    json::object words{{"type", "string"}};
+    text(f, words);
+    // Exactly one of the fields that may be there.
+    json::array ways;
+    for (const field& here : f.members) {
+      if (here.use != field_use::honoured) continue;
+      json::object properties;
+      for (const field& other : f.members) {
+        if (other.use != field_use::honoured) continue;
+        properties[other.name] =
+            other.name == here.name
+                ? json::object{{"type", type_of(other.kinds, false)}}
+                : json::object{{"type", "null"}};
+      }
+      ways.push_back({{"properties", std::move(properties)},
+                      {"required", json::array{json::string_view(here.name)}}});
+    }
+    json::object named = object(f.members);
+    named["anyOf"] = std::move(ways);
+    json::object mixed{{"type", "array"},
+                       {"minItems", 1},
+                       {"items", any_of({item(*f.items), words})}};
+    json::object several{{"type", "array"},
+                         {"minItems", 1},
+                         {"maxItems", schema_number(f.most_items)},
+                         {"items", any_of({words, mixed, named})}};
+    // A number says that all is one prompt.
+    json::object one = mixed;
+    one["contains"] = json::object{{"type", "number"}};
+    return any_of({std::move(words), std::move(one), std::move(several),
+                   std::move(named)});
+  }
+
   json::object biases(const field& f) const {
+    const bool texts = f.shape == field_shape::text_biases;
     const json::object number{
         {"type", "number"}, {"minimum", -100}, {"maximum", 100}};
     const json::object ban{{"const", false}};
@@ -183,12 +226,21 @@ class schema_writer {
     const auto end = limits_->vocab_size > 0
                          ? limits_->vocab_size
                          : static_cast<std::uint64_t>(f.items->most) + 1;
+    json::object names{{"pattern", numbers_below(end)}};
+    json::object first = item(*f.items);
+    if (texts) {
+      json::object some{{"type", "string"}};
+      text(bias_text, some);
+      first = any_of({std::move(first), some});
+      some["pattern"] = "[^0-9]";
+      names = any_of({std::move(names), std::move(some)});
+    }
     json::object by_id{{"type", "object"},
-                       {"propertyNames", {{"pattern", numbers_below(end)}}},
+                       {"propertyNames", std::move(names)},
                        {"additionalProperties", bias},
                        {"maxProperties", schema_number(f.most)}};
     json::object pair{{"type", "array"},
-                      {"prefixItems", json::array{item(*f.items), bias}},
+                      {"prefixItems", json::array{std::move(first), bias}},
                       {"minItems", 2},
                       {"maxItems", 2}};
     json::object pairs{{"type", "array"}, {"items", std::move(pair)}};

@@ -48,8 +48,11 @@ enum class field_shape : std::uint8_t {
   one_token,     // below the number of rows, which only a model knows
   text_token,    // below that of texts: the last rows may only fill up
   token_biases,  // {"ID": number} or [[ID, number], ...]; false bans, as -100
+  text_biases,   // the same, and texts instead of ids
   prompts,       // a text, ids, or an array of texts and arrays of ids
-  vector_size    // one of the models' own
+  // The same, with texts among the ids, and as an object with one of `members`.
+  mixed_prompts,
+  vector_size  // one of the models' own
 };
 
 // Fields that another one makes superfluous.
@@ -91,10 +94,16 @@ struct field {
   field_condition required_unless = {};
 };
 
+namespace detail {
+// A text whose tokens have a bias: field_shape::text_biases.
+inline constexpr field bias_text{.name = "text", .least = 1, .most = 256};
+}  // namespace detail
+
 // What two fields of one request have to do with each other.
 enum class rule_kind : std::uint8_t {
   one_of,  // not both
-  needs    // `first` above 0 needs `second` to be true
+  not_both_true,
+  needs  // `first` above 0 needs `second` to be true
 };
 struct field_rule {
   rule_kind kind;

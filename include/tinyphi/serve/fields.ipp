@@ -88,6 +88,14 @@ class field_checker {
         return invalid_value(std::string(rule.first),
                              names + " " + std::string(rule.about));
       }
+      if (rule.kind == rule_kind::not_both_true) {
+        if (!bool_field(body, rule.first, false) ||
+            !bool_field(body, rule.second, false)) {
+          continue;
+        }
+        return invalid_value(std::string(rule.first),
+                             names + " " + std::string(rule.about));
+      }
       if (integer_field(body, rule.first, 0) <= 0 ||
           bool_field(body, rule.second, false)) {
         continue;
@@ -140,10 +148,11 @@ class field_checker {
       ignore(path);
       return {};
     }
-    if (f.shape == field_shape::prompts && v.is_array()) {
-      return prompts(v.get_array(), f, path);
+    if (is_prompts(f) && v.is_array()) return prompts(v.get_array(), f, path);
+    if (f.shape == field_shape::mixed_prompts && v.is_object()) {
+      return prompt_object(v.get_object(), f, path);
     }
-    if (f.shape == field_shape::token_biases) return biases(v, f, path);
+    if (is_biases(f)) return biases(v, f, path);
     const field_kind kind = kind_of(v);
     const bool fits =
         takes(f.kinds, kind) ||
@@ -235,7 +244,11 @@ class field_checker {
   api_result<void> prompts(const json::array& all, const field& f,
                            const std::string& path) {
     if (all.empty()) return wrong(path, "is empty");
-    if (all.front().is_number()) return ids(all, f, path);
+    const bool mixed = f.shape == field_shape::mixed_prompts;
+    if (all.front().is_number() ||
+        (mixed && std::ranges::any_of(all, &json::value::is_number))) {
+      return ids(all, f, path);
+    }
     if (auto ok = count(all, f, path); !ok) return ok;
     for (std::size_t i = 0; i < all.size(); ++i) {
       const std::string here = at(path, i);
@@ -244,18 +257,49 @@ class field_checker {
       } else if (const auto* some = all[i].if_array()) {
         if (some->empty()) return wrong(here, "is empty");
         if (auto ok = ids(*some, f, here); !ok) return ok;
+      } else if (mixed && all[i].is_object()) {
+        if (auto ok = prompt_object(all[i].get_object(), f, here); !ok) {
+          return ok;
+        }
       } else {
         return wrong(here, "is neither a text nor an array of token ids");
       }
     }
     return {};
   }
+  // An object that has one of the fields that may be there.
+  api_result<void> prompt_object(const json::object& o, const field& f,
+                                 const std::string& path) {
+    if (auto ok = object(o, f.members, path + "."); !ok) return ok;
+    std::string names;
+    std::size_t there = 0;
+    for (const field& one : f.members) {
+      if (one.use != field_use::honoured) continue;
+      names += (names.empty() ? "" : ", ") + std::string(one.name);
+      if (find_field(o, one.name) != nullptr) ++there;
+    }
+    if (there == 1) return {};
+    return wrong(path, "must have one of: " + names);
+  }
   api_result<void> ids(const json::array& all, const field& f,
                        const std::string& path) {
+    const bool mixed = f.shape == field_shape::mixed_prompts;
     for (std::size_t i = 0; i < all.size(); ++i) {
-      if (auto ok = one(all[i], *f.items, at(path, i)); !ok) return ok;
+      const auto* text = mixed ? all[i].if_string() : nullptr;
+      auto ok = text != nullptr ? string(*text, f, at(path, i))
+                                : one(all[i], *f.items, at(path, i));
+      if (!ok) return ok;
     }
     return {};
+  }
+
+  static bool is_prompts(const field& f) {
+    return f.shape == field_shape::prompts ||
+           f.shape == field_shape::mixed_prompts;
+  }
+  static bool is_biases(const field& f) {
+    return f.shape == field_shape::token_biases ||
+           f.shape == field_shape::text_biases;
   }
 
   api_result<void> biases(const json::value& v, const field& f,
@@ -263,9 +307,10 @@ class field_checker {
     if (const auto* o = v.if_object()) {
       if (auto ok = size(o->size(), "members", f, path); !ok) return ok;
       for (const auto& [key, bias] : *o) {
-        if (!is_token_key(key, f.items->most)) {
-          return wrong(path, "has a key that is not a token's id");
-        }
+        const bool known =
+            is_token_key(key, f.items->most) ||
+            (f.shape == field_shape::text_biases && is_text_key(key));
+        if (!known) return wrong(path, "has a key that is not a token's id");
         if (auto ok = bias_value(bias, path + "." + std::string(key)); !ok) {
           return ok;
         }
@@ -284,7 +329,14 @@ class field_checker {
       if (pair == nullptr || pair->size() != 2) {
         return wrong(here, "is not a pair of a token's id and a number");
       }
-      if (auto ok = one((*pair)[0], *f.items, at(here, 0)); !ok) return ok;
+      const auto* text = f.shape == field_shape::text_biases
+                             ? (*pair)[0].if_string()
+                             : nullptr;
+      if (auto ok = text != nullptr ? string(*text, bias_text, at(here, 0))
+                                    : one((*pair)[0], *f.items, at(here, 0));
+          !ok) {
+        return ok;
+      }
       if (auto ok = bias_value((*pair)[1], at(here, 1)); !ok) return ok;
     }
     return {};
@@ -297,6 +349,11 @@ class field_checker {
     if (x >= -100 && x <= 100) return {};
     return wrong(path, "is " + plain_number(x) +
                            "; allowed is from -100 to 100, or false");
+  }
+  // A text has something that no id has.
+  static bool is_text_key(std::string_view key) {
+    return key.find_first_not_of("0123456789") != std::string_view::npos &&
+           string(key, bias_text, "").has_value();
   }
   // One spelling for each id, so that none is there twice.
   static bool is_token_key(std::string_view key, double most) {

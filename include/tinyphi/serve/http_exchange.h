@@ -51,13 +51,15 @@ struct http_response {
 
 // What a request came to, for the log and the metrics.
 struct request_report {
-  unsigned status = 0;    // as sent; 0: the client left before anything was
-  std::string code = {};  // of the error, if there was one
+  unsigned status = 0;     // as sent; 0: the client left before anything was
+  std::string code = {};   // of the error, if there was one
+  std::string cause = {};  // of one that the client was told nothing about
   std::string model = {};
   std::size_t bytes_in = 0, bytes_out = 0;
   std::size_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
-  std::size_t drafted_tokens = 0, accepted_tokens = 0;
+  std::size_t drafts = 0, drafted_tokens = 0, accepted_tokens = 0;
   double queue_ms = 0, first_token_ms = 0, total_ms = 0, gap_p99_ms = 0;
+  double prefill_ms = 0, decode_ms = 0;  // of the first answer
   // Where it was when its client left or it was cancelled: "queue", "prefill"
   // or "decode"; empty: it came to its end.
   std::string_view cancelled_in = {};

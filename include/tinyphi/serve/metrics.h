@@ -79,7 +79,8 @@ struct class_metrics {
   std::array<metric_counter, n_status_counters> ended{};
   std::array<metric_counter, 4> cancelled{};  // queue, prefill, decode, other
   metric_counter prompt_computed{0}, prompt_cached{0}, generated{0};
-  metric_counter drafts_accepted{0}, drafts_rejected{0};
+  metric_counter drafts{0}, drafts_accepted{0}, drafts_rejected{0};
+  metric_counter prefill_us{0}, decode_us{0};  // microseconds
   metric_histogram first_token, between_tokens, queue, request;
 };
 
@@ -87,6 +88,7 @@ struct model_metrics {
   std::string name;
   std::array<class_metrics, n_priority_classes> classes;
   metric_histogram step, slice;
+  metric_counter longest{0};  // tokens of a prompt and its answer together
 };
 
 }  // namespace detail

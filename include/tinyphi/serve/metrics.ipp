@@ -35,6 +35,11 @@ inline std::uint64_t value_of(const metric_counter& c) {
   return c.load(std::memory_order_relaxed);
 }
 
+// What no clock can say counts as 0.
+inline std::uint64_t microseconds(double ms) {
+  return ms > 0 ? static_cast<std::uint64_t>(std::min(ms, 1e12) * 1e3) : 0;
+}
+
 inline std::size_t status_index(unsigned status) {
   const auto at =
       std::find(counted_statuses.begin(), counted_statuses.end(), status);
@@ -183,8 +188,17 @@ TINYPHI_FUNC void metrics::request_ended(series s,
   add(to.generated, report.generated_tokens);
   const std::size_t accepted =
       std::min(report.accepted_tokens, report.drafted_tokens);
+  add(to.drafts, report.drafts);
   add(to.drafts_accepted, accepted);
   add(to.drafts_rejected, report.drafted_tokens - accepted);
+  add(to.prefill_us, microseconds(report.prefill_ms));
+  add(to.decode_us, microseconds(report.decode_ms));
+  // Another thread's longer one stays.
+  const std::uint64_t length = report.prompt_tokens + report.generated_tokens;
+  std::uint64_t longest = value_of(s.model_->longest);
+  while (longest < length && !s.model_->longest.compare_exchange_weak(
+                                 longest, length, std::memory_order_relaxed)) {
+  }
   // A request that no engine saw (refused, or of another route) never queued.
   if (report.prompt_tokens > 0) {
     to.queue.observe(first_token_bounds, report.queue_ms / 1e3);

@@ -3,6 +3,8 @@
 #ifndef TINYPHI_SERVE_METRICS_TEXT_IPP_
 #define TINYPHI_SERVE_METRICS_TEXT_IPP_
 
+#include <algorithm>
+
 #include "tinyphi/serve/exposition.h"
 #include "tinyphi/serve/metrics.h"
 
@@ -262,6 +264,36 @@ inline void write_llamacpp(exposition& out, const model_list& all,
       total(&class_metrics::prompt_cached));
   one("llamacpp:tokens_predicted_total", "counter", "Tokens of answers.",
       total(&class_metrics::generated));
+  const auto seconds = [&](metric_counter class_metrics::*member) {
+    return total(member) / 1e6;
+  };
+  const auto rate = [](double tokens, double time) {
+    return time > 0 ? tokens / time : 0;
+  };
+  const double reading = seconds(&class_metrics::prefill_us);
+  const double answering = seconds(&class_metrics::decode_us);
+  one("llamacpp:prompt_seconds_total", "counter",
+      "Time in which prompts were computed.", reading);
+  one("llamacpp:tokens_predicted_seconds_total", "counter",
+      "Time in which answers were computed.", answering);
+  one("llamacpp:prompt_tokens_seconds", "gauge",
+      "Tokens of prompts in a second, since the start.",
+      rate(total(&class_metrics::prompt_computed), reading));
+  one("llamacpp:predicted_tokens_seconds", "gauge",
+      "Tokens of an answer in a second, since the start.",
+      rate(total(&class_metrics::generated), answering));
+  std::uint64_t longest = 0;
+  for (const model_metrics* m : all) {
+    longest = std::max(longest, value_of(m->longest));
+  }
+  one("llamacpp:n_tokens_max", "counter",
+      "Tokens of the longest prompt with its answer.",
+      static_cast<double>(longest));
+  one("llamacpp:n_busy_slots_per_decode", "gauge",
+      "Tokens of answers for each step of the engine.",
+      rate(total(&class_metrics::generated), static_cast<double>(steps.n)));
+  one("llamacpp:spec_decode_num_drafts_total", "counter",
+      "Times that tokens were guessed.", total(&class_metrics::drafts));
   one("llamacpp:n_decode_total", "counter", "Steps of the engine.",
       static_cast<double>(steps.n));
   one("llamacpp:spec_decode_num_draft_tokens_total", "counter",

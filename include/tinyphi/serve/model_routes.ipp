@@ -156,6 +156,39 @@ struct embeddings {
   std::size_t tokens = 0;
 };
 
+// An input as a text, whose ids must be this model's; `at` is its path.
+inline api_result<std::string> text_of_input(const plain_prompt& p,
+                                             const tokenizer& t,
+                                             const std::string& at) {
+  if (const auto* text = std::get_if<std::string>(&p)) return *text;
+  std::string all;
+  std::vector<token_id> run;
+  const auto add_run = [&] { all += t.decode(std::exchange(run, {}), true); };
+  const auto add_id = [&](token_id id) -> api_result<void> {
+    run.push_back(id);
+    if (id >= 0 && static_cast<std::size_t>(id) < t.size()) return {};
+    // LangChain sends cl100k's ids unless it is told not to.
+    return invalid_value(
+        at, at + ": there is no token " + std::to_string(id) +
+                " in this model's vocabulary; send texts (in LangChain: "
+                "check_embedding_ctx_length=False)");
+  };
+  if (const auto* ids = std::get_if<std::vector<token_id>>(&p)) {
+    for (const token_id id : *ids) TINYPHI_CHECK_OK(add_id(id));
+  } else {
+    for (const auto& part : std::get<mixed_prompt>(p)) {
+      if (const auto* id = std::get_if<token_id>(&part)) {
+        TINYPHI_CHECK_OK(add_id(*id));
+      } else {
+        add_run();
+        all += std::get<std::string>(part);
+      }
+    }
+  }
+  add_run();
+  return all;
+}
+
 inline api_result<embeddings> embed_texts(served_model& m,
                                           const embedding_request& r,
                                           const generation_params& params) {
@@ -171,20 +204,8 @@ inline api_result<embeddings> embed_texts(served_model& m,
   std::vector<std::string> texts;
   for (std::size_t i = 0; i < r.inputs.size(); ++i) {
     const std::string at = "input[" + std::to_string(i) + "]";
-    if (const auto* ids = std::get_if<std::vector<token_id>>(&r.inputs[i])) {
-      // LangChain sends cl100k's ids unless it is told not to.
-      for (const token_id id : *ids) {
-        if (id < 0 || static_cast<std::size_t>(id) >= t->size()) {
-          return invalid_value(
-              at, at + ": there is no token " + std::to_string(id) +
-                      " in this model's vocabulary; send texts (in LangChain: "
-                      "check_embedding_ctx_length=False)");
-        }
-      }
-      texts.push_back(t->decode(*ids, true));
-    } else {
-      texts.push_back(std::get<std::string>(r.inputs[i]));
-    }
+    TINYPHI_TRY(std::string text, text_of_input(r.inputs[i], *t, at));
+    texts.push_back(std::move(text));
     if (texts.back().empty()) return invalid_value(at, at + " is empty");
     const segment s{texts.back()};
     const std::size_t n = t->encode({&s, 1}, true).size();
@@ -378,89 +399,6 @@ inline boost::asio::awaitable<void> show_props(http_exchange& x,
   co_await std::move(responding);
 }
 
-// ---- /tokenize, /detokenize and /apply-template answer on a worker: a long
-// text takes a moment.
-
-using text_work = api_result<json::value> (*)(const json::object& body,
-                                              const served_model& m);
-
-inline api_result<json::value> tokenize_text(const json::object& body,
-                                             const served_model& m) {
-  std::vector<std::string> ignored;
-  TINYPHI_CHECK_OK(check_fields(body, request_tables::tokenize, ignored));
-  TINYPHI_TRY(const tokenizer* t, tokenizer_of(m));
-  const segment s{string_field(body, "content"),
-                  bool_field(body, "parse_special", true)};
-  const auto ids = t->encode({&s, 1}, bool_field(body, "add_special", false));
-  json::array tokens;
-  const bool pieces = bool_field(body, "with_pieces", false);
-  for (const token_id id : ids) {
-    if (pieces) {
-      tokens.push_back({{"id", id}, {"piece", valid_text(t->bytes(id))}});
-    } else {
-      tokens.push_back(id);
-    }
-  }
-  return json::value{{"tokens", std::move(tokens)}};
-}
-
-inline api_result<json::value> detokenize_ids(const json::object& body,
-                                              const served_model& m) {
-  std::vector<std::string> ignored;
-  TINYPHI_CHECK_OK(check_fields(body, request_tables::detokenize, ignored));
-  TINYPHI_TRY(const tokenizer* t, tokenizer_of(m));
-  std::vector<token_id> ids;
-  for (const json::value& id : body.at("tokens").get_array()) {
-    ids.push_back(id.to_number<token_id>());
-    if (ids.back() >= static_cast<token_id>(t->size())) {
-      return invalid_value(
-          "tokens", "tokens: there is no token " + std::to_string(ids.back()) +
-                        "; the vocabulary has " + std::to_string(t->size()));
-    }
-  }
-  return json::value{{"content", t->decode(ids, true)}};
-}
-
-inline api_result<json::value> template_text(const json::object& body,
-                                             const served_model& m) {
-  std::vector<std::string> ignored;
-  TINYPHI_CHECK_OK(check_fields(body, request_tables::apply_template, ignored));
-  TINYPHI_TRY(const auto messages,
-              read_messages(body.at("messages").get_array()));
-  const auto& format = m.engine().model().chat_format();
-  if (!format) return to_api_error(format.error());
-  const auto prompt = render_chat(*format, messages);
-  if (!prompt) return to_api_error(prompt.error());
-  std::string text;
-  for (const segment& s : *prompt) text += s.text;
-  return json::value{{"prompt", text}};
-}
-
-inline boost::asio::awaitable<void> text_route(http_exchange& x,
-                                               server_state& s,
-                                               text_work work) {
-  const auto body = parse_body(x.request().body);
-  if (!body) {
-    co_await respond_with(x, body.error());
-    co_return;
-  }
-  auto m = model_for(s, "", *x.request().from);
-  if (!m) {
-    co_await respond_with(x, m.error());
-    co_return;
-  }
-  run_context workers({}, s.answers.workers->get_executor(), trust::trusted);
-  const auto f = [&] { return work(*body, **m); };
-  auto working = workers.blocking(f);
-  auto out = co_await std::move(working);
-  if (!out) {
-    co_await respond_with(x, out.error());
-    co_return;
-  }
-  auto responding = respond_json(x, *std::move(out));
-  co_await std::move(responding);
-}
-
 }  // namespace detail
 
 TINYPHI_FUNC void add_model_routes(router& to, server_state& s) {
@@ -486,15 +424,6 @@ TINYPHI_FUNC void add_model_routes(router& to, server_state& s) {
          return detail::embedding_route(
              x, s, {parse_embedding, detail::embeddings_body});
        });
-  const auto texts = [&](const char* pattern, detail::text_work work) {
-    post(pattern,
-         [&s, work](http_exchange& x, const std::vector<std::string>&) {
-           return detail::text_route(x, s, work);
-         });
-  };
-  texts("/tokenize", detail::tokenize_text);
-  texts("/detokenize", detail::detokenize_ids);
-  texts("/apply-template", detail::template_text);
   to.add({"GET", "/props", route_access::key, 0, error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>&) {
             return detail::show_props(x, s);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// /completion: answers and settings as llama-server tells them.
+// /completion: answers and settings as llama-server tells them; answers to
+// several prompts are an array.
 #ifndef TINYPHI_SERVE_NATIVE_COMPLETION_H_
 #define TINYPHI_SERVE_NATIVE_COMPLETION_H_
 
 #include <memory>
+#include <span>
 
 #include "tinyphi/serve/answer_request.h"
 #include "tinyphi/serve/dialect.h"
@@ -14,8 +16,10 @@ TINYPHI_NAMESPACE_BEGIN
     const answer_request& r, answer_facts facts);
 
 // How a request's tokens are chosen, in llama-server's names: /completion's
-// generation_settings, and the defaults that /props tells of.
-[[nodiscard]] json::object native_settings(const answer_request& r);
+// generation_settings, and the defaults that /props tells of. `stop_ids` are the
+// model's.
+[[nodiscard]] json::object native_settings(
+    const answer_request& r, std::span<const token_id> stop_ids = {});
 
 TINYPHI_NAMESPACE_END
 

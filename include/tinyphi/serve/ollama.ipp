@@ -147,7 +147,7 @@ class ollama_dialect : public dialect {
       o["response"] = text;
     }
     if (logprobs_ && !tokens.empty()) {
-      o["logprobs"] = openai_logprobs(tokens, facts_);
+      o["logprobs"] = openai_logprobs(tokens, text, facts_);
     }
     return o;
   }

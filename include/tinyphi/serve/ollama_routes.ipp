@@ -73,8 +73,21 @@ inline boost::asio::awaitable<void> respond_ollama(
   co_await std::move(responding);
 }
 
-// A chat or a text; without either, clients ask whether the model is there.
-// `make` outlives what is returned.
+// The answer to a request without a text: the model is there, and would take
+// the rest of it.
+inline api_result<json::object> ollama_looked_for(const asked_answer& asked,
+                                                  bool chat) {
+  std::string name = asked.request.model;
+  if (const auto& m = asked.model; m != nullptr) {
+    const auto ok = check_sampling(asked.request.params.sampling,
+                                   m->engine().model().config().vocab_size);
+    if (!ok) return to_api_error(ok.error());
+    if (name.empty()) name = ollama_name(m->id());
+  }
+  return ollama_loaded(chat, name, unix_seconds());
+}
+
+// A chat or a text. `make` outlives what is returned.
 inline boost::asio::awaitable<void> ollama_answer(http_exchange& x,
                                                   server_state& s, bool chat,
                                                   const make_dialect& make) {
@@ -85,10 +98,8 @@ inline boost::asio::awaitable<void> ollama_answer(http_exchange& x,
       !asked->request.prompts.empty()) {
     return answer_route(x, s, std::move(asked), make, form);
   }
-  std::string name = asked->request.model;
-  if (name.empty()) name = ollama_name(asked->model->id());
-  x.report().ignored = std::move(asked->request.ignored);
-  return respond_ollama(x, ollama_loaded(chat, name, unix_seconds()));
+  x.report().ignored = asked->request.ignored;
+  return respond_ollama(x, ollama_looked_for(*asked, chat));
 }
 
 inline json::object ollama_vectors(const served_model& m,

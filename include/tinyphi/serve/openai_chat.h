@@ -23,8 +23,11 @@ TINYPHI_NAMESPACE_BEGIN
 // length, and ended_answer::ended_by says more.
 [[nodiscard]] std::string_view openai_finish(const ended_answer& answer);
 // Each token's log-probability and those of the likeliest others, with the
-// exact bytes of all of them.
+// exact bytes of all of them. `shown` is the text that clients get for the
+// tokens: where it lacks the blank that its first token begins with, so do that
+// token and those that might have stood there.
 [[nodiscard]] json::array openai_logprobs(std::span<const sampled_token> tokens,
+                                          std::string_view shown,
                                           const answer_facts& facts);
 // Usage and timings of all answers, beside what `o` has.
 void add_openai_totals(json::object& o, std::span<const ended_answer> answers);

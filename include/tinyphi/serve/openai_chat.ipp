@@ -45,6 +45,9 @@ TINYPHI_FUNC json::object openai_usage(std::span<const ended_answer> answers) {
 TINYPHI_FUNC json::object openai_timings(
     std::span<const ended_answer> answers) {
   const usage u = add_up(answers);
+  const auto begun = std::ranges::count_if(answers, [](const ended_answer& a) {
+    return a.usage.completion_tokens > 0;
+  });
   const auto per = [](double seconds, std::size_t n) {
     return n == 0 ? 0.0 : 1e3 * seconds / static_cast<double>(n);
   };
@@ -52,16 +55,18 @@ TINYPHI_FUNC json::object openai_timings(
     return seconds <= 0 ? 0.0 : static_cast<double>(n) / seconds;
   };
   const std::size_t read = u.prompt_tokens - u.cached_tokens;
-  return {
-      {"cache_n", u.cached_tokens},
-      {"prompt_n", read},
-      {"prompt_ms", 1e3 * u.prefill_seconds},
-      {"prompt_per_token_ms", per(u.prefill_seconds, read)},
-      {"prompt_per_second", rate(u.prefill_seconds, read)},
-      {"predicted_n", u.completion_tokens},
-      {"predicted_ms", 1e3 * u.decode_seconds},
-      {"predicted_per_token_ms", per(u.decode_seconds, u.completion_tokens)},
-      {"predicted_per_second", rate(u.decode_seconds, u.completion_tokens)}};
+  // An answer's time begins with its first token, which took none of it.
+  const std::size_t steps =
+      u.completion_tokens - static_cast<std::size_t>(begun);
+  return {{"cache_n", u.cached_tokens},
+          {"prompt_n", read},
+          {"prompt_ms", 1e3 * u.prefill_seconds},
+          {"prompt_per_token_ms", per(u.prefill_seconds, read)},
+          {"prompt_per_second", rate(u.prefill_seconds, read)},
+          {"predicted_n", u.completion_tokens},
+          {"predicted_ms", 1e3 * u.decode_seconds},
+          {"predicted_per_token_ms", per(u.decode_seconds, steps)},
+          {"predicted_per_second", rate(u.decode_seconds, steps)}};
 }
 
 TINYPHI_FUNC void add_openai_totals(json::object& o,
@@ -92,9 +97,10 @@ TINYPHI_FUNC std::string openai_stream_end(
 
 namespace detail {
 
-inline json::object told_logprob(token_id id, float logprob,
+inline json::object told_logprob(token_id id, float logprob, bool without_blank,
                                  const answer_facts& facts) {
-  const std::string text = facts.token_text(id);
+  std::string text = facts.token_text(id);
+  if (without_blank && text.starts_with(' ')) text.erase(0, 1);
   json::array bytes;
   for (const char c : text) bytes.push_back(static_cast<unsigned char>(c));
   return {{"id", id},
@@ -106,14 +112,21 @@ inline json::object told_logprob(token_id id, float logprob,
 }  // namespace detail
 
 TINYPHI_FUNC json::array openai_logprobs(std::span<const sampled_token> tokens,
+                                         std::string_view shown,
                                          const answer_facts& facts) {
   json::array all;
+  bool without_blank = !shown.empty() && !shown.starts_with(' ') &&
+                       !tokens.empty() &&
+                       facts.token_text(tokens.front().id).starts_with(' ');
   for (const sampled_token& t : tokens) {
-    json::object o = detail::told_logprob(t.id, t.logprob, facts);
+    json::object o =
+        detail::told_logprob(t.id, t.logprob, without_blank, facts);
     json::array top;
     for (const token_logprob& other : t.top) {
-      top.push_back(detail::told_logprob(other.id, other.logprob, facts));
+      top.push_back(
+          detail::told_logprob(other.id, other.logprob, without_blank, facts));
     }
+    without_blank = false;
     o["top_logprobs"] = std::move(top);
     all.push_back(std::move(o));
   }
@@ -140,10 +153,10 @@ class openai_chat_dialect : public dialect {
   std::string piece(std::size_t index, const text_piece& p) override {
     // Tokens whose text is held back come with the piece that shows it.
     json::object chunk = choice(index, {{"content", p.text}}, nullptr);
-    if (logprobs_) chunk["logprobs"] = logprobs_of(p.tokens);
+    if (logprobs_) chunk["logprobs"] = logprobs_of(p.tokens, p.text);
     json::object o = head("chat.completion.chunk");
     o["choices"] = json::array{std::move(chunk)};
-    if (timings_) o["timings"] = *std::exchange(timings_, std::nullopt);
+    add_timings(o);
     return sse_event(o);
   }
 
@@ -157,6 +170,7 @@ class openai_chat_dialect : public dialect {
     o["choices"] = json::array{choice(0, json::object(), nullptr)};
     o["prompt_progress"] = {
         {"cache", cached}, {"processed", read}, {"total", total}};
+    add_timings(o);
     return sse_event(o);
   }
 
@@ -188,7 +202,7 @@ class openai_chat_dialect : public dialect {
            {{"role", "assistant"}, {"content", a.text}, {"refusal", nullptr}}},
           {"logprobs", nullptr},
           {"finish_reason", json::string_view(openai_finish(a))}};
-      if (logprobs_) c["logprobs"] = logprobs_of(a.tokens);
+      if (logprobs_) c["logprobs"] = logprobs_of(a.tokens, a.text);
       if (!a.annotations.empty()) {
         c["message"].as_object()["annotations"] = annotations_of(a);
       }
@@ -236,15 +250,20 @@ class openai_chat_dialect : public dialect {
     return all;
   }
 
-  json::value logprobs_of(std::span<const sampled_token> tokens) const {
-    return json::object{{"content", openai_logprobs(tokens, facts_)},
+  void add_timings(json::object& o) {
+    if (timings_) o["timings"] = *std::exchange(timings_, std::nullopt);
+  }
+
+  json::value logprobs_of(std::span<const sampled_token> tokens,
+                          std::string_view shown) const {
+    return json::object{{"content", openai_logprobs(tokens, shown, facts_)},
                         {"refusal", nullptr}};
   }
 
   answer_facts facts_;
   bool include_usage_;
   bool logprobs_;
-  std::optional<json::object> timings_;  // of the next piece
+  std::optional<json::object> timings_;  // of the next event
 };
 
 }  // namespace detail

@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include "tinyphi/serve/openai_chat.h"
@@ -23,6 +24,7 @@ TINYPHI_FUNC api_result<answer_request> parse_responses(
   detail::read_tier(body, r);
   r.model = string_field(body, "model");
   r.stream = bool_field(body, "stream", false);
+  detail::read_progress(body, r);
   r.params.max_tokens =
       static_cast<std::size_t>(integer_field(body, "max_output_tokens", 0));
   if (find_field(body, "instructions") != nullptr) {
@@ -73,7 +75,8 @@ class openai_responses_dialect : public dialect {
   openai_responses_dialect(const answer_request& r, answer_facts facts)
       : facts_(std::move(facts)),
         settings_(settings_of(r)),
-        logprobs_(r.logprobs) {}
+        logprobs_(r.logprobs),
+        times_(r.timings_per_token) {}
 
   std::string begin() override {
     const json::object now = response("in_progress");
@@ -90,8 +93,25 @@ class openai_responses_dialect : public dialect {
   }
 
   std::string piece(std::size_t, const text_piece& p) override {
-    return event("response.output_text.delta",
-                 in_part({{"delta", p.text}, {"logprobs", told(p.tokens)}}));
+    json::object o =
+        in_part({{"delta", p.text}, {"logprobs", told(p.tokens, p.text)}});
+    add_timings(o);
+    return event("response.output_text.delta", std::move(o));
+  }
+
+  void so_far(const ended_answer& a) override {
+    timings_ = openai_timings({&a, 1});
+  }
+
+  // llama-server's return_progress.
+  std::string progress(std::size_t cached, std::size_t read,
+                       std::size_t total) override {
+    json::object o{
+        {"response", response("in_progress")},
+        {"prompt_progress",
+         {{"cache", cached}, {"processed", read}, {"total", total}}}};
+    add_timings(o);
+    return event("response.in_progress", std::move(o));
   }
 
   std::string finish(const ended_answer& a) override {
@@ -102,8 +122,9 @@ class openai_responses_dialect : public dialect {
           event("response.output_text.annotation.added",
                 in_part({{"annotation_index", i}, {"annotation", notes[i]}}));
     }
-    all += event("response.output_text.done",
-                 in_part({{"text", a.text}, {"logprobs", told(a.tokens)}}));
+    all += event(
+        "response.output_text.done",
+        in_part({{"text", a.text}, {"logprobs", told(a.tokens, a.text)}}));
     all += event("response.content_part.done",
                  in_part({{"part", part(a.text, a.tokens, notes)}}));
     all += event("response.output_item.done",
@@ -113,8 +134,10 @@ class openai_responses_dialect : public dialect {
 
   std::string end(std::span<const ended_answer> answers) override {
     const bool complete = is_complete(answers.front());
+    json::object o{{"response", ended(answers)}};
+    if (times_) o["timings"] = openai_timings(answers);
     return event(complete ? "response.completed" : "response.incomplete",
-                 {{"response", ended(answers)}});
+                 std::move(o));
   }
 
   std::string broken(const api_error& e) override {
@@ -196,6 +219,10 @@ class openai_responses_dialect : public dialect {
     return o;
   }
 
+  void add_timings(json::object& o) {
+    if (timings_) o["timings"] = *std::exchange(timings_, std::nullopt);
+  }
+
   json::object message(const char* status) const {
     return {{"id", "msg_" + facts_.id},
             {"type", "message"},
@@ -213,10 +240,11 @@ class openai_responses_dialect : public dialect {
     return {{"type", "output_text"},
             {"text", text},
             {"annotations", std::move(annotations)},
-            {"logprobs", told(tokens)}};
+            {"logprobs", told(tokens, text)}};
   }
-  json::array told(std::span<const sampled_token> tokens) const {
-    return logprobs_ ? openai_logprobs(tokens, facts_) : json::array();
+  json::array told(std::span<const sampled_token> tokens,
+                   std::string_view shown) const {
+    return logprobs_ ? openai_logprobs(tokens, shown, facts_) : json::array();
   }
   static json::array annotations_of(const ended_answer& a) {
     json::array all;
@@ -247,6 +275,8 @@ class openai_responses_dialect : public dialect {
   answer_facts facts_;
   json::object settings_;
   bool logprobs_;
+  bool times_;
+  std::optional<json::object> timings_;  // of the next event
   std::size_t n_events_ = 0;
 };
 

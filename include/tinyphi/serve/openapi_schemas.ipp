@@ -64,8 +64,19 @@ inline constexpr std::string_view answer_schemas = R"json({
         "logprobs": {"type": ["object", "null"]},
         "finish_reason": {"$ref": "#/components/schemas/Finish"}}}},
     "usage": {"$ref": "#/components/schemas/Usage"}}},
-"NativeCompletion": {"type": "object",
-  "required": ["content", "stop", "model", "tokens_predicted", "timings"],
+"Slots": {"type": "array", "items": {"type": "object",
+  "required": ["id", "n_ctx", "is_processing"], "properties": {
+    "id": {"type": "integer", "minimum": 0},
+    "n_ctx": {"type": "integer", "minimum": 1},
+    "is_processing": {"type": "boolean"}}}},
+"TokenCount": {"type": "object", "required": ["object", "input_tokens"],
+  "properties": {"object": {"const": "response.input_tokens"},
+                 "input_tokens": {"type": "integer", "minimum": 0}}},
+"NativeCompletion": {"anyOf": [
+  {"$ref": "#/components/schemas/NativeAnswer"},
+  {"type": "array", "items": {"$ref": "#/components/schemas/NativeAnswer"}}]},
+"NativeAnswer": {"type": "object",
+  "description": "All of these, unless response_fields names some.",
   "properties": {
     "content": {"type": "string"}, "stop": {"const": true},
     "model": {"type": "string"},

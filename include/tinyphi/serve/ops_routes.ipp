@@ -34,9 +34,30 @@ inline boost::asio::awaitable<void> show_metrics(http_exchange& x,
   http_response r;
   r.content_type = exposition_content_type;
   r.body = s.counts->render(s.snapshot(), s.compat);
-  r.headers.emplace_back("process-start-time-unix",
+  r.headers.emplace_back("Process-Start-Time-Unix",
                          s.counts->process_start_time_unix());
   auto responding = x.respond(std::move(r));
+  co_await std::move(responding);
+}
+
+// llama-server's view of the first model: places for requests, of which the
+// first ones are taken.
+inline boost::asio::awaitable<void> list_slots(http_exchange& x,
+                                               server_state& s) {
+  const auto m = model_for(s, "", *x.request().from);
+  if (!m) {
+    co_await respond_with(x, m.error());
+    co_return;
+  }
+  const engine& e = (*m)->engine();
+  const std::size_t running = e.load().running;
+  json::array all;
+  for (std::size_t i = 0; i < e.options().max_sequences; ++i) {
+    all.push_back({{"id", i},
+                   {"n_ctx", e.model().config().max_context},
+                   {"is_processing", i < running}});
+  }
+  auto responding = respond_json(x, json::value(std::move(all)));
   co_await std::move(responding);
 }
 
@@ -72,6 +93,33 @@ inline boost::asio::awaitable<void> cancel_request(http_exchange& x,
   json::object o{{"id", id}, {"cancelled", true}};
   auto responding = respond_json(x, std::move(o));
   co_await std::move(responding);
+}
+
+// What a service manager does with signals, for who has no right to send any.
+// What comes of a reload is in the log and in /metrics.
+inline boost::asio::awaitable<void> begin_reload(http_exchange& x,
+                                                 const server_state& s) {
+  if (!s.reload()) {
+    api_error e;
+    e.status = 404;
+    e.code = "nothing_to_reload";
+    e.message =
+        "the daemon was started without a configuration file, or is shutting "
+        "down";
+    co_await respond_with(x, e);
+    co_return;
+  }
+  json::object o{{"status", "reloading"}};
+  auto responding = respond_json(x, std::move(o));
+  co_await std::move(responding);
+}
+
+inline boost::asio::awaitable<void> begin_drain(http_exchange& x,
+                                                const server_state& s) {
+  json::object o{{"status", "draining"}};
+  auto responding = respond_json(x, std::move(o));
+  co_await std::move(responding);
+  if (!s.draining) s.drain();
 }
 
 inline boost::asio::awaitable<void> show_document(http_exchange& x,
@@ -119,6 +167,18 @@ TINYPHI_FUNC void add_ops_routes(router& to, server_state& s) {
   to.add({"GET", "/openapi.json", route_access::key, 0, error_form::openai,
           [&s, &to](http_exchange& x, const std::vector<std::string>&) {
             return detail::show_document(x, to, s);
+          }});
+  to.add({"POST", "/admin/reload", route_access::admin, 0, error_form::openai,
+          [&s](http_exchange& x, const std::vector<std::string>&) {
+            return detail::begin_reload(x, s);
+          }});
+  to.add({"POST", "/admin/drain", route_access::admin, 0, error_form::openai,
+          [&s](http_exchange& x, const std::vector<std::string>&) {
+            return detail::begin_drain(x, s);
+          }});
+  to.add({"GET", "/slots", route_access::key, 0, error_form::openai,
+          [&s](http_exchange& x, const std::vector<std::string>&) {
+            return detail::list_slots(x, s);
           }});
   to.add({"GET", "/v1/requests", route_access::key, 0, error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>&) {

@@ -39,24 +39,34 @@ inline token_id id_of(const json::value& v) {
   return static_cast<token_id>(v.to_number<double>());
 }
 
-inline void read_logit_bias(const json::object& body, sampling_params& p) {
+inline float bias_of(const json::value& v) {
+  // llama-server's word for a ban is false.
+  return v.is_bool() ? -100.0F : static_cast<float>(v.to_number<double>());
+}
+
+inline void read_logit_bias(const json::object& body, answer_request& r) {
   const json::value* v = find_field(body, "logit_bias");
   if (v == nullptr) return;
-  const auto add = [&](token_id id, const json::value& bias) {
-    // llama-server's word for a ban is false.
-    const double x = bias.is_bool() ? -100 : bias.to_number<double>();
-    p.logit_bias.emplace_back(id, static_cast<float>(x));
-  };
+  auto& by_id = r.params.sampling.logit_bias;
   if (const auto* o = v->if_object()) {
     for (const auto& [key, bias] : *o) {
+      const std::string_view name = key;
+      if (name.find_first_not_of("0123456789") != std::string_view::npos) {
+        r.text_biases.emplace_back(std::string(name), bias_of(bias));
+        continue;
+      }
       token_id id = 0;
-      std::from_chars(key.data(), key.data() + key.size(), id);
-      add(id, bias);
+      std::from_chars(name.data(), name.data() + name.size(), id);
+      by_id.emplace_back(id, bias_of(bias));
     }
     return;
   }
   for (const json::value& pair : v->get_array()) {
-    add(id_of(pair.at(0)), pair.at(1));
+    if (const auto* text = pair.at(0).if_string()) {
+      r.text_biases.emplace_back(std::string(*text), bias_of(pair.at(1)));
+    } else {
+      by_id.emplace_back(id_of(pair.at(0)), bias_of(pair.at(1)));
+    }
   }
 }
 
@@ -91,7 +101,7 @@ inline void read_sampler(const json::object& body,
   const std::int64_t seed = integer_field(body, "seed", -1);
   p.seed = seed == -1 ? random_bits<std::uint64_t>()
                       : static_cast<std::uint64_t>(seed);
-  read_logit_bias(body, p);
+  read_logit_bias(body, r);
 
   if (const json::value* stop = find_field(body, "stop")) {
     if (const auto* s = stop->if_string()) {
@@ -159,15 +169,29 @@ inline sampling_params llama_server_sampling() {
 
 inline plain_prompt read_prompt(const json::value& v) {
   if (const auto* text = v.if_string()) return std::string(*text);
+  if (const auto* o = v.if_object()) {
+    const json::value* whole = find_field(*o, "prompt_string");
+    return text_of(whole != nullptr ? *whole : o->at("content"));
+  }
   std::vector<token_id> ids;
-  for (const json::value& id : v.get_array()) ids.push_back(id_of(id));
-  return ids;
+  mixed_prompt parts;
+  for (const json::value& one : v.get_array()) {
+    if (const auto* text = one.if_string()) {
+      parts.emplace_back(std::string(*text));
+    } else {
+      ids.push_back(id_of(one));
+      parts.emplace_back(ids.back());
+    }
+  }
+  if (ids.size() == parts.size()) return ids;
+  return parts;
 }
 
-// A text, ids, or an array of either.
+// One prompt, or an array of several; a number in it says that it is one.
 inline std::vector<plain_prompt> read_prompts(const json::value& v) {
   std::vector<plain_prompt> out;
-  if (v.is_string() || v.get_array().front().is_number()) {
+  if (!v.is_array() ||
+      std::ranges::any_of(v.get_array(), &json::value::is_number)) {
     out.push_back(read_prompt(v));
     return out;
   }
@@ -275,6 +299,11 @@ TINYPHI_FUNC api_result<answer_request> parse_native_completion(
   r.params.max_tokens = n < 0 ? 0 : static_cast<std::size_t>(n);
   detail::read_progress(body, r);
   r.return_tokens = bool_field(body, "return_tokens", false);
+  if (const json::value* fields = find_field(body, "response_fields")) {
+    for (const json::value& path : fields->get_array()) {
+      r.response_fields.emplace_back(path.get_string());
+    }
+  }
   if (const auto probs = integer_field(body, "n_probs", 0); probs > 0) {
     r.logprobs = true;
     r.params.sampling.n_logprobs = static_cast<std::int32_t>(probs);

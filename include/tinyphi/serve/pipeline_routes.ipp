@@ -3,6 +3,7 @@
 #define TINYPHI_SERVE_PIPELINE_ROUTES_IPP_
 
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "tinyphi/base/utf8.h"
@@ -43,6 +44,33 @@ inline running_request pipeline_entry_of(const http_exchange& x,
   r.stop = x.gone().child();
   return r;
 }
+
+// Counts a pipeline's request, and its end once that has been answered.
+class counted_request {
+ public:
+  counted_request(http_exchange& x, const running_request& r, metrics* counts)
+      : x_(&x) {
+    if (counts == nullptr) return;
+    counts_ = counts;
+    series_ = counts->find(r.model, origin_of(*r.from, std::nullopt).priority);
+    counts->request_started(*series_);
+  }
+  counted_request(const counted_request&) = delete;
+  counted_request& operator=(const counted_request&) = delete;
+  ~counted_request() {
+    if (!series_) return;
+    request_report& report = x_->report();
+    report.total_ms = milliseconds_between(x_->request().arrived,
+                                           std::chrono::steady_clock::now());
+    if (x_->gone().cancelled()) report.cancelled_in = "other";
+    counts_->request_ended(*series_, report);
+  }
+
+ private:
+  http_exchange* x_;
+  metrics* counts_ = nullptr;
+  std::optional<metrics::series> series_ = {};
+};
 
 inline json::object outputs_of(const run_result& r) {
   json::object outputs;
@@ -110,6 +138,7 @@ inline boost::asio::awaitable<void> run_pipeline(http_exchange& x,
   const auto p = request->pipeline;
   auto entry = s.running.add(pipeline_entry_of(x, *p));
   x.report().model = entry->model;
+  const counted_request counted(x, *entry.operator->(), s.counts);
   run_options options = pipeline_options(x, entry->stop, s.answers);
   bool begun = false;
   if (request->stream) {
@@ -273,6 +302,7 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
   auto entry = around.running->add(detail::pipeline_entry_of(x, *p));
   x.report().model = entry->model;
   x.report().ignored = r.ignored;
+  const detail::counted_request counted(x, *entry.operator->(), around.counts);
   answer_facts facts;
   facts.id = x.request().id;
   facts.model = entry->model;
@@ -300,6 +330,7 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
       co_return;
     }
     x.report().code = e.code;
+    x.report().cause = e.cause;
     std::string last = d->broken(e);
     auto writing = x.write(std::move(last));
     if (co_await std::move(writing)) co_await x.end_stream();

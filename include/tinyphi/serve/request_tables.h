@@ -9,6 +9,26 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace request_tables {
 
+// llama-server's other form of a text.
+inline constexpr field prompt_fields[] = {
+    {.name = "prompt_string",
+     .kinds = string,
+     .about = "The text.",
+     .least = 1,
+     .most = 16777216},
+    {.name = "content",
+     .kinds = array,
+     .about = "Its parts.",
+     .least = 1,
+     .most = 1024,
+     .items = &part_item},
+    {.name = "multimodal_data",
+     .kinds = array | string,
+     .about = "only texts can be read",
+     .use = refused,
+     .harmless = "[[]]"},
+};
+
 // ---- /v1/completions
 
 inline constexpr field suffix_field{
@@ -63,18 +83,32 @@ inline constexpr request_table completion{"CompletionRequest",
 
 // ---- /completion, llama-server's own
 
+inline constexpr field path_item{
+    .name = "path",
+    .kinds = string,
+    .about = "A field's name, or names with a slash between them.",
+    .most = 256};
+inline constexpr field text_bias_field{
+    .name = "logit_bias",
+    .kinds = object | array,
+    .about = "From a token's id, or a text, to what is added to its logit.",
+    .most = 1024,
+    .items = &token_item,
+    .shape = field_shape::text_biases};
+
 inline constexpr field native_fields[] = {
     model_field,
     {.name = "prompt",
-     .kinds = string | array,
-     .about = "A text, its ids, or one of either in an array.",
+     .kinds = string | array | object,
+     .about = "A text, its ids, both mixed, or up to 64 such.",
      .required = true,
      .least = 1,
      .most = 16777216,
-     .most_items = 1,
+     .most_items = 64,
+     .members = prompt_fields,
      .items = &token_item,
      .example = "\"The pump\"",
-     .shape = field_shape::prompts},
+     .shape = field_shape::mixed_prompts},
     {.name = "n_predict",
      .kinds = integer,
      .about = "The longest answer; -1 is what the context allows.",
@@ -99,10 +133,15 @@ inline constexpr field native_fields[] = {
     {.name = "return_tokens",
      .kinds = boolean,
      .about = "Ids beside the text."},
+    {.name = "response_fields",
+     .kinds = array,
+     .about = "Only these fields of the answer.",
+     .most = 64,
+     .items = &path_item},
     progress_field,
     timings_field,
     ignore_eos_field,
-    TINYPHI_SAMPLING_FIELDS,
+    TINYPHI_SAMPLING_FIELDS_AND(text_bias_field),
     grammar_field,
     json_schema_field,
 };
@@ -125,6 +164,15 @@ inline constexpr field texts_field{
     .items = &text_token_item,
     .example = "\"The pump is ready.\"",
     .shape = field_shape::prompts};
+// OpenAI's, with llama-server's other forms.
+inline constexpr field mixed_texts_field = [] {
+  field f = texts_field;
+  f.kinds = f.kinds | object;
+  f.about = "A text, its ids, both mixed, or up to 256 such.";
+  f.members = prompt_fields;
+  f.shape = field_shape::mixed_prompts;
+  return f;
+}();
 inline constexpr field dimensions_field{.name = "dimensions",
                                         .kinds = integer,
                                         .about = "Must be the model's own.",
@@ -134,7 +182,7 @@ inline constexpr field dimensions_field{.name = "dimensions",
 inline constexpr std::string_view encoding_words[] = {"float", "base64"};
 inline constexpr field embedding_fields[] = {
     model_field,
-    texts_field,
+    mixed_texts_field,
     {.name = "encoding_format",
      .kinds = string,
      .about = "Numbers, or the bytes of little-endian floats.",
@@ -147,6 +195,7 @@ inline constexpr request_table embedding{"EmbeddingRequest", embedding_fields};
 // ---- /tokenize, /detokenize, /apply-template
 
 inline constexpr field tokenize_fields[] = {
+    model_field,
     {.name = "content",
      .kinds = string,
      .about = "A text.",
@@ -163,6 +212,7 @@ inline constexpr field tokenize_fields[] = {
 };
 inline constexpr request_table tokenize{"TokenizeRequest", tokenize_fields};
 inline constexpr field detokenize_fields[] = {
+    model_field,
     {.name = "tokens",
      .kinds = array,
      .about = "Ids.",
@@ -174,6 +224,7 @@ inline constexpr field detokenize_fields[] = {
 inline constexpr request_table detokenize{"DetokenizeRequest",
                                           detokenize_fields};
 inline constexpr field template_fields[] = {
+    model_field,
     {.name = "messages",
      .kinds = array,
      .about = "A chat.",
@@ -200,8 +251,8 @@ inline constexpr field pipeline_fields[] = {
 };
 inline constexpr request_table pipeline{"PipelineRequest", pipeline_fields};
 
-} // namespace request_tables
+}  // namespace request_tables
 
 TINYPHI_NAMESPACE_END
 
-#endif // TINYPHI_SERVE_REQUEST_TABLES_H_
+#endif  // TINYPHI_SERVE_REQUEST_TABLES_H_

@@ -122,6 +122,8 @@ inline constexpr field responses_fields[] = {
      .about = "auto leaves out the oldest turns of what is too long.",
      .words = truncation_words},
     tier_field,
+    timings_field,
+    progress_field,
     TINYPHI_SAMPLING_FIELDS,
     {.name = "text",
      .kinds = object,
@@ -162,8 +164,8 @@ inline constexpr field responses_fields[] = {
 };
 inline constexpr request_table responses{"ResponseRequest", responses_fields};
 
-} // namespace request_tables
+}  // namespace request_tables
 
 TINYPHI_NAMESPACE_END
 
-#endif // TINYPHI_SERVE_RESPONSES_TABLE_H_
+#endif  // TINYPHI_SERVE_RESPONSES_TABLE_H_

@@ -3,6 +3,7 @@
 #define TINYPHI_SERVE_SERVE_ANSWER_IPP_
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <limits>
 #include <utility>
@@ -22,6 +23,20 @@ using namespace std::chrono_literals;
 // A stream's head is sent after this time even without a token.
 inline constexpr auto max_headless = 5s;
 inline constexpr auto keep_alive_after = 10s;
+
+// How long the client waits for an answer, where it says so: OpenAI's libraries
+// do. 0: it does not.
+inline double patience_ms(const http_request& r) {
+  const std::string_view text = r.header("x-stainless-read-timeout");
+  double seconds = 0;
+  const auto read =
+      std::from_chars(text.data(), text.data() + text.size(), seconds);
+  const bool known = read.ec == std::errc() &&
+                     read.ptr == text.data() + text.size() && seconds > 0;
+  return known ? 1e3 * seconds : 0;
+}
+// Of that, what is left when the answer must be on its way.
+inline constexpr double in_time = 0.9;
 
 inline double shorter(double limit, double wanted) {
   return wanted > 0 ? std::min(limit, wanted) : limit;
@@ -84,14 +99,18 @@ class answer_run {
   void set_deadlines() {
     const answer_deadlines& d = around_->deadlines;
     const steady_time from = x_->request().arrived;
-    waited_until_ = from;
     first_token_by_ =
         after_ms(from, shorter(d.first_token_ms, request_.first_token_ms));
     request_.params.queue_deadline =
         after_ms(from, shorter(d.queue_ms, request_.queue_ms));
     request_.params.stop_when.token = entry_->stop;
-    request_.params.stop_when.deadline =
-        after_ms(from, shorter(d.total_ms, request_.total_ms));
+    double total = shorter(d.total_ms, request_.total_ms);
+    // A client that waits for all of an answer leaves without any of it when
+    // its own time is over.
+    if (!request_.stream) {
+      total = shorter(total, patience_ms(x_->request()) * in_time);
+    }
+    request_.params.stop_when.deadline = after_ms(from, total);
     // Weak: the engine may hold it longer than there is an io thread.
     request_.params.on_progress = [weak = std::weak_ptr(signal_)] {
       if (const auto signal = weak.lock()) signal->notify();
@@ -112,6 +131,7 @@ class answer_run {
       const tokenizer* t = m->engine().model().tokenizer();
       return t == nullptr ? std::string() : std::string(t->bytes(id));
     };
+    facts.stop_ids = model_->engine().model().stop_ids();
     dialect_ = (*make_)(request_, std::move(facts));
     for (std::size_t i = 0; i < started.answers.size(); ++i) {
       part p(std::move(started.answers[i]));
@@ -206,16 +226,16 @@ class answer_run {
       late_ = true;
       entry_->stop.cancel();
     }
-    std::string bytes;
+    std::string pieces;
     for (part& p : parts_) {
       if (p.told) continue;
       const bool done = p.from.done();
       text_piece piece = p.from.poll();
-      if (!piece.empty()) bytes += take_piece(p, std::move(piece));
-      if (done && !refused_) bytes += take_end(p);
+      if (!piece.empty()) pieces += take_piece(p, std::move(piece));
+      if (done && !refused_) pieces += take_end(p);
     }
-    look_at_prompt(bytes);
-    return bytes;
+    // Asked behind the pieces, whose prompt is read then, and told before them.
+    return prompt_news() + pieces;
   }
 
   std::string take_piece(part& p, text_piece piece) {
@@ -255,21 +275,23 @@ class answer_run {
     return bytes;
   }
 
+  static double seconds(steady_time from, steady_time to) {
+    return std::max(0.0, std::chrono::duration<double>(to - from).count());
+  }
+
   // The engine tells an answer's usage at its end. Before that it is what was
-  // seen here; looks at a prompt that waits are rare, so times are rough.
+  // seen here.
   usage usage_of(const part& p, steady_time now) const {
     if (p.from.done()) return p.from.usage();
-    const auto seconds = [](steady_time from, steady_time to) {
-      return std::max(0.0, std::chrono::duration<double>(to - from).count());
-    };
     const bool begun = p.first_token != steady_time{};
     const prompt_progress prompt = p.from.progress();
+    const steady_time since = prompt.admitted ? prompt.since : now;
     usage u;
     u.prompt_tokens = prompt.total;
     u.cached_tokens = prompt.cached;
     u.completion_tokens = p.ended.tokens.size();
-    u.queue_seconds = seconds(x_->request().arrived, waited_until_);
-    u.prefill_seconds = seconds(waited_until_, begun ? p.first_token : now);
+    u.queue_seconds = seconds(x_->request().arrived, since);
+    u.prefill_seconds = seconds(since, begun ? p.first_token : now);
     if (begun) u.decode_seconds = seconds(p.first_token, now);
     return u;
   }
@@ -377,18 +399,35 @@ class answer_run {
         std::move(ids));
   }
 
-  void look_at_prompt(std::string& bytes) {
+  // How far the first prompt is: once its turn has come, and whenever more of
+  // it was read; so at least twice.
+  std::string prompt_news() {
     const prompt_progress now = parts_.front().from.progress();
-    if (first_token_) return;
-    if (now.admitted) {
-      entry_->state = "prefill";
-    } else {
-      waited_until_ = std::chrono::steady_clock::now();
+    if (!now.admitted) return {};
+    if (!first_token_) entry_->state = "prefill";
+    if (!request_.return_progress || !request_.stream) return {};
+    std::string bytes;
+    const auto tell = [&](std::size_t read) {
+      read_ = read;
+      if (request_.timings_per_token) {
+        ended_answer so_far;
+        so_far.usage.prompt_tokens = read;
+        so_far.usage.cached_tokens = *found_;
+        if (read > *found_) {
+          so_far.usage.prefill_seconds =
+              seconds(now.since, std::chrono::steady_clock::now());
+        }
+        dialect_->so_far(so_far);
+      }
+      bytes += dialect_->progress(*found_, read, now.total);
+    };
+    if (!found_) {
+      found_ = now.cached;
+      tell(now.cached);
     }
-    if (request_.return_progress && request_.stream && now.read != read_) {
-      read_ = now.read;
-      bytes += dialect_->progress(now.cached, now.read, now.total);
-    }
+    // One that gave way begins anew, which is not told.
+    if (now.read > read_) tell(now.read);
+    return bytes;
   }
 
   [[nodiscard]] bool all_told() const {
@@ -413,12 +452,15 @@ class answer_run {
     gather();
     const usage u = add_up(answers_);
     r.generated_tokens = u.completion_tokens;
+    r.drafts = u.drafts;
     r.drafted_tokens = u.drafted_tokens;
     r.accepted_tokens = u.accepted_tokens;
     r.cached_tokens = u.cached_tokens;
     r.queue_ms = 1e3 * u.queue_seconds;
+    r.prefill_ms = 1e3 * u.prefill_seconds;
+    r.decode_ms = 1e3 * u.decode_seconds;
     r.prompt_tokens = entry_->prompt_tokens;
-    if (refused_) r.code = refused_->code;
+    if (refused_) r.code = refused_->code, r.cause = refused_->cause;
     if (first_token_) {
       r.first_token_ms =
           milliseconds_between(x_->request().arrived, *first_token_);
@@ -452,10 +494,12 @@ class answer_run {
   bool late_ = false;   // the first token's deadline has passed
   steady_time first_token_by_, last_sent_;
   std::optional<steady_time> first_token_;
-  std::size_t read_ = 0;  // prompt tokens, as told last
+  // Tokens of the first prompt that were in the cache and that are read now,
+  // as told last; none: nothing was.
+  std::optional<std::size_t> found_;
+  std::size_t read_ = 0;
   std::vector<float> gaps_;
   std::optional<metrics::series> series_;  // none: nobody counts
-  steady_time waited_until_;               // seen last without a place
   std::vector<ended_answer> answers_;      // once nothing more comes
 };
 
@@ -476,6 +520,7 @@ TINYPHI_FUNC boost::asio::awaitable<void> respond_error(http_exchange& exchange,
   r.body = std::move(body);
   r.headers = retry_headers(e);
   exchange.report().code = e.code;
+  exchange.report().cause = e.cause;
   auto responding = exchange.respond(std::move(r));
   co_await std::move(responding);
 }

@@ -141,9 +141,6 @@ inline result<std::shared_ptr<served_model>> load_one(const daemon_config& c,
   };
   options.budget = with.budget;
   TINYPHI_TRY(auto made, engine::create(std::move(weights), options));
-  if (const std::string note = made.cache_note(); !note.empty()) {
-    with.program->say(note);
-  }
   return std::make_shared<served_model>(entry.id, entry.aliases,
                                         std::move(made), unix_seconds());
 }

@@ -38,6 +38,8 @@ struct server_state {
   bool open_metrics = false;  // /metrics needs no key
   bool keys_needed = false;   // to call over TCP
   std::function<metrics_snapshot()> snapshot = {};
+  std::function<bool()> reload = {};  // false: there is nothing to read again
+  std::function<void()> drain = {};
 
   // The model that `name` means, by itself before by "*"; an empty name means
   // the first. Null: none.

@@ -52,13 +52,6 @@ struct trace_context {
   return t;
 }
 
-// For a call that this process makes on behalf of the trace, as span `span_id`.
-[[nodiscard]] inline std::string to_traceparent(const trace_context& t,
-                                                std::string_view span_id) {
-  return "00-" + t.trace_id + "-" + std::string(span_id) +
-         (t.sampled ? "-01" : "-00");
-}
-
 // Of a request; nothing if there is no such header, or more than one.
 [[nodiscard]] inline std::optional<trace_context> trace_of(
     const http_request& r) {

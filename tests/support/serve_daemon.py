@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`tinyphi serve` for tests: started, asked over real sockets, and ended with
-them. The program is the test's first argument."""
+"""A running `tinyphi serve` and what tests ask of it over real sockets."""
 
 import http.client
 import json
@@ -13,22 +12,23 @@ import sys
 import threading
 import time
 
-TINYPHI = pathlib.Path(sys.argv[1]).resolve()
 LOCAL = ("--listen", "127.0.0.1:0")
 
 
 class Daemon:
-    """A running `tinyphi serve`. `under` is a command that starts it, `limits`
-    are its process's: RLIMIT_... to a number."""
+    """A running `tinyphi serve`: the program that the test's first argument
+    names. `under` is a command that starts it, `limits` are of its process,
+    RLIMIT_... to a number."""
 
     def __init__(self, *options, wait=True, env=None, stdout=None, under=(),
                  limits=None):
         def limit():
-            for what, n in limits.items():
+            for what, n in (limits or {}).items():
                 resource.setrlimit(what, (n, n))
         self.process = subprocess.Popen(
-            [*under, TINYPHI, "serve", *options], stderr=subprocess.PIPE,
-            text=True, stdout=stdout, env={**os.environ, **(env or {})},
+            [*under, pathlib.Path(sys.argv[1]).resolve(), "serve", *options],
+            stderr=subprocess.PIPE, text=True, stdout=stdout,
+            env={**os.environ, **(env or {})},
             preexec_fn=limit if limits else None)
         self.lines = []
         self.address = None
@@ -38,6 +38,7 @@ class Daemon:
         deadline = time.monotonic() + 60
         try:
             while wait and not self.ready.wait(0.02):
+                assert self.process.poll() is None, "".join(self.lines)
                 assert time.monotonic() < deadline, "the daemon is not ready"
             assert not wait or self.process.poll() is None, "".join(self.lines)
         except AssertionError:
