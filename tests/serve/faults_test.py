@@ -34,11 +34,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(ROOT / "tests/support"), str(ROOT / "bench")]
 import cases  # noqa: E402
-from daemon import LOCAL, TINYPHI, Daemon, soon, under_way  # noqa: E402
 from serve_client import Body, Events, parse_head  # noqa: E402
+from daemon import LOCAL, Daemon, soon, under_way  # noqa: E402
 from serve_load import metric  # noqa: E402
 from serve_process import Process  # noqa: E402
 
+TINYPHI = pathlib.Path(sys.argv[1]).resolve()
 LONG = os.environ.get("TINYPHI_TEST_LONG", "0") not in ("", "0")
 SLOW = bool(os.environ.get("TINYPHI_SLOW_BUILD"))  # memory, too, is not its own
 SEED = int(os.environ.get("TINYPHI_TEST_SEED", "14"))
