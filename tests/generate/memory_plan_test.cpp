@@ -95,6 +95,37 @@ void check_model(const std::filesystem::path& path, const load_options& load,
 
 }  // namespace
 
+TEST_CASE(
+    "a smaller context takes less, a larger one than the model's is none") {
+  const auto path = data_dir() / "tiny/mini-128k/model-bf16.gguf";
+  const auto plan = [&](std::size_t context) {
+    auto file = model_file::open(path);
+    REQUIRE_OK(file);
+    return plan_memory(*std::move(file), {.context = context}, {}, {});
+  };
+  const auto whole = plan(0), half = plan(512);
+  REQUIRE_OK(whole);
+  REQUIRE_OK(half);
+  CHECK(half->cache * 2 == whole->cache);
+  CHECK(half->weights == whole->weights);
+  const auto refused = plan(1025);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == error_code::invalid_argument);
+  CHECK_THAT(refused.error().message,
+             Catch::Contains("1025 tokens was asked for, the model's is 1024"));
+
+  const auto m = model::load(path, {.context = 100});
+  REQUIRE_OK(m);
+  CHECK(m->config().max_context == 100);
+  auto e = engine::create(*m, {});
+  REQUIRE_OK(e);
+  generation g = e->complete(std::vector<token_id>(100, 5));
+  (void)g.text();
+  REQUIRE(g.error());
+  CHECK(g.error()->code == error_code::limit);
+  CHECK_FALSE(model::load(path, {.context = 1025}));
+}
+
 TEST_CASE("the plan of a model is within 5 % of what is used") {
   engine_options options;
   options.prefill_chunk = 16;

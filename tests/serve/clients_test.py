@@ -31,7 +31,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
 import cases  # noqa: E402
 import pypi  # noqa: E402
-import daemon  # noqa: E402
+from daemon import Daemon  # noqa: E402
 
 CLIENTS = HERE / "clients"
 TIME_LIMIT = 300  # seconds for a program
@@ -133,7 +133,7 @@ def daemon(program):
         config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n'
                           '[serve.ollama]\n[model.default]\naliases = ["*"]\n',
                           encoding="ascii")
-        with daemon.Daemon(config, program=program) as d:
+        with Daemon(config, program=program) as d:
             yield d.url
 
 

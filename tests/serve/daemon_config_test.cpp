@@ -96,6 +96,7 @@ path = "m/phi.gguf"
 aliases = ["gpt-3.5-turbo", "*"]
 threads = 2
 sequences = 8
+context = 2048
 queue = 32
 kv = "int8-int4"
 kv_memory = "1GiB"
@@ -154,6 +155,7 @@ chat_output = "answer"
   CHECK(engine.kv_bytes == std::size_t{1} << 30);
   CHECK(engine.cache_type == tinyphi::kv_type::int8_int4);
   CHECK(engine.max_sequences == 8);
+  CHECK(load.context == 2048);
   CHECK(engine.max_waiting == 32);
   CHECK(engine.gap_ms == 100);
   CHECK_FALSE(engine.prefix_cache);
@@ -321,8 +323,8 @@ TEST_CASE("every rule of the daemon's file is checked where it is broken") {
        "mean 'path'?"},
       {model("path = \"\""),
        "d.toml:3:8: error[TP1004]: model 'phi': path must be a path"},
-      {model("context = 4096"),
-       "d.toml:3:1: error[TP1008]: model 'phi': 'context' is not supported "
+      {model("lora = 4096"),
+       "d.toml:3:1: error[TP1008]: model 'phi': 'lora' is not supported "
        "yet"},
       {model("aliases = [\"phi\"]"),
        "d.toml:3:12: error[TP6005]: model 'phi': 'phi' already means model "
@@ -334,6 +336,7 @@ TEST_CASE("every rule of the daemon's file is checked where it is broken") {
       {model("threads = 1025"),
        "d.toml:3:11: error[TP1005]: model 'phi': threads is 1025, allowed are "
        "0 to 1024"},
+      {model("context = 15"), "d.toml:3:11: error[TP1005]"},
       {model("sequences = 0"), "d.toml:3:13: error[TP1005]"},
       {model("queue = 0"), "d.toml:3:9: error[TP1005]"},
       {model("seed = -1"), "d.toml:3:8: error[TP1005]"},

@@ -239,7 +239,7 @@ TINYPHI_FUNC result<void> limit_context(model_config& c,
                      " tokens was asked for, the model's is " +
                      std::to_string(c.max_context)};
   }
-  c.max_context = options.context;
+  c.max_context = static_cast<std::uint32_t>(options.context);
   return {};
 }
 

@@ -55,10 +55,10 @@ class daemon_reader : private serve_table_reader {
     const std::string w = "model " + quote(entry.key);
     if (!check_name(entry, w, "._:/-") ||
         !check_table(entry, w,
-                     {"path", "aliases", "threads", "sequences", "context", "queue", "kv",
-                      "kv_memory", "quantize", "exact", "fast_prefill",
-                      "cache_repacked", "prefix_cache", "seed"},
-                     {"context", "lora"})) {
+                     {"path", "aliases", "threads", "sequences", "context",
+                      "queue", "kv", "kv_memory", "quantize", "exact",
+                      "fast_prefill", "cache_repacked", "prefix_cache", "seed"},
+                     {"lora"})) {
       return;
     }
     const config_node& t = entry.value;
@@ -94,8 +94,8 @@ class daemon_reader : private serve_table_reader {
     take("sequences", 1, 4096, model.sequences);
     take("context", 16, 1 << 20, model.context);
     take("queue", 1, 1 << 20, model.queue);
-    if (const auto n = read_integer(
-            t, "seed", w, 0, std::numeric_limits<std::int64_t>::max())) {
+    if (const auto n = read_integer(t, "seed", w, 0,
+                                    std::numeric_limits<std::int64_t>::max())) {
       model.seed = static_cast<std::uint64_t>(*n);
     }
     model.kv_memory = static_cast<std::size_t>(

@@ -58,6 +58,9 @@ struct server_state {
 // What /health and /ready are told of: the worst of all models.
 [[nodiscard]] service_state probe(const server_state& s, steady_time now);
 
+// What /metrics tells of a model.
+[[nodiscard]] model_gauges gauges_of(const served_model& m, steady_time now);
+
 // The model for a request, or why there is none: 503 while the server loads or
 // drains, 404 for an unknown name, 403 for one that the caller may not use.
 [[nodiscard]] api_result<std::shared_ptr<served_model>> model_for(

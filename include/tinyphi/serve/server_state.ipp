@@ -28,6 +28,26 @@ TINYPHI_FUNC service_state probe(const server_state& s, steady_time now) {
   return p;
 }
 
+TINYPHI_FUNC model_gauges gauges_of(const served_model& m, steady_time now) {
+  const engine_load l = m.engine().load();
+  model_gauges g;
+  g.model = m.id();
+  const auto normal = static_cast<std::size_t>(priority_class::normal);
+  g.running[normal] = l.running;
+  g.waiting[normal] = l.waiting;
+  const std::size_t held = std::min(l.pages_cached, l.pages_in_use);
+  g.pages_pinned = std::min(l.pages_pinned, held);
+  g.pages_cached = held - g.pages_pinned;
+  g.pages_used = l.pages_in_use - held;
+  g.pages_free = l.pages - l.pages_in_use;
+  g.page_tokens = page_tokens;
+  g.heartbeat_age_seconds =
+      l.idle ? 0 : std::chrono::duration<double>(now - l.last_beat).count();
+  g.preempted_to_disk = l.swaps;
+  g.preempted_to_recompute = l.preemptions - std::min(l.swaps, l.preemptions);
+  return g;
+}
+
 namespace detail {
 
 // Why nothing is answered now; nothing if it is.
