@@ -4,6 +4,7 @@
 #undef TINYPHI_HEADER_ONLY
 #define TINYPHI_HEADER_ONLY 0
 #include "tinyphi/serve/daemon.ipp"
+#include "tinyphi/serve/daemon_load.ipp"
 #include "tinyphi/serve/http_accept.ipp"
 #include "tinyphi/serve/http_rules.ipp"
 #include "tinyphi/serve/http_server.ipp"

@@ -125,13 +125,16 @@ class prefix_cache {
                                    std::span<const token_id> rest) const;
   [[nodiscard]] step best_child(node_index parent, domain_id domain,
                                 std::span<const token_id> rest) const;
+  [[nodiscard]] step whole_shared_child(node_index parent,
+                                        std::span<const token_id> rest) const;
   void walk(path& p, node_index at, domain_id domain,
-            std::span<const token_id> text) const;
+            std::span<const token_id> text, bool whole_only) const;
   template <class F>
   void for_each_path(prefix_root root, domain_id domain,
                      std::span<const token_id> text, F&& f) const;
   [[nodiscard]] bool whole(const path& p) const;
-  void shorten_to_pages(path& p, std::span<const token_id> text) const;
+  void shorten_to_pages(path& p, domain_id domain,
+                        std::span<const token_id> text) const;
   [[nodiscard]] node_index child_for(node_index parent, domain_id domain,
                                      std::span<const token_id> ids,
                                      bool has_page);

@@ -69,15 +69,38 @@ TINYPHI_FUNC prefix_cache::step prefix_cache::best_child(
     node_index parent, domain_id domain, std::span<const token_id> rest) const {
   const step own = best_child_of(parent, domain, rest);
   if (domain == shared_domain) return own;
-  const step shared = best_child_of(parent, shared_domain, rest);
+  const step shared = whole_shared_child(parent, rest);
   return shared.n_equal > own.n_equal ? shared : own;
+}
+
+// The longest shared child with which `rest` begins. Part of one does not
+// count for others: how far they agree with it would tell them whether a guess
+// at what it holds is right. Such children stand at the place of `rest` or in
+// front of it.
+TINYPHI_FUNC prefix_cache::step prefix_cache::whole_shared_child(
+    node_index parent, std::span<const token_id> rest) const {
+  const auto& children = nodes_[parent].children;
+  const std::size_t place = child_place(parent, shared_domain, rest);
+  for (std::size_t i = place + 1; i-- > 0;) {
+    if (i >= children.size()) continue;
+    const node& n = nodes_[children[i]];
+    const std::size_t equal = detail::common_prefix(n.ids, rest);
+    if (n.domain == shared_domain && equal == n.ids.size()) {
+      return {children[i], equal};
+    }
+    if (i < place && (n.domain != shared_domain || equal == 0)) break;
+  }
+  return {};
 }
 
 // Goes on from a node through children of one domain as far as they agree.
 TINYPHI_FUNC void prefix_cache::walk(path& p, node_index at, domain_id domain,
-                                     std::span<const token_id> text) const {
+                                     std::span<const token_id> text,
+                                     bool whole_only) const {
   while (p.length < text.size()) {
-    const step next = best_child_of(at, domain, text.subspan(p.length));
+    const auto rest = text.subspan(p.length);
+    const step next = whole_only ? whole_shared_child(at, rest)
+                                 : best_child_of(at, domain, rest);
     if (next.n_equal == 0) return;
     if (p.steps.size() == p.steps.capacity()) {
       p.steps.reserve(n_pages(text.size()));
@@ -95,7 +118,7 @@ template <class F>
 void prefix_cache::for_each_path(prefix_root root, domain_id domain,
                                  std::span<const token_id> text, F&& f) const {
   path shared;
-  walk(shared, root_node(root), shared_domain, text);
+  walk(shared, root_node(root), shared_domain, text, domain != shared_domain);
   f(shared);
   if (domain == shared_domain) return;
   for (std::size_t n = shared.length / page_tokens + 1; n-- > 0;) {
@@ -106,7 +129,7 @@ void prefix_cache::for_each_path(prefix_root root, domain_id domain,
     own.steps.assign(shared.steps.begin(),
                      shared.steps.begin() + static_cast<std::ptrdiff_t>(n));
     own.length = length;
-    walk(own, at, domain, text);
+    walk(own, at, domain, text, false);
     f(std::move(own));
   }
 }
@@ -123,7 +146,7 @@ TINYPHI_FUNC bool prefix_cache::whole(const path& p) const {
 // Goes back to the deepest point that a sequence can go on from. Where a page
 // is gone, one of a text that agrees for a shorter while may be there.
 TINYPHI_FUNC void prefix_cache::shorten_to_pages(
-    path& p, std::span<const token_id> text) const {
+    path& p, domain_id domain, std::span<const token_id> text) const {
   while (!p.steps.empty() && !whole(p)) {
     const step last = p.steps.back();
     p.steps.pop_back();
@@ -135,6 +158,8 @@ TINYPHI_FUNC void prefix_cache::shorten_to_pages(
       const node& n = nodes_[i];
       if (!n.page || n.domain != nodes_[last.child].domain) continue;
       const std::size_t equal = detail::common_prefix(n.ids, rest);
+      const bool part = equal < n.ids.size();
+      if (part && n.domain == shared_domain && domain != n.domain) continue;
       if (equal > best.n_equal) best = {i, equal};
     }
     if (best.n_equal == 0) continue;
@@ -147,7 +172,7 @@ TINYPHI_FUNC prefix_match prefix_cache::find(prefix_root root, domain_id domain,
                                              std::span<const token_id> text) {
   path best;
   for_each_path(root, domain, text, [&](path p) {
-    shorten_to_pages(p, text);
+    shorten_to_pages(p, domain, text);
     if (p.length > best.length) best = std::move(p);
   });
   prefix_match match;

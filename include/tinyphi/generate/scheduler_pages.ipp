@@ -173,7 +173,7 @@ TINYPHI_FUNC void scheduler::offer_pages(sequence& s, bool all) {
   (void)detail::without_throwing([&] {
     cache_.insert({s.long_factors}, s.domain, std::span(s.tokens).first(length),
                   s.kv->pages().first(n));
-    if (!all || !s.pin_prompt) return;
+    if (!all || !s.pin_prompt || s.stop.reason()) return;
     const std::size_t pinned = std::min(length, s.prompt_tokens);
     cache_.insert({s.long_factors}, s.domain, std::span(s.tokens).first(pinned),
                   s.kv->pages().first(n_pages(pinned)), true);

@@ -77,9 +77,14 @@ class socket_deadlines {
     // Seldom: whoever asks again and again must not have us look as often.
     armed_ = std::max(due, looked_ + granularity);
     timer_.expires_at(*armed_);
-    timer_.async_wait([this](const boost::system::error_code& e) {
-      if (!e) look();
-    });
+    try {
+      timer_.async_wait([this](const boost::system::error_code& e) {
+        if (!e) look();
+      });
+    } catch (...) {
+      armed_.reset();  // or no later deadline would be looked at
+      throw;
+    }
   }
   void look() {
     armed_.reset();

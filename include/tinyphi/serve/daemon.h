@@ -42,7 +42,7 @@ class daemon {
 TINYPHI_NAMESPACE_END
 
 #if TINYPHI_HEADER_ONLY
-#include "tinyphi/serve/daemon.ipp"
+#include "tinyphi/serve/daemon_load.ipp"
 #endif
 
 #endif  // TINYPHI_SERVE_DAEMON_H_

@@ -5,17 +5,21 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <exception>
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <new>
 #include <set>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "tinyphi/base/memory.h"
 #include "tinyphi/serve/access_log.h"
@@ -69,6 +73,12 @@ class daemon::impl {
     state_.answers.running = &state_.running;
     state_.answers.counts = &counts_;
     use_deadlines();
+    // Both the io thread and the loader have something to say.
+    program_.say = [say = std::move(program_.say),
+                    one = std::make_shared<std::mutex>()](std::string_view l) {
+      const std::lock_guard lock(*one);
+      say(l);
+    };
     state_.max_body = config_.max_body;
     state_.counts = state_.answers.counts = &counts_;
     state_.compat = {config_.vllm_metrics, config_.llamacpp_metrics};
@@ -86,7 +96,11 @@ class daemon::impl {
   ~impl() {
     if (loader_.joinable()) loader_.join();
     server_.reset();
+    ending_ = true;
     workers_.join();
+    for (const auto& old : replaced_) {
+      if (const auto m = old.lock()) m->stop();
+    }
     // Nobody may call into an io thread that is gone.
     for (const auto& m : state_.models) {
       m->stop();
@@ -232,117 +246,19 @@ class daemon::impl {
     served_set set;
   };
 
-  // On a thread of its own, so that the port answers while models are read.
-  void load() {
-    auto loaded =
-        load_served(config_, shares_, {&program_, budget_, &counts_, loading_});
-    boost::asio::post(io_, [this, set = std::move(loaded)]() mutable {
-      if (set) {
-        take(*std::move(set));
-        enter_sandbox();
-      } else {
-        fail(std::move(set).error());
-      }
-      if (failed_) return;
-      state_.loading = false;
-      program_.say("ready");
-      notes_.ready();
-      notes_.status("serving");
-      if (std::exchange(reload_again_, false)) reload();
-    });
-  }
+  // daemon_load.ipp, on a thread of its own, so that the port answers while
+  // models are read.
+  void load();
+  void take(served_set set);
+  bool reload();
+  result<prepared> prepare(const served_set& before);
+  void end_reload(result<prepared> next);
+  loading loading_needs();
+  void destroy(served_model* m);
 
   void fail(error e) {
     failed_ = std::move(e);
     end();
-  }
-
-  void take(served_set set) {
-    set_ = std::move(set);
-    state_.models.clear();
-    for (const loaded_model& m : set_.models) {
-      state_.models.push_back(m.model);
-      tell_cache_note(*m.model);
-      keys_.for_each([&](const caller& who) {
-        if (who.weight != 1) {
-          m.model->engine().set_weight(who.tenant, who.weight);
-        }
-      });
-    }
-    state_.pipelines = set_.pipelines;
-  }
-
-  // SIGHUP, or POST /admin/reload. One that comes while this is under way
-  // begins when it has ended. False if there is nothing to read again.
-  bool reload() {
-    if (!program_.read_config) {
-      program_.say("reload: there is no configuration file to read again");
-      return false;
-    }
-    if (state_.loading || reloading_) {
-      reload_again_ = true;
-      return true;
-    }
-    if (state_.draining) return false;
-    reloading_ = true;
-    notes_.reloading();
-    notes_.status("reloading");
-    loader_.join();
-    loader_ = std::thread([this, before = set_] {
-      auto next = prepare(before);
-      boost::asio::post(io_, [this, n = std::move(next)]() mutable {
-        end_reload(std::move(n));
-      });
-    });
-    return true;
-  }
-
-  // On the loader's thread: all that can fail.
-  result<prepared> prepare(const served_set& before) {
-    prepared next;
-    TINYPHI_TRY(const daemon_config file, program_.read_config());
-    std::vector<std::string> left;
-    next.config = reloaded_config(config_, file, left);
-    for (const std::string& name : left) {
-      program_.say("'" + name +
-                   "' is read at the start only, and stays as it was");
-    }
-    TINYPHI_TRY(next.keys, read_keys(next.config));
-    if (next.keys.empty() && !keys_.empty()) {
-      return error{error_code::invalid_argument,
-                   "keys cannot be given up while the daemon runs: whoever "
-                   "had one would be let in without"};
-    }
-    daemon_config within = next.config;
-    within.memory = budget_.limit();
-    TINYPHI_TRY(const auto shares, share_memory(within, program_, 0));
-    TINYPHI_TRY(next.set,
-                load_served(next.config, shares,
-                            {&program_, budget_, &counts_, loading_}, before));
-    return next;
-  }
-
-  void end_reload(result<prepared> next) {
-    reloading_ = false;
-    if (state_.draining) return;
-    reload_failed_ = !next;
-    if (next) {
-      config_ = std::move(next->config);
-      use_deadlines();
-      keys_ = std::move(next->keys);
-      state_.keys_needed = !keys_.empty();
-      take(std::move(next->set));
-      program_.say("reloaded: " + std::to_string(set_.models.size()) +
-                   " models, of which " + std::to_string(set_.n_kept) +
-                   " were there; " + std::to_string(set_.pipelines.size()) +
-                   " pipelines");
-    } else {
-      program_.say("not reloaded, all is served as before: " +
-                   next.error().message);
-    }
-    notes_.ready();
-    notes_.status(next ? "serving" : "serving; the last reload failed");
-    if (std::exchange(reload_again_, false)) reload();
   }
 
   // What is open stays so: from here on, nothing new is.
@@ -391,10 +307,10 @@ class daemon::impl {
     watchdog_timer_.expires_after(*notes_.watchdog() / 3);
     watchdog_timer_.async_wait([this](const boost::system::error_code& e) {
       if (e || ended_) return;
+      feed_watchdog();
       if (feeds_watchdog(probe(state_, std::chrono::steady_clock::now()))) {
         notes_.alive();
       }
-      feed_watchdog();
     });
   }
 
@@ -405,6 +321,7 @@ class daemon::impl {
     watch_timer_.expires_after(std::chrono::seconds(busy ? 1 : 5));
     watch_timer_.async_wait([this](const boost::system::error_code& e) {
       if (e || ended_) return;
+      watch_memory();  // first, since the rest may fail for want of memory
       pressure_ = memory_.look(std::chrono::steady_clock::now());
       state_.memory_critical = pressure_.not_ready;
       state_.stop_batch = pressure_.stop_batch;
@@ -412,7 +329,6 @@ class daemon::impl {
           pressure_.new_budget) {
         for (const auto& m : state_.models) m->engine().drop_cache();
       }
-      watch_memory();
     });
   }
 
@@ -438,16 +354,15 @@ class daemon::impl {
   void wait_for_signal() {
     signals_.async_wait([this](const boost::system::error_code& e, int signal) {
       if (e) return;
+      // First, since the rest may fail for want of memory.
+      wait_for_signal();
       if (signal == SIGHUP) {
         reload();
-      } else if (state_.draining) {
+      } else if (std::exchange(told_to_end_, true)) {
         end();
-        return;
-      } else {
+      } else if (!state_.draining) {
         drain();
       }
-      // Whoever waits keeps the io thread from its end.
-      if (!ended_) wait_for_signal();
     });
   }
 
@@ -458,7 +373,12 @@ class daemon::impl {
     loading_.token.cancel();
     drain_timer_.expires_after(config_.drain);
     drain_timer_.async_wait([this](const boost::system::error_code& e) {
-      if (!e) state_.running.cancel_all("shutdown");
+      if (e) return;
+      state_.running.cancel_all("shutdown");
+      drain_timer_.expires_after(detail::max_ending);
+      drain_timer_.async_wait([this](const boost::system::error_code& late) {
+        if (!late) end();
+      });
     });
     end_if_drained();
   }
@@ -492,7 +412,9 @@ class daemon::impl {
   memory_action pressure_;  // as seen last
   key_ring keys_;
   router routes_;
+  std::atomic<bool> ending_ = false;  // the workers take nothing more
   served_set set_;
+  std::vector<std::weak_ptr<served_model>> replaced_;  // by reloads
   server_state state_;
   // After all that coroutines refer to: it destroys those that have not ended.
   boost::asio::io_context io_{1};
@@ -507,6 +429,7 @@ class daemon::impl {
   stop_condition loading_;
   std::optional<error> failed_;
   bool ended_ = false;
+  bool told_to_end_ = false;  // by a signal
   bool reloading_ = false;
   bool reload_again_ = false;          // asked for while loading
   bool reload_failed_ = false;         // the last one

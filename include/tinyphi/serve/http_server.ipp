@@ -12,6 +12,7 @@
 #include <cstring>
 #include <list>
 #include <map>
+#include <memory>
 #include <set>
 #include <utility>
 #include <vector>
@@ -351,8 +352,11 @@ http_server::impl::connection::answer_request() {
   x.report().bytes_in = bytes_in;
   deadline_.clear();
   ++owner_->counts_.requests;
+  // Whatever fails on the way: a daemon that drains waits for this count.
+  std::unique_ptr<std::size_t, void (*)(std::size_t*)> counted(
+      &owner_->counts_.requests, [](std::size_t* n) { --*n; });
   co_await handle(x, *match.found, match.captured);
-  --owner_->counts_.requests;
+  counted.reset();
   x.report().total_ms = detail::milliseconds_between(
       x.request().arrived, std::chrono::steady_clock::now());
   owner_->hooks_.ended(x.request(), match.found, x.report());
@@ -432,14 +436,16 @@ TINYPHI_FUNC boost::asio::awaitable<void> http_server::impl::connection::handle(
       boost::asio::bind_cancellation_slot(end_watch->slot(),
                                           [end_watch](std::exception_ptr) {}));
   std::exception_ptr thrown;
+  std::string what;
   try {
     co_await to.handle(x, captured);
-  } catch (const std::exception&) {
+  } catch (const std::exception& e) {
     thrown = std::current_exception();
+    what = e.what();
   }
   end_watch->emit(boost::asio::cancellation_type::terminal);
   if (thrown && x.untouched()) {
-    const api_error e = to_api_error({error_code::internal, ""});
+    const api_error e = to_api_error({error_code::internal, what});
     std::string body = to_body(e);
     auto responding = respond_error(x, e, std::move(body));
     co_await std::move(responding);

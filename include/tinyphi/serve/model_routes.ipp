@@ -376,7 +376,7 @@ inline json::object props_of(const served_model& m) {
   props["total_slots"] = m.engine().options().max_sequences;
   props["model_alias"] = m.id();
   props["modalities"] = {{"vision", false}, {"video", false}, {"audio", false}};
-  props["endpoint_slots"] = false;
+  props["endpoint_slots"] = true;
   props["endpoint_props"] = false;
   props["endpoint_metrics"] = true;
   const auto text_of_id = [&](std::optional<std::int32_t> id) {

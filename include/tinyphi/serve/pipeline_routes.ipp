@@ -178,6 +178,11 @@ inline boost::asio::awaitable<void> run_pipeline(http_exchange& x,
     auto beginning = x.begin_stream(std::move(type));
     co_await std::move(beginning);
   }
+  if (!done) {
+    const api_error e = to_api_error(done.error());
+    x.report().code = e.code;
+    x.report().cause = e.cause;
+  }
   std::string last =
       done ? named_event("done", outputs_of(*done))
            : named_event("error", to_json(to_api_error(done.error())));

@@ -26,8 +26,9 @@ class progress_signal : public std::enable_shared_from_this<progress_signal> {
   explicit progress_signal(boost::asio::io_context& io)
       : io_(&io), timer_(io) {}
 
-  // From any thread; neither blocks nor throws but std::bad_alloc.
-  void notify() {
+  // From any thread; neither blocks nor throws. Without memory the notice is
+  // lost, and who waits looks by itself at its `until`.
+  void notify() noexcept {
     if (posted_.exchange(true)) return;
     try {
       boost::asio::post(*io_, [self = shared_from_this()] {
@@ -37,7 +38,6 @@ class progress_signal : public std::enable_shared_from_this<progress_signal> {
       });
     } catch (const std::bad_alloc&) {
       posted_ = false;  // or nobody would be told any more
-      throw;
     }
   }
   // On the io thread: returns after a notice, at once if there was one since

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -66,6 +67,9 @@ struct loading {
   memory_budget budget;  // of everything
   metrics* counts;
   stop_condition stop;
+  // Destroys a model that nobody holds any more, which waits for a step and for
+  // a file of cached pages. Called on any thread.
+  std::function<void(served_model*)> destroy;
 };
 
 // Loads models and compiles pipelines, on the calling thread. A model that

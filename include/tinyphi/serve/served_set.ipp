@@ -141,9 +141,9 @@ inline result<std::shared_ptr<served_model>> load_one(const daemon_config& c,
   };
   options.budget = with.budget;
   TINYPHI_TRY(auto made, engine::create(std::move(weights), options));
-  return std::make_shared<served_model>(entry.id, entry.aliases,
-                                        std::move(made), unix_seconds(),
-                                        entry.seed);
+  auto m = std::make_unique<served_model>(
+      entry.id, entry.aliases, std::move(made), unix_seconds(), entry.seed);
+  return std::shared_ptr<served_model>(m.release(), with.destroy);
 }
 
 // Whether it answers at all: weights can be well-formed and yet give numbers
@@ -227,14 +227,20 @@ inline result<void> open_pipelines(const daemon_config& c, const loading& with,
 }
 
 inline void pin_beginnings(const daemon_config& c, const memory_shares& shares,
-                           const loading& with, served_set& to) {
+                           const loading& with, const served_set& before,
+                           served_set& to) {
+  // What is still computed for those must not be pinned behind unpin_prompts().
+  for (const auto& g : before.pinning) g->cancel();
   for (std::size_t i = 0; i < to.models.size(); ++i) {
     const loaded_model& m = to.models[i];
     tinyphi::engine& e = m.model->engine();
     e.unpin_prompts();
     if (!m.entry.prefix_cache) continue;
-    std::size_t room = std::min<std::size_t>(
-        c.pin > 0 ? c.pin : shares.kv_bytes[i] / 4, shares.spare[i]);
+    // A model that was there already has the cache of its own load.
+    const std::size_t has = e.options().kv_bytes;
+    const std::size_t context = shares.kv_bytes[i] - shares.spare[i];
+    std::size_t room = std::min<std::size_t>(c.pin > 0 ? c.pin : has / 4,
+                                             has - std::min(has, context));
     const std::size_t page_bytes =
         page_tokens *
         kv_bytes_per_token(e.model().config(), *e.options().cache_type);
@@ -314,7 +320,7 @@ TINYPHI_FUNC result<served_set> load_served(const daemon_config& c,
     out.models.push_back({entry, std::move(state), *std::move(loaded)});
   }
   TINYPHI_CHECK_OK(detail::open_pipelines(c, with, out));
-  detail::pin_beginnings(c, shares, with, out);
+  detail::pin_beginnings(c, shares, with, before, out);
   return out;
 }
 
