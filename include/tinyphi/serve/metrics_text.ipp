@@ -31,7 +31,7 @@ inline std::size_t pages_of(const model_gauges& g) {
   return g.pages_used + g.pages_cached + g.pages_pinned + g.pages_free;
 }
 // Pages that a new request cannot have, as a share of all.
-inline double usage_of(const model_gauges& g) {
+inline double used_share_of(const model_gauges& g) {
   const std::size_t all = pages_of(g);
   return all == 0 ? 0
                   : static_cast<double>(g.pages_used + g.pages_pinned) /
@@ -73,7 +73,7 @@ inline void write_gauges(exposition& out, const metrics_snapshot& now,
   out.family("tinyphi_kv_usage_ratio", "gauge",
              "Share of the pages that a new request cannot have.");
   for (const model_gauges* g : gauges) {
-    out.sample({{"model", g->model}}, usage_of(*g));
+    out.sample({{"model", g->model}}, used_share_of(*g));
   }
   out.family("tinyphi_heartbeat_age_seconds", "gauge",
              "Time since the engine last showed that it moves.");
@@ -183,7 +183,7 @@ inline void write_vllm(exposition& out, const model_list& all,
   gauge("vllm:num_requests_waiting", "gauge", "Waiting requests.",
         [](const model_gauges& g) { return sum_of(g.waiting); });
   gauge("vllm:kv_cache_usage_perc", "gauge", "Used share of the cache, 0 to 1.",
-        usage_of);
+        used_share_of);
   gauge("vllm:num_preemptions_total", "counter", "Preempted requests.",
         [](const model_gauges& g) {
           return g.preempted_to_disk + g.preempted_to_recompute;

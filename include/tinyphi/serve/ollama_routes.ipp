@@ -9,6 +9,7 @@
 #include "tinyphi/serve/ollama.h"
 #include "tinyphi/serve/ollama_routes.h"
 #include "tinyphi/serve/ollama_table.h"
+#include "tinyphi/serve/respond.h"
 #include "tinyphi/version.h"
 
 TINYPHI_NAMESPACE_BEGIN

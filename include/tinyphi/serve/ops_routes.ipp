@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "tinyphi/serve/exposition.h"
-#include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/openapi.h"
 #include "tinyphi/serve/ops_routes.h"
+#include "tinyphi/serve/respond.h"
 #include "tinyphi/version.h"
 
 TINYPHI_NAMESPACE_BEGIN

@@ -9,10 +9,10 @@
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/pipeline/value_json.h"
 #include "tinyphi/serve/answer_start.h"
-#include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/parse_request.h"
 #include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/request_tables.h"
+#include "tinyphi/serve/respond.h"
 
 TINYPHI_NAMESPACE_BEGIN
 

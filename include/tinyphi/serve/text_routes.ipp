@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tinyphi/serve/model_routes.ipp"
+#include "tinyphi/serve/respond.h"
 #include "tinyphi/serve/text_routes.h"
 
 TINYPHI_NAMESPACE_BEGIN
