@@ -11,6 +11,7 @@
 
 #include "tinyphi/base/error.h"
 #include "tinyphi/model/load_options.h"
+#include "tinyphi/model/model_config.h"
 #include "tinyphi/tensor/packed.h"
 #include "tinyphi/tensor/tensor.h"
 
