@@ -712,7 +712,11 @@ def status_of_threads(pid, key):
     """What /proc says of each thread of a process, as a set."""
     found = set()
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        for line in (task / "status").read_text().splitlines():
+        try:
+            text = (task / "status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # that of the loader ends at about this time
+        for line in text.splitlines():
             if line.startswith(key + ":"):
                 found.add(line.split()[1])
     return found
