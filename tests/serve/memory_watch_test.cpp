@@ -69,6 +69,7 @@ TEST_CASE("the limit of memory is the least of the chain") {
 
 TEST_CASE("files about memory that are missing or nonsense say nothing") {
   const std::string text = GENERATE(
+      as<std::string>(),
       "", "\n", "-1\n", "1.5\n", "99999999999999999999999\n",
       std::string(100000, '9'), std::string("\0\xff\n", 3),
       "some\nfull\nhigh\n", "some total=\nfull total=x\nhigh  \noom_kill -3\n",

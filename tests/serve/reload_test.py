@@ -20,7 +20,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/support"))
 import cases  # noqa: E402
-from daemon import Daemon, events  # noqa: E402
+from daemon import Daemon, events, soon  # noqa: E402
 
 MINI = ROOT / "tests/data/tiny/mini-4k/model-q8_0.gguf"
 MEDIUM = ROOT / "tests/data/tiny/medium-4k/model-f16.gguf"
@@ -60,16 +60,14 @@ def last_reload_successful(d):
                 if line.startswith("tinyphi_config_last_reload_successful "))
 
 
-def pinned_pages(d):
-    """Pages of the cache that hold what a pipeline's prompts begin with, once
-    the engine has had the time to compute them."""
-    deadline, found = time.monotonic() + 5, []
-    while time.monotonic() < deadline and (len(found) < 20 or len(set(found[-20:])) > 1):
+def has_pinned(d, n):
+    """Waits until n pages of the cache hold what pipelines' prompts begin with:
+    the engine computes that when it has nothing else to do."""
+    def pinned():
         text = d.ask("GET", "/metrics")[2].decode()
-        found.append(sum(int(line.split()[-1]) for line in text.splitlines()
-                         if 'kv_pages{' in line and 'state="pinned"' in line))
-        time.sleep(0.02)
-    return found[-1]
+        return sum(int(line.split()[-1]) for line in text.splitlines()
+                   if 'kv_pages{' in line and 'state="pinned"' in line)
+    soon(lambda: pinned() == n, f"there are not {n} pinned pages", limit=30)
 
 
 def complete(d, **more):
@@ -134,10 +132,10 @@ def test_a_pipeline_is_compiled_again_and_a_broken_one_takes_nobodys_place(folde
     with Daemon(str(path)) as d:
         before = d.ask("POST", "/v1/pipelines/docs", QUESTION)
         assert before[0] == 200, before
-        assert pinned_pages(d) == 1
+        has_pinned(d, 1)
         write(pipeline, text.replace('summary = "', 'summary = "Changed. '))
         reload(d)
-        assert pinned_pages(d) == 1
+        has_pinned(d, 1)
         assert d.ask("GET", "/v1/pipelines")[2]["data"][0]["summary"].startswith("Changed. ")
         write(pipeline, text.replace("[stage.prompt]", "[stge.prompt]"))
         reload(d, "not reloaded")
@@ -146,7 +144,7 @@ def test_a_pipeline_is_compiled_again_and_a_broken_one_takes_nobodys_place(folde
         assert after[2]["outputs"] == before[2]["outputs"], after
         config(folder, "[model.demo]\n")
         reload(d)
-        assert pinned_pages(d) == 0
+        has_pinned(d, 0)
         assert d.ask("POST", "/v1/pipelines/docs", QUESTION)[0] == 404
 
 
