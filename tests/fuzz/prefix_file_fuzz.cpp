@@ -11,6 +11,7 @@
 #include <cstring>
 #include <string>
 
+#include "tinyphi/base/content_hash.h"
 #include "tinyphi/generate/prefix_file.h"
 
 namespace {
@@ -54,7 +55,7 @@ void mend_hashes(std::string& file, bool of_pages, std::size_t page_bytes) {
   const std::size_t end = hashes + 8 * pages;
   if (end + 8 > file.size()) return;
   const auto hash = [&](std::size_t from, std::size_t n) {
-    return detail::prefix_hash(std::as_bytes(std::span(file).subspan(from, n)));
+    return content_hash_of(std::as_bytes(std::span(file).subspan(from, n)));
   };
   for (std::size_t i = 0; of_pages && i < pages; ++i) {
     const std::size_t page = (end + 8 + 4095) / 4096 * 4096 + i * page_bytes;

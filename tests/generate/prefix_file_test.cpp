@@ -21,6 +21,7 @@
 #include "support/models.h"
 #include "support/temp_folder.h"
 #include "support/test.h"
+#include "tinyphi/base/content_hash.h"
 #include "tinyphi/generate/scheduler.h"
 
 using namespace tinyphi;
@@ -321,7 +322,7 @@ TEST_CASE("a page with an infinity or a NaN among its numbers is refused") {
       } else {
         std::memcpy(bytes.data() + at, &bad, 4);
       }
-      h.page_hashes[1] = detail::prefix_hash(std::as_bytes(
+      h.page_hashes[1] = content_hash_of(std::as_bytes(
           std::span(bytes).subspan(4096 + one.page_bytes, one.page_bytes)));
       const std::string header = detail::encode_prefix_header(h, key);
       bytes.replace(0, header.size(), header);
@@ -358,7 +359,7 @@ TEST_CASE("a header whose numbers are out of range is refused with them") {
   good.page_hashes.resize(3);
   for (std::size_t i = 0; i < 3; ++i) {
     good.page_hashes[i] =
-        detail::prefix_hash(std::as_bytes(std::span(one.good).subspan(
+        content_hash_of(std::as_bytes(std::span(one.good).subspan(
             4096 + i * one.page_bytes, one.page_bytes)));
   }
   REQUIRE(detail::encode_prefix_header(good, key) == one.good.substr(0, 4096));

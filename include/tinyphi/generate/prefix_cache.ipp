@@ -81,8 +81,7 @@ TINYPHI_FUNC prefix_cache::step prefix_cache::whole_shared_child(
     node_index parent, std::span<const token_id> rest) const {
   const auto& children = nodes_[parent].children;
   const std::size_t place = child_place(parent, shared_domain, rest);
-  for (std::size_t i = place + 1; i-- > 0;) {
-    if (i >= children.size()) continue;
+  for (std::size_t i = std::min(place + 1, children.size()); i-- > 0;) {
     const node& n = nodes_[children[i]];
     const std::size_t equal = detail::common_prefix(n.ids, rest);
     if (n.domain == shared_domain && equal == n.ids.size()) {

@@ -100,7 +100,6 @@ struct prefix_header {
   std::vector<token_id> ids;
   std::vector<std::uint64_t> page_hashes;
 };
-[[nodiscard]] std::uint64_t prefix_hash(std::span<const std::byte> bytes);
 [[nodiscard]] std::string encode_prefix_header(const prefix_header& h,
                                                const prefix_key& key);
 // Reads and checks the header of an open file of `size` bytes. bad_data: it is

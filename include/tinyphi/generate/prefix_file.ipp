@@ -74,11 +74,6 @@ inline std::size_t prefix_header_bytes(const prefix_key& key,
          8 * pages + 8;
 }
 
-// For accidents, and for finding: who forges a file may well forge its hashes.
-TINYPHI_FUNC std::uint64_t prefix_hash(std::span<const std::byte> bytes) {
-  return content_hash_of(bytes);
-}
-
 TINYPHI_FUNC std::string encode_prefix_header(const prefix_header& h,
                                               const prefix_key& key) {
   std::string s = prefix_file_start(key);
@@ -88,7 +83,7 @@ TINYPHI_FUNC std::string encode_prefix_header(const prefix_header& h,
   append_raw(s, numbers, n_prefix_numbers);
   append_raw(s, h.ids.data(), h.ids.size());
   append_raw(s, h.page_hashes.data(), h.page_hashes.size());
-  const std::uint64_t hash = prefix_hash(as_bytes(s));
+  const std::uint64_t hash = content_hash_of(as_bytes(s));
   append_raw(s, &hash, 1);
   s.resize(round_up(s.size(), prefix_page_align), '\0');
   return s;
@@ -308,7 +303,7 @@ TINYPHI_FUNC result<std::size_t> load_prefix_pages(
     const std::size_t k = i - h.first_page;
     const std::span to(pages[i].data(), page_bytes);
     if (!read_at(fd, begin + k * page_bytes, to.data(), page_bytes) ||
-        prefix_hash(to) != h.page_hashes[k]) {
+        content_hash_of(to) != h.page_hashes[k]) {
       return error{error_code::bad_data,
                    "its page " + std::to_string(i) + " is damaged"};
     }

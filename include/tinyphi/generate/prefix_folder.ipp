@@ -22,6 +22,7 @@
 
 #include "tinyphi/base/aligned.h"
 #include "tinyphi/base/bytes.h"
+#include "tinyphi/base/content_hash.h"
 #include "tinyphi/base/mapped_file.ipp"
 #include "tinyphi/base/replacement_file.h"
 #include "tinyphi/generate/prefix_file.h"
@@ -70,9 +71,9 @@ inline std::string prefix_name(const prefix_header& h, const prefix_key& key) {
   prefix_header text = h;
   text.page_hashes.clear();
   std::string bytes = encode_prefix_header(text, key);
-  const std::uint64_t first = prefix_hash(as_bytes(bytes));
+  const std::uint64_t first = content_hash_of(as_bytes(bytes));
   bytes += "again";
-  const std::uint64_t second = prefix_hash(as_bytes(bytes));
+  const std::uint64_t second = content_hash_of(as_bytes(bytes));
   std::string name;
   for (const std::uint64_t half : {first, second}) {
     for (int shift = 60; shift >= 0; shift -= 4) {
@@ -236,7 +237,7 @@ inline result<void> write_prefix(int fd, const prefix_folder& folder,
         i + 1 == p.pages.size() ? last.data() : p.pages[i].data(), page_bytes);
   };
   for (std::size_t i = 0; i < p.pages.size(); ++i) {
-    p.header.page_hashes.push_back(prefix_hash(page(i)));
+    p.header.page_hashes.push_back(content_hash_of(page(i)));
   }
   const std::string header = encode_prefix_header(p.header, key);
   std::uint64_t size = 0;

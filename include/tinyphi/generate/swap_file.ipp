@@ -22,11 +22,6 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-// For accidents only: nobody else can write to the file.
-inline std::uint64_t swap_hash(const std::byte* data, std::size_t n) {
-  return content_hash_of(std::span(data, n));
-}
-
 inline int open_unnamed(const std::filesystem::path& folder) {
 #if defined(O_TMPFILE)
   const int fd =
@@ -106,7 +101,7 @@ TINYPHI_FUNC std::optional<swap_file::slot> swap_file::write(
     if (n <= 0) return std::nullopt;
     done += static_cast<std::size_t>(n);
   }
-  hashes_[s] = detail::swap_hash(page.data(), page_bytes_);
+  hashes_[s] = content_hash_of({page.data(), page_bytes_});
   write_speed_ = detail::new_speed(write_speed_, page_bytes_, began);
   free_.pop_back();
   return s;
@@ -123,7 +118,7 @@ TINYPHI_FUNC result<void> swap_file::read(slot s, kv_page& page) const {
     if (n == 0) break;
     done += static_cast<std::size_t>(n);
   }
-  if (detail::swap_hash(page.data(), page_bytes_) != hashes_[s]) {
+  if (content_hash_of({page.data(), page_bytes_}) != hashes_[s]) {
     return error{error_code::bad_data,
                  folder_.string() +
                      ": a page that was put aside there has changed; its text "

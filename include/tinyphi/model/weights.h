@@ -4,9 +4,11 @@
 #ifndef TINYPHI_MODEL_WEIGHTS_H_
 #define TINYPHI_MODEL_WEIGHTS_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -90,8 +92,11 @@ struct model_weights {
   [[nodiscard]] std::size_t bytes() const;
   // Row `id` of the embedding as f32 [hidden]; `row` has room for as many.
   void embed(token_id id, std::span<float> to, std::span<float> row) const;
-  // model::content_hash()
+  // model::content_hash(): computed once, since both the cache's key and who
+  // tells models apart ask for it.
   [[nodiscard]] std::uint64_t content_hash(team& threads) const;
+  std::unique_ptr<std::atomic<std::uint64_t>> known_hash =
+      std::make_unique<std::atomic<std::uint64_t>>(0);  // 0: not yet
 };
 
 // Reads, checks and packs all tensors of w.file into `w`, whose config is set,

@@ -256,6 +256,7 @@ inline std::vector<double> numbers_of(const model_config& c) {
 }  // namespace detail
 
 TINYPHI_FUNC std::uint64_t model_weights::content_hash(team& threads) const {
+  if (const std::uint64_t known = *known_hash; known != 0) return known;
   const std::vector<double> numbers = detail::numbers_of(config);
   std::vector<std::span<const std::byte>> parts = {
       std::as_bytes(std::span(numbers)), embedding.bytes};
@@ -289,10 +290,10 @@ TINYPHI_FUNC std::uint64_t model_weights::content_hash(team& threads) const {
   std::vector<std::uint64_t> hashes(pieces.size());
   threads.run(pieces.size(), 1, [&](std::size_t from, std::size_t to) {
     for (std::size_t i = from; i < to; ++i) {
-      hashes[i] = content_hash_of(pieces[i]) + pieces[i].size();
+      hashes[i] = content_hash_of(pieces[i]);
     }
   });
-  return content_hash_of(std::as_bytes(std::span(hashes)));
+  return *known_hash = content_hash_of(std::as_bytes(std::span(hashes)));
 }
 
 TINYPHI_FUNC result<void> load_weights(model_weights& w,

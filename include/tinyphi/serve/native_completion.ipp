@@ -95,13 +95,11 @@ class native_completion_dialect : public dialect {
     if (logprobs_) {
       o["completion_probabilities"] = openai_logprobs(p.tokens, p.text, facts_);
     }
-    add_timings(o);
+    timings_.add_to(o);
     return sse_event(o);
   }
 
-  void so_far(const ended_answer& a) override {
-    timings_ = openai_timings({&a, 1});
-  }
+  void so_far(const ended_answer& a) override { timings_.set(a); }
 
   std::string progress(std::size_t cached, std::size_t read,
                        std::size_t total) override {
@@ -110,9 +108,8 @@ class native_completion_dialect : public dialect {
         {"content", ""},
         {"tokens", json::array()},
         {"stop", false},
-        {"prompt_progress",
-         {{"cache", cached}, {"processed", read}, {"total", total}}}};
-    add_timings(o);
+        {"prompt_progress", prompt_progress_of(cached, read, total)}};
+    timings_.add_to(o);
     return sse_event(o);
   }
 
@@ -171,10 +168,6 @@ class native_completion_dialect : public dialect {
     return o;
   }
 
-  void add_timings(json::object& o) {
-    if (timings_) o["timings"] = *std::exchange(timings_, std::nullopt);
-  }
-
   // Only the fields that are asked for, if any are; each has its path as its
   // name: "generation_settings/seed".
   json::object chosen(json::object o) const {
@@ -201,7 +194,7 @@ class native_completion_dialect : public dialect {
   std::vector<std::string> fields_;
   bool logprobs_;
   bool return_tokens_;
-  std::optional<json::object> timings_;  // of the next event
+  next_timings timings_;
 };
 
 }  // namespace detail

@@ -37,11 +37,7 @@ inline void read_ollama(const json::object& body, answer_request& r) {
   r.context_limit = static_cast<std::size_t>(integer_field(o, "num_ctx", 0));
   r.model = string_field(body, "model");
   r.stream = bool_field(body, "stream", true);
-  r.logprobs = bool_field(body, "logprobs", false);
-  if (r.logprobs) {
-    r.params.sampling.n_logprobs =
-        static_cast<std::int32_t>(integer_field(body, "top_logprobs", 0));
-  }
+  read_logprobs(body, r);
 }
 
 }  // namespace detail

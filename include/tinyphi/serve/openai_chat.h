@@ -4,6 +4,8 @@
 #define TINYPHI_SERVE_OPENAI_CHAT_H_
 
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "tinyphi/serve/answer_request.h"
 #include "tinyphi/serve/dialect.h"
@@ -43,6 +45,21 @@ void add_server_end(json::object& choice, const ended_answer& answer);
 [[nodiscard]] inline float json_logprob(float x) {
   return x > -9999.0F ? x : -9999.0F;
 }
+// llama-server's `prompt_progress`.
+[[nodiscard]] json::object prompt_progress_of(std::size_t cached,
+                                              std::size_t read,
+                                              std::size_t total);
+// llama-server's timings_per_token: `timings` of the next event of a stream.
+class next_timings {
+ public:
+  void set(const ended_answer& a) { timings_ = openai_timings({&a, 1}); }
+  void add_to(json::object& event) {
+    if (timings_) event["timings"] = *std::exchange(timings_, std::nullopt);
+  }
+
+ private:
+  std::optional<json::object> timings_;
+};
 // A token's text with U+FFFD for bytes that are no character by themselves.
 [[nodiscard]] std::string valid_text(std::string_view bytes);
 

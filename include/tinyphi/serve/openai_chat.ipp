@@ -69,6 +69,12 @@ TINYPHI_FUNC json::object openai_timings(
           {"predicted_per_second", rate(u.decode_seconds, steps)}};
 }
 
+TINYPHI_FUNC json::object prompt_progress_of(std::size_t cached,
+                                             std::size_t read,
+                                             std::size_t total) {
+  return {{"cache", cached}, {"processed", read}, {"total", total}};
+}
+
 TINYPHI_FUNC void add_openai_totals(json::object& o,
                                     std::span<const ended_answer> answers) {
   o["usage"] = openai_usage(answers);
@@ -156,21 +162,18 @@ class openai_chat_dialect : public dialect {
     if (logprobs_) chunk["logprobs"] = logprobs_of(p.tokens, p.text);
     json::object o = head("chat.completion.chunk");
     o["choices"] = json::array{std::move(chunk)};
-    add_timings(o);
+    timings_.add_to(o);
     return sse_event(o);
   }
 
-  void so_far(const ended_answer& a) override {
-    timings_ = openai_timings({&a, 1});
-  }
+  void so_far(const ended_answer& a) override { timings_.set(a); }
 
   std::string progress(std::size_t cached, std::size_t read,
                        std::size_t total) override {
     json::object o = head("chat.completion.chunk");
     o["choices"] = json::array{choice(0, json::object(), nullptr)};
-    o["prompt_progress"] = {
-        {"cache", cached}, {"processed", read}, {"total", total}};
-    add_timings(o);
+    o["prompt_progress"] = prompt_progress_of(cached, read, total);
+    timings_.add_to(o);
     return sse_event(o);
   }
 
@@ -250,10 +253,6 @@ class openai_chat_dialect : public dialect {
     return all;
   }
 
-  void add_timings(json::object& o) {
-    if (timings_) o["timings"] = *std::exchange(timings_, std::nullopt);
-  }
-
   json::value logprobs_of(std::span<const sampled_token> tokens,
                           std::string_view shown) const {
     return json::object{{"content", openai_logprobs(tokens, shown, facts_)},
@@ -263,7 +262,7 @@ class openai_chat_dialect : public dialect {
   answer_facts facts_;
   bool include_usage_;
   bool logprobs_;
-  std::optional<json::object> timings_;  // of the next event
+  next_timings timings_;
 };
 
 }  // namespace detail

@@ -95,22 +95,19 @@ class openai_responses_dialect : public dialect {
   std::string piece(std::size_t, const text_piece& p) override {
     json::object o =
         in_part({{"delta", p.text}, {"logprobs", told(p.tokens, p.text)}});
-    add_timings(o);
+    timings_.add_to(o);
     return event("response.output_text.delta", std::move(o));
   }
 
-  void so_far(const ended_answer& a) override {
-    timings_ = openai_timings({&a, 1});
-  }
+  void so_far(const ended_answer& a) override { timings_.set(a); }
 
   // llama-server's return_progress.
   std::string progress(std::size_t cached, std::size_t read,
                        std::size_t total) override {
     json::object o{
         {"response", response("in_progress")},
-        {"prompt_progress",
-         {{"cache", cached}, {"processed", read}, {"total", total}}}};
-    add_timings(o);
+        {"prompt_progress", prompt_progress_of(cached, read, total)}};
+    timings_.add_to(o);
     return event("response.in_progress", std::move(o));
   }
 
@@ -219,10 +216,6 @@ class openai_responses_dialect : public dialect {
     return o;
   }
 
-  void add_timings(json::object& o) {
-    if (timings_) o["timings"] = *std::exchange(timings_, std::nullopt);
-  }
-
   json::object message(const char* status) const {
     return {{"id", "msg_" + facts_.id},
             {"type", "message"},
@@ -276,7 +269,7 @@ class openai_responses_dialect : public dialect {
   json::object settings_;
   bool logprobs_;
   bool times_;
-  std::optional<json::object> timings_;  // of the next event
+  next_timings timings_;
   std::size_t n_events_ = 0;
 };
 

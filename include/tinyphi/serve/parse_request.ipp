@@ -153,6 +153,14 @@ inline void read_progress(const json::object& body, answer_request& r) {
   r.timings_per_token = bool_field(body, "timings_per_token", false);
 }
 
+// top_logprobs_rule: how many needs whether.
+inline void read_logprobs(const json::object& body, answer_request& r) {
+  r.logprobs = bool_field(body, "logprobs", false);
+  if (!r.logprobs) return;
+  r.params.sampling.n_logprobs =
+      static_cast<std::int32_t>(integer_field(body, "top_logprobs", 0));
+}
+
 inline sampling_params openai_sampling() {
   sampling_params p;
   p.temperature = 1;
@@ -258,11 +266,7 @@ TINYPHI_FUNC api_result<answer_request> parse_chat(const json::object& body) {
       r.ignored.emplace_back(name);
     }
   }
-  r.logprobs = bool_field(body, "logprobs", false);
-  if (r.logprobs) {
-    r.params.sampling.n_logprobs =
-        static_cast<std::int32_t>(integer_field(body, "top_logprobs", 0));
-  }
+  detail::read_logprobs(body, r);
   if (const json::value* p = find_field(body, "prediction")) {
     r.prediction = detail::text_of(p->at("content"));
   }

@@ -16,9 +16,9 @@ namespace detail {
 // "b0.1.0-3f2a9c0112345678-int8-AVX2": begins with b, which llama-server's
 // tests ask of a fingerprint.
 inline std::string make_fingerprint(const engine& e) {
-  team one(1);
+  team threads(e.options().n_threads);
   std::array<char, 17> hash{};
-  std::uint64_t h = e.model().content_hash(one);
+  std::uint64_t h = e.model().content_hash(threads);
   for (std::size_t i = 16; i-- > 0; h >>= 4)
     hash[i] = "0123456789abcdef"[h & 15];
   return "b" TINYPHI_VERSION "-" + std::string(hash.data(), 16) + "-" +
