@@ -22,28 +22,12 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import cases  # noqa: E402
 from daemon import LOCAL, Daemon, events, open_stream, soon, under_way  # noqa: E402
 
 TINYPHI = pathlib.Path(sys.argv[1]).resolve()
-failures = 0
 
-
-def test(f):
-    global failures
-    name = f.__doc__.split("\n")[0]
-    try:
-        f()
-        print(f"ok {name}", flush=True)
-    except Exception as e:  # pylint: disable=broad-except
-        failures += 1
-        import traceback
-        traceback.print_exc()
-        print(f"FAILED {name}: {e!r}", flush=True)
-    return f
-
-
-@test
-def answers():
+def test_answers():
     """a chat is answered whole, in pieces, and several times over one connection"""
     with Daemon(*LOCAL) as d:
         status, headers, whole = d.chat("What does a green light mean?")
@@ -84,8 +68,7 @@ def answers():
             r.read()
 
 
-@test
-def equal():
+def test_equal():
     """the same seed gives the same answer, whatever runs beside it"""
     with Daemon(*LOCAL) as d:
         ask = {"temperature": 1.5, "seed": 7}
@@ -106,8 +89,7 @@ def equal():
         assert len(other) > 1, "random seeds give one answer"
 
 
-@test
-def refusals():
+def test_refusals():
     """what is wrong with a request is said by status, code and field"""
     with Daemon(*LOCAL) as d:
         message = [{"role": "user", "content": "Hello"}]
@@ -153,8 +135,7 @@ def refusals():
         assert fine[0] == 200, fine
 
 
-@test
-def control_tokens():
+def test_control_tokens():
     """control tokens in texts stay texts"""
     with Daemon(*LOCAL) as d:
         plain = d.ask("POST", "/tokenize", {"content": "<|end|>", "parse_special": False})[2]
@@ -177,8 +158,7 @@ def control_tokens():
         assert prompt.endswith("<|assistant|>\n"), prompt
 
 
-@test
-def next_turn():
+def test_next_turn():
     """the next turn of a chat finds the last one, answer included, in the cache"""
     with Daemon(*LOCAL) as d:
         first = d.chat("What does a green light mean?", max_tokens=60)[2]
@@ -190,8 +170,7 @@ def next_turn():
         assert cached >= first["usage"]["prompt_tokens"] + first["usage"]["completion_tokens"]
 
 
-@test
-def disconnects():
+def test_disconnects():
     """a client that leaves ends its request, in prefill and in decode"""
     with Daemon(*LOCAL) as d:
         for prompt in ("Hello", "pump " * 1500):
@@ -216,8 +195,7 @@ def disconnects():
         assert d.chat("Hello")[0] == 200
 
 
-@test
-def drain():
+def test_drain():
     """SIGTERM: new requests are sent away, the one under way is told its end, exit 0"""
     with Daemon(*LOCAL) as d:
         s = open_stream(d.port, max_tokens=1500)
@@ -234,8 +212,7 @@ def drain():
         assert d.process.wait(20) == 0
 
 
-@test
-def hard_stop():
+def test_hard_stop():
     """a second SIGTERM ends at once"""
     with Daemon(*LOCAL) as d:
         s = open_stream(d.port, max_tokens=3900)
@@ -249,8 +226,7 @@ def hard_stop():
         s.close()
 
 
-@test
-def keys():
+def test_keys():
     """with keys, who has none or a wrong one is told so, and caches are apart"""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "keys.toml"
@@ -288,8 +264,7 @@ def keys():
         assert refused.returncode != 0 and "chmod" in refused.stderr, refused.stderr
 
 
-@test
-def unix_socket():
+def test_unix_socket():
     """a unix socket serves, is 0660, and is gone with the process"""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "api.sock"
@@ -318,8 +293,7 @@ def unix_socket():
             pass
 
 
-@test
-def start():
+def test_start():
     """what cannot be is said at the start, with an exit status of its own"""
     def run(*options):
         return subprocess.run([TINYPHI, "serve", *options], capture_output=True,
@@ -343,8 +317,7 @@ def start():
         assert r.returncode == 69 and "another program" in r.stderr
 
 
-@test
-def completions():
+def test_completions():
     """plain prompts are answered in OpenAI's and in llama-server's form"""
     with Daemon(*LOCAL) as d:
         ask = {"prompt": "A green light means", "max_tokens": 8, "temperature": 0}
@@ -396,8 +369,7 @@ def completions():
         assert both[0]["generation_settings/n_predict"] == 8 and len(both[0]) == 3, both
 
 
-@test
-def told_with_answers():
+def test_told_with_answers():
     """pieces tell times if asked, and a chat that lost its oldest turns says so"""
     with Daemon(*LOCAL) as d:
         ask = {"stream": True, "timings_per_token": True, "temperature": 0}
@@ -436,8 +408,7 @@ def told_with_answers():
         assert cached > alone["prompt_tokens"], (used, alone)
 
 
-@test
-def props():
+def test_props():
     """/props tells of the first model what llama-server does, but no path and no prompt"""
     with Daemon(*LOCAL) as d:
         status, _, told = d.ask("GET", "/props")
@@ -466,8 +437,7 @@ def props():
         assert set(document["components"]["schemas"][name]["required"]) <= set(told)
 
 
-@test
-def responses():
+def test_responses():
     """a response is a text with numbered events, and nothing of it is kept"""
     with Daemon(*LOCAL) as d:
         question = "What does a green light mean?"
@@ -507,8 +477,7 @@ def responses():
         assert refused[0] == 400 and refused[2]["error"]["param"] == "previous_response_id"
 
 
-@test
-def ollama():
+def test_ollama():
     """Ollama's clients chat, read and embed, if the file says so"""
     with Daemon(*LOCAL) as d:
         assert d.ask("GET", "/api/tags")[0] == 404
@@ -597,8 +566,7 @@ def ollama():
                 assert d.ask("POST", path, body)[0] == 200, path
 
 
-@test
-def patience():
+def test_patience():
     """an answer is on its way before its client's own time is over"""
     with Daemon(*LOCAL) as d:
         body = {"messages": [{"role": "user", "content": "Hello"}], "ignore_eos": True,
@@ -624,8 +592,7 @@ def patience():
                          {"x-stainless-read-timeout": header})[0] == 200, header
 
 
-@test
-def admin():
+def test_admin():
     """an admin reloads and drains over the unix socket, others may not"""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "api.sock"
@@ -658,8 +625,7 @@ def admin():
             assert answer.startswith("HTTP/1.1 404 ") and "nothing_to_reload" in answer, answer
 
 
-@test
-def embeddings():
+def test_embeddings():
     """embeddings come as numbers and as bytes, of length 1, one for each text"""
     with Daemon(*LOCAL) as d:
         ask = {"input": ["The pump is ready.", "A red light"]}
@@ -686,8 +652,7 @@ def embeddings():
             assert status == 400 and body["error"]["param"] == param, (bad, body)
 
 
-@test
-def watched():
+def test_watched():
     """metrics and the access log tell what happened, and no text of it"""
     with tempfile.NamedTemporaryFile() as log:
         with Daemon(*LOCAL, "--access-log", stdout=log) as d:
@@ -722,8 +687,7 @@ def status_of_threads(pid, key):
     return found
 
 
-@test
-def sandbox():
+def test_sandbox():
     """a ready daemon has given up calls and files, unless it was told not to"""
     with tempfile.TemporaryDirectory() as folder:
         docs = pathlib.Path(folder) / "docs"
@@ -773,8 +737,7 @@ def sandbox():
             assert status == 200 and body["outputs"]["citations"], (status, body)
 
 
-@test
-def pipelines():
+def test_pipelines():
     """a pipeline is a route and a model of the chat, with its citations as annotations"""
     root = pathlib.Path(__file__).resolve().parent.parent.parent
     with tempfile.TemporaryDirectory() as folder:
@@ -833,8 +796,7 @@ def pipelines():
         assert r.returncode != 0 and "none.toml" in r.stderr, r
 
 
-@test
-def idle():
+def test_idle():
     """an idle daemon takes no CPU time: at most two wake-ups a second"""
     with Daemon(*LOCAL) as d:
         d.chat("Hello")
@@ -855,4 +817,5 @@ def idle():
         assert after[1] - before[1] <= 12, (before, after)
 
 
-sys.exit(1 if failures else 0)
+if __name__ == "__main__":
+    sys.exit(cases.run(globals()))

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "support/answers.h"
 #include "support/test.h"
 #include "tinyphi/serve/native_completion.h"
 #include "tinyphi/serve/openai_chat.h"
@@ -14,15 +15,8 @@ using namespace tinyphi;
 namespace {
 
 answer_facts facts(std::size_t n_answers = 1) {
-  answer_facts f;
-  f.id = "id1";
-  f.model = "phi";
-  f.fingerprint = "b1";
-  f.created = 5;
+  answer_facts f = tinyphi_test::facts_of_phi();
   f.n_answers = n_answers;
-  f.token_text = [](token_id id) {
-    return id == 1 ? std::string(" Hi") : std::string("\xc3");
-  };
   return f;
 }
 
@@ -31,12 +25,9 @@ const std::string head =
     R"("model":"phi","system_fingerprint":"b1","choices":[)";
 
 ended_answer ended(std::size_t index, finish_reason why) {
-  ended_answer a;
+  ended_answer a = tinyphi_test::ended_hi(why);
   a.index = index;
-  a.text = " Hi";
   a.tokens = {{1, -0.5F, {{1, -0.5F}, {2, -1.0F}}}};
-  a.finish = why;
-  a.usage = {.prompt_tokens = 7, .cached_tokens = 4, .completion_tokens = 1};
   return a;
 }
 

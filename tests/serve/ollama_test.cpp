@@ -3,14 +3,14 @@
 
 #include <limits>
 
+#include "support/answers.h"
 #include "support/request_bodies.h"
 #include "support/test.h"
 #include "tinyphi/serve/ollama_table.h"
 #include "tinyphi/serve/utc_time.h"
 
 using namespace tinyphi;
-using tinyphi_test::body_maker;
-using tinyphi_test::made_body;
+using tinyphi_test::check_sampler_takes;
 
 namespace {
 
@@ -22,20 +22,13 @@ api_result<answer_request> generate(const char* text) {
 }
 
 answer_facts facts() {
-  answer_facts f;
-  f.id = "id1";
-  f.model = "phi";
+  answer_facts f = tinyphi_test::facts_of_phi();
+  f.fingerprint = {};
   f.created = 1'800'000'000;
-  f.token_text = [](token_id id) {
-    return id == 1 ? std::string(" Hi") : std::string("\xc3");
-  };
   return f;
 }
 ended_answer ended(finish_reason why) {
-  ended_answer a;
-  a.text = " Hi";
-  a.tokens = {{1, -0.5F, {{2, -1.0F}}}};
-  a.finish = why;
+  ended_answer a = tinyphi_test::ended_hi(why);
   a.usage = {.prompt_tokens = 7,
              .completion_tokens = 1,
              .queue_seconds = 0.5,
@@ -190,22 +183,8 @@ TEST_CASE(
 }
 
 TEST_CASE("what Ollama's tables take, the sampler takes, too") {
-  const auto all = [](const request_table& t, auto parse) {
-    std::size_t n = 0;
-    for (const made_body& m : body_maker::all(t)) {
-      INFO(t.name << " " << m.path << ": "
-                  << json::serialize(m.body).substr(0, 300));
-      std::vector<std::string> ignored;
-      const auto r = parse(m.body);
-      REQUIRE(bool(r) == bool(check_fields(m.body, t, ignored)));
-      if (!r) continue;
-      ++n;
-      CHECK(check_sampling(r->params.sampling, std::size_t{1} << 31));
-    }
-    CHECK(n > 20);
-  };
-  all(request_tables::ollama_chat, parse_ollama_chat);
-  all(request_tables::ollama_generate, parse_ollama_generate);
+  check_sampler_takes(request_tables::ollama_chat, parse_ollama_chat);
+  check_sampler_takes(request_tables::ollama_generate, parse_ollama_generate);
   // Options know only their own fields.
   CHECK(chat(R"({"options": {"model": 5, "stream": "x", "n": 7}})"));
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "tinyphi/serve/openai_responses.h"
 
+#include "support/answers.h"
 #include "support/test.h"
 
 using namespace tinyphi;
+using tinyphi_test::ended_hi;
+using tinyphi_test::facts_of_phi;
 
 namespace {
 
@@ -15,26 +18,6 @@ answer_request request(const char* text) {
   INFO((r ? "" : r.error().message));
   REQUIRE(r);
   return *std::move(r);
-}
-
-answer_facts facts() {
-  answer_facts f;
-  f.id = "id1";
-  f.model = "phi";
-  f.fingerprint = "b1";
-  f.created = 5;
-  f.token_text = [](token_id id) {
-    return id == 1 ? std::string(" Hi") : std::string("\xc3");
-  };
-  return f;
-}
-ended_answer ended(finish_reason why) {
-  ended_answer a;
-  a.text = " Hi";
-  a.tokens = {{1, -0.5F, {{2, -1.0F}}}};
-  a.finish = why;
-  a.usage = {.prompt_tokens = 7, .cached_tokens = 4, .completion_tokens = 1};
-  return a;
 }
 
 // Events as (name, data); each name must be its data's type.
@@ -57,8 +40,9 @@ std::vector<json::object> events(std::string_view bytes) {
 }  // namespace
 
 TEST_CASE("a response's stream has OpenAI's events in OpenAI's order") {
-  const auto d = make_openai_responses(request(R"({"input": "a"})"), facts());
-  const ended_answer a = ended(finish_reason::stop);
+  const auto d =
+      make_openai_responses(request(R"({"input": "a"})"), facts_of_phi());
+  const ended_answer a = ended_hi(finish_reason::stop);
   std::string bytes = d->begin();
   bytes += d->piece(0, {" H", {}});
   bytes += d->piece(0, {"i", a.tokens});
@@ -96,7 +80,7 @@ TEST_CASE("a response's events tell progress and time, if it is asked for") {
       R"({"input": "a", "return_progress": true, "timings_per_token": true})");
   CHECK(r.return_progress);
   CHECK(r.timings_per_token);
-  const auto d = make_openai_responses(r, facts());
+  const auto d = make_openai_responses(r, facts_of_phi());
   (void)d->begin();
   ended_answer now;
   now.usage.prompt_tokens = 6;
@@ -107,7 +91,7 @@ TEST_CASE("a response's events tell progress and time, if it is asked for") {
   now.usage.decode_seconds = 1;
   d->so_far(now);
   bytes += d->piece(0, {" Hi", {}});
-  const ended_answer a = ended(finish_reason::stop);
+  const ended_answer a = ended_hi(finish_reason::stop);
   bytes += d->end({&a, 1});
   const auto all = events(bytes);
   REQUIRE(all.size() == 3);
@@ -125,8 +109,8 @@ TEST_CASE("a whole response tells its settings, text and tokens") {
                   "temperature": 0.3, "max_output_tokens": 9,
                   "truncation": "auto", "service_tier": "flex",
                   "top_logprobs": 1})"),
-      facts());
-  const ended_answer a = ended(finish_reason::stop);
+      facts_of_phi());
+  const ended_answer a = ended_hi(finish_reason::stop);
   const json::value o = json::parse(d->whole({&a, 1}));
   CHECK(o.at("id") == "resp_id1");
   CHECK(o.at("object") == "response");
@@ -159,8 +143,9 @@ TEST_CASE("a whole response tells its settings, text and tokens") {
 }
 
 TEST_CASE("a response that was cut is incomplete, and one that broke failed") {
-  const auto d = make_openai_responses(request(R"({"input": "a"})"), facts());
-  ended_answer a = ended(finish_reason::deadline);
+  const auto d =
+      make_openai_responses(request(R"({"input": "a"})"), facts_of_phi());
+  ended_answer a = ended_hi(finish_reason::deadline);
   a.ended_by = "deadline";
   std::string bytes = d->finish(a);
   bytes += d->end({&a, 1});
@@ -182,8 +167,9 @@ TEST_CASE("a response that was cut is incomplete, and one that broke failed") {
 }
 
 TEST_CASE("citations are annotations, each with an event of its own") {
-  const auto d = make_openai_responses(request(R"({"input": "a"})"), facts());
-  ended_answer a = ended(finish_reason::stop);
+  const auto d =
+      make_openai_responses(request(R"({"input": "a"})"), facts_of_phi());
+  ended_answer a = ended_hi(finish_reason::stop);
   a.annotations = {{0, 2, "Manual", "tinyphi:doc/a"}, {2, 3, "B", "c"}};
   const auto all = events(d->finish(a));
   CHECK(all[1].at("type") == "response.output_text.annotation.added");

@@ -11,6 +11,7 @@
 
 using namespace tinyphi;
 using tinyphi_test::body_maker;
+using tinyphi_test::check_sampler_takes;
 using tinyphi_test::made_body;
 
 namespace {
@@ -42,7 +43,6 @@ answer_request native(const std::string& text) {
 }
 
 using ids = std::vector<token_id>;
-constexpr std::size_t any_vocabulary = std::size_t{1} << 31;
 
 }  // namespace
 
@@ -71,27 +71,11 @@ TEST_CASE("a body is one JSON object, 32 levels deep at most") {
 }
 
 TEST_CASE("what a table takes, the sampler takes, too") {
-  const auto all = [](const request_table& t, auto parse) {
-    std::size_t n = 0;
-    for (const made_body& m : body_maker::all(t)) {
-      INFO(t.name << " " << m.path << ": "
-                  << json::serialize(m.body).substr(0, 300));
-      std::vector<std::string> ignored;
-      const auto r = parse(m.body);
-      REQUIRE(bool(r) == bool(check_fields(m.body, t, ignored)));
-      if (!r) continue;
-      ++n;
-      const auto ok = check_sampling(r->params.sampling, any_vocabulary);
-      INFO((ok ? "" : ok.error().message));
-      CHECK(ok);
-      CHECK(r->ignored.size() <= max_ignored_fields);
-    }
-    CHECK(n > 20);
-  };
-  all(request_tables::chat, parse_chat);
-  all(request_tables::completion, parse_completion);
-  all(request_tables::native_completion, parse_native_completion);
-  all(request_tables::responses, parse_responses);
+  check_sampler_takes(request_tables::chat, parse_chat);
+  check_sampler_takes(request_tables::completion, parse_completion);
+  check_sampler_takes(request_tables::native_completion,
+                      parse_native_completion);
+  check_sampler_takes(request_tables::responses, parse_responses);
 }
 
 TEST_CASE("what only other routes know has no effect, whatever it is") {

@@ -14,12 +14,14 @@ class Skip(Exception):
 def run(names, part="", missing=""):
     """Runs every function of `names` (a module's globals()) that is called
     test_* and has `part` in its name; one that takes a folder gets an empty one.
+    A case is called as its docstring begins, or as itself without one.
     `missing` says what they need and is not here: then all are skipped. Returns
     the exit status."""
     passed = failed = 0
     for name, case in list(names.items()):
         if not name.startswith("test_") or part not in name:
             continue
+        name = (case.__doc__ or name).split("\n")[0]
         if missing:
             print(f"skipped {name}: {missing}")
             continue

@@ -6,10 +6,13 @@
 
 #include <cmath>
 #include <functional>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "support/test.h"
+#include "tinyphi/generate/sampler.h"
 #include "tinyphi/serve/fields.h"
 
 namespace tinyphi_test {
@@ -297,6 +300,28 @@ class body_maker {
 
   std::vector<made_body> out_;
 };
+
+// Of every body that `parse` and its table judge alike, the sampler takes what
+// they take; and what has no effect is not told without end.
+template <class Parse>
+void check_sampler_takes(const tinyphi::request_table& t, Parse parse) {
+  constexpr std::size_t any_vocabulary = std::size_t{1} << 31;
+  std::size_t n = 0;
+  for (const made_body& m : body_maker::all(t)) {
+    INFO(t.name << " " << m.path << ": "
+                << tinyphi::json::serialize(m.body).substr(0, 300));
+    std::vector<std::string> ignored;
+    const auto r = parse(m.body);
+    REQUIRE(bool(r) == bool(check_fields(m.body, t, ignored)));
+    if (!r) continue;
+    ++n;
+    const auto ok = check_sampling(r->params.sampling, any_vocabulary);
+    INFO((ok ? "" : ok.error().message));
+    CHECK(ok);
+    CHECK(r->ignored.size() <= tinyphi::max_ignored_fields);
+  }
+  CHECK(n > 20);
+}
 
 }  // namespace tinyphi_test
 
