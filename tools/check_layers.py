@@ -91,6 +91,7 @@ UNTESTED = {
     "include/tinyphi/serve/progress_signal.h": "serve_answer",
     "include/tinyphi/serve/running_requests.h": "serve_answer",
     "include/tinyphi/serve/chat_table.h": "fields",
+    "include/tinyphi/serve/shared_fields.h": "fields",
     "include/tinyphi/serve/random_bits.h": "http_rules, parse_request",
     "include/tinyphi/serve/request_tables.h": "parse_request",
     "include/tinyphi/serve/served_model.h": "serve_answer",

@@ -1,254 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The fields of a chat, and those that all requests for answers share.
+// The fields of /v1/chat/completions.
 #ifndef TINYPHI_SERVE_CHAT_TABLE_H_
 #define TINYPHI_SERVE_CHAT_TABLE_H_
 
-#include "tinyphi/serve/fields.h"
+#include "tinyphi/serve/shared_fields.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
 namespace request_tables {
-
-using enum field_kind;
-using enum field_use;
-
-inline constexpr std::string_view no_constraints =
-    "this version has no constrained output yet; ask in words, and check what "
-    "comes";
-
-// A field that is known and changes nothing here.
-constexpr field no_effect(std::string_view name, field_kind kinds) {
-  return {
-      .name = name, .kinds = kinds, .about = "Has no effect.", .use = ignored};
-}
-
-// ---- What several requests share.
-
-inline constexpr field stop_item{.name = "stop",
-                                 .kinds = string,
-                                 .about = "A text that ends the answer.",
-                                 .least = 1,
-                                 .most = 256};
-inline constexpr field token_item{.name = "token",
-                                  .kinds = integer,
-                                  .about = "A token's id.",
-                                  .most = 2147483647,
-                                  .shape = field_shape::one_token};
-inline constexpr field text_token_item{.name = "token",
-                                       .kinds = integer,
-                                       .about = "A token's id.",
-                                       .most = 2147483647,
-                                       .shape = field_shape::text_token};
-inline constexpr field token_bias_field{
-    .name = "logit_bias",
-    .kinds = object | array,
-    .about = "From a token's id to what is added to its logit.",
-    .most = 1024,
-    .items = &token_item,
-    .shape = field_shape::token_biases};
-// How tokens are chosen; llama-server's names beside OpenAI's.
-#define TINYPHI_SAMPLING_FIELDS TINYPHI_SAMPLING_FIELDS_AND(token_bias_field)
-#define TINYPHI_SAMPLING_FIELDS_AND(bias_field)                                \
-  {.name = "temperature",                                                      \
-   .kinds = number,                                                            \
-   .about = "0 takes the likeliest token; more is bolder.",                    \
-   .most = 100,                                                                \
-   .example = "0.7"},                                                          \
-      {.name = "top_p",                                                        \
-       .kinds = number,                                                        \
-       .about = "Only the likeliest tokens of this share together.",           \
-       .most = 1,                                                              \
-       .above_least = true},                                                   \
-      {.name = "top_k",                                                        \
-       .kinds = integer,                                                       \
-       .about = "Only so many of the likeliest tokens; 0 is all.",             \
-       .most = 2147483647},                                                    \
-      {.name = "min_p",                                                        \
-       .kinds = number,                                                        \
-       .about = "Only tokens of this share of the likeliest one's chance.",    \
-       .most = 0.999},                                                         \
-      {.name = "typical_p",                                                    \
-       .kinds = number,                                                        \
-       .about = "Locally typical sampling; 1 is off.",                         \
-       .most = 1,                                                              \
-       .above_least = true},                                                   \
-      {.name = "repeat_penalty",                                               \
-       .kinds = number,                                                        \
-       .about = "Makes tokens of the last texts unlikelier; 1 is off.",        \
-       .most = 10,                                                             \
-       .above_least = true},                                                   \
-      {.name = "repeat_last_n",                                                \
-       .kinds = integer,                                                       \
-       .about = "How many tokens repeat_penalty looks back; -1 is all.",       \
-       .least = -1,                                                            \
-       .most = 2147483647},                                                    \
-      {.name = "presence_penalty",                                             \
-       .kinds = number,                                                        \
-       .about = "Makes tokens that were there unlikelier.",                    \
-       .least = -2,                                                            \
-       .most = 2},                                                             \
-      {.name = "frequency_penalty",                                            \
-       .kinds = number,                                                        \
-       .about = "The same for each time that they were there.",                \
-       .least = -2,                                                            \
-       .most = 2},                                                             \
-      {.name = "dry_multiplier",                                               \
-       .kinds = number,                                                        \
-       .about = "Penalty of repeated passages; 0 is off.",                     \
-       .most = 100},                                                           \
-      {.name = "dry_base",                                                     \
-       .kinds = number,                                                        \
-       .about = "How fast that penalty grows.",                                \
-       .least = 1,                                                             \
-       .most = 10},                                                            \
-      {.name = "dry_allowed_length",                                           \
-       .kinds = integer,                                                       \
-       .about = "Repeated tokens that cost nothing.",                          \
-       .most = 65536},                                                         \
-      {.name = "dry_penalty_last_n",                                           \
-       .kinds = integer,                                                       \
-       .about = "How many tokens it looks back; -1 is all.",                   \
-       .least = -1,                                                            \
-       .most = 2147483647},                                                    \
-      {.name = "mirostat",                                                     \
-       .kinds = integer,                                                       \
-       .about = "0 is off, 2 is on.",                                          \
-       .most = 2,                                                              \
-       .step = 2},                                                             \
-      {.name = "mirostat_tau",                                                 \
-       .kinds = number,                                                        \
-       .about = "Mirostat's target, in bits.",                                 \
-       .most = 100,                                                            \
-       .above_least = true},                                                   \
-      {.name = "mirostat_eta",                                                 \
-       .kinds = number,                                                        \
-       .about = "Mirostat's rate.",                                            \
-       .most = 1,                                                              \
-       .above_least = true},                                                   \
-      {.name = "seed",                                                         \
-       .kinds = integer,                                                       \
-       .about = "The same seed gives the same answer; -1 takes any.",          \
-       .least = -9223372036854775808.0,                                        \
-       .most = 9223372036854775808.0},                                         \
-      bias_field,                                                              \
-      {.name = "stop",                                                         \
-       .kinds = string | array,                                                \
-       .about = "Texts that end the answer and are not part of it.",           \
-       .most = 256,                                                            \
-       .most_items = 16,                                                       \
-       .items = &stop_item},                                                   \
-      {.name = "cache_salt",                                                   \
-       .kinds = string,                                                        \
-       .about = "Cached prompts are found under the same salt only.",          \
-       .most = 256},                                                           \
-  {                                                                            \
-    .name = "tinyphi", .kinds = object,                                        \
-    .about = "What only this server knows.", .members = own_fields             \
-  }
-
-inline constexpr std::string_view overflow_words[] = {"error",
-                                                      "drop_oldest_turns"};
-inline constexpr field own_fields[] = {
-    {.name = "queue_ms",
-     .kinds = number,
-     .about =
-         "The longest wait for a place, if it is shorter than the server's.",
-     .most = 3600000,
-     .above_least = true},
-    {.name = "ttft_ms",
-     .kinds = number,
-     .about = "The same until the first token.",
-     .most = 3600000,
-     .above_least = true},
-    {.name = "total_ms",
-     .kinds = number,
-     .about = "The same until the answer's end.",
-     .most = 3600000,
-     .above_least = true},
-    {.name = "overflow",
-     .kinds = string,
-     .about = "What to do with a chat that is too long; tinyphi.truncated of "
-              "the answer says how many turns were left out.",
-     .words = overflow_words},
-};
-
-inline constexpr field stream_fields[] = {
-    {.name = "include_usage",
-     .kinds = boolean,
-     .about = "A last event tells the tokens."},
-    no_effect("include_obfuscation", boolean),
-};
-
-inline constexpr std::string_view tier_words[] = {"auto", "default", "flex",
-                                                  "priority"};
-
-// Rows that several tables have.
-inline constexpr field model_field{.name = "model",
-                                   .kinds = string,
-                                   .about = "A model's id or alias.",
-                                   .most = 256};
-inline constexpr field stream_field{
-    .name = "stream", .kinds = boolean, .about = "The answer comes in events."};
-inline constexpr field ignore_eos_field{
-    .name = "ignore_eos",
-    .kinds = boolean,
-    .about = "Goes on past the end of the answer."};
-inline constexpr field progress_field{
-    .name = "return_progress",
-    .kinds = boolean,
-    .about = "A stream's events tell how far the prompt is read."};
-inline constexpr field timings_field{.name = "timings_per_token",
-                                     .kinds = boolean,
-                                     .about = "Each piece of a stream tells "
-                                              "the tokens and times so far."};
-inline constexpr field logprobs_field{
-    .name = "logprobs",
-    .kinds = boolean,
-    .about = "Each token's log-probability."};
-inline constexpr field top_logprobs_field{
-    .name = "top_logprobs",
-    .kinds = integer,
-    .about = "And those of the likeliest others.",
-    .most = 20};
-inline constexpr field grammar_field{.name = "grammar",
-                                     .kinds = string,
-                                     .about = no_constraints,
-                                     .use = refused,
-                                     .harmless = "[\"\"]"};
-inline constexpr field json_schema_field{.name = "json_schema",
-                                         .kinds = object,
-                                         .about = no_constraints,
-                                         .use = refused};
-inline constexpr field tools_field{.name = "tools",
-                                   .kinds = array,
-                                   .about = no_constraints,
-                                   .use = refused,
-                                   .harmless = "[[]]"};
-inline constexpr field tool_calls_field{.name = "tool_calls",
-                                        .kinds = array,
-                                        .about = no_constraints,
-                                        .use = refused,
-                                        .harmless = "[[]]"};
-inline constexpr field store_field{
-    .name = "store",
-    .kinds = boolean,
-    .about = "nothing is stored here; leave store out",
-    .use = refused,
-    .harmless = "[false]"};
-inline constexpr field tier_field{
-    .name = "service_tier",
-    .kinds = string,
-    .about = "priority goes first, flex last, if the key may.",
-    .words = tier_words};
-inline constexpr field stream_options_field{.name = "stream_options",
-                                            .kinds = object,
-                                            .about = "What they tell.",
-                                            .members = stream_fields};
-
-inline constexpr field_rule top_logprobs_rule{rule_kind::needs, "top_logprobs",
-                                              "logprobs", "be true"};
-
-// ---- /v1/chat/completions
 
 inline constexpr std::string_view role_words[] = {"system", "developer", "user",
                                                   "assistant"};
@@ -260,11 +19,7 @@ inline constexpr field part_fields[] = {
      .required = true,
      .words = part_words,
      .otherwise = "unsupported_content"},
-    {.name = "text",
-     .kinds = string,
-     .about = "The text.",
-     .required = true,
-     .most = 16777216},
+    part_text_field,
 };
 inline constexpr field part_item{.name = "part",
                                  .kinds = object,
@@ -409,8 +164,8 @@ inline constexpr field_rule chat_rules[] = {
 };
 inline constexpr request_table chat{"ChatRequest", chat_fields, chat_rules};
 
-} // namespace request_tables
+}  // namespace request_tables
 
 TINYPHI_NAMESPACE_END
 
-#endif // TINYPHI_SERVE_CHAT_TABLE_H_
+#endif  // TINYPHI_SERVE_CHAT_TABLE_H_

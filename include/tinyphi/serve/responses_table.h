@@ -21,11 +21,7 @@ inline constexpr field input_part_fields[] = {
      .required = true,
      .words = input_part_words,
      .otherwise = "unsupported_content"},
-    {.name = "text",
-     .kinds = string,
-     .about = "The text.",
-     .required = true,
-     .most = 16777216},
+    part_text_field,
     no_effect("annotations", array),
     no_effect("logprobs", array),
 };
