@@ -23,9 +23,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 import cases  # noqa: E402
-from daemon import LOCAL, Daemon, events, open_stream, soon, under_way  # noqa: E402
+from daemon import LOCAL, TINYPHI, Daemon, events, open_stream, soon, under_way  # noqa: E402
 
-TINYPHI = pathlib.Path(sys.argv[1]).resolve()
 
 def test_answers():
     """a chat is answered whole, in pieces, and several times over one connection"""
