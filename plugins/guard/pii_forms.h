@@ -13,25 +13,17 @@
 #include <string>
 #include <string_view>
 
+#include "plugins/guard/ascii.h"
 #include "plugins/guard/pii_tables.h"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace guard::detail {
 
-inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
-inline bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-inline bool is_word(char c) { return is_digit(c) || is_letter(c) || c == '_'; }
 // The first byte of a letter of two, as most in Europe and the Near East are.
 inline bool leads_letter(char c) {
   const auto b = static_cast<unsigned char>(c);
   return b >= 0xC3 && b <= 0xDF;
 }
-inline bool is_in(char c, std::string_view set) {
-  return c != '\0' && set.find(c) != std::string_view::npos;
-}
-
 // A text whose reader is told whether it looked behind its end.
 class watched_text {
  public:

@@ -213,13 +213,18 @@ inline std::optional<rule_set> read_rules(std::string_view text,
   return detail::rule_reader(*root, faults).read();
 }
 
-inline result<rule_set> load_rules(const std::filesystem::path& path) {
-  TINYPHI_TRY(const std::string text,
-              read_file(path, rule_limits::max_file_bytes));
+inline result<rule_set> parse_rules(std::string_view text,
+                                    std::string_view file) {
   std::vector<diagnostic> faults;
   auto set = read_rules(text, faults);
   if (set) return *std::move(set);
-  return error{error_code::bad_data, to_string(faults, path.string())};
+  return error{error_code::bad_data, to_string(faults, file)};
+}
+
+inline result<rule_set> load_rules(const std::filesystem::path& path) {
+  TINYPHI_TRY(const std::string text,
+              read_file(path, rule_limits::max_file_bytes));
+  return parse_rules(text, path.string());
 }
 
 }  // namespace guard

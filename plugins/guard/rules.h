@@ -137,8 +137,21 @@ class rule_set {
 [[nodiscard]] std::optional<rule_set> read_rules(
     std::string_view text, std::vector<diagnostic>& faults);
 
-// The rules of a regular file; bad_data has all faults, one a line.
+// The same, with bad_data that has all faults, one a line. `file` is its name.
+[[nodiscard]] result<rule_set> parse_rules(std::string_view text,
+                                           std::string_view file);
+
+// The rules of a regular file; errors as parse_rules has them.
 [[nodiscard]] result<rule_set> load_rules(const std::filesystem::path& path);
+
+// What a verdict says of a rule.
+[[nodiscard]] std::string reason_of(const rule& r);
+
+// Whether scores that sum up to it block.
+[[nodiscard]] inline bool is_enough(double score) {
+  constexpr double almost_one = 1 - 1e-9;  // tenths do not sum up exactly
+  return score >= almost_one;
+}
 
 // Blocks if the scores of distinct rules that find something sum up to 1.
 [[nodiscard]] verdict judge(std::string_view text,

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "plugins/guard/ascii.h"
 #include "plugins/guard/rules.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -34,13 +35,6 @@ struct rule_tables {
   std::vector<std::vector<std::size_t>> rules_of;  // [word]
   std::optional<keyword_set> keywords;
 };
-
-inline std::string in_lower_case(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return text;
-}
 
 class rule_maker {
  public:
@@ -316,6 +310,12 @@ inline findings rule_set::find(std::string_view text, std::size_t begin,
   return out;
 }
 
+inline std::string reason_of(const rule& r) {
+  return r.description.empty()
+             ? "the text has what rule " + quote(r.id) + " finds"
+             : r.description;
+}
+
 inline verdict judge(std::string_view text, std::span<const rule_set> sets) {
   verdict out;
   const rule* strongest = nullptr;
@@ -328,14 +328,10 @@ inline verdict judge(std::string_view text, std::span<const rule_set> sets) {
       if (!strongest || f.by->score > strongest->score) strongest = f.by;
     }
   }
-  // Tenths do not sum up exactly.
-  constexpr double almost_one = 1 - 1e-9;
-  out.blocked = out.score >= almost_one;
+  out.blocked = is_enough(out.score);
   if (strongest != nullptr) {
     out.rule = strongest->id;
-    out.reason = strongest->description.empty()
-                     ? "the text has what rule " + quote(out.rule) + " finds"
-                     : strongest->description;
+    out.reason = reason_of(*strongest);
   }
   return out;
 }
