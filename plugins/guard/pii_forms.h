@@ -122,6 +122,11 @@ inline std::size_t find_iban(watched_text& t, std::size_t i) {
 inline std::size_t find_email(watched_text& t, std::size_t i) {
   constexpr std::size_t longest_local = 128, longest_domain = 255;
   const std::size_t begin = i;
+  // Most words have none near.
+  const std::string_view near = t.text().substr(i, longest_local + 2);
+  if (near.size() == longest_local + 2 &&
+      near.find('@') == std::string_view::npos)
+    return 0;
   while (is_word(t[i]) || is_in(t[i], ".%+-'") || leads_letter(t[i])) {
     i += leads_letter(t[i]) ? 2 : 1;
     if (i - begin > longest_local) return 0;
@@ -242,18 +247,23 @@ inline std::size_t find_cjk_date(watched_text& t, std::size_t i) {
   return i;
 }
 
-// The month whose name begins at i; moves i behind it.
-inline month find_month(watched_text& t, std::size_t& i) {
-  std::string name;
-  std::size_t end = i;
-  while (name.size() <= longest_month &&
-         (is_letter(t[end]) || leads_letter(t[end]))) {
-    name += is_letter(t[end]) ? static_cast<char>(t[end] | 32) : '?';
-    end += is_letter(t[end]) ? 1 : 2;
+// Where the word at i ends, if it is not longer than a month's name.
+inline std::size_t short_word_end(watched_text& t, std::size_t i) {
+  const std::size_t limit = i + 2 * longest_month;
+  while (i < limit && (is_letter(t[i]) || leads_letter(t[i]))) {
+    i += is_letter(t[i]) ? 1 : 2;
   }
-  const month found = month_named(name);
-  if (found != month::none) i = end;
-  return found;
+  return i;
+}
+
+// The month that is written in [i, end).
+inline month find_month(watched_text& t, std::size_t i, std::size_t end) {
+  std::string name;
+  while (i < end) {
+    name += is_letter(t[i]) ? in_lower_case(t[i]) : '?';
+    i += is_letter(t[i]) ? 1 : 2;
+  }
+  return month_named(name);
 }
 
 // Moves i over the first of the words that stands there.
@@ -287,19 +297,24 @@ inline std::size_t find_day_month(watched_text& t, std::size_t i) {
   i += n;
   skip_words(t, i, {"st", "nd", "rd", "th", "er", "."});
   skip_words(t, i, {" de ", " of ", " ", "-"});
-  const month m = find_month(t, i);
-  if (m == month::none || is_word(t[i])) return 0;
+  const std::size_t end = short_word_end(t, i);
+  const month m = find_month(t, i, end);
+  if (m == month::none || is_word(t[end])) return 0;
+  i = end;
   const std::size_t year = find_year(t, i);
   return year != 0 ? year : m == month::whole ? i : 0;
 }
 
 // January 31, 2025; Jan 31 2025; January 31st.
 inline std::size_t find_month_day(watched_text& t, std::size_t i) {
-  const month m = find_month(t, i);
-  if (m == month::none) return 0;
+  const std::size_t end = short_word_end(t, i);
+  const std::size_t begin = i;
+  i = end;
   skip_words(t, i, {". ", " "});
   const std::size_t n = digits(t, i, 3);
   if (n == 0 || n == 3 || !is_day(number(t, i, n))) return 0;
+  const month m = find_month(t, begin, end);
+  if (m == month::none) return 0;
   i += n;
   skip_words(t, i, {"st", "nd", "rd", "th"});
   if (is_word(t[i])) return 0;
