@@ -76,7 +76,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
   check_data(word, text);
   check_links(text);
   const std::string folded = guard::fold_text(text);
-  require(folded.size() <= 40 * text.size() + 1);
+  require(folded.size() <= 20 * text.size());
   require(guard::judge_injection(text).has_value());
   return 0;
 }
