@@ -73,7 +73,6 @@ class link_cleaner {
                                    : in_lower_case(c) == 'w' && take_www();
       if (done) continue;
       if (c == '[') open_.push_back(out_.size());
-      if (c == '>') tags_.clear();
       out_ += c;
       ++i_;
     }
@@ -97,20 +96,22 @@ class link_cleaner {
     return judge_link(decode_entities(url, [](char) { return true; }), *hosts_);
   }
 
-  // A destination in angles or bare from i on: it, and the offset behind it.
+  // A destination in angles or bare from i on: it, and the offset behind it. It
+  // ends before a bracket, which no address has in its scheme or host: so no
+  // part of the text is looked at for several links.
   [[nodiscard]] std::pair<std::string_view, std::size_t> destination(
       std::size_t i) const {
-    std::size_t end = i;
-    if (at(i) == '<') {
-      while (end < text_.size() && !is_in(text_[end], ">\n")) ++end;
-      return {text_.substr(i + 1, end - i - 1), end + (at(end) == '>' ? 1 : 0)};
+    const bool in_angles = at(i) == '<';
+    if (in_angles) ++i;
+    std::size_t end = i, depth = 0;
+    for (; end < text_.size() && text_[end] != ']'; ++end) {
+      const char c = text_[end];
+      if (in_angles ? is_in(c, ">\n") : is_blank(c)) break;
+      if (c == '(') ++depth;
+      if (!in_angles && c == ')' && depth-- == 0) break;
     }
-    std::size_t depth = 0;
-    for (; end < text_.size() && !is_blank(text_[end]); ++end) {
-      if (text_[end] == '(') ++depth;
-      if (text_[end] == ')' && depth-- == 0) break;
-    }
-    return {text_.substr(i, end - i), end};
+    const std::size_t behind = end + (in_angles && at(end) == '>' ? 1 : 0);
+    return {text_.substr(i, end - i), behind};
   }
 
   // Behind the title and the bracket that end a link, or `i`.
@@ -146,7 +147,7 @@ class link_cleaner {
         judge(plain) != link_target::refused) {
       return false;
     }
-    remove();
+    ++removed_;
     if (!is_link) {
       out_ += "]: #";
       i_ = end;
@@ -157,7 +158,6 @@ class link_cleaner {
       out_[begin] = ' ';
       if (begin > 0 && out_[begin - 1] == '!') out_[begin - 1] = ' ';
     }
-    separate();
     return true;
   }
 
@@ -168,21 +168,6 @@ class link_cleaner {
       if (!is_in(out_[at], " \t\r>*+-.)") && !is_digit(out_[at])) return false;
     }
     return at != std::string::npos;
-  }
-
-  // A tag that is not closed would go on with other attributes.
-  void remove() {
-    ++removed_;
-    for (const std::size_t open : tags_) out_[open] = ' ';
-    tags_.clear();
-  }
-
-  // What was taken out must not join what stands around it.
-  void separate() {
-    const char next = at(i_), second = at(i_ + 1);
-    const bool is_end = next == '\0' || is_blank(next) || is_in(next, ",;?");
-    const bool is_stop = next == '.' && (second == '\0' || is_blank(second));
-    if (!is_end && !is_stop) out_ += ' ';
   }
 
   // "<scheme:...>" and tags.
@@ -203,7 +188,7 @@ class link_cleaner {
       if (at(last) == '>') {
         if (judge(text_.substr(k, last - k)) == link_target::refused) {
           out_ += mark;
-          remove();
+          ++removed_;
         } else {
           out_.append(text_.substr(i_, last + 1 - i_));
         }
@@ -236,17 +221,13 @@ class link_cleaner {
       refused |= take_attribute(k, limit);
     }
     refused |= k == limit && limit < text_.size();
-    if (!refused && at(k) != '>') {
-      tags_.push_back(out_.size());
-      return false;
-    }
     if (!refused) {
-      tags_.clear();
+      if (at(k) != '>') return false;
       out_.append(text_.substr(i_, k + 1 - i_));
       i_ = k + 1;
       return true;
     }
-    remove();
+    ++removed_;
     out_ += ' ';
     i_ = at(k) == '>' ? k + 1 : i_ + 1;
     return true;
@@ -273,7 +254,7 @@ class link_cleaner {
                         : !is_blank(text_[end]) && text_[end] != '>')) {
         ++end;
       }
-      value = text_.substr(std::min(k, end), end - std::min(k, end));
+      if (k < end) value = text_.substr(k, end - k);
       // A quote that nobody closes takes in all that follows.
       if (is_quoted && end == limit) return true;
       k = std::min(limit, end + (is_quoted ? 1 : 0));
@@ -368,7 +349,7 @@ class link_cleaner {
     // The sentence goes on.
     while (end > i_ + 1 && is_in(text_[end - 1], ".,;!?")) --end;
     out_ += mark;
-    remove();
+    ++removed_;
     i_ = end;
   }
 
@@ -376,8 +357,7 @@ class link_cleaner {
   const allowed_hosts* hosts_;
   std::size_t i_ = 0;
   std::string out_;
-  // Brackets and tags in out_ that are not closed.
-  std::vector<std::size_t> open_, tags_;
+  std::vector<std::size_t> open_;  // brackets in out_ that are not closed
   std::size_t removed_ = 0;
 };
 
@@ -447,10 +427,24 @@ inline link_target judge_link(std::string_view url,
 
 inline cleaned_text clean_links(std::string_view text,
                                 const allowed_hosts& hosts) {
-  // None of these is part of an entity that is decoded.
-  const std::string decoded = detail::decode_entities(
-      text, [](char c) { return detail::is_in(c, ":/\\.[]()!@wW"); });
-  return detail::link_cleaner(decoded, hosts).clean();
+  constexpr int most_passes = 8;
+  cleaned_text out{std::string(text), 0};
+  // What is taken out may join what stands around it to another link.
+  for (int pass = 0;; ++pass) {
+    if (pass == most_passes) {
+      // Only who wants it to last writes so: no link, tag or entity remains.
+      for (char& c : out.text) {
+        if (detail::is_in(c, "[]<&")) c = ' ';
+      }
+    }
+    const std::string decoded = detail::decode_entities(
+        out.text, [](char c) { return detail::is_in(c, ":/\\.[]()!@wW"); });
+    cleaned_text next = detail::link_cleaner(decoded, hosts).clean();
+    const bool is_clean = next.text == out.text;
+    out.text = std::move(next.text);
+    out.removed += next.removed;
+    if (is_clean || pass > most_passes) return out;
+  }
 }
 
 }  // namespace guard

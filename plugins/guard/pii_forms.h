@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The forms of personal data: where one that begins at a place ends. Each looks
-// at a few hundred bytes at most.
+// at a few hundred bytes at most. All return the offset behind what begins at
+// i, or 0; that no word goes on before i is the caller's to check.
 #ifndef TINYPHI_PLUGINS_GUARD_PII_FORMS_H_
 #define TINYPHI_PLUGINS_GUARD_PII_FORMS_H_
 
@@ -14,59 +15,12 @@
 #include <string_view>
 
 #include "plugins/guard/ascii.h"
+#include "plugins/guard/pii_dates.h"
 #include "plugins/guard/pii_tables.h"
+#include "plugins/guard/watched_text.h"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace guard::detail {
-
-// The first byte of a letter of two, as most in Europe and the Near East are.
-inline bool leads_letter(char c) {
-  const auto b = static_cast<unsigned char>(c);
-  return b >= 0xC3 && b <= 0xDF;
-}
-// A text whose reader is told whether it looked behind its end.
-class watched_text {
- public:
-  // With `more` the text goes on behind its end.
-  watched_text(std::string_view text, bool more) : text_(text), more_(more) {}
-
-  // NUL behind the end, and at 0 - 1 and 0 - 2.
-  char operator[](std::size_t i) {
-    if (i < text_.size()) return text_[i];
-    const bool is_before = i >= std::size_t{0} - 2;
-    open_ |= more_ && !is_before;
-    return '\0';
-  }
-  [[nodiscard]] std::string_view text() const { return text_; }
-  // Whether what was read depends on text that is still to come.
-  [[nodiscard]] bool open() const { return open_; }
-
- private:
-  std::string_view text_;
-  bool more_;
-  bool open_ = false;
-};
-
-// All return the offset behind what begins at i, or 0. That no word goes on
-// before i is the caller's to check.
-
-// Digits from i on, `most` at most.
-inline std::size_t digits(watched_text& t, std::size_t i, std::size_t most) {
-  std::size_t n = 0;
-  while (n < most && is_digit(t[i + n])) ++n;
-  return n;
-}
-
-inline int number(watched_text& t, std::size_t i, std::size_t n) {
-  int value = 0;
-  for (std::size_t k = 0; k < n; ++k) value = value * 10 + (t[i + k] - '0');
-  return value;
-}
-
-// No word goes on at i, and no further group of digits.
-inline bool ends(watched_text& t, std::size_t i, std::string_view joints) {
-  return !is_word(t[i]) && !(is_in(t[i], joints) && is_digit(t[i + 1]));
-}
 
 // 12 to 19 digits in one group, or in groups of three or more behind the same
 // blank or hyphen, with an issuer's number and length and Luhn's check digit.
@@ -127,8 +81,11 @@ inline std::size_t find_email(watched_text& t, std::size_t i) {
   if (near.size() == longest_local + 2 &&
       near.find('@') == std::string_view::npos)
     return 0;
-  while (is_word(t[i]) || is_in(t[i], ".%+-'") || leads_letter(t[i])) {
-    i += leads_letter(t[i]) ? 2 : 1;
+  while (true) {
+    const bool is_sign = is_word(t[i]) || is_in(t[i], ".%+-'");
+    const std::size_t n = is_sign ? 1 : letter_length(t, i);
+    if (n == 0) break;
+    i += n;
     if (i - begin > longest_local) return 0;
   }
   if (i == begin || t[i] != '@' || t[i - 1] == '.') return 0;
@@ -138,11 +95,10 @@ inline std::size_t find_email(watched_text& t, std::size_t i) {
     if (is_digit(t[i]) || t[i] == '-') {
       is_name &= t[i] == '-' || t.text().substr(label, 4) == "xn--";
       ++i;
-    } else if (is_letter(t[i]) || leads_letter(t[i])) {
-      i += is_letter(t[i]) ? 1 : 2;
+    } else if (const std::size_t n = letter_length(t, i); n != 0) {
+      i += n;
     } else if (t[i] == '.' && i > label &&
-               (is_digit(t[i + 1]) || is_letter(t[i + 1]) ||
-                leads_letter(t[i + 1]))) {
+               (is_digit(t[i + 1]) || letter_length(t, i + 1) != 0)) {
       label = ++i;
       ++labels;
       is_name = true;
@@ -194,140 +150,6 @@ inline std::size_t find_ip6(watched_text& t, std::size_t i) {
 inline std::size_t find_ip(watched_text& t, std::size_t i) {
   const std::size_t end = is_digit(t[i]) ? find_ip4(t, i) : 0;
   return end != 0 ? end : find_ip6(t, i);
-}
-
-inline bool is_year(int y) { return y >= 1900 && y <= 2099; }
-inline bool is_day(int d) { return d >= 1 && d <= 31; }
-inline bool is_day_and_month(int a, int b) {
-  return is_day(a) && is_day(b) && (a <= 12 || b <= 12);
-}
-
-// 2025-01-31, 31.1.2025, 1/31/2025, 31.01.25, 1/31/25.
-inline std::size_t find_number_date(watched_text& t, std::size_t i) {
-  std::array<std::size_t, 3> n{};
-  std::array<int, 3> v{};
-  char joint = '\0';
-  for (std::size_t k = 0; k < 3; ++k) {
-    if (k != 0 && t[i] != joint) return 0;
-    i += k != 0 ? 1 : 0;
-    n[k] = digits(t, i, 5);
-    if (n[k] == 0 || n[k] == 3 || n[k] == 5) return 0;
-    v[k] = number(t, i, n[k]);
-    i += n[k];
-    if (k == 0 && !is_in(joint = t[i], "-./")) return 0;
-  }
-  if (n[1] > 2) return 0;
-  bool good = false;
-  if (n[0] == 4) {
-    good =
-        n[2] <= 2 && is_year(v[0]) && v[1] >= 1 && v[1] <= 12 && is_day(v[2]);
-  } else if (n[2] == 4) {
-    good = is_year(v[2]) && is_day_and_month(v[0], v[1]);
-  } else {
-    // Versions and fractions look like it.
-    good = n[2] == 2 && is_day_and_month(v[0], v[1]) &&
-           (joint == '/' || (joint == '.' && n[0] == 2 && n[1] == 2));
-  }
-  if (t[i] == 'T' && is_digit(t[i + 1])) return good ? i : 0;  // then the time
-  return good && ends(t, i, "-./") ? i : 0;
-}
-
-// Year, month and day behind which their Chinese characters stand.
-inline std::size_t find_cjk_date(watched_text& t, std::size_t i) {
-  constexpr std::string_view marks[] = {"\xE5\xB9\xB4", "\xE6\x9C\x88",
-                                        "\xE6\x97\xA5"};
-  for (const std::string_view mark : marks) {
-    const std::size_t n = digits(t, i, 4);
-    if (n == 0) return 0;
-    i += n;
-    for (std::size_t k = 0; k < mark.size(); ++k) {
-      if (t[i++] != mark[k]) return 0;
-    }
-  }
-  return i;
-}
-
-// Where the word at i ends, if it is not longer than a month's name.
-inline std::size_t short_word_end(watched_text& t, std::size_t i) {
-  const std::size_t limit = i + 2 * longest_month;
-  while (i < limit && (is_letter(t[i]) || leads_letter(t[i]))) {
-    i += is_letter(t[i]) ? 1 : 2;
-  }
-  return i;
-}
-
-// The month that is written in [i, end).
-inline month find_month(watched_text& t, std::size_t i, std::size_t end) {
-  std::string name;
-  while (i < end) {
-    name += is_letter(t[i]) ? in_lower_case(t[i]) : '?';
-    i += is_letter(t[i]) ? 1 : 2;
-  }
-  return month_named(name);
-}
-
-// Moves i over the first of the words that stands there.
-inline void skip_words(watched_text& t, std::size_t& i,
-                       std::initializer_list<std::string_view> words) {
-  for (const std::string_view word : words) {
-    std::size_t k = 0;
-    while (k < word.size() && t[i + k] == word[k]) ++k;
-    if (k == word.size()) {
-      i += k;
-      return;
-    }
-  }
-}
-
-// ", 2025", " de 2025", "-2025": the year's end, or 0.
-inline std::size_t find_year(watched_text& t, std::size_t i) {
-  skip_words(t, i, {" del", " de", ".", ","});
-  if (!is_in(t[i], " -")) return 0;
-  ++i;
-  return digits(t, i, 5) == 4 && is_year(number(t, i, 4)) && !is_word(t[i + 4])
-             ? i + 4
-             : 0;
-}
-
-// 31 January 2025, 31. Januar, 31 de enero de 2025, 31-Jan-2025. Without a year
-// the month's name must be whole: other words are like the short forms.
-inline std::size_t find_day_month(watched_text& t, std::size_t i) {
-  const std::size_t n = digits(t, i, 3);
-  if (n == 0 || n == 3 || !is_day(number(t, i, n))) return 0;
-  i += n;
-  skip_words(t, i, {"st", "nd", "rd", "th", "er", "."});
-  skip_words(t, i, {" de ", " of ", " ", "-"});
-  const std::size_t end = short_word_end(t, i);
-  const month m = find_month(t, i, end);
-  if (m == month::none || is_word(t[end])) return 0;
-  i = end;
-  const std::size_t year = find_year(t, i);
-  return year != 0 ? year : m == month::whole ? i : 0;
-}
-
-// January 31, 2025; Jan 31 2025; January 31st.
-inline std::size_t find_month_day(watched_text& t, std::size_t i) {
-  const std::size_t end = short_word_end(t, i);
-  const std::size_t begin = i;
-  i = end;
-  skip_words(t, i, {". ", " "});
-  const std::size_t n = digits(t, i, 3);
-  if (n == 0 || n == 3 || !is_day(number(t, i, n))) return 0;
-  const month m = find_month(t, begin, end);
-  if (m == month::none) return 0;
-  i += n;
-  skip_words(t, i, {"st", "nd", "rd", "th"});
-  if (is_word(t[i])) return 0;
-  const std::size_t year = find_year(t, i);
-  if (year != 0) return year;
-  return m == month::whole && ends(t, i, ".:-/") ? i : 0;
-}
-
-inline std::size_t find_date(watched_text& t, std::size_t i) {
-  if (!is_digit(t[i])) return find_month_day(t, i);
-  std::size_t end = find_number_date(t, i);
-  if (end == 0) end = find_cjk_date(t, i);
-  return end != 0 ? end : find_day_month(t, i);
 }
 
 // Groups of digits from i on, with a blank, hyphen, full stop, slash, " - " or

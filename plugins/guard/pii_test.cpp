@@ -140,6 +140,9 @@ TEST_CASE("e-mail addresses") {
              "j\xC3\xBCrgen@m\xC3\xBCnchen.de", "1@2.com", "_a@b.io"});
   none_found(email, {"a@b", "@b.de", "a@", "a@.de", "a b@", "a.@b.de",
                      "a@1.2.3.4", "a@b.c", "root@localhost", "a@b..de"});
+  // Half a letter is none.
+  CHECK(found(email, "a@b.de\xC3") == "a@b.de");
+  CHECK(found(email, "a@b.d\xC3").empty());
   CHECK(found(email, "mailto:a@b.de?x") == "a@b.de");
   CHECK(found(email, "<a@b.de>, 'c@d.fr'") == "a@b.de|c@d.fr");
   CHECK(found(email, "write to ...a@b.de...") == "a@b.de");
@@ -292,6 +295,8 @@ TEST_CASE("restoring what was masked gives the text back, whatever it is") {
                                           "1",
                                           "\xC3\xA9",
                                           "\xFF",
+                                          "\xC3",
+                                          "a@b.",
                                           "\n",
                                           "+49 30 1234567"};
   const pii_finder f =

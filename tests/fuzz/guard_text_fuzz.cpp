@@ -20,11 +20,11 @@ void require(bool holds) {
   if (!holds) std::abort();
 }
 
-void check_data(const std::string& word, std::string_view text) {
+void check_data(const std::string& hidden, std::string_view text) {
   using enum guard::pii_kind;
   constexpr guard::pii_kind kinds[] = {card, iban, phone, email, ip, date};
   std::vector<std::string> words;
-  if (word.size() >= 2) words.push_back(word);
+  if (hidden.size() >= 2) words.push_back(hidden);
   const auto finder = guard::pii_finder::make(kinds, words);
   if (!finder) return;
   const guard::masked_text masked = guard::mask(text, *finder);
