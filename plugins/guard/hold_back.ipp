@@ -104,7 +104,8 @@ inline void hold_back::count(const hit& h) {
 
 inline void hold_back::block(std::size_t at) {
   verdict_.blocked = true;
-  safe_ = std::max(at, released_);
+  // Not what has left: that depends on the pieces.
+  safe_ = std::max(at, safe_);
   hits_.clear();
 }
 

@@ -225,6 +225,12 @@ TEST_CASE("what is found late only is in the verdict, and the rest is cut") {
   CHECK(o.rule == "far");
   CHECK(o.text.size() < 500);
   CHECK(text.starts_with(o.text));
+  // Found between two steps, when a part has left.
+  options.hold_bytes = 16;
+  const std::string late =
+      "a" + std::string(60, '.') + "b, and more " + std::string(100, '.');
+  CHECK(bytewise(options, late) == whole(options, late));
+  CHECK(bytewise(options, late).blocked);
 }
 
 TEST_CASE("weak rules block where the last that is needed begins") {
