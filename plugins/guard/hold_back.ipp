@@ -53,7 +53,8 @@ inline void hold_back::judge(bool more) {
     count(h);
     if (verdict_.blocked) return block(h.begin);
   }
-  safe_ = known;
+  // A match that is seen late may begin in what was safe.
+  safe_ = std::max(safe_, known);
 }
 
 inline std::size_t hold_back::find_data(bool more) {

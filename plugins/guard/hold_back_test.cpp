@@ -231,6 +231,10 @@ TEST_CASE("what is found late only is in the verdict, and the rest is cut") {
       "a" + std::string(60, '.') + "b, and more " + std::string(100, '.');
   CHECK(bytewise(options, late) == whole(options, late));
   CHECK(bytewise(options, late).blocked);
+  // Its end stands at a step's end: it is open, and begins before what is safe.
+  const std::string open = std::string(79, 'a') + "b" + std::string(60, '.');
+  CHECK(bytewise(options, open) == whole(options, open));
+  CHECK(bytewise(options, open).text == std::string(48, 'a'));
 }
 
 TEST_CASE("weak rules block where the last that is needed begins") {
