@@ -171,16 +171,14 @@ async def together(server, o):
             raise Failed(f"{tokens} tokens came, {o.clients * o.tokens} were "
                          "asked for")
         return tokens
-    # Probes take time of the thread that talks to clients, too.
+    # Probes take time of the thread that talks to clients, and of the cores.
     proc = server.proc()
-    before = proc.io_seconds()
+    before, begun = proc.io_seconds(), time.perf_counter()
     tokens = await answers()
-    spent = proc.io_seconds() - before
+    ended, spent = time.perf_counter(), proc.io_seconds() - before
     health, metrics = Probe(target, "/health"), Probe(target, "/metrics")
     async with running(health.forever(), metrics.forever()):
-        begun = time.perf_counter()
         await answers()
-        ended = time.perf_counter()
     return {"tokens_per_s": tokens / (ended - begun),
             "io_us_per_token": 1e6 * spent / tokens,
             "health_p99_ms": 1e3 * percentile(health.seconds, 99),
