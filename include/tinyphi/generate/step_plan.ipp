@@ -163,11 +163,13 @@ inline std::size_t choose_prompt(std::span<const plan_request> requests,
   return best;
 }
 
-// The slice that reads fastest within the limit; 0: none fits.
+// The slice that reads fastest within the limit; 0: none fits. Between two
+// measured sizes it is the largest that leaves 5 % of the limit, as its time is
+// not measured itself.
 inline std::size_t choose_slice(const step_cost& cost, step_shape shape,
                                 std::size_t most, double limit_ms) {
-  std::array<std::size_t, step_cost::sizes.size() + 1> slices{};
-  std::array<double, step_cost::sizes.size() + 1> rates{};
+  std::array<std::size_t, step_cost::sizes.size() + 2> slices{};
+  std::array<double, step_cost::sizes.size() + 2> rates{};
   std::size_t n = 0;
   double best = 0;
   const auto consider = [&](std::size_t p) {
@@ -182,6 +184,14 @@ inline std::size_t choose_slice(const step_cost& cost, step_shape shape,
     if (p < most) consider(p);
   }
   consider(most);
+  if (n > 0 && slices[n - 1] < most) {
+    std::size_t fits = slices[n - 1], too_many = most;
+    while (too_many - fits > 1) {
+      shape.slice = fits + (too_many - fits) / 2;
+      (cost.ms(shape) <= 0.95 * limit_ms ? fits : too_many) = shape.slice;
+    }
+    if (fits > slices[n - 1]) consider(fits);
+  }
   while (n > 0) {
     if (rates[--n] >= 0.97 * best) return slices[n];
   }
