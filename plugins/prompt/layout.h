@@ -73,6 +73,11 @@ class layout {
   static constexpr std::int64_t max_cap = std::int64_t{1} << 20;
   static constexpr std::size_t no_cap = std::numeric_limits<std::size_t>::max();
 
+  // How all templates use a variable, and the parameter that uses it first.
+  struct variable : variable_use {
+    std::string param;
+  };
+
   // A piece of the prompt: a marker, or the place of a template.
   struct part {
     std::string marker;
@@ -103,7 +108,7 @@ class layout {
   model_facts facts_;
   std::map<std::string, prompt_template, std::less<>> templates_;  // by param
   std::vector<part> parts_;
-  std::map<std::string, variable_use, std::less<>> variables_;
+  std::map<std::string, variable, std::less<>> variables_;
   std::map<std::string, std::size_t, std::less<>> caps_;
   std::string list_;  // the variable that is looped over, if there is one
   std::size_t worst_tokens_ = 0;

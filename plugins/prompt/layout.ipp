@@ -54,8 +54,10 @@ inline void layout::add_template(std::string_view param,
 
 inline void layout::merge(std::string_view param, const std::string& name,
                           const variable_use& use) {
-  variable_use& all =
-      variables_.try_emplace(name, variable_use{}).first->second;
+  variable& all =
+      variables_.try_emplace(name, variable{variable_use{use.offset}, {}})
+          .first->second;
+  if (all.param.empty()) all.param = param;
   all.looped |= use.looped;
   all.printed += use.printed;
   all.printed_in_loop |= use.printed_in_loop;
@@ -113,7 +115,9 @@ inline stage_facts layout::facts() const {
                           value_type::integer, value_type::number},
                 .required = !use.tested,
                 .stream = false,
-                .reason = "the template prints it"};
+                .reason = "the template prints it",
+                .param = use.param,
+                .offset = use.offset};
     if (use.looped) {
       p.types = {value_type::docs};
       p.reason = "the template loops over it";

@@ -72,9 +72,8 @@ TEST_CASE("what does not fit together is found where it stands") {
        "are "
        "0 to 60000"},
       {"[stage.s]\nuse = \"answer\"",
-       "t.toml:4:8: error[TP2004]: stage s: in.prompt (prompt) is not bound "
-       "and "
-       "no value has its name and type"},
+       "t.toml:4:8: error[TP2004]: stage s: in.prompt is not bound and the "
+       "file has no prompt that does not depend on the stage"},
       {std::string(ask) + "with.names = '''\nq\n  bad'''\nin.bad = \"input.q\"",
        "t.toml:10:3: error[TP3001]: stage p: with.names: bad name"},
       {std::string(ask) + "with.names = \"worse\"\nin.worse = \"input.q\"",
@@ -83,9 +82,8 @@ TEST_CASE("what does not fit together is found where it stands") {
        "t.toml:9:11: error[TP2003]: stage p.in.docs: input.q is text, the "
        "template loops over it, so it takes docs"},
       {std::string(ask) + "with.names = \"q\"\nin.z = \"input.q\"",
-       "t.toml:9:4: error[TP2001]: stage p: plugin 'lay_out' has no in-port "
-       "'z' "
-       "with these parameters; did you mean 'q'?"},
+       "t.toml:9:4: error[TP3002]: stage p: in.z: no template of the stage "
+       "uses 'z'; did you mean 'q'?"},
       {std::string(ask) + "with.names = \"q\"\nwith.cap = 90\nwith.reserve = "
                           "20\n[model.m]\ncontext = 100",
        "t.toml:6:8: error[TP3004]: stage p: worst case 110 tokens (prompt 90, "
@@ -128,32 +126,62 @@ TEST_CASE("outputs are checked for source, type and default") {
   CHECK(output("output.a = { from = \"f.docs\", default = [] }").empty());
 }
 
-TEST_CASE("unbound ports: the value of that name, else the only such input") {
-  // find.query has no value of its name: the only text input. answer.prompt
-  // and lay_out's ports have one each.
+TEST_CASE("open ports take the input of their name, or the only prompt") {
+  // f.query is bound; q, also where it may be absent, and the prompt are open.
   const std::string text =
       file(std::string(ask) +
-           "with.names = \"q docs*\"\n[stage.f]\nuse = \"find.x\"\n"
-           "with.index = \"i\"\n");
+           "with.names = \"q? docs*\"\nin.docs = \"f.docs\"\n[stage.f]\nuse = "
+           "\"find.x\"\nwith.index = \"i\"\nin.query = \"input.q\"\n");
   CHECK(faults_of(text).empty());
   const auto checked = check_pipeline_text(text, "t.toml", fakes());
   REQUIRE(checked.proved);
   for (const graph_stage& s : checked.proved->stages) {
     for (const graph_port& p : s.in) {
-      CHECK(p.implicit);
       REQUIRE(p.from.size() == 1);
       const std::string& source = checked.proved->slots[p.from[0]].name;
-      if (p.info.name == "query") CHECK(source == "input.q");
-      if (p.info.name == "docs") CHECK(source == "f.docs");
+      CHECK(p.implicit == (p.info.name == "q" || p.info.name == "prompt"));
+      if (p.info.name == "q") CHECK(source == "input.q");
       if (p.info.name == "prompt") CHECK(source == "p.prompt");
     }
   }
-  CHECK(faults_of(text + "[stage.g]\nuse = \"find.x\"\nwith.index = \"j\"") ==
-        "t.toml:6:8: error[TP2005]: stage p: in.docs (docs) is not bound and "
-        "several values fit: f.docs, g.docs");
-  CHECK(faults_of(text + "[input.r]\ntype = \"text\"") ==
-        "t.toml:9:8: error[TP2005]: stage f: in.query (text) is not bound and "
-        "several values fit: input.q, input.r");
+  CHECK(faults_of(text + "[stage.o]\nuse = \"lay_out\"\nwith.names = "
+                         "\"q\"\n") ==
+        "t.toml:4:8: error[TP2005]: stage s: in.prompt is not bound and there "
+        "are 2 prompts: p.prompt, o.prompt");
+}
+
+TEST_CASE("a prompt that depends on the stage is not the one it takes") {
+  const auto checked = check_pipeline_text(
+      file(std::string(ask) +
+           "with.names = \"q\"\n[stage.o]\nuse = \"lay_out\"\nwith.names = "
+           "\"draft\"\nin.draft = \"s.text\"\n"),
+      "t.toml", fakes());
+  REQUIRE(checked.proved);
+  const graph& g = *checked.proved;
+  CHECK(g.slots[g.stages[0].in[0].from[0]].name == "p.prompt");
+}
+
+TEST_CASE(
+    "nothing else is bound by rule: not by type, not by an output's name") {
+  const std::string find = "[stage.f]\nuse = \"find.x\"\nwith.index = \"i\"\n";
+  CHECK(faults_of(file("[stage.s]\nuse = \"echo\"\n" + find)) ==
+        "t.toml:4:8: error[TP2004]: stage s: in.text (text) is not bound, and "
+        "no input is called 'text'\n"
+        "t.toml:6:8: error[TP2004]: stage f: in.query (text) is not bound, and "
+        "no input is called 'query'");
+  // Printed, looped over, or only tested: where the template uses it.
+  for (const std::string name : {"quest", "docs*", "quest?"}) {
+    const std::string plain = name.substr(0, name.find_first_of("*?"));
+    CHECK(faults_of(file(std::string(ask) + "with.names = \"q " + name +
+                         "\"\n" + find + "in.query = \"input.q\"\n")) ==
+          "t.toml:8:17: error[TP3002]: stage p: the template uses '" + plain +
+              "', which is neither bound as in." + plain + " nor an input");
+  }
+  CHECK(faults_of("tinyphi = 1\ninput.docs = \"text\"\noutput.a = "
+                  "\"s.text\"\n" +
+                  std::string(ask) + "with.names = \"docs*\"\n") ==
+        "t.toml:6:8: error[TP2003]: stage p.in.docs: input.docs is text, the "
+        "template loops over it, so it takes docs");
 }
 
 TEST_CASE("a stage that cannot be created says why, with its own code") {

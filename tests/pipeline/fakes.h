@@ -159,7 +159,9 @@ struct lay_out {
                   .types = {value_type::text, value_type::integer},
                   .required = true,
                   .stream = false,
-                  .reason = {}};
+                  .reason = {},
+                  .param = "names",
+                  .offset = i};
       if (name.ends_with('*')) {
         p.name.pop_back();
         p.types = {value_type::docs};

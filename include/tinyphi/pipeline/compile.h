@@ -3,10 +3,12 @@
 // and types right, no cycle, nothing that may be absent where it must not be,
 // prompts within the model's context.
 //
-// An in-port that the file does not bind is bound like this, if it is required:
-//   1. to the one value of the file that has the port's name and type (the
-//      stage's own outputs do not count; several are an error);
-//   2. if none has its name: to the one [input] of its type.
+// An in-port that the file does not bind takes
+//   1. the [input] of exactly its name, whether the port is required or not;
+//   2. if it is a prompt: the only prompt of the file that does not depend on
+//      its stage.
+// Nothing else is bound by rule. What stays unbound is a fault, unless it is a
+// port of the plugin's own that may be absent.
 #ifndef TINYPHI_PIPELINE_COMPILE_H_
 #define TINYPHI_PIPELINE_COMPILE_H_
 

@@ -30,6 +30,7 @@ class graph_compiler {
     add_inputs();
     for (const stage_spec& s : spec_.stages) add_stage(s);
     for (std::size_t i = 0; i < g_->stages.size(); ++i) bind_stage(i);
+    for (std::size_t i = 0; i < g_->stages.size(); ++i) bind_by_rule(i);
     graph_prover prover(*g_, faults_);
     if (prover.sort_stages()) prover.follow_values();
     add_outputs();
@@ -169,13 +170,6 @@ class graph_compiler {
     graph_stage& stage = g_->stages[i];
     if (!known_[i]) return;
     for (const binding_spec& b : s.in) bind_port(b, i);
-    if (complete_[i]) {
-      for (graph_port& p : stage.in) {
-        const bool given = std::ranges::any_of(
-            s.in, [&](const auto& b) { return b.port == p.info.name; });
-        if (!given && p.info.required) bind_by_rule(p, i);
-      }
-    }
     for (const graph_port& p : stage.in) {
       for (const std::size_t slot : p.from) need(stage, g_->slots[slot].stage);
     }
@@ -207,16 +201,7 @@ class graph_compiler {
         stage.in, [&](const graph_port& p) { return p.info.name == b.port; });
     if (port == stage.in.end()) {
       if (!complete_[i]) return;
-      std::vector<std::string_view> names;
-      for (const graph_port& p : stage.in) names.push_back(p.info.name);
-      report(fault::unknown_port, b.at,
-             "stage " + stage.id + ": plugin '" + std::string(stage.plugin.id) +
-                 "' has no in-port " + quote(b.port) +
-                 (spec_.stages[i].with && stage.in.size() > stage.n_fixed_ports
-                      ? " with these parameters"
-                      : "") +
-                 did_you_mean(b.port, names));
-      return;
+      return report_no_port(b, stage);
     }
     bool optional = false;
     for (const reference_spec& r : b.from) {
@@ -256,37 +241,131 @@ class graph_compiler {
             to_string(port.info.types));
   }
 
-  // The rule at the head of compile.h.
-  void bind_by_rule(graph_port& port, std::size_t i) {
-    graph_stage& stage = g_->stages[i];
-    std::vector<std::size_t> named, inputs;
-    for (std::size_t n = 0; n < g_->slots.size(); ++n) {
-      const graph_slot& s = g_->slots[n];
-      if (s.stage == i || !port.info.types.contains(s.type)) continue;
-      if (s.name.substr(s.name.find('.') + 1) == port.info.name) {
-        named.push_back(n);
-      }
-      if (s.stage == no_stage) inputs.push_back(n);
+  void report_no_port(const binding_spec& b, const graph_stage& stage) {
+    std::vector<std::string_view> names;
+    std::string list;
+    bool of_template = false;
+    for (const graph_port& p : stage.in) {
+      names.push_back(p.info.name);
+      list += (list.empty() ? "" : ", ") + p.info.name;
+      of_template = of_template || !p.info.param.empty();
     }
-    const std::vector<std::size_t>& found = named.empty() ? inputs : named;
-    if (found.size() == 1) {
-      port.from = found;
-      port.implicit = true;
+    const std::string hint = did_you_mean(b.port, names);
+    if (of_template) {
+      report(fault::unknown_variable, b.at,
+             "stage " + stage.id + ": in." + b.port +
+                 ": no template of the stage uses " + quote(b.port) + hint);
       return;
     }
-    const std::string where = "stage " + stage.id + ": in." + port.info.name +
-                              " (" + to_string(port.info.types) + ") ";
+    report(fault::unknown_port, b.at,
+           "stage " + stage.id + ": plugin '" + std::string(stage.plugin.id) +
+               "' has no in-port " + quote(b.port) +
+               (list.empty()   ? "; it has none"
+                : hint.empty() ? "; it has " + list
+                               : hint));
+  }
+
+  // The rules at the head of compile.h, for the ports that the file leaves
+  // open.
+  void bind_by_rule(std::size_t i) {
+    if (!known_[i] || !complete_[i]) return;
+    const stage_spec& s = spec_.stages[i];
+    for (graph_port& p : g_->stages[i].in) {
+      const bool given = std::ranges::any_of(
+          s.in, [&](const auto& b) { return b.port == p.info.name; });
+      if (given) continue;
+      if (const auto slot = slot_by_rule(p, i)) {
+        p.from = {*slot};
+        p.implicit = true;
+        need(g_->stages[i], g_->slots[*slot].stage);
+      }
+    }
+  }
+
+  // What an open port takes; nothing if there is nothing, which is reported
+  // where something must be.
+  std::optional<std::size_t> slot_by_rule(const graph_port& port,
+                                          std::size_t i) {
+    const graph_stage& stage = g_->stages[i];
+    const std::string where = "stage " + stage.id;
+    for (std::size_t n = 0; n < g_->inputs.size(); ++n) {
+      if (g_->inputs[n].name != port.info.name) continue;
+      check_type(n, port, stage.at, where + ".in." + port.info.name);
+      return n;
+    }
+    if (port.info.types.contains(value_type::prompt)) {
+      return only_prompt(port, i);
+    }
+    if (!port.info.param.empty()) {
+      report_variable(port, i);
+    } else if (port.info.required) {
+      report(fault::unbound_port, stage.at,
+             where + ": in." + port.info.name + " (" +
+                 to_string(port.info.types) +
+                 ") is not bound, and no input is called " +
+                 quote(port.info.name));
+    }
+    return std::nullopt;
+  }
+
+  void report_variable(const graph_port& port, std::size_t i) {
+    const graph_stage& stage = g_->stages[i];
+    std::vector<std::string_view> names;
+    for (const input_spec& input : g_->inputs) names.push_back(input.name);
+    for (const binding_spec& b : spec_.stages[i].in) names.push_back(b.port);
+    const auto& with = spec_.stages[i].with;
+    const config_member* text = with ? with->find(port.info.param) : nullptr;
+    report(fault::unknown_variable,
+           text == nullptr ? stage.at
+                           : text->value.text_position(port.info.offset),
+           "stage " + stage.id + ": the template uses " +
+               quote(port.info.name) + ", which is neither bound as in." +
+               port.info.name + " nor an input" +
+               did_you_mean(port.info.name, names));
+  }
+
+  std::optional<std::size_t> only_prompt(const graph_port& port,
+                                         std::size_t i) {
+    const graph_stage& stage = g_->stages[i];
+    std::vector<std::size_t> found;
+    for (std::size_t n = 0; n < g_->slots.size(); ++n) {
+      const graph_slot& s = g_->slots[n];
+      if (s.type == value_type::prompt && !depends(s.stage, i)) {
+        found.push_back(n);
+      }
+    }
+    if (found.size() == 1) return found.front();
+    const std::string what =
+        "stage " + stage.id + ": in." + port.info.name + " is not bound and ";
     if (!found.empty()) {
       std::string choices;
       for (const std::size_t n : found) {
         choices += (choices.empty() ? "" : ", ") + g_->slots[n].name;
       }
-      report(fault::ambiguous_port, stage.at,
-             where + "is not bound and several values fit: " + choices);
+      report(fault::several_prompts, stage.at,
+             what + "there are " + std::to_string(found.size()) +
+                 " prompts: " + choices);
     } else if (std::ranges::find(known_, false) == known_.end()) {
       report(fault::unbound_port, stage.at,
-             where + "is not bound and no value has its name and type");
+             what + "the file has no prompt that does not depend on the stage");
     }
+    return std::nullopt;
+  }
+
+  // Whether stage `a` is `b` or comes after it.
+  [[nodiscard]] bool depends(std::size_t a, std::size_t b) const {
+    std::vector<bool> seen(g_->stages.size());
+    std::vector<std::size_t> open{a};
+    while (!open.empty()) {
+      const std::size_t now = open.back();
+      open.pop_back();
+      if (now == b) return true;
+      if (seen[now]) continue;
+      seen[now] = true;
+      const auto& after = g_->stages[now].after;
+      open.insert(open.end(), after.begin(), after.end());
+    }
+    return false;
   }
 
   void bind_condition(const config_node& text, graph_stage& stage) {

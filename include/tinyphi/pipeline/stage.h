@@ -161,6 +161,10 @@ struct port_info {
   bool stream = false;   // out-ports: the text comes piece by piece
   std::string reason;    // in-ports: why only these types, for messages, e.g.
                          // "the template loops over it"
+  // Of an in-port that is a template's variable: the parameter, and the byte of
+  // its text, where the variable is used first. Such a port must be bound.
+  std::string param = {};
+  std::size_t offset = 0;
 };
 
 // What a stage proves about its config before anything runs. A stage offers
