@@ -3,10 +3,10 @@
 #define TINYPHI_PIPELINE_COMPILE_IPP_
 
 #include <algorithm>
-#include <set>
 
 #include "tinyphi/pipeline/compile.h"
 #include "tinyphi/pipeline/graph_prover.ipp"
+#include "tinyphi/pipeline/unused.ipp"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -35,6 +35,7 @@ class graph_compiler {
     if (prover.sort_stages()) prover.follow_values();
     add_outputs();
     prover.check_budgets();
+    if (faults_.empty()) report_unused(spec_, *g_, used_, faults_);
     return std::move(g_);
   }
 
@@ -118,6 +119,7 @@ class graph_compiler {
     param_reader reader(s.with ? &*s.with : nullptr, "stage " + s.id, s.at,
                         *g_->services, faults_);
     stage.setup = type.configure(reader);
+    used_.models.insert(reader.models().begin(), reader.models().end());
     if (faults_.size() != before) {
       complete_.back() = !type.open_in_ports;
       return;
@@ -314,10 +316,9 @@ class graph_compiler {
     for (const input_spec& input : g_->inputs) names.push_back(input.name);
     for (const binding_spec& b : spec_.stages[i].in) names.push_back(b.port);
     const auto& with = spec_.stages[i].with;
-    const config_member* text = with ? with->find(port.info.param) : nullptr;
     report(fault::unknown_variable,
-           text == nullptr ? stage.at
-                           : text->value.text_position(port.info.offset),
+           param_place(with ? &*with : nullptr, port.info.param,
+                       port.info.offset, stage.at),
            "stage " + stage.id + ": the template uses " +
                quote(port.info.name) + ", which is neither bound as in." +
                port.info.name + " nor an input" +
@@ -374,7 +375,10 @@ class graph_compiler {
         -> std::variant<expression::meaning, std::string> {
       if (path.starts_with("env.")) {
         const auto it = spec_.env.find(path.substr(4));
-        if (it != spec_.env.end()) return expression::meaning(it->second);
+        if (it != spec_.env.end()) {
+          used_.env.insert(it->first);
+          return expression::meaning(it->second.value);
+        }
         return "no " + quote(path) + " in [env]";
       }
       std::string message;
@@ -461,6 +465,7 @@ class graph_compiler {
   std::shared_ptr<graph> g_;
   std::vector<bool> known_;     // by stage: its plugin was found
   std::vector<bool> complete_;  // by stage: all its in-ports are known
+  used_names used_;
 };
 
 TINYPHI_FUNC std::shared_ptr<graph> compile_graph(

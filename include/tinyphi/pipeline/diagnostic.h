@@ -34,6 +34,7 @@ enum class fault : std::uint16_t {
   bad_name = 1007,         // an id that is not [a-z][a-z0-9_]{0,31}
   not_supported = 1008,    // part of the language that this version lacks
   bad_env = 1009,          // ${...} that names nothing, or an unusable value
+  unused_name = 1014,      // a name of [env] or [model] that nothing uses
   unknown_plugin = 1010,   // `use` names no plugin, or another major version
   unknown_port = 2001,     // in.x of a port that the plugin does not have
   unknown_value = 2002,    // a reference to nothing
@@ -42,6 +43,7 @@ enum class fault : std::uint16_t {
   several_prompts = 2005,  // a prompt is not bound, and there are several
   cycle = 2006,            // stages that wait for each other
   maybe_absent = 2007,     // a value that may be absent where it must not be
+  unused_value = 2015,     // an input or a stage that nothing uses
   bad_expression = 2008,   // `when` does not parse or type
   bad_template = 3001,     // a template that does not compile
   unknown_variable = 3002,  // a template's name that nothing is bound to

@@ -193,7 +193,7 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
   };
   bound("min", std::less<>());
   bound("max", std::greater<>());
-  spec_.env.emplace(entry.key, *std::move(value));
+  spec_.env.emplace(entry.key, env_spec{*std::move(value), entry.at});
 }
 
 TINYPHI_FUNC void spec_reader::read_limits() {
@@ -218,6 +218,7 @@ TINYPHI_FUNC void spec_reader::read_models() {
     // A model that is wrong is kept, so that references to it stand.
     model_spec& model = spec_.models[entry.key];
     model.name = entry.key;
+    spec_.models_at.emplace(entry.key, entry.at);
     if (!check_id(entry, "model") ||
         !check_table(entry, where, {"path", "context"}, {"family", "share"})) {
       continue;

@@ -364,7 +364,8 @@ TINYPHI_FUNC void spec_reader::fill_in_text(config_node& node,
         if (i == 0 && end + 1 == text.size()) node.data = x;
       }
     };
-    std::visit(put, value->second);
+    value->second.in_text = true;
+    std::visit(put, value->second.value);
     if (node.get<std::string>() == nullptr) return;
     if (out.size() > spec_limits::max_filled_bytes - filled_bytes_) {
       filled_bytes_ = spec_limits::max_filled_bytes + 1;
