@@ -29,9 +29,9 @@ TEST_CASE("what does not fit together is found where it stands") {
       {"[stage.s]\nuse = \"ecko\"",
        "t.toml:5:7: error[TP1010]: stage s: no plugin 'ecko'; did you mean "
        "'echo'?"},
-      {"[stage.s]\nuse = \"echo\"\n[stage.f]\nuse = \"find.x@1\"\nwith.index = "
-       "\"i\"",
-       "t.toml:7:7: error[TP1010]: stage f: plugin 'find.x' is here as @2, not "
+      {"[stage.s]\nuse = \"echo\"\nin.text = \"input.q\"\n[stage.f]\nuse = "
+       "\"find.x@1\"\nwith.index = \"i\"",
+       "t.toml:8:7: error[TP1010]: stage f: plugin 'find.x' is here as @2, not "
        "@1"},
       {"[stage.s]\nuse = \"echo\"\nin.txt = \"input.q\"",
        "t.toml:6:4: error[TP2001]: stage s: plugin 'echo' has no in-port "
@@ -41,14 +41,14 @@ TEST_CASE("what does not fit together is found where it stands") {
        "t.toml:6:11: error[TP2002]: stage s.in.text: no such value 'input.p'; "
        "did you mean 'input.q'?"},
       {"[stage.s]\nuse = \"echo\"\nin.text = \"f.count\"\n[stage.f]\nuse = "
-       "\"find.x\"\nwith.index = \"i\"",
+       "\"find.x\"\nin.query = \"input.q\"\nwith.index = \"i\"",
        "t.toml:6:11: error[TP2003]: stage s.in.text: f.count is int, the port "
        "takes text"},
       {"[stage.s]\nuse = \"echo\"\nin.text = \"input.q?\"",
        "t.toml:6:11: error[TP2007]: stage s.in.text: the port needs a value, "
        "so "
        "'input.q' cannot be marked '?'"},
-      {"[stage.s]\nuse = \"echo\"\nafter = [\"t\"]",
+      {"[stage.s]\nuse = \"echo\"\nafter = [\"t\"]\nin.text = \"input.q\"",
        "t.toml:6:10: error[TP2002]: stage s.after: no stage 't'; did you mean "
        "'s'?"},
       {"[stage.s]\nuse = \"echo\"\nin.text = \"t.text\"\n[stage.t]\nuse = "
@@ -56,15 +56,20 @@ TEST_CASE("what does not fit together is found where it stands") {
        "t.toml:4:8: error[TP2006]: stages wait for each other: s -> t -> s"},
       {"[stage.s]\nuse = \"echo\"\nin.text = \"s.text\"",
        "t.toml:4:8: error[TP2006]: stages wait for each other: s -> s"},
-      {"[stage.s]\nuse = \"echo\"\nwhen = \"input.q == 'x'\"",
+      {"[stage.s]\nuse = \"echo\"\nin.text = \"input.q\"\nwhen = \"input.q == "
+       "'x'\"",
        "t.toml:3:12: error[TP2007]: output a: s.text may be absent, so the "
        "output needs a default"},
-      {"[stage.s]\nuse = \"echo\"\nwhen = \"input.p == 'x'\"",
+      {"[stage.s]\nuse = \"echo\"\nwhen = \"input.p == 'x'\"\nin.text = "
+       "\"input.q\"",
        "t.toml:6:9: error[TP2002]: stage s.when: no such value 'input.p'; did "
        "you mean 'input.q'?"},
-      {"[stage.s]\nuse = \"echo\"\nwhen = \"input.q = 'x'\"",
+      {"[stage.s]\nuse = \"echo\"\nwhen = \"input.q = 'x'\"\nin.text = "
+       "\"input.q\"",
        "t.toml:6:17: error[TP2008]: stage s.when: unexpected '= 'x''"},
-      {"[stage.s]\nuse = \"echo\"\nwith.add = 1\nwith.wait_ms = 70000",
+      {"[stage.s]\nuse = \"echo\"\nwith.add = 1\nwith.wait_ms = 70000\nin.text "
+       "= "
+       "\"input.q\"",
        "t.toml:6:12: error[TP1004]: stage s: with.add is an integer, the "
        "plugin "
        "wants text\n"
@@ -107,7 +112,7 @@ TEST_CASE("outputs are checked for source, type and default") {
   const auto output = [](const std::string& line) {
     return faults_of("tinyphi = 1\ninput.q = \"text\"\n" + line +
                      "\n[stage.f]\nuse = \"find.x\"\nwith.index = \"i\"\n"
-                     "when = \"has(input.q)\"");
+                     "in.query = \"input.q\"\nwhen = \"has(input.q)\"");
   };
   CHECK(output("output.a = \"f.doc\"") ==
         "t.toml:3:12: error[TP2002]: output a: no such value 'f.doc'; did you "
@@ -152,9 +157,11 @@ TEST_CASE("open ports take the input of their name, or the only prompt") {
 
 TEST_CASE("a prompt that depends on the stage is not the one it takes") {
   const auto checked = check_pipeline_text(
-      file(std::string(ask) +
-           "with.names = \"q\"\n[stage.o]\nuse = \"lay_out\"\nwith.names = "
-           "\"draft\"\nin.draft = \"s.text\"\n"),
+      "tinyphi = 1\ninput.q = \"text\"\noutput.a = \"e.text\"\n" +
+          std::string(ask) +
+          "with.names = \"q\"\n[stage.o]\nuse = \"lay_out\"\nwith.names = "
+          "\"draft\"\nin.draft = \"s.text\"\n[stage.e]\nuse = "
+          "\"answer\"\nin.prompt = \"o.prompt\"\n",
       "t.toml", fakes());
   REQUIRE(checked.proved);
   const graph& g = *checked.proved;
@@ -185,15 +192,17 @@ TEST_CASE(
 }
 
 TEST_CASE("a stage that cannot be created says why, with its own code") {
-  const std::string text = file(std::string(ask) +
-                                "with.names = \"q docs*\"\n[stage.f]\nuse = "
-                                "\"find.x\"\nwith.index = \"missing.db\"\n");
+  const std::string text =
+      file(std::string(ask) +
+           "with.names = \"q docs*\"\nin.docs = "
+           "\"f.docs\"\n[stage.f]\nuse = \"find.x\"\nin.query "
+           "= \"input.q\"\nwith.index = \"missing.db\"\n");
   CHECK(faults_of(text).empty());
   const auto p = pipeline::compile_text(text, "/base/t.toml", fakes());
   REQUIRE(!p);
   CHECK(p.error().code == error_code::not_found);
   CHECK(message_of(p) ==
-        "/base/t.toml:9:8: error[TP4000]: stage f: /base/missing.db: no such "
+        "/base/t.toml:10:8: error[TP4000]: stage f: /base/missing.db: no such "
         "index");
 }
 
@@ -217,6 +226,47 @@ TEST_CASE("the context comes from the host where the file names none") {
         "t.toml:6:8: error[TP4000]: stage p: no such model");
 }
 
+TEST_CASE("a context that the model does not have is not believed") {
+  host_options options;
+  options.describe_model = [](const model_spec&) -> result<model_facts> {
+    return model_facts{.context = 4096};
+  };
+  const std::string text = file(std::string(ask) + "with.names = \"q\"\n");
+  CHECK(faults_of(text + "[model.m]\ncontext = 4096", options).empty());
+  CHECK(faults_of(text + "[model.m]\ncontext = 4097", options) ==
+        "t.toml:9:8: error[TP3006]: model m: context is 4097, its file has "
+        "4096");
+}
+
+TEST_CASE("what is declared and never used is a fault") {
+  const std::string text =
+      "tinyphi = 1\ninput.text = \"text\"\ninput.q = "
+      "\"text\"\noutput.a = \"s.text\"\n[stage.s]\nuse = "
+      "\"echo\"\n";
+  CHECK(faults_of(text) == "t.toml:3:7: error[TP2015]: input q is never used");
+  const std::string used = text +
+                           "in.text = { first = [\"input.text\", "
+                           "\"input.q\"] }\n";
+  CHECK(faults_of(used).empty());
+  CHECK(faults_of(used + "[stage.t]\nuse = \"echo\"\n") ==
+        "t.toml:8:8: error[TP2015]: stage t: nothing uses its outputs (text), "
+        "and it has no effect");
+  CHECK(faults_of(used + "[model.m]\n") ==
+        "t.toml:8:8: error[TP1014]: model m is never used");
+  const std::string env = "[env]\nX = { type = \"text\", default = \"x\" }\n";
+  CHECK(faults_of(used + env) ==
+        "t.toml:9:1: error[TP1014]: env X is never used");
+  CHECK(faults_of(used + "with.add = \"${env.X}\"\n" + env).empty());
+  CHECK(faults_of("tinyphi = 1\ninput.text = \"text\"\noutput.a = { from = "
+                  "\"s.text\", default = \"\" }\n[stage.s]\nuse = "
+                  "\"echo\"\nwhen = \"env.X == 'y'\"\n" +
+                  env)
+            .empty());
+  // A fault elsewhere may be why something is unused.
+  CHECK(faults_of(text + "in.text = \"input.text\"\nin.txt = \"input.q\"")
+            .find("TP2015") == std::string::npos);
+}
+
 TEST_CASE("the graph in words, as dot and as mermaid; the plan") {
   const auto checked = check_pipeline_text(
       file(std::string(ask) +
@@ -230,6 +280,7 @@ TEST_CASE("the graph in words, as dot and as mermaid; the plan") {
 input.q: text, user
 
 stage p: lay_out@1
+  timeout 2000 ms
   in.q <- input.q (by rule)
   -> p.prompt: prompt, user
 
@@ -250,4 +301,28 @@ output a <- s.text (collected)
         "s (answer): at most 5 tokens, model m with context 100, no timeout of "
         "its own\n"
         "deadline: 60000 ms\n");
+}
+
+TEST_CASE("a graph shows what decides whether and when a stage runs") {
+  const auto checked = check_pipeline_text(
+      "tinyphi = 1\ninput.text = \"text\"\noutput.a = { from = \"s.text\", "
+      "default = \"\" }\noutput.b = \"t.text\"\n[stage.s]\nuse = "
+      "\"echo\"\nwhen "
+      "= \"input.text != ''\"\nafter = [\"t\"]\nfallback = "
+      "\"skip\"\n[stage.t]\nuse = \"echo\"\n",
+      "t.toml", fakes());
+  REQUIRE(checked.proved);
+  const graph& g = *checked.proved;
+  using Catch::Contains;
+  CHECK_THAT(describe(g, graph_format::text),
+             Contains("stage s: echo@1\n  when input.text != ''\n  after t\n  "
+                      "skipped if it fails\n"));
+  CHECK_THAT(describe(g, graph_format::dot),
+             Contains("s (echo), skipped if it fails") &&
+                 Contains("input_text -> stage_s [label=\"when\", "
+                          "style=dashed];") &&
+                 Contains("stage_t -> stage_s [label=\"after\", "
+                          "style=dashed];"));
+  CHECK_THAT(describe(g, graph_format::mermaid),
+             Contains("stage_t -.->|\"after\"| stage_s"));
 }

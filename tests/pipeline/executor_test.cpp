@@ -83,9 +83,11 @@ use = "echo"
 in.text = "input.q"
 [stage.look]
 use = "find.x"
+in.query = "input.q"
 with.index = "i.db"
 [stage.ask]
 use = "lay_out"
+in.docs = "look.docs"
 with.names = "q docs*"
 [stage.gen]
 use = "answer")";
@@ -115,9 +117,11 @@ q = "text"
 a = { from = { first = ["gen.text", "other.text"] }, default = "nothing" }
 [stage.look]
 use = "find.x"
+in.query = "input.q"
 with.index = "i.db"
 [stage.ask]
 use = "lay_out"
+in.docs = "look.docs"
 when = "look.count > 0 and not (input.q == 'xno')"
 with.names = "docs*"
 [stage.gen]
@@ -262,7 +266,7 @@ TEST_CASE("an error names its stage, whatever the plugin threw") {
   const auto thrown = [](const std::string& how) {
     return run(
         "tinyphi = 1\n[input]\nq = \"text\"\n[output]\na = \"s.text\"\n"
-        "[stage.s]\nuse = \"throw\"\nwith.how = \"" +
+        "q = \"input.q\"\n[stage.s]\nuse = \"throw\"\nwith.how = \"" +
         how + "\"");
   };
   auto r = thrown("error");
@@ -290,6 +294,7 @@ q = "text"
 a = "s.text"
 b = "slow.text"
 c = "busy.on_pool"
+d = "first.text"
 [stage.s]
 use = "throw"
 after = ["first"]
@@ -552,6 +557,7 @@ question = { type = "text", max_bytes = 4 }
 k = { type = "int", default = 3 }
 [output]
 a = "s.text"
+k = "input.k"
 [stage.s]
 use = "echo"
 in.text = "input.question")");
@@ -565,9 +571,25 @@ in.text = "input.question")");
   CHECK(message_of(p.run({{"question", std::string("x")},
                           {"questoin", std::string("x")}})) ==
         "no input 'questoin'; did you mean 'question'?");
-  CHECK(message_of(p.parse_input("k", "3x")) == "input k: '3x' is not an int");
-  CHECK(message_of(p.parse_input("kk", "3")) ==
+  CHECK(message_of(parse_input(p.graph(), "k", "3x")) ==
+        "input k: '3x' is not an int");
+  CHECK(message_of(parse_input(p.graph(), "kk", "3")) ==
         "no input 'kk'; did you mean 'k'?");
-  CHECK(*p.parse_input("k", "-3") == value_data(std::int64_t{-3}));
+  CHECK(*parse_input(p.graph(), "k", "-3") == value_data(std::int64_t{-3}));
   CHECK(p.run({{"question", std::string("x")}}).has_value());
+}
+
+TEST_CASE("outputs come in the order of the file") {
+  const auto p = compiled(R"(tinyphi = 1
+input.text = "text"
+output.zebra = "s.text"
+output.ape = "input.text"
+output.moose = "s.text"
+[stage.s]
+use = "echo")");
+  const auto r = p.run({{"text", std::string("x")}});
+  REQUIRE_OK(r);
+  std::string names;
+  for (const auto& [name, value] : r->outputs) names += name + ' ';
+  CHECK(names == "zebra ape moose ");
 }

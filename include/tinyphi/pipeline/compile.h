@@ -57,6 +57,7 @@ struct graph_stage {
   std::optional<expression> when;
   std::string when_text;
   std::vector<std::size_t> after;  // stages that must have ended, in order
+  std::vector<std::size_t> after_by_name;  // those that the file lists
   std::optional<duration> timeout;
   bool skip_on_error = false;
   bool may_be_absent = false;

@@ -35,6 +35,7 @@ class graph_compiler {
     if (prover.sort_stages()) prover.follow_values();
     add_outputs();
     prover.check_budgets();
+    for (const std::string& name : used_.models) check_context(name);
     if (faults_.empty()) report_unused(spec_, *g_, used_, faults_);
     return std::move(g_);
   }
@@ -73,6 +74,7 @@ class graph_compiler {
     for (const port_info& p : type->in_ports) add_port(stage, p);
     stage.n_fixed_ports = stage.in.size();
     configure(s, *type, stage);
+    if (s.major && *s.major != type->info.major) complete_.back() = false;
     for (const port_info& p : stage.out) {
       value_type t = value_type::text;
       while (!p.types.contains(t)) {
@@ -179,6 +181,7 @@ class graph_compiler {
     for (const reference_spec& r : s.after) {
       if (const auto other = find_stage(r.name)) {
         need(stage, *other);
+        stage.after_by_name.push_back(*other);
         continue;
       }
       std::vector<std::string_view> ids;
@@ -202,8 +205,9 @@ class graph_compiler {
     const auto port = std::ranges::find_if(
         stage.in, [&](const graph_port& p) { return p.info.name == b.port; });
     if (port == stage.in.end()) {
-      if (!complete_[i]) return;
-      return report_no_port(b, stage);
+      if (complete_[i]) report_no_port(b, stage);
+      complete_[i] = false;  // the name may be meant for a port that is open
+      return;
     }
     bool optional = false;
     for (const reference_spec& r : b.from) {
@@ -402,6 +406,17 @@ class graph_compiler {
     report(wrong.unknown_path ? fault::unknown_value : fault::bad_expression,
            text.text_position(wrong.offset),
            "stage " + stage.id + ".when: " + wrong.message);
+  }
+
+  // What the file says of a model's context is a limit, not a promise that the
+  // model could not keep.
+  void check_context(const std::string& name) {
+    const auto facts = g_->services->facts(name);
+    if (!facts || facts->own_context == 0) return;  // the stages report it
+    if (facts->context <= facts->own_context) return;
+    report(fault::context_too_large, spec_.models_at.at(name),
+           "model " + name + ": context is " + std::to_string(facts->context) +
+               ", its file has " + std::to_string(facts->own_context));
   }
 
   void add_outputs() {

@@ -46,19 +46,20 @@ enum class fault : std::uint16_t {
   unused_value = 2015,     // an input or a stage that nothing uses
   bad_expression = 2008,   // `when` does not parse or type
   bad_template = 3001,     // a template that does not compile
-  unknown_variable = 3002,  // a template's name that nothing is bound to
-  over_budget = 3004,       // worst-case tokens exceed the context
-  small_reserve = 3005,     // more tokens may be generated than are reserved
-  setup_failed = 4000,      // a stage could not be created
-  bad_address = 6001,       // `listen`, `hosts`, `origins`: not of their form
-  exposed = 6002,           // an address that others reach, without keys
-  plain_http = 6003,        // such an address, and nobody said that it is known
-  nothing_served = 6004,    // no model and no pipeline; no key in a key file
-  name_taken = 6005,        // two things under one name
-  bad_digest = 6006,        // not 64 hexadecimal digits
-  same_digest = 6007,       // one secret for two keys
-  unknown_name = 6008,      // a name of nothing in the file
-  bad_credential = 6009,    // not "credential:NAME"
+  unknown_variable = 3002,   // a template's name that nothing is bound to
+  over_budget = 3004,        // worst-case tokens exceed the context
+  context_too_large = 3006,  // more than the model's own
+  small_reserve = 3005,      // more tokens may be generated than are reserved
+  setup_failed = 4000,       // a stage could not be created
+  bad_address = 6001,        // `listen`, `hosts`, `origins`: not of their form
+  exposed = 6002,            // an address that others reach, without keys
+  plain_http = 6003,      // such an address, and nobody said that it is known
+  nothing_served = 6004,  // no model and no pipeline; no key in a key file
+  name_taken = 6005,      // two things under one name
+  bad_digest = 6006,      // not 64 hexadecimal digits
+  same_digest = 6007,     // one secret for two keys
+  unknown_name = 6008,    // a name of nothing in the file
+  bad_credential = 6009,  // not "credential:NAME"
 };
 
 struct diagnostic {
