@@ -63,8 +63,9 @@ class layout {
   // few, whose letters the text that follows may join. After prepare().
   [[nodiscard]] std::vector<token_id> beginning() const;
 
-  // A text longer than its cap is an error; a list loses whole passages from
-  // its end until it fits its cap, and it is an error if none is left.
+  // What a variable prints beyond its cap is an error; a list loses whole
+  // passages from its end until it fits its cap, and it is an error if none is
+  // left.
   [[nodiscard]] result<filled_prompt> fill(bindings values,
                                            const stop_condition& stop) const;
 
@@ -93,14 +94,16 @@ class layout {
     faults_.push_back({code, std::string(param), offset, std::move(message)});
   }
   [[nodiscard]] result<std::vector<prompt_segment>> render(
-      const bindings& values) const;
+      const bindings& values,
+      std::vector<prompt_template::printed_value>* printed = nullptr) const;
   [[nodiscard]] std::vector<token_id> encode(
       const std::vector<prompt_segment>& prompt, bool add_bos) const;
   [[nodiscard]] std::size_t count(std::string_view text) const {
     return facts_.tokenizer ? facts_.tokenizer->encode(text).size()
                             : text.size();
   }
-  [[nodiscard]] result<void> check_texts(const bindings& values) const;
+  [[nodiscard]] result<void> check_printed(
+      const std::vector<prompt_template::printed_value>& printed) const;
   [[nodiscard]] result<std::size_t> fitting_documents(
       const bindings& values, const stop_condition& stop) const;
 

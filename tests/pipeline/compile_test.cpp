@@ -89,17 +89,16 @@ TEST_CASE("what does not fit together is found where it stands") {
       {std::string(ask) + "with.names = \"q\"\nin.z = \"input.q\"",
        "t.toml:9:4: error[TP3002]: stage p: in.z: no template of the stage "
        "uses 'z'; did you mean 'q'?"},
-      {std::string(ask) + "with.names = \"q\"\nwith.cap = 90\nwith.reserve = "
-                          "20\n[model.m]\ncontext = 100",
-       "t.toml:6:8: error[TP3004]: stage p: worst case 110 tokens (prompt 90, "
-       "reserve 20) > context 100 of model m"},
+      {std::string(ask) + "with.names = \"q\"\nwith.cap = 96\n[model.m]\n"
+                          "context = 100",
+       "t.toml:6:8: error[TP3004]: stage p: worst case 101 tokens (96 of "
+       "prompt, 5 reserved for stage s) > context 100 of model m"},
       {std::string(ask) + "with.names = \"q\"\nwith.reserve = 4",
-       "t.toml:4:8: error[TP3005]: stage s: may give 5 tokens, stage p "
-       "reserves "
-       "4"},
+       "t.toml:9:6: error[TP1002]: stage p: unknown parameter 'with.reserve'; "
+       "leave it out: it follows from the stages that take the prompt"},
       {std::string(ask) + "with.names = \"q\"\nwith.model = \"m\"\n[model.m]\n"
                           "[model.n]\n[stage.s.with]\nmodel = \"n\"",
-       "t.toml:4:8: error[TP2003]: stage s: stage p lays its prompt out for "
+       "t.toml:4:8: error[TP3007]: stage s: stage p lays its prompt out for "
        "model m, not for n"},
   };
   for (const broken& b : all) {
@@ -119,15 +118,15 @@ TEST_CASE("outputs are checked for source, type and default") {
         "mean 'f.docs'?");
   CHECK(
       output("output.a = { from = \"f.docs\", stream = true, default = [] }") ==
-      "t.toml:3:21: error[TP2003]: output a: only text can be a stream, f.docs "
-      "is docs");
+      "t.toml:3:31: error[TP1002]: output a: unknown key 'stream'; leave it "
+      "out: an output streams if what it takes does");
   CHECK(
       output("output.a = { from = \"f.docs\", default = \"no\" }") ==
       "t.toml:3:41: error[TP2003]: output a: default is a string, the type is "
       "docs");
   CHECK(
-      output("output.a = { from = { first = [\"f.count\", \"input.q\"] } }") ==
-      "t.toml:3:43: error[TP2003]: output a: input.q is text, f.count is int");
+      output("output.a = { first = [\"f.count\", \"input.q\"] }") ==
+      "t.toml:3:34: error[TP2003]: output a: input.q is text, f.count is int");
   CHECK(output("output.a = { from = \"f.docs\", default = [] }").empty());
 }
 
@@ -220,8 +219,8 @@ TEST_CASE("the context comes from the host where the file names none") {
   };
   const std::string text = file(std::string(ask) + "with.names = \"q\"\n");
   CHECK(faults_of(text, options) ==
-        "t.toml:6:8: error[TP3004]: stage p: worst case 15 tokens (prompt 10, "
-        "reserve 5) > context 14 of model default");
+        "t.toml:6:8: error[TP3004]: stage p: worst case 15 tokens (10 of prompt, "
+        "5 reserved for stage s) > context 14 of model default");
   CHECK(faults_of(text + "[model.gone]", options) ==
         "t.toml:6:8: error[TP4000]: stage p: no such model");
 }
@@ -288,7 +287,7 @@ stage s: answer@1
   in.prompt <- p.prompt (by rule)
   -> s.text: stream<text>, user
 
-output a <- s.text (collected)
+output a <- s.text, streamed
 )");
   CHECK(describe(g, graph_format::dot)
             .find("stage_p -> stage_s [label=\"prompt: prompt\"];") !=

@@ -114,7 +114,7 @@ tinyphi = 1
 [input]
 q = "text"
 [output]
-a = { from = { first = ["gen.text", "other.text"] }, default = "nothing" }
+a = { first = ["gen.text", "other.text"], default = "nothing" }
 [stage.look]
 use = "find.x"
 in.query = "input.q"
@@ -151,7 +151,7 @@ tinyphi = 1
 [input]
 q = "text"
 [output]
-a = { from = { first = ["late.text", "longer.text"] }, default = "nothing" }
+a = { first = ["late.text", "longer.text"], default = "nothing" }
 [stage.early]
 use = "echo"
 in.text = "input.q"
@@ -224,7 +224,7 @@ TEST_CASE("a stage that is out of time is ended, waiting or blocking") {
   }
 }
 
-TEST_CASE("[defaults] timeout and [limits] deadline hold") {
+TEST_CASE("[limits] timeout and deadline hold") {
   const std::string tail = R"(
 [input]
 q = "text"
@@ -234,7 +234,7 @@ a = "s.text"
 use = "echo"
 in.text = "input.q"
 with.wait_ms = 60000)";
-  auto r = run("tinyphi = 1\ndefaults.timeout = \"40ms\"" + tail);
+  auto r = run("tinyphi = 1\nlimits.timeout = \"40ms\"" + tail);
   CHECK(message_of(r) == "stage s: no result within 40 ms");
   r = run("tinyphi = 1\nlimits.deadline = \"40ms\"" + tail);
   REQUIRE(!r);
@@ -248,7 +248,7 @@ tinyphi = 1
 [input]
 q = "text"
 [output]
-a = { from = { first = ["s.text", "t.text"] }, default = "" }
+a = { first = ["s.text", "t.text"], default = "" }
 [stage.s]
 use = "throw"
 fallback = "skip"
@@ -340,7 +340,7 @@ namespace {
 constexpr std::string_view flood_text = R"(
 tinyphi = 1
 [output]
-a = { from = "s.text", stream = true }
+a = { from = "s.text" }
 [stage.s]
 use = "flood")";
 
@@ -396,7 +396,7 @@ TEST_CASE("a stream that fails after its first piece fails for good") {
   const std::string text =
       std::string(flood_text) + "\nfallback = \"skip\"\nwith.fail_at = 50\n";
   const std::string with_default =
-      "tinyphi = 1\n[output]\na = { from = \"s.text\", stream = true, default "
+      "tinyphi = 1\n[output]\na = { from = \"s.text\", default "
       "= \"none\" }" +
       text.substr(text.find("\n[stage.s]"));
   const pipeline p = compiled(with_default);
@@ -414,7 +414,7 @@ TEST_CASE("a stream that fails after its first piece fails for good") {
 
 TEST_CASE("a stream that fails while its first piece is read fails for good") {
   const pipeline p = compiled(
-      "tinyphi = 1\n[output]\na = { from = \"s.text\", stream = true, default "
+      "tinyphi = 1\n[output]\na = { from = \"s.text\", default "
       "= \"none\" }\n[stage.s]\nuse = \"flood\"\nfallback = \"skip\"\n"
       "with.fail_at = 1\n");
   std::string seen;
@@ -435,7 +435,7 @@ tinyphi = 1
 [input]
 q = "text"
 [output]
-a = { from = { first = ["late.text", "s.text"] }, stream = true, default = "none" }
+a = { first = ["late.text", "s.text"], default = "none" }
 [stage.slow]
 use = "echo"
 in.text = "input.q"
@@ -463,7 +463,7 @@ tinyphi = 1
 [input]
 q = "text"
 [output]
-a = { from = { first = ["s.text", "t.text"] }, stream = true, default = "none" }
+a = { first = ["s.text", "t.text"], default = "none" }
 [stage.s]
 use = "flood"
 when = "input.q == 'flood'"

@@ -63,6 +63,8 @@ struct graph_stage {
   bool may_be_absent = false;
   trust label = trust::trusted;
   stage_facts facts;
+  std::size_t reserve = 0;   // of a prompt: tokens for those who take it
+  std::string reserved_for;  // the stage that may add so many
   std::unique_ptr<stage_setup> setup;
   std::unique_ptr<stage_instance> instance;  // null until create_stages
 };

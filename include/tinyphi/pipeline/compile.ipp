@@ -424,7 +424,6 @@ class graph_compiler {
       const std::string where = "output " + o.from.port;
       graph_output out;
       out.name = o.from.port;
-      out.stream = o.stream;
       bool always = false;
       bool right = !o.from.from.empty();
       for (const reference_spec& r : o.from.from) {
@@ -444,6 +443,7 @@ class graph_compiler {
                      std::string(to_string(out.type)));
         }
         always = always || !s.may_be_absent;
+        out.stream = out.stream || s.stream;
         out.from.push_back(*slot);
       }
       if (right) finish_output(o, where, always, out);
@@ -454,12 +454,6 @@ class graph_compiler {
   void finish_output(const output_spec& o, const std::string& where,
                      bool always, graph_output& out) {
     const position at = o.from.from.front().at;
-    if (out.stream && out.type != value_type::text) {
-      report(fault::type_mismatch, at,
-             where + ": only text can be a stream, " +
-                 o.from.from.front().name + " is " +
-                 std::string(to_string(out.type)));
-    }
     if (o.default_value) {
       out.default_value = node_value(*o.default_value, out.type);
       if (!out.default_value) {

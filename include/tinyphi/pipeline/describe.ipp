@@ -16,11 +16,12 @@ inline std::string slot_text(const graph_slot& s) {
 }
 
 inline std::string sources_text(const graph& g,
-                                const std::vector<std::size_t>& from) {
+                                const std::vector<std::size_t>& from,
+                                bool streamed = false) {
   std::string text;
   for (const std::size_t slot : from) {
     text += (text.empty() ? "" : ", else ") + g.slots[slot].name;
-    if (g.slots[slot].stream) text += " (collected)";
+    if (g.slots[slot].stream && !streamed) text += " (collected)";
   }
   return text;
 }
@@ -54,9 +55,7 @@ inline std::string graph_as_text(const graph& g) {
   }
   out += "\n";
   for (const graph_output& o : g.outputs) {
-    // Streamed outputs take the stream itself.
-    std::string from = sources_text(g, o.from);
-    out += "\noutput " + o.name + " <- " + from +
+    out += "\noutput " + o.name + " <- " + sources_text(g, o.from, o.stream) +
            (o.default_value ? ", else its default" : "") +
            (o.stream ? ", streamed" : "");
   }
@@ -170,7 +169,7 @@ TINYPHI_FUNC std::vector<stage_plan> plan(const graph& g) {
     if (s.facts.prompt) {
       p.model = s.facts.prompt->model;
       p.prompt_tokens = s.facts.prompt->tokens;
-      p.reserve = s.facts.prompt->reserve;
+      p.reserve = s.reserve;
     }
     if (s.facts.answer) {
       p.model = s.facts.answer->model;

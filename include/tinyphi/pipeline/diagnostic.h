@@ -34,6 +34,7 @@ enum class fault : std::uint16_t {
   bad_name = 1007,         // an id that is not [a-z][a-z0-9_]{0,31}
   not_supported = 1008,    // part of the language that this version lacks
   bad_env = 1009,          // ${...} that names nothing, or an unusable value
+  keys_conflict = 1013,    // two keys that exclude each other
   unused_name = 1014,      // a name of [env] or [model] that nothing uses
   unknown_plugin = 1010,   // `use` names no plugin, or another major version
   unknown_port = 2001,     // in.x of a port that the plugin does not have
@@ -49,7 +50,7 @@ enum class fault : std::uint16_t {
   unknown_variable = 3002,   // a template's name that nothing is bound to
   over_budget = 3004,        // worst-case tokens exceed the context
   context_too_large = 3006,  // more than the model's own
-  small_reserve = 3005,      // more tokens may be generated than are reserved
+  other_model = 3007,        // a prompt that is laid out for another model
   setup_failed = 4000,       // a stage could not be created
   bad_address = 6001,        // `listen`, `hosts`, `origins`: not of their form
   exposed = 6002,            // an address that others reach, without keys

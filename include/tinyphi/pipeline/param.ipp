@@ -75,9 +75,14 @@ TINYPHI_FUNC void param_reader::finish() {
   if (table == nullptr) return;
   for (const config_member& m : *table) {
     if (std::ranges::find(known_, m.key) != known_.end()) continue;
+    // An earlier form of the language had it.
+    const bool reserve = m.key == "reserve";
     report(
         fault::unknown_key, m.at,
-        "unknown parameter 'with." + m.key + "'" + did_you_mean(m.key, known_));
+        "unknown parameter 'with." + m.key + "'" +
+            (reserve ? "; leave it out: it follows from the stages that take "
+                       "the prompt"
+                     : did_you_mean(m.key, known_)));
   }
 }
 

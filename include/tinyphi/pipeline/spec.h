@@ -54,7 +54,6 @@ struct input_spec {
 
 struct output_spec {
   binding_spec from;
-  bool stream = false;
   std::optional<config_node> default_value;
 };
 

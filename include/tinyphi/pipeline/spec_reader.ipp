@@ -85,7 +85,7 @@ TINYPHI_FUNC std::optional<value_data> node_value(const config_node& node,
 TINYPHI_FUNC pipeline_spec spec_reader::read() {
   check_keys(*root_, "",
              {"tinyphi", "pipeline", "env", "limits", "input", "output",
-              "defaults", "model", "stage"},
+              "model", "stage"},
              {"include", "secret", "allow", "type", "rules", "tool", "mcp",
               "plugin", "switch", "each", "loop", "test"});
   read_head();
@@ -197,13 +197,11 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
 }
 
 TINYPHI_FUNC void spec_reader::read_limits() {
-  if (const config_node* limits =
-          section("limits", {"deadline"}, {"concurrency", "queue", "memory"})) {
+  if (const config_node* limits = section(
+          "limits", {"deadline", "timeout"},
+          {"concurrency", "queue", "class", "memory", "items", "text"})) {
     spec_.deadline = read_duration(*limits, "deadline", "[limits]");
-  }
-  if (const config_node* defaults =
-          section("defaults", {"timeout"}, {"retry", "limits"})) {
-    default_timeout_ = read_duration(*defaults, "timeout", "[defaults]");
+    default_timeout_ = read_duration(*limits, "timeout", "[limits]");
   }
 }
 
@@ -220,7 +218,7 @@ TINYPHI_FUNC void spec_reader::read_models() {
     model.name = entry.key;
     spec_.models_at.emplace(entry.key, entry.at);
     if (!check_id(entry, "model") ||
-        !check_table(entry, where, {"path", "context"}, {"family", "share"})) {
+        !check_table(entry, where, {"path", "context"}, {})) {
       continue;
     }
     config_node filled = entry.value;
