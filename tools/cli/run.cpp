@@ -128,13 +128,14 @@ int check_pipelines(const check_options& o) {
   const auto host = pipeline_host(interrupt.token());
   int status = exit_done;
   for (const std::string& file : o.files) {
-    const auto proved = prove(file, o.as_json, host);
+    auto proved = prove(file, o.as_json, host);
     if (proved.graph == nullptr) {
       status = proved.status;
       continue;
     }
     if (o.open_all) {
-      const auto opened = tinyphi::pipeline::compile(file, plugins(), host);
+      const auto opened =
+          tinyphi::pipeline::create(std::move(proved.graph), file, host);
       if (!opened) {
         status = fail(opened.error());
         continue;
@@ -190,7 +191,8 @@ void add_check(CLI::App& app, action& run) {
                   "tinyphi check pipelines/docs-qa/docs-qa.toml");
   auto o = std::make_shared<check_options>();
   command->add_option("files", o->files, "pipeline files")->required();
-  command->add_flag("--env", o->open_all, "also open models and indexes");
+  command->add_flag("--open", o->open_all,
+                    "also load the models and create the stages");
   command->add_flag("--json", o->as_json,
                     "a JSON array of faults per file, on standard output");
   command->final_callback(
