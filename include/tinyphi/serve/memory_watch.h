@@ -48,6 +48,13 @@ struct memory_action {
 // sample, another limit since the last sample.
 [[nodiscard]] memory_action decide(const std::vector<memory_sample>& samples);
 
+// What a budget of `now` bytes becomes, of which `configured` were asked for at
+// first (0: as many as there are): never more than that; what the cgroup's limit
+// leaves it when that changes, also when it is raised again.
+[[nodiscard]] std::uint64_t budget_after(const memory_action& a,
+                                         std::uint64_t now,
+                                         std::uint64_t configured);
+
 // The last samples, as many as decide() needs; to be asked once a second.
 class memory_watch {
  public:
