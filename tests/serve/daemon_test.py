@@ -649,6 +649,12 @@ def test_embeddings():
                            ({"input": ["a"] * 257}, "input")):
             status, _, body = d.ask("POST", "/v1/embeddings", bad)
             assert status == 400 and body["error"]["param"] == param, (bad, body)
+        status, _, body = d.ask("POST", "/v1/embeddings", {"input": ["a", "pump " * 8000]})
+        error = body["error"]
+        assert (status, error["code"], error["param"]) == (
+            400, "context_length_exceeded", "input[1]"), body
+        assert f"input[1] is too large: it has {error['n_prompt_tokens']} tokens" in \
+            error["message"] and "messages" not in error["message"], body
 
 
 def test_watched():
