@@ -151,7 +151,8 @@ def test_control_tokens():
         turns = [{"role": "user", "content": "Say twice"}]
         counted = d.ask("POST", "/v1/chat/completions/input_tokens", {"messages": turns})[2]
         assert counted["input_tokens"] == b, (counted, b)
-        assert d.ask("POST", "/chat/completions/input_tokens", {"messages": 5})[0] == 400
+        for bad in ({"messages": 5}, {"messages": turns, "logit_bias": [[1 << 20, 1]]}):
+            assert d.ask("POST", "/chat/completions/input_tokens", bad)[0] == 400, bad
         prompt = d.ask("POST", "/apply-template",
                        {"messages": [{"role": "user", "content": "Hi"}]})[2]["prompt"]
         assert prompt.endswith("<|assistant|>\n"), prompt
