@@ -74,6 +74,7 @@ def judge(url, *options):
             [VENV / "bin/schemathesis", "--config-file", at / "config.toml", "run",
              f"{url}/openapi.json", "--checks", "all", "--workers", "1",
              "--seed", "14", "--no-color", "--request-timeout", "100",
+             "--max-response-time", "100",
              "--continue-on-failure", *options],
             cwd=at, text=True, capture_output=True, check=False, timeout=400,
             env={**os.environ, "SCHEMATHESIS_HOOKS": "tinyphi_hooks",
