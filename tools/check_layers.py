@@ -35,7 +35,8 @@ LIBRARIES = {
     r"toml\+\+/": r"include/tinyphi/pipeline/toml_file\.ipp",
     r"boost/": r"include/tinyphi/(base/json\.|pipeline/|serve/)|plugins/",
     r"utf8proc\.h": r"include/tinyphi/text/|plugins/",
-    r"(sqlite3|re2)": r"plugins/",
+    r"sqlite3": r"plugins/",
+    r"re2/": r"plugins/guard/regex\.h",
     r"seccomp\.h": r"include/tinyphi/serve/sandbox\.ipp",
 }
 
