@@ -15,6 +15,7 @@
 
 #include "plugins/guard/ascii.h"
 #include "plugins/guard/pii_tables.h"
+#include "plugins/guard/watched_text.h"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace guard::detail {
@@ -24,28 +25,6 @@ inline bool leads_letter(char c) {
   const auto b = static_cast<unsigned char>(c);
   return b >= 0xC3 && b <= 0xDF;
 }
-// A text whose reader is told whether it looked behind its end.
-class watched_text {
- public:
-  // With `more` the text goes on behind its end.
-  watched_text(std::string_view text, bool more) : text_(text), more_(more) {}
-
-  // NUL behind the end, and at 0 - 1 and 0 - 2.
-  char operator[](std::size_t i) {
-    if (i < text_.size()) return text_[i];
-    const bool is_before = i >= std::size_t{0} - 2;
-    open_ |= more_ && !is_before;
-    return '\0';
-  }
-  [[nodiscard]] std::string_view text() const { return text_; }
-  // Whether what was read depends on text that is still to come.
-  [[nodiscard]] bool open() const { return open_; }
-
- private:
-  std::string_view text_;
-  bool more_;
-  bool open_ = false;
-};
 
 // All return the offset behind what begins at i, or 0. That no word goes on
 // before i is the caller's to check.
