@@ -5,10 +5,11 @@
 #define TINYPHI_PLUGINS_GUARD_HOLD_BACK_H_
 
 #include <cstddef>
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "plugins/guard/pii.h"
@@ -65,7 +66,7 @@ class hold_back {
     const rule* by = nullptr;  // null: personal data
 
     friend bool operator<(const hit& a, const hit& b) {
-      return a.begin != b.begin ? a.begin < b.begin : a.name < b.name;
+      return std::tie(a.begin, a.name, a.by) < std::tie(b.begin, b.name, b.by);
     }
   };
 
@@ -83,7 +84,8 @@ class hold_back {
   std::size_t data_at_ = 0;   // where the search for personal data goes on
   std::size_t open_ = std::string::npos;  // begin of an open match
   std::set<hit> hits_;  // not counted yet: something before them may be found
-  std::set<std::string_view> counted_;
+  // Kinds may be called like rules.
+  std::set<std::pair<const rule*, std::string_view>> counted_;
   double strongest_ = 0;  // score of what verdict_ names
   verdict verdict_;
 };

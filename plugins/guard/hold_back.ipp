@@ -79,7 +79,8 @@ inline std::size_t hold_back::find_by_rules(bool more) {
   for (const rule_set& set : options_.rules) {
     const findings found = set.find(text_, begin, size, waits);
     for (const finding& f : found.all) {
-      if (!counted_.contains(f.by->id)) hits_.insert({f.begin, f.by->id, f.by});
+      if (counted_.contains({f.by, f.by->id})) continue;
+      hits_.insert({f.begin, f.by->id, f.by});
     }
     open_ = std::min(open_, found.open);
   }
@@ -88,7 +89,7 @@ inline std::size_t hold_back::find_by_rules(bool more) {
 }
 
 inline void hold_back::count(const hit& h) {
-  if (!counted_.insert(h.name).second) return;
+  if (!counted_.insert({h.by, h.name}).second) return;
   const double score = h.by != nullptr ? h.by->score : 1;
   if (score > strongest_) {
     strongest_ = score;

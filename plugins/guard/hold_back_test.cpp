@@ -237,6 +237,13 @@ TEST_CASE("weak rules block where the last that is needed begins") {
   CHECK(whole(options, "x bb aa y").text == "x bb ");
 }
 
+TEST_CASE("a rule that is called like a kind does not stand for it") {
+  hold_back_options options = secrets_and_data();
+  options.rules = {
+      read("[[rules]]\nid = 'card'\nregex = 'card|4111'\nscore = 0.1\n")};
+  CHECK(bytewise(options, "card 4111 1111 1111 1111").text == "card ");
+}
+
 TEST_CASE("a text that is too long for judging is blocked") {
   hold_back_options options = secrets_and_data();
   options.max_bytes = 1000;

@@ -22,7 +22,7 @@ namespace guard {
 // Latin words, digits for letters ("1gn0r3"), letters with a joint between each
 // two ("i g n o r e"), characters as &#NN; or as invisible tags. What is
 // plain text behind base64 follows on lines of its own. Linear in the text, at
-// most 40 times as long (a ligature of Arabic has 18 letters).
+// most 20 times as long (a ligature of Arabic has 18 letters).
 [[nodiscard]] std::string fold_text(std::string_view text);
 
 // The rules of data/injection.toml, made on first use and kept. An error:

@@ -208,8 +208,9 @@ class rule_reader : private config_reader {
 
 inline std::optional<rule_set> read_rules(std::string_view text,
                                           std::vector<diagnostic>& faults) {
+  const std::size_t before = faults.size();
   const auto root = parse_toml(text, "a rule file", faults);
-  if (!root) return std::nullopt;
+  if (!root || faults.size() != before) return std::nullopt;
   return detail::rule_reader(*root, faults).read();
 }
 

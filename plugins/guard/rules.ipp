@@ -277,6 +277,7 @@ inline findings rule_set::find(std::string_view text, std::size_t begin,
   findings out;
   if (!tables_) return out;
   end = std::min(end, text.size());
+  begin = std::min(begin, end);
   std::vector<bool> is_tried(tables_->rules.size());
   tables_->keywords->search(
       text.substr(begin, end - begin), [&](std::size_t word, std::size_t) {

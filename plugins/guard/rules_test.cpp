@@ -161,6 +161,8 @@ TEST_CASE(
 TEST_CASE("what is wrong with a rule file is said with its place") {
   const std::string head = "[[rules]]\nid = 'a'\nregex = 'a'\n";
   CHECK(faults_of("[[rules]\n").starts_with("r:1:9: error[TP1001]: not TOML"));
+  CHECK(faults_of(head + "tags = [2025-01-31]\n").find("dates") !=
+        std::string::npos);
   CHECK(faults_of("") ==
         "r: error[TP6004]: the file has no [[rules]] with a regex, so it finds "
         "nothing");
