@@ -5,6 +5,7 @@
 #define TINYPHI_PLUGINS_GUARD_PII_GUARD_PII_H_
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -52,11 +53,15 @@ struct guard_pii_stage {
       facts.faults.push_back(
           {fault::out_of_range, "kinds", 0, std::move(message)});
     };
+    // Words come from a caller, not from a file.
+    const auto known = std::span(guard::pii_kind_names).first(6);
     if (c.kinds.empty()) report("names no kind, so nothing would be found");
     for (const std::string& name : c.kinds) {
       if (guard::parse_pii_kind(name)) continue;
+      const std::string hint = did_you_mean(name, known);
       report("no kind " + quote(name) +
-             did_you_mean(name, guard::pii_kind_names));
+             (hint.empty() ? "; there are card, iban, phone, email, ip and date"
+                           : hint));
     }
     return facts;
   }

@@ -254,6 +254,14 @@ inline result<std::size_t> layout::fitting_documents(
 inline result<filled_prompt> layout::fill(bindings values,
                                           const stop_condition& stop) const {
   filled_prompt out;
+  // First without the passages: fitting them renders all several times.
+  if (!list_.empty()) {
+    bindings rest = values;
+    rest[list_].data = std::span<const document>();
+    std::vector<prompt_template::printed_value> printed;
+    TINYPHI_CHECK_OK(render(rest, &printed));
+    TINYPHI_CHECK_OK(check_printed(printed));
+  }
   TINYPHI_TRY(const std::size_t n_docs, fitting_documents(values, stop));
   if (n_docs > 0) {
     auto& docs = std::get<std::span<const document>>(values[list_].data);

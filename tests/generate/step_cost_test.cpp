@@ -140,6 +140,16 @@ TEST_CASE(
   CHECK(error_of(cost, faster) < .1);
 }
 
+TEST_CASE(
+    "A stall in every 50th step moves sizes that do not run by 10 % at most") {
+  const step_machine m = tinyphi_test::zen4();
+  step_cost cost = m.calibrated();
+  for (int i = 0; i < 5000; ++i) {
+    cost.learn(rows(8), m.ms(rows(8)) * (i % 50 == 0 ? 1.7 : 1));
+  }
+  CHECK(error_of(cost, m) < .1);
+}
+
 TEST_CASE("A slower machine is slower in attention too, within 5 %") {
   step_machine m = tinyphi_test::zen4();
   step_cost cost = m.calibrated();

@@ -119,7 +119,7 @@ TEST_CASE("outputs are checked for source, type and default") {
   CHECK(
       output("output.a = { from = \"f.docs\", stream = true, default = [] }") ==
       "t.toml:3:31: error[TP1002]: output a: unknown key 'stream'; leave it "
-      "out: an output streams if what it takes does");
+      "out: the first output that takes a stream is one");
   CHECK(
       output("output.a = { from = \"f.docs\", default = \"no\" }") ==
       "t.toml:3:41: error[TP2003]: output a: default is a string, the type is "

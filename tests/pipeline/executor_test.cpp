@@ -593,3 +593,26 @@ use = "echo")");
   for (const auto& [name, value] : r->outputs) names += name + ' ';
   CHECK(names == "zebra ape moose ");
 }
+
+TEST_CASE(
+    "of two outputs that take a stream the first is one, both are whole") {
+  const auto p = compiled(R"(tinyphi = 1
+output.b = "s.text"
+output.a = "s.text"
+output.c = "t.text"
+[stage.s]
+use = "flood"
+[stage.t]
+use = "flood")");
+  std::string seen;
+  const auto r =
+      p.run({}, {}, [&](std::string_view output, std::string_view piece) {
+        CHECK(output == "b");
+        seen += piece;
+      });
+  REQUIRE_OK(r);
+  CHECK(seen == text_of(*r, "b"));
+  for (const char* name : {"a", "b", "c"}) {
+    CHECK(text_of(*r, name).size() == 100000);
+  }
+}

@@ -206,11 +206,6 @@ TEST_CASE("a budget follows the cgroup's limit, but not above what was asked") {
   higher.new_budget = 5000;
   CHECK(budget_after(higher, 700, 1000) == 1000);
   CHECK(budget_after(higher, 700, 0) == 5000);
-  memory_action throttled;
-  throttled.shrink_budget = true;
-  CHECK(budget_after(throttled, 1000, 1000) == 900);
-  throttled.new_budget = 700;
-  CHECK(budget_after(throttled, 1000, 1000) == 630);
 }
 
 TEST_CASE("a watch over memory keeps what 10 s need, however often it looks") {

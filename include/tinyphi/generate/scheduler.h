@@ -161,6 +161,8 @@ class scheduler {
   [[nodiscard]] std::size_t pages_to_give() const;
   void admit();
   [[nodiscard]] std::optional<std::size_t> make_room();
+  [[nodiscard]] std::size_t pages_of_its_own(
+      const std::shared_ptr<sequence>& owner) const;
   [[nodiscard]] std::vector<plan_request> running_requests(
       std::vector<sequences::iterator>& places);
   void begin(sequence& s);

@@ -80,7 +80,8 @@ TINYPHI_FUNC void scheduler::admit() {
 TINYPHI_FUNC std::optional<std::size_t> scheduler::make_room() {
   std::vector<sequences::iterator> places, leaving;
   const std::vector<plan_request> all = running_requests(places);
-  const std::size_t free_pages = pages_to_give();
+  // Free pages are the oldest's that was held back.
+  const std::size_t free_pages = admission_.holds_back() ? 0 : pages_to_give();
   std::optional<std::size_t> best;
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
     const waiting_request& w = candidates_[i];
@@ -96,12 +97,11 @@ TINYPHI_FUNC std::optional<std::size_t> scheduler::make_room() {
       const auto victim = choose_victim_for(w, running, shares_);
       if (!victim) break;
       const auto at = static_cast<std::ptrdiff_t>(*victim);
-      for (const kv_page& page : (*from[*victim])->kv->pages()) {
-        pages += bool(page);
-      }
-      would_leave.push_back(from[*victim]);
+      const auto leaves = from[*victim];
+      would_leave.push_back(leaves);
       running.erase(running.begin() + at);
       from.erase(from.begin() + at);
+      pages += pages_of_its_own(*leaves);
     }
     if (w.pages > pages) continue;
     best = i;
@@ -112,6 +112,22 @@ TINYPHI_FUNC std::optional<std::size_t> scheduler::make_room() {
   // Pages that others hold, too, did not become free.
   if (candidates_[*best].pages > pages_to_give()) return std::nullopt;
   return best;
+}
+
+// Pages that no other running request has: beginnings that are shared stand at
+// the same place.
+TINYPHI_FUNC std::size_t scheduler::pages_of_its_own(
+    const std::shared_ptr<sequence>& owner) const {
+  const auto pages = owner->kv->pages();
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    if (!pages[i]) continue;
+    n += std::none_of(running_.begin(), running_.end(), [&](const auto& s) {
+      return s != owner && s->kv && i < s->kv->pages().size() &&
+             s->kv->pages()[i] == pages[i];
+    });
+  }
+  return n;
 }
 
 // Those that could give way, and where they are.

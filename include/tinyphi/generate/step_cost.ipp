@@ -199,13 +199,12 @@ TINYPHI_FUNC void step_cost::learn(const step_shape& s, double ms) {
                         : factor * detail::unexpected_factor < 1 ? -1
                                                                  : 0;
   const bool goes_on = direction * unexpected_ > 0;
+  // Where attention takes much of a step, it may be what is misjudged.
+  const bool linear = table_.attention * attention_units(s) < expected / 4;
   unexpected_ = goes_on ? unexpected_ + direction : direction;
   if (direction == 0) {
     follow_attention(k, s, ms - expected);
     move(k, s, ms, rate);
-    // Where attention takes much of a step, it may be what is misjudged.
-    const bool linear = table_.attention * attention_units(s) < expected / 4;
-    move_unseen(size, linear ? 1 + rate * (factor - 1) : 1);
   } else {
     least_factor_ = !goes_on        ? factor
                     : direction > 0 ? std::min(least_factor_, factor)
@@ -217,10 +216,13 @@ TINYPHI_FUNC void step_cost::learn(const step_shape& s, double ms) {
     } else if (k.steps >= detail::well_known_steps) {
       change_pace(least_factor_);
       unexpected_ = 0;
+      return rebuild();
     } else {
       move(k, s, ms, 1);
+      return rebuild();
     }
   }
+  move_unseen(size, linear ? 1 + rate * (ms / expected - 1) : 1);
   rebuild();
 }
 

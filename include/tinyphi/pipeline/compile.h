@@ -73,7 +73,7 @@ struct graph_output {
   std::string name;
   value_type type = value_type::text;
   std::vector<std::size_t> from;
-  bool stream = false;
+  bool stream = false;  // the first that takes a stream, and no other
   std::optional<value_data> default_value;
 };
 

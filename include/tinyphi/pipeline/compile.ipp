@@ -340,6 +340,7 @@ class graph_compiler {
       }
     }
     if (found.size() == 1) return found.front();
+    if (!port.info.required) return std::nullopt;
     const std::string what =
         "stage " + stage.id + ": in." + port.info.name + " is not bound and ";
     if (!found.empty()) {
@@ -443,7 +444,10 @@ class graph_compiler {
                      std::string(to_string(out.type)));
         }
         always = always || !s.may_be_absent;
-        out.stream = out.stream || s.stream;
+        // One alone: a second one's pieces would come between the first's.
+        const bool streams =
+            std::ranges::any_of(g_->outputs, &graph_output::stream);
+        out.stream = out.stream || (s.stream && !streams);
         out.from.push_back(*slot);
       }
       if (right) finish_output(o, where, always, out);

@@ -127,6 +127,7 @@ class graph_prover {
     const std::string where = "stage " + stage.id + ": ";
     if (stage.setup->bind({stage.reserve})) {
       stage.facts = stage.setup->check(*g_.services);
+      if (!stage.facts.prompt) return;
     }
     const stage_facts::prompt_budget& budget = *stage.facts.prompt;
     const auto facts = g_.services->facts(budget.model);

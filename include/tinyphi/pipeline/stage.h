@@ -200,8 +200,8 @@ struct stage_facts {
   std::optional<answer_budget> answer;
 };
 
-// What follows from who takes a stage's outputs. A stage whose config depends
-// on it offers
+// What follows from who takes a stage's prompt. A stage with a prompt budget
+// whose config depends on it offers
 //   static void bind(config&, const call_facts&)
 // which is called once all is bound; `check` is then asked again.
 struct call_facts {

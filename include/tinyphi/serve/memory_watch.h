@@ -36,7 +36,7 @@ struct memory_action {
   bool stop_batch = false;      // admit no request of class batch
   bool not_ready = false;       // /ready is 503
   bool swap_out_batch = false;  // batch requests give their pages back
-  bool shrink_budget = false;   // to nine tenths of what it is
+  bool shrink_budget = false;   // throttled: what can be given back should be
   // The cgroup's limit is another one: the budget is at most this now, which is
   // nine tenths of it.
   std::optional<std::uint64_t> new_budget = {};
@@ -49,8 +49,8 @@ struct memory_action {
 [[nodiscard]] memory_action decide(const std::vector<memory_sample>& samples);
 
 // What a budget of `now` bytes becomes, of which `configured` were asked for at
-// first (0: as many as there are): never more than that; what the cgroup's limit
-// leaves it when that changes, also when it is raised again.
+// first (0: as many as there are): what the cgroup's limit leaves it when that
+// becomes another number, lower or higher; never more than was asked for.
 [[nodiscard]] std::uint64_t budget_after(const memory_action& a,
                                          std::uint64_t now,
                                          std::uint64_t configured);

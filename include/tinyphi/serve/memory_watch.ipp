@@ -134,10 +134,8 @@ TINYPHI_FUNC memory_action decide(const std::vector<memory_sample>& samples) {
 TINYPHI_FUNC std::uint64_t budget_after(const memory_action& a,
                                         std::uint64_t now,
                                         std::uint64_t configured) {
-  if (a.new_budget) {
-    now = configured == 0 ? *a.new_budget : std::min(configured, *a.new_budget);
-  }
-  return a.shrink_budget ? now - now / 10 : now;
+  if (!a.new_budget) return now;
+  return configured == 0 ? *a.new_budget : std::min(configured, *a.new_budget);
 }
 
 TINYPHI_FUNC memory_action memory_watch::look(steady_time now) {
