@@ -116,8 +116,9 @@ class Both:
             return
         try:
             rows = engines.Tinyphi(self.o.tinyphi, under=self.o.under).rows(
-                Case(self.model, self.o.threads, decode=24) if self.model else
-                DemoCase(self.o.threads, 24), 2, "--sequences",
+                Case(self.model, self.o.threads, decode=self.load.tokens)
+                if self.model else
+                DemoCase(self.o.threads, self.load.tokens), 2, "--sequences",
                 self.load.clients)
         except Failed as e:
             self.failed.setdefault("tinyphi", {})["bench"] = str(e)

@@ -6,6 +6,8 @@
 
 #include "plugins/cite_verify/cite_verify.h"
 #include "plugins/generate/generate.h"
+#include "plugins/guard_links/guard_links.h"
+#include "plugins/guard_pii/guard_pii.h"
 #include "plugins/ingest/ingest.h"
 #include "plugins/prompt/prompt.h"
 #include "plugins/retrieve_fts/retrieve_fts.h"
@@ -16,6 +18,8 @@ TINYPHI_NAMESPACE_BEGIN
 inline void register_builtin_plugins(registry& r) {
   r.add<cite_verify_stage>();
   r.add<generate_stage>();
+  r.add<guard_links_stage>();
+  r.add<guard_pii_stage>();
   r.add<ingest_stage>();
   r.add<prompt_stage>();
   r.add<retrieve_fts_stage>();

@@ -21,11 +21,12 @@ LAYERS = {
     "kernels": {"base", "tensor"},
     "files": {"base", "tensor"},
     "text": {"base"},
+    "schema": {"base"},
     "model": {"base", "tensor", "kernels", "files", "text"},
     "generate": {"base", "tensor", "text", "model"},
-    "pipeline": {"base", "text", "generate"},
-    "plugins": {"base", "text", "generate", "pipeline"},
-    "serve": {"base", "files", "text", "model", "generate", "pipeline"},
+    "pipeline": {"base", "text", "schema", "generate"},
+    "plugins": {"base", "text", "schema", "generate", "pipeline"},
+    "serve": {"base", "files", "text", "schema", "model", "generate", "pipeline"},
 }
 
 # Third-party headers and the only files that may include them.
@@ -33,8 +34,8 @@ LIBRARIES = {
     r"hwy/": r"include/tinyphi/kernels/",
     r"(tbb|oneapi)/": r"include/tinyphi/base/parallel\.",
     r"toml\+\+/": r"include/tinyphi/pipeline/toml_file\.ipp",
-    r"boost/": r"include/tinyphi/(base/json\.|pipeline/|serve/)|plugins/",
-    r"utf8proc\.h": r"include/tinyphi/text/|plugins/",
+    r"boost/": r"include/tinyphi/(base/json\.|schema/json_tree\.ipp|pipeline/|serve/)|plugins/",
+    r"utf8proc\.h": r"include/tinyphi/(text/|schema/regex_syntax\.ipp)|plugins/",
     r"sqlite3": r"plugins/",
     r"re2/": r"plugins/guard/regex\.h",
     r"seccomp\.h": r"include/tinyphi/serve/sandbox\.ipp",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A text whose reader is told whether it looked behind its end, and how to read
+// A text that grows, read by functions that look ahead, and how they read
 // numbers and words of it.
 #ifndef TINYPHI_PLUGINS_GUARD_WATCHED_TEXT_H_
 #define TINYPHI_PLUGINS_GUARD_WATCHED_TEXT_H_

@@ -63,8 +63,9 @@ class layout {
   // few, whose letters the text that follows may join. After prepare().
   [[nodiscard]] std::vector<token_id> beginning() const;
 
-  // A text longer than its cap is an error; a list loses whole passages from
-  // its end until it fits its cap, and it is an error if none is left.
+  // What a variable prints beyond its cap is an error; a list loses whole
+  // passages from its end until it fits its cap, and it is an error if none is
+  // left.
   [[nodiscard]] result<filled_prompt> fill(bindings values,
                                            const stop_condition& stop) const;
 
@@ -72,6 +73,11 @@ class layout {
   // No context is larger; caps up to here add up without overflow.
   static constexpr std::int64_t max_cap = std::int64_t{1} << 20;
   static constexpr std::size_t no_cap = std::numeric_limits<std::size_t>::max();
+
+  // How all templates use a variable, and the parameter that uses it first.
+  struct variable : variable_use {
+    std::string param;
+  };
 
   // A piece of the prompt: a marker, or the place of a template.
   struct part {
@@ -88,14 +94,16 @@ class layout {
     faults_.push_back({code, std::string(param), offset, std::move(message)});
   }
   [[nodiscard]] result<std::vector<prompt_segment>> render(
-      const bindings& values) const;
+      const bindings& values,
+      std::vector<prompt_template::printed_value>* printed = nullptr) const;
   [[nodiscard]] std::vector<token_id> encode(
       const std::vector<prompt_segment>& prompt, bool add_bos) const;
   [[nodiscard]] std::size_t count(std::string_view text) const {
     return facts_.tokenizer ? facts_.tokenizer->encode(text).size()
                             : text.size();
   }
-  [[nodiscard]] result<void> check_texts(const bindings& values) const;
+  [[nodiscard]] result<void> check_printed(
+      const std::vector<prompt_template::printed_value>& printed) const;
   [[nodiscard]] result<std::size_t> fitting_documents(
       const bindings& values, const stop_condition& stop) const;
 
@@ -103,7 +111,7 @@ class layout {
   model_facts facts_;
   std::map<std::string, prompt_template, std::less<>> templates_;  // by param
   std::vector<part> parts_;
-  std::map<std::string, variable_use, std::less<>> variables_;
+  std::map<std::string, variable, std::less<>> variables_;
   std::map<std::string, std::size_t, std::less<>> caps_;
   std::string list_;  // the variable that is looped over, if there is one
   std::size_t worst_tokens_ = 0;

@@ -54,8 +54,10 @@ inline void layout::add_template(std::string_view param,
 
 inline void layout::merge(std::string_view param, const std::string& name,
                           const variable_use& use) {
-  variable_use& all =
-      variables_.try_emplace(name, variable_use{}).first->second;
+  variable& all =
+      variables_.try_emplace(name, variable{variable_use{use.offset}, {}})
+          .first->second;
+  if (all.param.empty()) all.param = param;
   all.looped |= use.looped;
   all.printed += use.printed;
   all.printed_in_loop |= use.printed_in_loop;
@@ -113,7 +115,9 @@ inline stage_facts layout::facts() const {
                           value_type::integer, value_type::number},
                 .required = !use.tested,
                 .stream = false,
-                .reason = "the template prints it"};
+                .reason = "the template prints it",
+                .param = use.param,
+                .offset = use.offset};
     if (use.looped) {
       p.types = {value_type::docs};
       p.reason = "the template loops over it";
@@ -121,7 +125,7 @@ inline stage_facts layout::facts() const {
     out.in_ports.push_back(std::move(p));
   }
   if (faults_.empty() && facts_.context != 0) {
-    out.prompt = {source_.model, worst_tokens_, source_.reserve};
+    out.prompt = {source_.model, worst_tokens_};
   }
   return out;
 }
@@ -152,15 +156,17 @@ inline result<void> layout::prepare() {
 }
 
 inline result<std::vector<prompt_segment>> layout::render(
-    const bindings& values) const {
+    const bindings& values,
+    std::vector<prompt_template::printed_value>* printed) const {
   std::vector<prompt_segment> prompt;
   for (const part& p : parts_) {
     if (p.param.empty()) {
       prompt.push_back({p.marker, trust::trusted, true});
       continue;
     }
-    TINYPHI_TRY(auto pieces, templates_.at(p.param).render(
-                                 values, /*control=*/!source_.raw.empty()));
+    TINYPHI_TRY(auto pieces,
+                templates_.at(p.param).render(
+                    values, /*control=*/!source_.raw.empty(), printed));
     for (prompt_segment& piece : pieces) prompt.push_back(std::move(piece));
   }
   return prompt;
@@ -192,12 +198,13 @@ inline std::vector<token_id> layout::beginning() const {
   return encode(prompt, true);
 }
 
-inline result<void> layout::check_texts(const bindings& values) const {
-  for (const auto& [name, b] : values) {
-    const auto* text = std::get_if<std::string_view>(&b.data);
+// As it is printed: a filter may make a value longer.
+inline result<void> layout::check_printed(
+    const std::vector<prompt_template::printed_value>& printed) const {
+  for (const auto& [name, text] : printed) {
     const auto cap = caps_.find(name);
-    if (text == nullptr || cap == caps_.end()) continue;
-    const std::size_t n = count(*text);
+    if (cap == caps_.end()) continue;
+    const std::size_t n = count(text);
     if (n <= cap->second) continue;
     return error{error_code::limit,
                  "'" + name + "' is " + std::to_string(n) +
@@ -246,14 +253,23 @@ inline result<std::size_t> layout::fitting_documents(
 
 inline result<filled_prompt> layout::fill(bindings values,
                                           const stop_condition& stop) const {
-  TINYPHI_CHECK_OK(check_texts(values));
   filled_prompt out;
+  // First without the passages: fitting them renders all several times.
+  if (!list_.empty()) {
+    bindings rest = values;
+    rest[list_].data = std::span<const document>();
+    std::vector<prompt_template::printed_value> printed;
+    TINYPHI_CHECK_OK(render(rest, &printed));
+    TINYPHI_CHECK_OK(check_printed(printed));
+  }
   TINYPHI_TRY(const std::size_t n_docs, fitting_documents(values, stop));
   if (n_docs > 0) {
     auto& docs = std::get<std::span<const document>>(values[list_].data);
     out.used = docs = docs.first(n_docs);
   }
-  TINYPHI_TRY(out.segments, render(values));
+  std::vector<prompt_template::printed_value> printed;
+  TINYPHI_TRY(out.segments, render(values, &printed));
+  TINYPHI_CHECK_OK(check_printed(printed));
   const auto ids = encode(out.segments, false);
   out.n_control = static_cast<std::size_t>(std::count_if(
       ids.begin(), ids.end(),

@@ -32,7 +32,7 @@ struct prompt_stage {
     std::string user;
     std::string raw;
     std::map<std::string, std::int64_t> fit;
-    std::int64_t reserve = 512;
+    std::size_t reserve = 0;  // tokens kept free for the answer; see bind
   };
   struct inputs {
     named_values values;
@@ -55,10 +55,7 @@ struct prompt_stage {
                  "may hold control tokens"),
         param("fit", &config::fit)
             .doc("most tokens for each in-port: passages are dropped from the "
-                 "end, a longer text is an error; the others share the rest"),
-        param("reserve", &config::reserve)
-            .range(1, 131'072)
-            .doc("tokens kept free for the answer")};
+                 "end, a longer text is an error; the others share the rest")};
   }
   static constexpr auto in_ports() {
     return std::tuple{open_ports(&inputs::values)};
@@ -70,6 +67,9 @@ struct prompt_stage {
                       port("control_tokens", &outputs::control_tokens)};
   }
 
+  static void bind(config& c, const call_facts& call) {
+    c.reserve = call.reserve;
+  }
   static stage_facts check(const config& c, host& h) {
     const prompts::layout l(source(c), h);
     return l.facts();
@@ -95,8 +95,7 @@ struct prompt_stage {
 
  private:
   static prompts::layout_source source(const config& c) {
-    return {c.model.name, c.system, c.user,
-            c.raw,        c.fit,    static_cast<std::size_t>(c.reserve)};
+    return {c.model.name, c.system, c.user, c.raw, c.fit, c.reserve};
   }
 
   // Other types are refused when the pipeline is compiled.

@@ -216,6 +216,29 @@ TEST_CASE("what cannot be dropped is an error, never a cut") {
         "index shorter passages");
 }
 
+TEST_CASE("a cap holds for what is printed: filters applied, numbers too") {
+  host h = host_with(4096);
+  prompt_stage::config c;
+  c.model.name = "phi";
+  c.fit = {{"x", 4}};
+  const auto printed = [&](const std::string& tag, value_data data) {
+    c.user = tag;
+    const value x{std::move(data), trust::user};
+    return message_of(run_stage(prompt_stage(c, h), {{{"x", &x}}}));
+  };
+  const std::string quotes(20, '"');
+  CHECK(printed("{{ x }}", std::string("a b c")) == "(no error)");
+  CHECK(printed("{{ x | lines(1) }}", "a b\n" + quotes + quotes) ==
+        "(no error)");
+  CHECK_THAT(printed("{{ x | json }}", std::string("\"\n\"\n\"\n\"")),
+             Catch::Contains("'x' is ") && Catch::Contains("room for 4"));
+  CHECK_THAT(printed("{{ x }}", std::int64_t{1234567890123}),
+             Catch::Contains("the prompt has room for 4"));
+  // A template's own text is counted with the template.
+  CHECK(printed("{{ x | default('one two three four five six') }}",
+                std::string()) == "(no error)");
+}
+
 TEST_CASE("the worst case is proven from caps, fixed text and reserve") {
   host h = host_with(4096);
   auto c = config();
@@ -225,7 +248,6 @@ TEST_CASE("the worst case is proven from caps, fixed text and reserve") {
   REQUIRE(facts.faults.empty());
   REQUIRE(facts.prompt);
   CHECK(facts.prompt->model == "phi");
-  CHECK(facts.prompt->reserve == 300);
   CHECK(facts.prompt->tokens > 1100);
   CHECK(facts.prompt->tokens < 1200);
   REQUIRE(facts.in_ports.size() == 2);

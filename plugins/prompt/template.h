@@ -130,12 +130,20 @@ class prompt_template {
   };
   [[nodiscard]] beginning constant_beginning() const;
 
+  // A variable's value as it was printed outside of loops, filters applied.
+  struct printed_value {
+    std::string name;
+    std::string text;
+  };
+
   // Text of the template is trusted, and its control flag is `control`; text
   // from values carries their label and is never control. A variable that is
   // not bound counts as absent. Errors: more than max_output bytes or
-  // max_steps steps.
+  // max_steps steps. What variables printed is added to `printed`, unless it is
+  // null; texts of default() are the template's own.
   [[nodiscard]] result<std::vector<prompt_segment>> render(
-      const bindings& values, bool control = false) const;
+      const bindings& values, bool control = false,
+      std::vector<printed_value>* printed = nullptr) const;
 
  private:
   prompt_template() = default;

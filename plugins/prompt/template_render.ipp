@@ -31,6 +31,7 @@ struct datum {
                std::span<const document>>
       data;
   trust label = trust::trusted;
+  bool is_default = false;  // default() gave it
 
   [[nodiscard]] bool truth() const {
     return std::visit(
@@ -111,7 +112,7 @@ inline datum apply(const filter& f, datum x) {
       x.data = first_lines(x.text(), f.count);
       break;
     case filter_kind::fallback:
-      if (!x.truth()) x = {f.text, trust::trusted};
+      if (!x.truth()) x = {f.text, trust::trusted, true};
       break;
     case filter_kind::length: {
       const auto* list = std::get_if<std::span<const document>>(&x.data);
@@ -125,8 +126,9 @@ inline datum apply(const filter& f, datum x) {
 
 class renderer {
  public:
-  renderer(const bindings& values, bool control)
-      : values_(values), control_(control) {}
+  renderer(const bindings& values, bool control,
+           std::vector<prompt_template::printed_value>* printed)
+      : values_(values), control_(control), printed_(printed) {}
 
   result<void> run(const std::vector<node>& nodes) {
     for (const node& n : nodes) {
@@ -160,7 +162,13 @@ class renderer {
         return put(n.text, trust::trusted, control_);
       case node::kind::print: {
         const datum x = evaluate(n.value);
-        return put(x.text(), x.label, false);
+        std::string text = x.text();
+        TINYPHI_CHECK_OK(put(text, x.label, false));
+        if (printed_ != nullptr && loops_.empty() && !x.is_default &&
+            n.value.from == operand::source::variable) {
+          printed_->push_back({n.value.name, std::move(text)});
+        }
+        return {};
       }
       case node::kind::loop:
         return run_loop(n);
@@ -288,6 +296,7 @@ class renderer {
 
   const bindings& values_;
   bool control_;
+  std::vector<prompt_template::printed_value>* printed_;
   std::vector<loop_state> loops_;
   std::vector<prompt_segment> segments_;
   std::size_t steps_ = 0;
@@ -304,8 +313,9 @@ inline prompt_template::beginning prompt_template::constant_beginning() const {
 }
 
 inline result<std::vector<prompt_segment>> prompt_template::render(
-    const bindings& values, bool control) const {
-  detail::renderer r(values, control);
+    const bindings& values, bool control,
+    std::vector<printed_value>* printed) const {
+  detail::renderer r(values, control, printed);
   TINYPHI_CHECK_OK(r.run(nodes_));
   return std::move(r).take();
 }

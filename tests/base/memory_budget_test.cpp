@@ -74,6 +74,23 @@ TEST_CASE(
         "requests 0; give it more, or ask for less at a time");
 }
 
+TEST_CASE("a lower limit takes nothing away, and lets nothing grow") {
+  const memory_budget budget(100);
+  auto a = budget.take(memory_use::cache, 80, "pages");
+  REQUIRE_OK(a);
+  budget.set_limit(50);
+  CHECK(budget.limit() == 50);
+  CHECK(budget.usage().total() == 80);
+  CHECK_FALSE(a->resize(81, "one more"));
+  CHECK_FALSE(budget.take(memory_use::requests, 1, "a request"));
+  CHECK(a->resize(60, "less"));
+  CHECK_FALSE(a->resize(61, "more"));
+  CHECK(a->resize(49, "less"));
+  CHECK(budget.take(memory_use::requests, 1, "a request"));
+  budget.set_limit(0);
+  CHECK(a->resize(1000, "as many as they like"));
+}
+
 TEST_CASE("a budget without a limit counts; an empty one does not") {
   const memory_budget unlimited(0);
   const auto lease =

@@ -792,6 +792,10 @@ def test_inspect_as_json_counts_every_byte():
 
 def test_inspect_of_nothing_known():
     fails(NO_INPUT, ["inspect", "no.such.thing"], "no.such.thing", "list")
+    # As `list` prints it.
+    plain = expect(tinyphi("inspect", "cite.verify"), DONE)
+    assert plain == expect(tinyphi("inspect", "cite.verify@1"), DONE)
+    fails(NO_INPUT, ["inspect", "cite.verify@2"], "cite.verify@2", "list")
 
 
 def test_plan_grows_with_the_context():
@@ -978,6 +982,7 @@ def test_pipeline_files_that_are_not_there():
 def test_check_of_good_files():
     for file in (DOCS_QA, ROOT / "pipelines/smallest.toml"):
         assert expect(tinyphi("check", file), DONE) == f"{file}: ok\n"
+        assert expect(tinyphi("check", "--open", file), DONE) == f"{file}: ok\n"
 
 
 def test_faults_have_file_line_column_and_a_suggestion():

@@ -178,3 +178,40 @@ TEST_CASE(
   CHECK_FALSE(choose_victim(running, shares));
   CHECK_FALSE(choose_victim({}, shares));
 }
+
+TEST_CASE(
+    "A tenant that has nothing running gets a place of one that has two") {
+  const fair_shares shares = served(1);
+  const waiting_request w{.tenant = 2, .pages = 1, .order = 9};
+  std::vector<plan_request> running = {{.tenant = 1, .left = 1, .order = 1},
+                                       {.tenant = 1, .left = 1, .order = 3},
+                                       {.tenant = 1, .left = 1, .order = 2}};
+  CHECK(choose_victim_for(w, running, shares) == 1);
+  // Its own first place, not its second.
+  running.push_back({.tenant = 2, .left = 1, .order = 4});
+  CHECK_FALSE(choose_victim_for(w, running, shares));
+  // Nobody's only place, and never the oldest's.
+  running = {{.tenant = 1, .left = 1, .order = 1},
+             {.tenant = 3, .left = 1, .order = 2}};
+  CHECK_FALSE(choose_victim_for(w, running, shares));
+  running.push_back({.tenant = 3, .left = 1, .order = 0});
+  CHECK(choose_victim_for(w, running, shares) == 1);
+}
+
+TEST_CASE("A higher class gets a place of a lower one, of its own tenant too") {
+  const fair_shares shares;
+  const waiting_request w{
+      .tenant = 1, .priority = priority_class::interactive, .order = 9};
+  std::vector<plan_request> running = {
+      {.tenant = 1, .priority = priority_class::batch, .left = 1, .order = 1},
+      {.tenant = 1, .left = 1, .order = 2},
+      {.tenant = 1, .priority = priority_class::batch, .left = 1, .order = 3}};
+  CHECK(choose_victim_for(w, running, shares) == 2);
+  running.pop_back();
+  CHECK(choose_victim_for(w, running, shares) == 1);
+  running.push_back({.tenant = 1,
+                     .priority = priority_class::interactive,
+                     .left = 1,
+                     .order = 4});
+  CHECK_FALSE(choose_victim_for(w, running, shares));
+}

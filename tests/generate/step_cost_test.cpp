@@ -126,6 +126,30 @@ TEST_CASE("The third slow step in a row is believed, for all sizes") {
   CHECK(error_of(cost, m) < .05);
 }
 
+TEST_CASE(
+    "Sizes that do not run become faster with the one that does, by 10 %") {
+  const step_machine m = tinyphi_test::zen4();
+  step_machine slow = m, faster = m;
+  for (auto& [rows, ms] : slow.curve) ms *= 1.6;
+  for (auto& [rows, ms] : faster.curve) ms *= 1.1;
+  step_cost cost = m.calibrated();
+  for (int i = 0; i < 3; ++i) cost.learn(rows(8), slow.ms(rows(8)));
+  REQUIRE(cost.ms(rows(64)) > 1.5 * m.ms(rows(64)));
+  // Not so much faster that it is unexpected.
+  for (int i = 0; i < 200; ++i) cost.learn(rows(8), faster.ms(rows(8)));
+  CHECK(error_of(cost, faster) < .1);
+}
+
+TEST_CASE(
+    "A stall in every 50th step moves sizes that do not run by 10 % at most") {
+  const step_machine m = tinyphi_test::zen4();
+  step_cost cost = m.calibrated();
+  for (int i = 0; i < 5000; ++i) {
+    cost.learn(rows(8), m.ms(rows(8)) * (i % 50 == 0 ? 1.7 : 1));
+  }
+  CHECK(error_of(cost, m) < .1);
+}
+
 TEST_CASE("A slower machine is slower in attention too, within 5 %") {
   step_machine m = tinyphi_test::zen4();
   step_cost cost = m.calibrated();

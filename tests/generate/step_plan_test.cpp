@@ -65,21 +65,21 @@ std::size_t slice_beside(std::size_t decoders, const step_machine& m,
 TEST_CASE("Slices beside decoding rows are those that each machine allows") {
   const step_machine emerald = tinyphi_test::emerald_rapids();
   CHECK(slice_beside(1, emerald, 250) == 16);
-  CHECK(slice_beside(4, emerald, 250) == 16);
+  CHECK(slice_beside(4, emerald, 250) == 19);
   CHECK(slice_beside(1, emerald, 100) == 8);
   const step_machine zen4 = tinyphi_test::zen4();
-  CHECK(slice_beside(1, zen4, 250) == 16);
-  CHECK(slice_beside(1, zen4, 1000) == 64);
-  CHECK(slice_beside(4, zen4, 125) == 4);
+  CHECK(slice_beside(1, zen4, 250) == 18);
+  CHECK(slice_beside(1, zen4, 1000) == 78);
+  CHECK(slice_beside(4, zen4, 125) == 5);
   // A step of two rows is longer than 1.5 steps of one there.
   const step_machine avx2 = tinyphi_test::avx2();
   CHECK(slice_beside(1, avx2, 250) == 1);
   CHECK(slice_beside(1, avx2, 1000) == 4);
-  CHECK(slice_beside(1, avx2, 2000) == 8);
+  CHECK(slice_beside(1, avx2, 2000) == 10);
 }
 
 TEST_CASE("A slice alone takes what fits into a second") {
-  CHECK(slice_beside(0, tinyphi_test::zen4(), 250) == 64);
+  CHECK(slice_beside(0, tinyphi_test::zen4(), 250) == 79);
   CHECK(slice_beside(0, tinyphi_test::avx2(), 250) == 2);
   const step_cost cost = even_cost(10, 1);
   CHECK(slice_of(plan_of({prompt(3000)}, cost)) == 512);
@@ -213,6 +213,35 @@ TEST_CASE("Drafts give way before rows do, and before forced tokens") {
   CHECK(forced.runs[0].drafts == 0);
   requests[0].left = 16;
   CHECK(plan_of(requests, cost, targets).runs[0].tokens == 1);
+}
+
+TEST_CASE(
+    "Rows get half of the gap beside a prompt whose tenant had less time") {
+  const step_cost cost = tinyphi_test::zen4().calibrated();
+  std::vector<plan_request> requests(8, decoding(1));
+  requests.push_back(prompt(1000));
+  requests.back().tenant = 2;
+  fair_shares shares;
+  const auto plan = plan_of(requests, cost, {}, shares);
+  CHECK(plan.n_decoding == 8);  // nobody had more than the other
+  CHECK(plan.decode_ms > 90);
+  // All that tenant 1 decoded.
+  step_plan decoded = plan;
+  decoded.runs.pop_back();
+  decoded.shape.slice = 0;
+  shares.charge(decoded, requests, 400, false);
+  const auto owed = plan_of(requests, cost, {.gap_ms = 150}, shares);
+  CHECK(owed.decode_ms <= 75);
+  CHECK(owed.n_decoding > 1);
+  CHECK(slice_of(owed) > 0);
+  CHECK(owed.expected_ms > 100);
+  CHECK(owed.expected_ms <= 150);
+  // Not beside its own rows, nor beside those of a higher class.
+  requests.front().tenant = 2;
+  CHECK(plan_of(requests, cost, {.gap_ms = 150}, shares).n_decoding == 8);
+  requests.front() = decoding(1);
+  requests.front().priority = priority_class::interactive;
+  CHECK(plan_of(requests, cost, {.gap_ms = 150}, shares).n_decoding == 8);
 }
 
 TEST_CASE("More rows than fit: the most that do, by class, credit and turn") {

@@ -83,9 +83,11 @@ use = "echo"
 in.text = "input.q"
 [stage.look]
 use = "find.x"
+in.query = "input.q"
 with.index = "i.db"
 [stage.ask]
 use = "lay_out"
+in.docs = "look.docs"
 with.names = "q docs*"
 [stage.gen]
 use = "answer")";
@@ -112,12 +114,14 @@ tinyphi = 1
 [input]
 q = "text"
 [output]
-a = { from = { first = ["gen.text", "other.text"] }, default = "nothing" }
+a = { first = ["gen.text", "other.text"], default = "nothing" }
 [stage.look]
 use = "find.x"
+in.query = "input.q"
 with.index = "i.db"
 [stage.ask]
 use = "lay_out"
+in.docs = "look.docs"
 when = "look.count > 0 and not (input.q == 'xno')"
 with.names = "docs*"
 [stage.gen]
@@ -147,7 +151,7 @@ tinyphi = 1
 [input]
 q = "text"
 [output]
-a = { from = { first = ["late.text", "longer.text"] }, default = "nothing" }
+a = { first = ["late.text", "longer.text"], default = "nothing" }
 [stage.early]
 use = "echo"
 in.text = "input.q"
@@ -220,7 +224,7 @@ TEST_CASE("a stage that is out of time is ended, waiting or blocking") {
   }
 }
 
-TEST_CASE("[defaults] timeout and [limits] deadline hold") {
+TEST_CASE("[limits] timeout and deadline hold") {
   const std::string tail = R"(
 [input]
 q = "text"
@@ -230,7 +234,7 @@ a = "s.text"
 use = "echo"
 in.text = "input.q"
 with.wait_ms = 60000)";
-  auto r = run("tinyphi = 1\ndefaults.timeout = \"40ms\"" + tail);
+  auto r = run("tinyphi = 1\nlimits.timeout = \"40ms\"" + tail);
   CHECK(message_of(r) == "stage s: no result within 40 ms");
   r = run("tinyphi = 1\nlimits.deadline = \"40ms\"" + tail);
   REQUIRE(!r);
@@ -244,7 +248,7 @@ tinyphi = 1
 [input]
 q = "text"
 [output]
-a = { from = { first = ["s.text", "t.text"] }, default = "" }
+a = { first = ["s.text", "t.text"], default = "" }
 [stage.s]
 use = "throw"
 fallback = "skip"
@@ -262,7 +266,7 @@ TEST_CASE("an error names its stage, whatever the plugin threw") {
   const auto thrown = [](const std::string& how) {
     return run(
         "tinyphi = 1\n[input]\nq = \"text\"\n[output]\na = \"s.text\"\n"
-        "[stage.s]\nuse = \"throw\"\nwith.how = \"" +
+        "q = \"input.q\"\n[stage.s]\nuse = \"throw\"\nwith.how = \"" +
         how + "\"");
   };
   auto r = thrown("error");
@@ -290,6 +294,7 @@ q = "text"
 a = "s.text"
 b = "slow.text"
 c = "busy.on_pool"
+d = "first.text"
 [stage.s]
 use = "throw"
 after = ["first"]
@@ -335,7 +340,7 @@ namespace {
 constexpr std::string_view flood_text = R"(
 tinyphi = 1
 [output]
-a = { from = "s.text", stream = true }
+a = { from = "s.text" }
 [stage.s]
 use = "flood")";
 
@@ -391,7 +396,7 @@ TEST_CASE("a stream that fails after its first piece fails for good") {
   const std::string text =
       std::string(flood_text) + "\nfallback = \"skip\"\nwith.fail_at = 50\n";
   const std::string with_default =
-      "tinyphi = 1\n[output]\na = { from = \"s.text\", stream = true, default "
+      "tinyphi = 1\n[output]\na = { from = \"s.text\", default "
       "= \"none\" }" +
       text.substr(text.find("\n[stage.s]"));
   const pipeline p = compiled(with_default);
@@ -409,7 +414,7 @@ TEST_CASE("a stream that fails after its first piece fails for good") {
 
 TEST_CASE("a stream that fails while its first piece is read fails for good") {
   const pipeline p = compiled(
-      "tinyphi = 1\n[output]\na = { from = \"s.text\", stream = true, default "
+      "tinyphi = 1\n[output]\na = { from = \"s.text\", default "
       "= \"none\" }\n[stage.s]\nuse = \"flood\"\nfallback = \"skip\"\n"
       "with.fail_at = 1\n");
   std::string seen;
@@ -430,7 +435,7 @@ tinyphi = 1
 [input]
 q = "text"
 [output]
-a = { from = { first = ["late.text", "s.text"] }, stream = true, default = "none" }
+a = { first = ["late.text", "s.text"], default = "none" }
 [stage.slow]
 use = "echo"
 in.text = "input.q"
@@ -458,7 +463,7 @@ tinyphi = 1
 [input]
 q = "text"
 [output]
-a = { from = { first = ["s.text", "t.text"] }, stream = true, default = "none" }
+a = { first = ["s.text", "t.text"], default = "none" }
 [stage.s]
 use = "flood"
 when = "input.q == 'flood'"
@@ -552,6 +557,7 @@ question = { type = "text", max_bytes = 4 }
 k = { type = "int", default = 3 }
 [output]
 a = "s.text"
+k = "input.k"
 [stage.s]
 use = "echo"
 in.text = "input.question")");
@@ -565,9 +571,48 @@ in.text = "input.question")");
   CHECK(message_of(p.run({{"question", std::string("x")},
                           {"questoin", std::string("x")}})) ==
         "no input 'questoin'; did you mean 'question'?");
-  CHECK(message_of(p.parse_input("k", "3x")) == "input k: '3x' is not an int");
-  CHECK(message_of(p.parse_input("kk", "3")) ==
+  CHECK(message_of(parse_input(p.graph(), "k", "3x")) ==
+        "input k: '3x' is not an int");
+  CHECK(message_of(parse_input(p.graph(), "kk", "3")) ==
         "no input 'kk'; did you mean 'k'?");
-  CHECK(*p.parse_input("k", "-3") == value_data(std::int64_t{-3}));
+  CHECK(*parse_input(p.graph(), "k", "-3") == value_data(std::int64_t{-3}));
   CHECK(p.run({{"question", std::string("x")}}).has_value());
+}
+
+TEST_CASE("outputs come in the order of the file") {
+  const auto p = compiled(R"(tinyphi = 1
+input.text = "text"
+output.zebra = "s.text"
+output.ape = "input.text"
+output.moose = "s.text"
+[stage.s]
+use = "echo")");
+  const auto r = p.run({{"text", std::string("x")}});
+  REQUIRE_OK(r);
+  std::string names;
+  for (const auto& [name, value] : r->outputs) names += name + ' ';
+  CHECK(names == "zebra ape moose ");
+}
+
+TEST_CASE(
+    "of two outputs that take a stream the first is one, both are whole") {
+  const auto p = compiled(R"(tinyphi = 1
+output.b = "s.text"
+output.a = "s.text"
+output.c = "t.text"
+[stage.s]
+use = "flood"
+[stage.t]
+use = "flood")");
+  std::string seen;
+  const auto r =
+      p.run({}, {}, [&](std::string_view output, std::string_view piece) {
+        CHECK(output == "b");
+        seen += piece;
+      });
+  REQUIRE_OK(r);
+  CHECK(seen == text_of(*r, "b"));
+  for (const char* name : {"a", "b", "c"}) {
+    CHECK(text_of(*r, name).size() == 100000);
+  }
 }

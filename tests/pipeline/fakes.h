@@ -116,7 +116,6 @@ struct lay_out {
   struct config {
     std::string names;
     std::int64_t cap = 10;
-    std::int64_t reserve = 5;
     model_ref model;
   };
   struct inputs {
@@ -128,7 +127,6 @@ struct lay_out {
   static constexpr auto params() {
     return std::tuple{param("names", &config::names).required(),
                       param("cap", &config::cap).range(1, 1000000),
-                      param("reserve", &config::reserve),
                       param("model", &config::model)};
   }
   static constexpr auto in_ports() {
@@ -159,7 +157,9 @@ struct lay_out {
                   .types = {value_type::text, value_type::integer},
                   .required = true,
                   .stream = false,
-                  .reason = {}};
+                  .reason = {},
+                  .param = "names",
+                  .offset = i};
       if (name.ends_with('*')) {
         p.name.pop_back();
         p.types = {value_type::docs};
@@ -172,8 +172,7 @@ struct lay_out {
       facts.in_ports.push_back(p);
       i = end;
     }
-    facts.prompt = {c.model.name, static_cast<std::size_t>(c.cap),
-                    static_cast<std::size_t>(c.reserve)};
+    facts.prompt = {c.model.name, static_cast<std::size_t>(c.cap)};
     return facts;
   }
   lay_out(config c, host&) : config_(std::move(c)) {}

@@ -103,8 +103,11 @@ TEST_CASE("every key that is wrong is found where it stands") {
       {with("[input.r]\ntype = \"int\"\ndefault = \"x\""),
        "t.toml:10:11: error[TP2003]: input r: default is a string, the type is "
        "int"},
-      {with("[output.b]\nstream = true"),
+      {with("[output.b]\ndoc = \"x\""),
        "t.toml:8:9: error[TP1003]: output b: from is missing"},
+      {with("[output.b]\nfrom = \"input.q\"\nfirst = [\"input.q\"]"),
+       "t.toml:8:9: error[TP1013]: output b: from and first exclude each "
+       "other"},
       {with("[model.m]\ncontext = 0"),
        "t.toml:9:11: error[TP1005]: model m: context is 0, allowed are 1 to "
        "1048576"},

@@ -151,7 +151,8 @@ def test_control_tokens():
         turns = [{"role": "user", "content": "Say twice"}]
         counted = d.ask("POST", "/v1/chat/completions/input_tokens", {"messages": turns})[2]
         assert counted["input_tokens"] == b, (counted, b)
-        assert d.ask("POST", "/chat/completions/input_tokens", {"messages": 5})[0] == 400
+        for bad in ({"messages": 5}, {"messages": turns, "logit_bias": [[1 << 20, 1]]}):
+            assert d.ask("POST", "/chat/completions/input_tokens", bad)[0] == 400, bad
         prompt = d.ask("POST", "/apply-template",
                        {"messages": [{"role": "user", "content": "Hi"}]})[2]["prompt"]
         assert prompt.endswith("<|assistant|>\n"), prompt
@@ -649,6 +650,12 @@ def test_embeddings():
                            ({"input": ["a"] * 257}, "input")):
             status, _, body = d.ask("POST", "/v1/embeddings", bad)
             assert status == 400 and body["error"]["param"] == param, (bad, body)
+        status, _, body = d.ask("POST", "/v1/embeddings", {"input": ["a", "pump " * 8000]})
+        error = body["error"]
+        assert (status, error["code"], error["param"]) == (
+            400, "context_length_exceeded", "input[1]"), body
+        assert f"input[1] is too large: it has {error['n_prompt_tokens']} tokens" in \
+            error["message"] and "messages" not in error["message"], body
 
 
 def test_watched():

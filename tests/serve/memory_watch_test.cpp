@@ -69,8 +69,7 @@ TEST_CASE("the limit of memory is the least of the chain") {
 
 TEST_CASE("files about memory that are missing or nonsense say nothing") {
   const std::string text = GENERATE(
-      as<std::string>(),
-      "", "\n", "-1\n", "1.5\n", "99999999999999999999999\n",
+      as<std::string>(), "", "\n", "-1\n", "1.5\n", "99999999999999999999999\n",
       std::string(100000, '9'), std::string("\0\xff\n", 3),
       "some\nfull\nhigh\n", "some total=\nfull total=x\nhigh  \noom_kill -3\n",
       "some total=-5\nfull total=5us\nhigh 1e3\n");
@@ -196,6 +195,17 @@ TEST_CASE("another limit of the cgroup is a new budget of nine tenths") {
   CHECK(!watch.look(start + 4s).new_budget);
   t.own("memory.max", "18446744073709551615\n");
   CHECK(watch.look(start + 5s).new_budget == 16602069666338596454u);
+}
+
+TEST_CASE("a budget follows the cgroup's limit, but not above what was asked") {
+  memory_action lower;
+  lower.new_budget = 700;
+  CHECK(budget_after({}, 1000, 1000) == 1000);
+  CHECK(budget_after(lower, 1000, 1000) == 700);
+  memory_action higher;
+  higher.new_budget = 5000;
+  CHECK(budget_after(higher, 700, 1000) == 1000);
+  CHECK(budget_after(higher, 700, 0) == 5000);
 }
 
 TEST_CASE("a watch over memory keeps what 10 s need, however often it looks") {

@@ -322,6 +322,10 @@ TEST_CASE("prompts are texts, ids, or arrays of either") {
         all{mixed_prompt{"a", 2}, std::string("b"), std::string("cd")});
   CHECK(native(R"({"prompt": {"prompt_string": "a"}})").prompts ==
         all{std::string("a")});
+  const auto empty = parse_native_completion(
+      from(R"({"prompt": {"content": [{"type": "text", "text": ""}]}})"));
+  REQUIRE_FALSE(empty);
+  CHECK(empty.error().param == "prompt.content[0].text");
 }
 
 TEST_CASE("n_predict and max_tokens mean the same on llama-server's route") {

@@ -139,8 +139,13 @@ proved_pipeline prove(const std::string& file, bool as_json,
 }
 
 std::optional<int> inspect_plugin(const std::string& id, bool as_json) {
-  const tinyphi::stage_type* type = plugins().find(id);
+  // As `list` prints it: with its major version, or without.
+  const std::string_view name = std::string_view(id).substr(0, id.find('@'));
+  const tinyphi::stage_type* type = plugins().find(name);
   if (type == nullptr) return std::nullopt;
+  const std::string full =
+      std::string(name) + "@" + std::to_string(type->info.major);
+  if (id != name && id != full) return std::nullopt;
   if (as_json) {
     print_line(json::serialize(plugin_to_json(*type)));
   } else {

@@ -25,7 +25,7 @@ struct run_options {
 };
 
 result<tinyphi::input_values> parse_inputs(
-    const tinyphi::pipeline& p, const std::vector<std::string>& given) {
+    const tinyphi::graph& g, const std::vector<std::string>& given) {
   tinyphi::input_values values;
   for (const std::string& text : given) {
     const auto equals = text.find('=');
@@ -34,7 +34,7 @@ result<tinyphi::input_values> parse_inputs(
                             "--input " + text + ": not of the form NAME=TEXT"};
     }
     const std::string name = text.substr(0, equals);
-    TINYPHI_TRY(auto value, p.parse_input(name, text.substr(equals + 1)));
+    TINYPHI_TRY(auto value, parse_input(g, name, text.substr(equals + 1)));
     if (!values.emplace(name, std::move(value)).second) {
       return tinyphi::error{tinyphi::error_code::invalid_argument,
                             "--input " + name + ": given twice"};
@@ -81,13 +81,14 @@ void print_outputs(const tinyphi::pipeline& p, const tinyphi::run_result& r,
 int run_pipeline(const run_options& o) {
   const interrupt_guard interrupt;
   const auto host = pipeline_host(interrupt.token());
-  if (const auto proved = prove(o.file, false, host); !proved.graph) {
-    return proved.status;
-  }
-  const auto pipeline = tinyphi::pipeline::compile(o.file, plugins(), host);
-  if (!pipeline) return fail(pipeline.error());
-  auto inputs = parse_inputs(*pipeline, o.inputs);
+  auto proved = prove(o.file, false, host);
+  if (!proved.graph) return proved.status;
+  // Before a model is loaded, which may take a while.
+  auto inputs = parse_inputs(*proved.graph, o.inputs);
   if (!inputs) return fail(inputs.error());
+  const auto pipeline =
+      tinyphi::pipeline::create(std::move(proved.graph), o.file, host);
+  if (!pipeline) return fail(pipeline.error());
 
   std::set<std::string, std::less<>> streamed;
   bool line_open = false;
@@ -127,13 +128,14 @@ int check_pipelines(const check_options& o) {
   const auto host = pipeline_host(interrupt.token());
   int status = exit_done;
   for (const std::string& file : o.files) {
-    const auto proved = prove(file, o.as_json, host);
+    auto proved = prove(file, o.as_json, host);
     if (proved.graph == nullptr) {
       status = proved.status;
       continue;
     }
     if (o.open_all) {
-      const auto opened = tinyphi::pipeline::compile(file, plugins(), host);
+      const auto opened =
+          tinyphi::pipeline::create(std::move(proved.graph), file, host);
       if (!opened) {
         status = fail(opened.error());
         continue;
@@ -189,7 +191,8 @@ void add_check(CLI::App& app, action& run) {
                   "tinyphi check pipelines/docs-qa/docs-qa.toml");
   auto o = std::make_shared<check_options>();
   command->add_option("files", o->files, "pipeline files")->required();
-  command->add_flag("--env", o->open_all, "also open models and indexes");
+  command->add_flag("--open", o->open_all,
+                    "also load the models and create the stages");
   command->add_flag("--json", o->as_json,
                     "a JSON array of faults per file, on standard output");
   command->final_callback(

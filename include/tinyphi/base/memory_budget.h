@@ -90,6 +90,9 @@ class memory_budget {
 
   explicit operator bool() const { return state_ != nullptr; }
   [[nodiscard]] std::size_t limit() const;
+  // What is leased beyond a lower limit stays; nothing grows until enough of it
+  // came back. An empty budget has no limit to set.
+  void set_limit(std::size_t limit) const;
   [[nodiscard]] memory_usage usage() const;
 
   // A lease of `bytes` for `what` ("the weights of phi.gguf"). Errors as those

@@ -12,8 +12,8 @@ TINYPHI_NAMESPACE_BEGIN
 namespace detail {
 
 struct budget_state {
-  const std::size_t limit;
   std::mutex mutex;  // of what follows
+  std::size_t limit = 0;
   memory_usage used = {};
 };
 
@@ -53,11 +53,12 @@ TINYPHI_FUNC result<void> memory_lease::resize(std::size_t bytes,
                                                std::string_view what) {
   if (budget_ == nullptr || bytes == bytes_) return {};
   memory_usage used;
+  std::size_t limit = 0;
   {
     const std::lock_guard lock(budget_->mutex);
     used = budget_->used;
+    limit = budget_->limit;
     const std::size_t others = used.total() - bytes_;
-    const std::size_t limit = budget_->limit;
     if (bytes < bytes_ || limit == 0 ||
         (others <= limit && bytes <= limit - others)) {
       std::size_t& n = budget_->used.bytes[static_cast<std::size_t>(use_)];
@@ -66,14 +67,24 @@ TINYPHI_FUNC result<void> memory_lease::resize(std::size_t bytes,
       return {};
     }
   }
-  return detail::budget_is_spent(budget_->limit, used, bytes - bytes_, what);
+  return detail::budget_is_spent(limit, used, bytes - bytes_, what);
 }
 
 TINYPHI_FUNC memory_budget::memory_budget(std::size_t limit)
-    : state_(new detail::budget_state{limit, {}, {}}) {}
+    : state_(std::make_shared<detail::budget_state>()) {
+  state_->limit = limit;
+}
 
 TINYPHI_FUNC std::size_t memory_budget::limit() const {
-  return state_ == nullptr ? 0 : state_->limit;
+  if (state_ == nullptr) return 0;
+  const std::lock_guard lock(state_->mutex);
+  return state_->limit;
+}
+
+TINYPHI_FUNC void memory_budget::set_limit(std::size_t limit) const {
+  if (state_ == nullptr) return;
+  const std::lock_guard lock(state_->mutex);
+  state_->limit = limit;
 }
 
 TINYPHI_FUNC memory_usage memory_budget::usage() const {

@@ -27,7 +27,8 @@ struct waiting_request {
 // oldest; who does not fit is overtaken by who does. But the oldest of all is
 // overtaken by most_bypasses younger ones at most: then nobody begins before
 // it does. So with n older ones waiting a request begins after at most
-// (n + 1) x most_bypasses younger ones.
+// (n + 1) x most_bypasses younger ones, not counting those for which others gave
+// way (choose_victim_for): they take no place that was free.
 class admission {
  public:
   static constexpr std::size_t most_bypasses = 16;
@@ -52,6 +53,15 @@ class admission {
 // Requests with left == 0 count too.
 [[nodiscard]] std::optional<std::size_t> choose_victim(
     std::span<const plan_request> running, const fair_shares& shares);
+
+// The position of the one that gives way so that `w`, which finds no place or
+// no pages, may begin: of a lower class, or of a tenant that has more than one
+// of its class running; else as above. Nothing if the tenant of `w` has one of
+// that class or a higher one running already: so whoever comes gets a place
+// beside a tenant that has filled them all, but not a second one.
+[[nodiscard]] std::optional<std::size_t> choose_victim_for(
+    const waiting_request& w, std::span<const plan_request> running,
+    const fair_shares& shares);
 
 TINYPHI_NAMESPACE_END
 

@@ -54,15 +54,20 @@ TINYPHI_FUNC void admission::begun(std::span<const waiting_request> waiting,
   bypasses_ = position == detail::oldest_of(waiting) ? 0 : bypasses_ + 1;
 }
 
-TINYPHI_FUNC std::optional<std::size_t> choose_victim(
-    std::span<const plan_request> running, const fair_shares& shares) {
+namespace detail {
+
+// Of those that may give way, the lowest class's; in it the newest of the
+// tenant with the least credit.
+template <class May>
+std::optional<std::size_t> choose_victim(std::span<const plan_request> running,
+                                         const fair_shares& shares, May may) {
   if (running.size() < 2) return std::nullopt;
-  const std::size_t oldest = detail::oldest_of(running);
+  const std::size_t oldest = oldest_of(running);
   std::optional<std::size_t> best;
   double best_credit = 0;
   for (std::size_t i = 0; i < running.size(); ++i) {
-    if (i == oldest) continue;
     const plan_request& r = running[i];
+    if (i == oldest || !may(r)) continue;
     const double credit = shares.credit(r.tenant);
     if (best) {
       const plan_request& b = running[*best];
@@ -75,6 +80,30 @@ TINYPHI_FUNC std::optional<std::size_t> choose_victim(
     best_credit = credit;
   }
   return best;
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC std::optional<std::size_t> choose_victim(
+    std::span<const plan_request> running, const fair_shares& shares) {
+  return detail::choose_victim(running, shares,
+                               [](const plan_request&) { return true; });
+}
+
+TINYPHI_FUNC std::optional<std::size_t> choose_victim_for(
+    const waiting_request& w, std::span<const plan_request> running,
+    const fair_shares& shares) {
+  const auto has_one = [&](const plan_request& r) {
+    return r.tenant == w.tenant && r.priority <= w.priority;
+  };
+  if (std::any_of(running.begin(), running.end(), has_one)) return std::nullopt;
+  return detail::choose_victim(running, shares, [&](const plan_request& r) {
+    if (r.priority != w.priority) return r.priority > w.priority;
+    const auto same = [&](const plan_request& other) {
+      return other.tenant == r.tenant && other.priority == r.priority;
+    };
+    return std::count_if(running.begin(), running.end(), same) > 1;
+  });
 }
 
 TINYPHI_NAMESPACE_END

@@ -158,7 +158,13 @@ class scheduler {
 
   // scheduler_pages.ipp: the driver's pages.
   [[nodiscard]] std::size_t pages_for(std::size_t length) const;
+  [[nodiscard]] std::size_t pages_to_give() const;
   void admit();
+  [[nodiscard]] std::optional<std::size_t> make_room();
+  [[nodiscard]] std::size_t pages_of_its_own(
+      const std::shared_ptr<sequence>& owner) const;
+  [[nodiscard]] std::vector<plan_request> running_requests(
+      std::vector<sequences::iterator>& places);
   void begin(sequence& s);
   void go_on_from_cache(sequence& s);
   void put_aside(sequence& s);
@@ -169,6 +175,7 @@ class scheduler {
   [[nodiscard]] std::size_t pages_kept_for_oldest() const;
   void reserve_pages();
   [[nodiscard]] bool give_way();
+  void give_way(sequences::iterator place);
   [[nodiscard]] tinyphi::prefix_folder cache_folder() const;
   void load_cache();
   void save_cache();

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <tuple>
 #include <vector>
 
 #include "tinyphi/generate/scheduler.h"
@@ -36,8 +37,14 @@ TINYPHI_FUNC std::size_t scheduler::pages_kept_for_oldest() const {
   return oldest.worst_pages > held ? oldest.worst_pages - held : 0;
 }
 
+TINYPHI_FUNC std::size_t scheduler::pages_to_give() const {
+  const std::size_t kept = pages_kept_for_oldest();
+  const std::size_t all = pool_.free_pages() + cache_.evictable_pages();
+  return all > kept ? all - kept : 0;
+}
+
 TINYPHI_FUNC void scheduler::admit() {
-  while (!waiting_.empty() && running_.size() < options_.max_sequences) {
+  while (!waiting_.empty()) {
     candidates_.clear();
     places_.clear();
     for (auto i = waiting_.begin(); i != waiting_.end(); ++i) {
@@ -50,17 +57,96 @@ TINYPHI_FUNC void scheduler::admit() {
       candidates_.push_back({s.tenant, s.priority, pages_to_begin(s), s.order});
       places_.push_back(i);
     }
-    const std::size_t kept = pages_kept_for_oldest();
-    const std::size_t all = pool_.free_pages() + cache_.evictable_pages();
-    const auto next =
-        admission_.next(candidates_, all > kept ? all - kept : 0, shares_);
+    std::optional<std::size_t> next;
+    if (running_.size() < options_.max_sequences) {
+      next = admission_.next(candidates_, pages_to_give(), shares_);
+    }
+    if (next) {
+      admission_.begun(candidates_, *next);
+    } else {
+      next = make_room();
+    }
     if (!next) return;
-    admission_.begun(candidates_, *next);
     sequence& s = **places_[*next];
     running_.splice(running_.end(), waiting_, places_[*next]);
     begin(s);
     s.has_begun = true;
   }
+}
+
+// The candidate for which others gave way: one whose tenant has nothing
+// running, while others have more than one place each. Nobody does who could
+// not make room enough.
+TINYPHI_FUNC std::optional<std::size_t> scheduler::make_room() {
+  std::vector<sequences::iterator> places, leaving;
+  const std::vector<plan_request> all = running_requests(places);
+  // Free pages are the oldest's that was held back.
+  const std::size_t free_pages = admission_.holds_back() ? 0 : pages_to_give();
+  std::optional<std::size_t> best;
+  for (std::size_t i = 0; i < candidates_.size(); ++i) {
+    const waiting_request& w = candidates_[i];
+    if (!choose_victim_for(w, all, shares_)) continue;
+    const auto before = [this](const waiting_request& a) {
+      return std::tuple(a.priority, -shares_.credit(a.tenant), a.order);
+    };
+    if (best && before(candidates_[*best]) <= before(w)) continue;
+    std::vector<plan_request> running = all;
+    std::vector<sequences::iterator> from = places, would_leave;
+    std::size_t pages = free_pages;
+    while (would_leave.empty() || w.pages > pages) {
+      const auto victim = choose_victim_for(w, running, shares_);
+      if (!victim) break;
+      const auto at = static_cast<std::ptrdiff_t>(*victim);
+      const auto leaves = from[*victim];
+      would_leave.push_back(leaves);
+      running.erase(running.begin() + at);
+      from.erase(from.begin() + at);
+      pages += pages_of_its_own(*leaves);
+    }
+    if (w.pages > pages) continue;
+    best = i;
+    leaving = std::move(would_leave);
+  }
+  if (!best) return std::nullopt;
+  for (const auto& place : leaving) give_way(place);
+  // Pages that others hold, too, did not become free.
+  if (candidates_[*best].pages > pages_to_give()) return std::nullopt;
+  return best;
+}
+
+// Pages that no other running request has: beginnings that are shared stand at
+// the same place.
+TINYPHI_FUNC std::size_t scheduler::pages_of_its_own(
+    const std::shared_ptr<sequence>& owner) const {
+  const auto pages = owner->kv->pages();
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    if (!pages[i]) continue;
+    n += std::none_of(running_.begin(), running_.end(), [&](const auto& s) {
+      return s != owner && s->kv && i < s->kv->pages().size() &&
+             s->kv->pages()[i] == pages[i];
+    });
+  }
+  return n;
+}
+
+// Those that could give way, and where they are.
+TINYPHI_FUNC std::vector<plan_request> scheduler::running_requests(
+    std::vector<sequences::iterator>& places) {
+  std::vector<plan_request> all;
+  places.clear();
+  for (auto i = running_.begin(); i != running_.end(); ++i) {
+    const sequence& s = **i;
+    if (s.done || !s.kv) continue;
+    plan_request r;
+    r.tenant = s.tenant;
+    r.priority = s.priority;
+    r.left = s.left();
+    r.order = s.order;
+    all.push_back(r);
+    places.push_back(i);
+  }
+  return all;
 }
 
 TINYPHI_FUNC void scheduler::begin(sequence& s) {
@@ -218,26 +304,18 @@ TINYPHI_FUNC void scheduler::reserve_pages() {
   }
 }
 
-// Lets one request wait again, with what it has come to so far; its text is
-// computed once more when there is room, with the same result. False if nobody
-// can: the oldest never does.
+// False if nobody can give way: the oldest never does.
 TINYPHI_FUNC bool scheduler::give_way() {
-  std::vector<plan_request> candidates;
   std::vector<sequences::iterator> places;
-  for (auto i = running_.begin(); i != running_.end(); ++i) {
-    const sequence& s = **i;
-    if (s.done || !s.kv) continue;
-    plan_request r;
-    r.tenant = s.tenant;
-    r.priority = s.priority;
-    r.left = s.left();
-    r.order = s.order;
-    candidates.push_back(r);
-    places.push_back(i);
-  }
-  const auto victim = choose_victim(candidates, shares_);
-  if (!victim) return false;
-  sequence& s = **places[*victim];
+  const auto victim = choose_victim(running_requests(places), shares_);
+  if (victim) give_way(places[*victim]);
+  return victim.has_value();
+}
+
+// Lets a request wait again, with what it has come to so far; its text is
+// computed once more when there is room, with the same result.
+TINYPHI_FUNC void scheduler::give_way(sequences::iterator place) {
+  sequence& s = **place;
   // What scores and embeddings have gathered belongs to computed rows.
   if (s.kind == request_kind::answer) {
     put_aside(s);
@@ -253,8 +331,7 @@ TINYPHI_FUNC bool scheduler::give_way() {
     ++n_waiting_;
     n_waiting_tokens_ += s.tokens.size();
   }
-  waiting_.splice(waiting_.begin(), running_, places[*victim]);
-  return true;
+  waiting_.splice(waiting_.begin(), running_, place);
 }
 
 TINYPHI_FUNC tinyphi::prefix_folder scheduler::cache_folder() const {

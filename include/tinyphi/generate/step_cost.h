@@ -71,7 +71,9 @@ class step_cost {
   // are few). A value beyond 1.5 times what was expected counts for 1.25 times
   // at most: it may be a stop or a page fault. The third in a row, in steps of
   // one size or several, is believed: then the machine has become slower or
-  // faster, and if the size was known well, so have all sizes.
+  // faster, and if the size was known well, so have all sizes. Sizes that were
+  // not seen for four steps move by as much as the one that is: else sizes that
+  // once were too slow to be planned would be thought so for ever.
   void learn(const step_shape& s, double ms);
 
  private:
@@ -84,6 +86,7 @@ class step_cost {
   void move(knot& k, const step_shape& s, double ms, double rate);
   void follow_attention(const knot& k, const step_shape& s, double error);
   void change_pace(double factor);
+  void move_unseen(std::size_t seen, double factor);
   void rebuild();
 
   table table_;
@@ -91,6 +94,7 @@ class step_cost {
   std::array<point, sizes.size()> points_{};
   std::size_t n_points_ = 0;
   double best_ms_per_row_ = 0;
+  std::array<std::uint32_t, sizes.size()> unseen_{};  // steps since a size ran
   double attention_weight_ = 0;  // sum of squares behind table_.attention
   // Unexpected steps in a row: how many (negative: too fast), and the factor
   // of the least unexpected of them.

@@ -18,6 +18,7 @@ constexpr double most_step_ms = 1e7;  // 2.8 hours
 constexpr double unexpected_factor = 1.5;
 constexpr double believed_factor = 1.25;
 constexpr std::uint32_t well_known_steps = 16;
+constexpr std::uint32_t unseen_steps = 4;
 
 // Not a number counts as the least.
 inline double bounded(double x, double least, double most) {
@@ -165,10 +166,25 @@ TINYPHI_FUNC void step_cost::change_pace(double factor) {
   for (knot& k : table_.knots) k.attention *= factor;
 }
 
+TINYPHI_FUNC void step_cost::move_unseen(std::size_t seen, double factor) {
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    knot& k = table_.knots[i];
+    if (i == seen) {
+      unseen_[i] = 0;
+    } else if (unseen_[i] < detail::unseen_steps) {
+      ++unseen_[i];
+    } else if (k.rows > 0) {
+      k.ms = detail::bounded(k.ms * factor, detail::least_step_ms,
+                             detail::most_step_ms);
+    }
+  }
+}
+
 TINYPHI_FUNC void step_cost::learn(const step_shape& s, double ms) {
   if (s.rows() == 0 || !(ms > 0)) return;
   ms = detail::bounded(ms, detail::least_step_ms, detail::most_step_ms);
-  knot& k = table_.knots[detail::size_index(s.rows())];
+  const std::size_t size = detail::size_index(s.rows());
+  knot& k = table_.knots[size];
   const double expected = this->ms(s);
   if (k.rows == 0) {
     // Rows one by one cost no more than the neighbours say: what is far beyond
@@ -183,6 +199,8 @@ TINYPHI_FUNC void step_cost::learn(const step_shape& s, double ms) {
                         : factor * detail::unexpected_factor < 1 ? -1
                                                                  : 0;
   const bool goes_on = direction * unexpected_ > 0;
+  // Where attention takes much of a step, it may be what is misjudged.
+  const bool linear = table_.attention * attention_units(s) < expected / 4;
   unexpected_ = goes_on ? unexpected_ + direction : direction;
   if (direction == 0) {
     follow_attention(k, s, ms - expected);
@@ -198,10 +216,13 @@ TINYPHI_FUNC void step_cost::learn(const step_shape& s, double ms) {
     } else if (k.steps >= detail::well_known_steps) {
       change_pace(least_factor_);
       unexpected_ = 0;
+      return rebuild();
     } else {
       move(k, s, ms, 1);
+      return rebuild();
     }
   }
+  move_unseen(size, linear ? 1 + rate * (ms / expected - 1) : 1);
   rebuild();
 }
 

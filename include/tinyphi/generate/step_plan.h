@@ -26,9 +26,11 @@ struct step_targets {
 // decodes gets a row, unless that takes longer than max(gap, 1.5 x one row
 // alone): then the higher class goes first, in it the tenant with more credit,
 // and others wait for later steps (one step in twenty begins with whoever has
-// waited longest). If all run, drafts and forced tokens are added while they
-// raise tokens per millisecond; with a prompt waiting, in half of what the
-// limit leaves.
+// waited longest). Rows have half of the gap where a prompt waits whose tenant
+// has more credit than all of theirs: 16 rows alone may take the whole gap, and
+// that tenant is owed as much time as they are. If all run, drafts and forced
+// tokens are added while they raise tokens per millisecond; with a prompt
+// waiting, in half of what the limit leaves.
 //
 // Then one prompt: `shares` says whose; of that tenant the one with the longest
 // cached prefix, every fourth step the oldest. Its slice is the one that reads

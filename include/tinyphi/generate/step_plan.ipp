@@ -41,9 +41,23 @@ inline void sort_rows(std::span<const plan_request> requests,
   std::rotate(rows.begin(), longest, longest + 1);
 }
 
-// One row each for as many of out.rows as fit.
+// Whether the tenant of a prompt that waits has had less time than all whose
+// rows decode.
+inline bool is_owed(std::span<const plan_request> requests,
+                    const plan_request& prompt, const fair_shares& shares,
+                    const step_plan& out) {
+  const double credit = shares.credit(prompt.tenant);
+  return std::all_of(
+      out.rows.begin(), out.rows.end(), [&](const step_plan::row& row) {
+        const plan_request& r = requests[row.position];
+        return r.tenant != prompt.tenant && r.priority >= prompt.priority &&
+               shares.credit(r.tenant) < credit;
+      });
+}
+
+// One row each for as many of out.rows as fit into `gap_ms`.
 inline void choose_rows(std::span<const plan_request> requests,
-                        const step_cost& cost, const step_targets& targets,
+                        const step_cost& cost, double gap_ms,
                         const fair_shares& shares, step_plan& out) {
   step_shape all;
   for (const step_plan::row& row : out.rows) {
@@ -51,11 +65,11 @@ inline void choose_rows(std::span<const plan_request> requests,
   }
   std::size_t n = out.rows.size();
   out.shape = all;
-  if (n > 1 && cost.ms(all) > targets.gap_ms) {
+  if (n > 1 && cost.ms(all) > gap_ms) {
     sort_rows(requests, shares, out.rows);
     step_shape first;
     add_rows(first, requests[out.rows[0].position], 0, 1);
-    const double limit = std::max(targets.gap_ms, 1.5 * cost.ms(first));
+    const double limit = std::max(gap_ms, 1.5 * cost.ms(first));
     out.shape = first;
     n = 1;
     step_shape s = first;
@@ -149,11 +163,13 @@ inline std::size_t choose_prompt(std::span<const plan_request> requests,
   return best;
 }
 
-// The slice that reads fastest within the limit; 0: none fits.
+// The slice that reads fastest within the limit; 0: none fits. Between two
+// measured sizes it is the largest that leaves 5 % of the limit, as its time is
+// not measured itself.
 inline std::size_t choose_slice(const step_cost& cost, step_shape shape,
                                 std::size_t most, double limit_ms) {
-  std::array<std::size_t, step_cost::sizes.size() + 1> slices{};
-  std::array<double, step_cost::sizes.size() + 1> rates{};
+  std::array<std::size_t, step_cost::sizes.size() + 2> slices{};
+  std::array<double, step_cost::sizes.size() + 2> rates{};
   std::size_t n = 0;
   double best = 0;
   const auto consider = [&](std::size_t p) {
@@ -168,6 +184,14 @@ inline std::size_t choose_slice(const step_cost& cost, step_shape shape,
     if (p < most) consider(p);
   }
   consider(most);
+  if (n > 0 && slices[n - 1] < most) {
+    std::size_t fits = slices[n - 1], too_many = most;
+    while (too_many - fits > 1) {
+      shape.slice = fits + (too_many - fits) / 2;
+      (cost.ms(shape) <= 0.95 * limit_ms ? fits : too_many) = shape.slice;
+    }
+    if (fits > slices[n - 1]) consider(fits);
+  }
   while (n > 0) {
     if (rates[--n] >= 0.97 * best) return slices[n];
   }
@@ -228,7 +252,11 @@ TINYPHI_FUNC void plan_step(std::span<const plan_request> requests,
   const bool prompt_waits = prompt < requests.size();
   out.limit_ms = targets.idle_step_ms;
   if (!out.rows.empty()) {
-    detail::choose_rows(requests, cost, targets, shares, out);
+    const bool owed = prompt_waits &&
+                      detail::is_owed(requests, requests[prompt], shares, out);
+    detail::choose_rows(requests, cost,
+                        owed ? targets.gap_ms / 2 : targets.gap_ms, shares,
+                        out);
     out.limit_ms = std::max(targets.gap_ms, 1.5 * out.decode_ms);
     // Not where even rows have to wait.
     if (out.n_decoding == out.rows.size()) {

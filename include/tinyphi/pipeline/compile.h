@@ -3,10 +3,12 @@
 // and types right, no cycle, nothing that may be absent where it must not be,
 // prompts within the model's context.
 //
-// An in-port that the file does not bind is bound like this, if it is required:
-//   1. to the one value of the file that has the port's name and type (the
-//      stage's own outputs do not count; several are an error);
-//   2. if none has its name: to the one [input] of its type.
+// An in-port that the file does not bind takes
+//   1. the [input] of exactly its name, whether the port is required or not;
+//   2. if it is a prompt: the only prompt of the file that does not depend on
+//      its stage.
+// Nothing else is bound by rule. What stays unbound is a fault, unless it is a
+// port of the plugin's own that may be absent.
 #ifndef TINYPHI_PIPELINE_COMPILE_H_
 #define TINYPHI_PIPELINE_COMPILE_H_
 
@@ -55,11 +57,14 @@ struct graph_stage {
   std::optional<expression> when;
   std::string when_text;
   std::vector<std::size_t> after;  // stages that must have ended, in order
+  std::vector<std::size_t> after_by_name;  // those that the file lists
   std::optional<duration> timeout;
   bool skip_on_error = false;
   bool may_be_absent = false;
   trust label = trust::trusted;
   stage_facts facts;
+  std::size_t reserve = 0;   // of a prompt: tokens for those who take it
+  std::string reserved_for;  // the stage that may add so many
   std::unique_ptr<stage_setup> setup;
   std::unique_ptr<stage_instance> instance;  // null until create_stages
 };
@@ -68,7 +73,7 @@ struct graph_output {
   std::string name;
   value_type type = value_type::text;
   std::vector<std::size_t> from;
-  bool stream = false;
+  bool stream = false;  // the first that takes a stream, and no other
   std::optional<value_data> default_value;
 };
 

@@ -3,10 +3,10 @@
 #define TINYPHI_PIPELINE_COMPILE_IPP_
 
 #include <algorithm>
-#include <set>
 
 #include "tinyphi/pipeline/compile.h"
 #include "tinyphi/pipeline/graph_prover.ipp"
+#include "tinyphi/pipeline/unused.ipp"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -30,10 +30,13 @@ class graph_compiler {
     add_inputs();
     for (const stage_spec& s : spec_.stages) add_stage(s);
     for (std::size_t i = 0; i < g_->stages.size(); ++i) bind_stage(i);
+    for (std::size_t i = 0; i < g_->stages.size(); ++i) bind_by_rule(i);
     graph_prover prover(*g_, faults_);
     if (prover.sort_stages()) prover.follow_values();
     add_outputs();
     prover.check_budgets();
+    for (const std::string& name : used_.models) check_context(name);
+    if (faults_.empty()) report_unused(spec_, *g_, used_, faults_);
     return std::move(g_);
   }
 
@@ -71,6 +74,7 @@ class graph_compiler {
     for (const port_info& p : type->in_ports) add_port(stage, p);
     stage.n_fixed_ports = stage.in.size();
     configure(s, *type, stage);
+    if (s.major && *s.major != type->info.major) complete_.back() = false;
     for (const port_info& p : stage.out) {
       value_type t = value_type::text;
       while (!p.types.contains(t)) {
@@ -117,6 +121,7 @@ class graph_compiler {
     param_reader reader(s.with ? &*s.with : nullptr, "stage " + s.id, s.at,
                         *g_->services, faults_);
     stage.setup = type.configure(reader);
+    used_.models.insert(reader.models().begin(), reader.models().end());
     if (faults_.size() != before) {
       complete_.back() = !type.open_in_ports;
       return;
@@ -169,13 +174,6 @@ class graph_compiler {
     graph_stage& stage = g_->stages[i];
     if (!known_[i]) return;
     for (const binding_spec& b : s.in) bind_port(b, i);
-    if (complete_[i]) {
-      for (graph_port& p : stage.in) {
-        const bool given = std::ranges::any_of(
-            s.in, [&](const auto& b) { return b.port == p.info.name; });
-        if (!given && p.info.required) bind_by_rule(p, i);
-      }
-    }
     for (const graph_port& p : stage.in) {
       for (const std::size_t slot : p.from) need(stage, g_->slots[slot].stage);
     }
@@ -183,6 +181,7 @@ class graph_compiler {
     for (const reference_spec& r : s.after) {
       if (const auto other = find_stage(r.name)) {
         need(stage, *other);
+        stage.after_by_name.push_back(*other);
         continue;
       }
       std::vector<std::string_view> ids;
@@ -206,16 +205,8 @@ class graph_compiler {
     const auto port = std::ranges::find_if(
         stage.in, [&](const graph_port& p) { return p.info.name == b.port; });
     if (port == stage.in.end()) {
-      if (!complete_[i]) return;
-      std::vector<std::string_view> names;
-      for (const graph_port& p : stage.in) names.push_back(p.info.name);
-      report(fault::unknown_port, b.at,
-             "stage " + stage.id + ": plugin '" + std::string(stage.plugin.id) +
-                 "' has no in-port " + quote(b.port) +
-                 (spec_.stages[i].with && stage.in.size() > stage.n_fixed_ports
-                      ? " with these parameters"
-                      : "") +
-                 did_you_mean(b.port, names));
+      if (complete_[i]) report_no_port(b, stage);
+      complete_[i] = false;  // the name may be meant for a port that is open
       return;
     }
     bool optional = false;
@@ -256,37 +247,131 @@ class graph_compiler {
             to_string(port.info.types));
   }
 
-  // The rule at the head of compile.h.
-  void bind_by_rule(graph_port& port, std::size_t i) {
-    graph_stage& stage = g_->stages[i];
-    std::vector<std::size_t> named, inputs;
-    for (std::size_t n = 0; n < g_->slots.size(); ++n) {
-      const graph_slot& s = g_->slots[n];
-      if (s.stage == i || !port.info.types.contains(s.type)) continue;
-      if (s.name.substr(s.name.find('.') + 1) == port.info.name) {
-        named.push_back(n);
-      }
-      if (s.stage == no_stage) inputs.push_back(n);
+  void report_no_port(const binding_spec& b, const graph_stage& stage) {
+    std::vector<std::string_view> names;
+    std::string list;
+    bool of_template = false;
+    for (const graph_port& p : stage.in) {
+      names.push_back(p.info.name);
+      list += (list.empty() ? "" : ", ") + p.info.name;
+      of_template = of_template || !p.info.param.empty();
     }
-    const std::vector<std::size_t>& found = named.empty() ? inputs : named;
-    if (found.size() == 1) {
-      port.from = found;
-      port.implicit = true;
+    const std::string hint = did_you_mean(b.port, names);
+    if (of_template) {
+      report(fault::unknown_variable, b.at,
+             "stage " + stage.id + ": in." + b.port +
+                 ": no template of the stage uses " + quote(b.port) + hint);
       return;
     }
-    const std::string where = "stage " + stage.id + ": in." + port.info.name +
-                              " (" + to_string(port.info.types) + ") ";
+    report(fault::unknown_port, b.at,
+           "stage " + stage.id + ": plugin '" + std::string(stage.plugin.id) +
+               "' has no in-port " + quote(b.port) +
+               (list.empty()   ? "; it has none"
+                : hint.empty() ? "; it has " + list
+                               : hint));
+  }
+
+  // The rules at the head of compile.h, for the ports that the file leaves
+  // open.
+  void bind_by_rule(std::size_t i) {
+    if (!known_[i] || !complete_[i]) return;
+    const stage_spec& s = spec_.stages[i];
+    for (graph_port& p : g_->stages[i].in) {
+      const bool given = std::ranges::any_of(
+          s.in, [&](const auto& b) { return b.port == p.info.name; });
+      if (given) continue;
+      if (const auto slot = slot_by_rule(p, i)) {
+        p.from = {*slot};
+        p.implicit = true;
+        need(g_->stages[i], g_->slots[*slot].stage);
+      }
+    }
+  }
+
+  // What an open port takes; nothing if there is nothing, which is reported
+  // where something must be.
+  std::optional<std::size_t> slot_by_rule(const graph_port& port,
+                                          std::size_t i) {
+    const graph_stage& stage = g_->stages[i];
+    const std::string where = "stage " + stage.id;
+    for (std::size_t n = 0; n < g_->inputs.size(); ++n) {
+      if (g_->inputs[n].name != port.info.name) continue;
+      check_type(n, port, stage.at, where + ".in." + port.info.name);
+      return n;
+    }
+    if (port.info.types.contains(value_type::prompt)) {
+      return only_prompt(port, i);
+    }
+    if (!port.info.param.empty()) {
+      report_variable(port, i);
+    } else if (port.info.required) {
+      report(fault::unbound_port, stage.at,
+             where + ": in." + port.info.name + " (" +
+                 to_string(port.info.types) +
+                 ") is not bound, and no input is called " +
+                 quote(port.info.name));
+    }
+    return std::nullopt;
+  }
+
+  void report_variable(const graph_port& port, std::size_t i) {
+    const graph_stage& stage = g_->stages[i];
+    std::vector<std::string_view> names;
+    for (const input_spec& input : g_->inputs) names.push_back(input.name);
+    for (const binding_spec& b : spec_.stages[i].in) names.push_back(b.port);
+    const auto& with = spec_.stages[i].with;
+    report(fault::unknown_variable,
+           param_place(with ? &*with : nullptr, port.info.param,
+                       port.info.offset, stage.at),
+           "stage " + stage.id + ": the template uses " +
+               quote(port.info.name) + ", which is neither bound as in." +
+               port.info.name + " nor an input" +
+               did_you_mean(port.info.name, names));
+  }
+
+  std::optional<std::size_t> only_prompt(const graph_port& port,
+                                         std::size_t i) {
+    const graph_stage& stage = g_->stages[i];
+    std::vector<std::size_t> found;
+    for (std::size_t n = 0; n < g_->slots.size(); ++n) {
+      const graph_slot& s = g_->slots[n];
+      if (s.type == value_type::prompt && !depends(s.stage, i)) {
+        found.push_back(n);
+      }
+    }
+    if (found.size() == 1) return found.front();
+    if (!port.info.required) return std::nullopt;
+    const std::string what =
+        "stage " + stage.id + ": in." + port.info.name + " is not bound and ";
     if (!found.empty()) {
       std::string choices;
       for (const std::size_t n : found) {
         choices += (choices.empty() ? "" : ", ") + g_->slots[n].name;
       }
-      report(fault::ambiguous_port, stage.at,
-             where + "is not bound and several values fit: " + choices);
+      report(fault::several_prompts, stage.at,
+             what + "there are " + std::to_string(found.size()) +
+                 " prompts: " + choices);
     } else if (std::ranges::find(known_, false) == known_.end()) {
       report(fault::unbound_port, stage.at,
-             where + "is not bound and no value has its name and type");
+             what + "the file has no prompt that does not depend on the stage");
     }
+    return std::nullopt;
+  }
+
+  // Whether stage `a` is `b` or comes after it.
+  [[nodiscard]] bool depends(std::size_t a, std::size_t b) const {
+    std::vector<bool> seen(g_->stages.size());
+    std::vector<std::size_t> open{a};
+    while (!open.empty()) {
+      const std::size_t now = open.back();
+      open.pop_back();
+      if (now == b) return true;
+      if (seen[now]) continue;
+      seen[now] = true;
+      const auto& after = g_->stages[now].after;
+      open.insert(open.end(), after.begin(), after.end());
+    }
+    return false;
   }
 
   void bind_condition(const config_node& text, graph_stage& stage) {
@@ -295,7 +380,10 @@ class graph_compiler {
         -> std::variant<expression::meaning, std::string> {
       if (path.starts_with("env.")) {
         const auto it = spec_.env.find(path.substr(4));
-        if (it != spec_.env.end()) return expression::meaning(it->second);
+        if (it != spec_.env.end()) {
+          used_.env.insert(it->first);
+          return expression::meaning(it->second.value);
+        }
         return "no " + quote(path) + " in [env]";
       }
       std::string message;
@@ -321,12 +409,22 @@ class graph_compiler {
            "stage " + stage.id + ".when: " + wrong.message);
   }
 
+  // What the file says of a model's context is a limit, not a promise that the
+  // model could not keep.
+  void check_context(const std::string& name) {
+    const auto facts = g_->services->facts(name);
+    if (!facts || facts->own_context == 0) return;  // the stages report it
+    if (facts->context <= facts->own_context) return;
+    report(fault::context_too_large, spec_.models_at.at(name),
+           "model " + name + ": context is " + std::to_string(facts->context) +
+               ", its file has " + std::to_string(facts->own_context));
+  }
+
   void add_outputs() {
     for (const output_spec& o : spec_.outputs) {
       const std::string where = "output " + o.from.port;
       graph_output out;
       out.name = o.from.port;
-      out.stream = o.stream;
       bool always = false;
       bool right = !o.from.from.empty();
       for (const reference_spec& r : o.from.from) {
@@ -346,6 +444,10 @@ class graph_compiler {
                      std::string(to_string(out.type)));
         }
         always = always || !s.may_be_absent;
+        // One alone: a second one's pieces would come between the first's.
+        const bool streams =
+            std::ranges::any_of(g_->outputs, &graph_output::stream);
+        out.stream = out.stream || (s.stream && !streams);
         out.from.push_back(*slot);
       }
       if (right) finish_output(o, where, always, out);
@@ -356,12 +458,6 @@ class graph_compiler {
   void finish_output(const output_spec& o, const std::string& where,
                      bool always, graph_output& out) {
     const position at = o.from.from.front().at;
-    if (out.stream && out.type != value_type::text) {
-      report(fault::type_mismatch, at,
-             where + ": only text can be a stream, " +
-                 o.from.from.front().name + " is " +
-                 std::string(to_string(out.type)));
-    }
     if (o.default_value) {
       out.default_value = node_value(*o.default_value, out.type);
       if (!out.default_value) {
@@ -382,6 +478,7 @@ class graph_compiler {
   std::shared_ptr<graph> g_;
   std::vector<bool> known_;     // by stage: its plugin was found
   std::vector<bool> complete_;  // by stage: all its in-ports are known
+  used_names used_;
 };
 
 TINYPHI_FUNC std::shared_ptr<graph> compile_graph(

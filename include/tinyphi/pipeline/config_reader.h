@@ -46,6 +46,11 @@ class config_reader {
 
  protected:
   using keys = std::initializer_list<std::string_view>;
+  // A key that an earlier form of the language had, and what to do instead.
+  struct retired_key {
+    std::string_view key;
+    std::string_view advice;
+  };
   static constexpr std::size_t max_entries = 256;  // of a table or list
 
   // Both must outlive the reader.
@@ -112,6 +117,7 @@ class config_reader {
 
   const config_node* root_;
   std::vector<diagnostic>* faults_;
+  std::span<const retired_key> retired_;
 };
 
 template <class T>

@@ -104,8 +104,11 @@ TINYPHI_FUNC void config_reader::check_keys(const config_node& table,
       continue;
     }
     const std::vector<std::string_view> names(known);
+    const auto old = std::ranges::find(retired_, m.key, &retired_key::key);
     report(fault::unknown_key, m.at,
-           prefix + "unknown key " + quote(m.key) + did_you_mean(m.key, names));
+           prefix + "unknown key " + quote(m.key) +
+               (old == retired_.end() ? did_you_mean(m.key, names)
+                                      : "; " + std::string(old->advice)));
   }
 }
 

@@ -16,11 +16,12 @@ inline std::string slot_text(const graph_slot& s) {
 }
 
 inline std::string sources_text(const graph& g,
-                                const std::vector<std::size_t>& from) {
+                                const std::vector<std::size_t>& from,
+                                bool streamed = false) {
   std::string text;
   for (const std::size_t slot : from) {
     text += (text.empty() ? "" : ", else ") + g.slots[slot].name;
-    if (g.slots[slot].stream) text += " (collected)";
+    if (g.slots[slot].stream && !streamed) text += " (collected)";
   }
   return text;
 }
@@ -36,6 +37,13 @@ inline std::string graph_as_text(const graph& g) {
     out += "\n\nstage " + s.id + ": " + std::string(s.plugin.id) + "@" +
            std::to_string(s.plugin.major);
     if (s.when) out += "\n  when " + s.when_text;
+    for (const std::size_t other : s.after_by_name) {
+      out += "\n  after " + g.stages[other].id;
+    }
+    if (s.timeout) {
+      out += "\n  timeout " + std::to_string(s.timeout->count()) + " ms";
+    }
+    if (s.skip_on_error) out += "\n  skipped if it fails";
     for (const graph_port& p : s.in) {
       if (p.from.empty()) continue;
       out += "\n  in." + p.info.name + " <- " + sources_text(g, p.from) +
@@ -47,25 +55,34 @@ inline std::string graph_as_text(const graph& g) {
   }
   out += "\n";
   for (const graph_output& o : g.outputs) {
-    // Streamed outputs take the stream itself.
-    std::string from = sources_text(g, o.from);
-    out += "\noutput " + o.name + " <- " + from +
+    out += "\noutput " + o.name + " <- " + sources_text(g, o.from, o.stream) +
            (o.default_value ? ", else its default" : "") +
            (o.stream ? ", streamed" : "");
   }
   return out + "\n";
 }
 
-// Nodes and edges, as both picture languages want them. Names are ids, so
-// nothing needs escapes.
-template <class Node, class Edge>
-void draw(const graph& g, Node node, Edge edge) {
+// What a stage's box says of how it runs.
+inline std::string box_text(const graph_stage& s) {
+  std::string text = s.id + " (" + std::string(s.plugin.id) + ")";
+  if (s.timeout) {
+    text += ", at most " + std::to_string(s.timeout->count()) + " ms";
+  }
+  if (s.skip_on_error) text += ", skipped if it fails";
+  return text;
+}
+
+// Nodes and edges, as both picture languages want them. An edge of control
+// decides whether or when a stage runs. Names are ids, so nothing needs
+// escapes.
+template <class Node, class Edge, class Control>
+void draw(const graph& g, Node node, Edge edge, Control control) {
   for (const input_spec& input : g.inputs) {
     node("input_" + input.name, "input." + input.name);
   }
   for (const std::size_t i : g.order) {
     const graph_stage& s = g.stages[i];
-    node("stage_" + s.id, s.id + " (" + std::string(s.plugin.id) + ")");
+    node("stage_" + s.id, box_text(s));
   }
   for (const graph_output& o : g.outputs) {
     node("output_" + o.name, "output." + o.name);
@@ -85,6 +102,15 @@ void draw(const graph& g, Node node, Edge edge) {
       for (const std::size_t slot : p.from) {
         edge(source(slot), "stage_" + g.stages[i].id, label(slot));
       }
+    }
+    const graph_stage& s = g.stages[i];
+    if (s.when) {
+      for (const std::size_t slot : s.when->reads()) {
+        control(source(slot), "stage_" + s.id, "when");
+      }
+    }
+    for (const std::size_t other : s.after_by_name) {
+      control("stage_" + g.stages[other].id, "stage_" + s.id, "after");
     }
   }
   for (const graph_output& o : g.outputs) {
@@ -109,6 +135,11 @@ TINYPHI_FUNC std::string describe(const graph& g, graph_format format) {
         [&](const std::string& a, const std::string& b,
             const std::string& text) {
           out += "  " + a + " -> " + b + " [label=\"" + text + "\"];\n";
+        },
+        [&](const std::string& a, const std::string& b,
+            const std::string& text) {
+          out += "  " + a + " -> " + b + " [label=\"" + text +
+                 "\", style=dashed];\n";
         });
     return out + "}\n";
   }
@@ -120,6 +151,9 @@ TINYPHI_FUNC std::string describe(const graph& g, graph_format format) {
       },
       [&](const std::string& a, const std::string& b, const std::string& text) {
         out += "  " + a + " -->|\"" + text + "\"| " + b + "\n";
+      },
+      [&](const std::string& a, const std::string& b, const std::string& text) {
+        out += "  " + a + " -.->|\"" + text + "\"| " + b + "\n";
       });
   return out;
 }
@@ -135,7 +169,7 @@ TINYPHI_FUNC std::vector<stage_plan> plan(const graph& g) {
     if (s.facts.prompt) {
       p.model = s.facts.prompt->model;
       p.prompt_tokens = s.facts.prompt->tokens;
-      p.reserve = s.facts.prompt->reserve;
+      p.reserve = s.reserve;
     }
     if (s.facts.answer) {
       p.model = s.facts.answer->model;

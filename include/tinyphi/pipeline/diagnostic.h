@@ -25,30 +25,35 @@ struct position {
 
 // One code per cause; codes keep their meaning for ever.
 enum class fault : std::uint16_t {
-  not_toml = 1001,        // not TOML, not UTF-8, too large or too deep
-  unknown_key = 1002,     // a key or table that the language does not have
-  missing_key = 1003,     // a key that must be there
-  wrong_type = 1004,      // a value of the wrong TOML type, or not of the form
-  out_of_range = 1005,    // a value outside its range or list
-  bad_version = 1006,     // `tinyphi = 1` missing or another number
-  bad_name = 1007,        // an id that is not [a-z][a-z0-9_]{0,31}
-  not_supported = 1008,   // part of the language that this version lacks
-  bad_env = 1009,         // ${...} that names nothing, or an unusable value
-  unknown_plugin = 1010,  // `use` names no plugin, or another major version
-  unknown_port = 2001,    // in.x of a port that the plugin does not have
-  unknown_value = 2002,   // a reference to nothing
-  type_mismatch = 2003,   // a value of one type where another is wanted
-  unbound_port = 2004,    // a required port that nothing fits
-  ambiguous_port = 2005,  // a port that several values fit
-  cycle = 2006,           // stages that wait for each other
-  maybe_absent = 2007,    // a value that may be absent where it must not be
-  bad_expression = 2008,  // `when` does not parse or type
-  bad_template = 3001,    // a template that does not compile
-  over_budget = 3004,     // worst-case tokens exceed the context
-  small_reserve = 3005,   // more tokens may be generated than are reserved
-  setup_failed = 4000,    // a stage could not be created
-  bad_address = 6001,     // `listen`, `hosts`, `origins`: not of their form
-  exposed = 6002,         // an address that others reach, without keys
+  not_toml = 1001,         // not TOML, not UTF-8, too large or too deep
+  unknown_key = 1002,      // a key or table that the language does not have
+  missing_key = 1003,      // a key that must be there
+  wrong_type = 1004,       // a value of the wrong TOML type, or not of the form
+  out_of_range = 1005,     // a value outside its range or list
+  bad_version = 1006,      // `tinyphi = 1` missing or another number
+  bad_name = 1007,         // an id that is not [a-z][a-z0-9_]{0,31}
+  not_supported = 1008,    // part of the language that this version lacks
+  bad_env = 1009,          // ${...} that names nothing, or an unusable value
+  keys_conflict = 1013,    // two keys that exclude each other
+  unused_name = 1014,      // a name of [env] or [model] that nothing uses
+  unknown_plugin = 1010,   // `use` names no plugin, or another major version
+  unknown_port = 2001,     // in.x of a port that the plugin does not have
+  unknown_value = 2002,    // a reference to nothing
+  type_mismatch = 2003,    // a value of one type where another is wanted
+  unbound_port = 2004,     // a required port that nothing is bound to
+  several_prompts = 2005,  // a prompt is not bound, and there are several
+  cycle = 2006,            // stages that wait for each other
+  maybe_absent = 2007,     // a value that may be absent where it must not be
+  unused_value = 2015,     // an input or a stage that nothing uses
+  bad_expression = 2008,   // `when` does not parse or type
+  bad_template = 3001,     // a template that does not compile
+  unknown_variable = 3002,   // a template's name that nothing is bound to
+  over_budget = 3004,        // worst-case tokens exceed the context
+  context_too_large = 3006,  // more than the model's own
+  other_model = 3007,        // a prompt that is laid out for another model
+  setup_failed = 4000,       // a stage could not be created
+  bad_address = 6001,        // `listen`, `hosts`, `origins`: not of their form
+  exposed = 6002,            // an address that others reach, without keys
   plain_http = 6003,      // such an address, and nobody said that it is known
   nothing_served = 6004,  // no model and no pipeline; no key in a key file
   name_taken = 6005,      // two things under one name

@@ -3,8 +3,8 @@
 #define TINYPHI_PIPELINE_DIAGNOSTIC_IPP_
 
 #include <algorithm>
-#include <numeric>
 
+#include "tinyphi/base/edit_distance.h"
 #include "tinyphi/base/json.h"
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/pipeline/diagnostic.h"
@@ -15,26 +15,6 @@ namespace detail {
 
 inline std::string code_text(fault code) {
   return "TP" + std::to_string(static_cast<unsigned>(code));
-}
-
-// Levenshtein, with two neighbours swapped counted as one step.
-inline std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1),
-      row(b.size() + 1);
-  std::iota(last.begin(), last.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t change = a[i - 1] == b[j - 1] ? 0 : 1;
-      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + change});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        row[j] = std::min(row[j], before[j - 2] + 1);
-      }
-    }
-    std::swap(before, last);
-    std::swap(last, row);
-  }
-  return last[b.size()];
 }
 
 }  // namespace detail
@@ -90,7 +70,7 @@ TINYPHI_FUNC std::string did_you_mean(std::string_view found,
   std::size_t best_distance = 1 + std::max<std::size_t>(1, found.size() / 3);
   for (const std::string_view name : known) {
     if (name.size() > longest) continue;
-    const std::size_t distance = detail::edit_distance(found, name);
+    const std::size_t distance = edit_distance(found, name);
     if (distance < best_distance) {
       best_distance = distance;
       best = name;

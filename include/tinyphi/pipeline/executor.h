@@ -5,6 +5,7 @@
 #ifndef TINYPHI_PIPELINE_EXECUTOR_H_
 #define TINYPHI_PIPELINE_EXECUTOR_H_
 
+#include <algorithm>
 #include <boost/asio/any_io_executor.hpp>
 #include <cstddef>
 #include <functional>
@@ -12,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tinyphi/base/cancel.h"
@@ -39,8 +41,28 @@ struct stage_report {
 
 using input_values = std::map<std::string, value_data, std::less<>>;
 
+// Values by name, in the order of the file's [output].
+class output_values {
+ public:
+  using item = std::pair<std::string, value>;
+  using const_iterator = std::vector<item>::const_iterator;
+
+  void add(std::string name, value v) {
+    all_.emplace_back(std::move(name), std::move(v));
+  }
+  [[nodiscard]] const_iterator begin() const { return all_.begin(); }
+  [[nodiscard]] const_iterator end() const { return all_.end(); }
+  [[nodiscard]] std::size_t size() const { return all_.size(); }
+  [[nodiscard]] const_iterator find(std::string_view name) const {
+    return std::ranges::find(all_, name, &item::first);
+  }
+
+ private:
+  std::vector<item> all_;
+};
+
 struct run_result {
-  std::map<std::string, value, std::less<>> outputs;
+  output_values outputs;
   std::vector<stage_report> stages;  // in the order of the graph
   double seconds = 0;
 };

@@ -59,8 +59,10 @@ class graph_prover {
 
   void check_budgets() {
     for (const graph_stage& stage : g_.stages) {
-      if (stage.facts.prompt) check_prompt(stage, *stage.facts.prompt);
-      if (stage.facts.answer) check_answer(stage, *stage.facts.answer);
+      if (stage.facts.answer) reserve_for(stage, *stage.facts.answer);
+    }
+    for (graph_stage& stage : g_.stages) {
+      if (stage.facts.prompt) check_prompt(stage);
     }
   }
 
@@ -100,43 +102,50 @@ class graph_prover {
     }
   }
 
-  void check_prompt(const graph_stage& stage,
-                    const stage_facts::prompt_budget& budget) {
-    const auto facts = g_.services->facts(budget.model);
-    if (!facts) {
-      return report(fault::setup_failed, stage.at,
-                    "stage " + stage.id + ": " + facts.error().message);
-    }
-    const std::size_t worst = budget.tokens + budget.reserve;
-    if (facts->context == 0 || worst <= facts->context) return;
-    report(fault::over_budget, stage.at,
-           "stage " + stage.id + ": worst case " + std::to_string(worst) +
-               " tokens (prompt " + std::to_string(budget.tokens) +
-               ", reserve " + std::to_string(budget.reserve) + ") > context " +
-               std::to_string(facts->context) + " of model " + budget.model);
-  }
-
-  void check_answer(const graph_stage& stage,
-                    const stage_facts::answer_budget& budget) {
+  // Who answers a prompt has its max_tokens kept free in it.
+  void reserve_for(const graph_stage& stage,
+                   const stage_facts::answer_budget& budget) {
     for (const graph_port& port : stage.in) {
       for (const std::size_t slot : port.from) {
         if (g_.slots[slot].stage == no_stage) continue;
-        const graph_stage& from = g_.stages[g_.slots[slot].stage];
+        graph_stage& from = g_.stages[g_.slots[slot].stage];
         if (!from.facts.prompt) continue;
         if (from.facts.prompt->model != budget.model) {
-          report(fault::type_mismatch, stage.at,
+          report(fault::other_model, stage.at,
                  "stage " + stage.id + ": stage " + from.id +
                      " lays its prompt out for model " +
                      from.facts.prompt->model + ", not for " + budget.model);
-        } else if (from.facts.prompt->reserve < budget.max_tokens) {
-          report(fault::small_reserve, stage.at,
-                 "stage " + stage.id + ": may give " +
-                     std::to_string(budget.max_tokens) + " tokens, stage " +
-                     from.id + " reserves " +
-                     std::to_string(from.facts.prompt->reserve));
+        } else if (from.reserve < budget.max_tokens) {
+          from.reserve = budget.max_tokens;
+          from.reserved_for = stage.id;
         }
       }
     }
+  }
+
+  void check_prompt(graph_stage& stage) {
+    const std::string where = "stage " + stage.id + ": ";
+    if (stage.setup->bind({stage.reserve})) {
+      stage.facts = stage.setup->check(*g_.services);
+      if (!stage.facts.prompt) return;
+    }
+    const stage_facts::prompt_budget& budget = *stage.facts.prompt;
+    const auto facts = g_.services->facts(budget.model);
+    if (!facts) {
+      return report(fault::setup_failed, stage.at,
+                    where + facts.error().message);
+    }
+    const std::size_t worst = budget.tokens + stage.reserve;
+    if (facts->context == 0 || worst <= facts->context) return;
+    report(
+        fault::over_budget, stage.at,
+        where + "worst case " + std::to_string(worst) + " tokens (" +
+            std::to_string(budget.tokens) + " of prompt, " +
+            std::to_string(stage.reserve) + " reserved" +
+            (stage.reserved_for.empty() ? ""
+                                        : " for stage " + stage.reserved_for) +
+            ") > context " + std::to_string(facts->context) + " of model " +
+            budget.model);
   }
 
   graph& g_;

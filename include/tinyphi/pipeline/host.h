@@ -37,8 +37,9 @@ struct model_spec {
 // What the static checks need to know of a model. Parts that are not known
 // are left out: tokens are then bounded by bytes.
 struct model_facts {
-  std::size_t context = 0;
-  std::optional<tinyphi::tokenizer> tokenizer;
+  std::size_t context = 0;  // what the pipeline may use of it
+  std::optional<tinyphi::tokenizer> tokenizer = {};
+  std::size_t own_context = 0;  // as the model's file says; set by host::facts
 };
 
 struct host_options {

@@ -43,6 +43,7 @@ TINYPHI_FUNC result<model_facts> host::facts(std::string_view name) {
   if (options_.describe_model) {
     TINYPHI_TRY(facts, options_.describe_model(spec->second));
   }
+  facts.own_context = facts.context;
   if (spec->second.context != 0) facts.context = spec->second.context;
   return facts_.emplace(spec->first, std::move(facts)).first->second;
 }

@@ -127,6 +127,12 @@ template <param_type T>
 
 }  // namespace detail
 
+// Where byte `offset` of the text of parameter `param` stands in the file;
+// `otherwise` if the table, which may be null, does not have it.
+[[nodiscard]] position param_place(const config_node* with,
+                                   std::string_view param, std::size_t offset,
+                                   position otherwise);
+
 // Fills the config of one stage and collects what is wrong with it.
 class param_reader {
  public:
@@ -144,9 +150,14 @@ class param_reader {
   void read(Config& config, const param_row<Config, T>& row);
   // Reports every key of `with` that was not read.
   void finish();
-  // Where `offset` of the text of parameter `param` stands in the file.
   [[nodiscard]] position place(std::string_view param,
-                               std::size_t offset) const;
+                               std::size_t offset) const {
+    return param_place(with_, param, offset, at_);
+  }
+  // The [model.x] tables that the parameters read so far name.
+  [[nodiscard]] const std::vector<std::string>& models() const {
+    return models_;
+  }
   void report(fault code, position at, std::string message);
 
  private:
@@ -172,6 +183,7 @@ class param_reader {
   const host* host_;
   std::vector<diagnostic>* faults_;
   std::vector<std::string_view> known_;
+  std::vector<std::string> models_;
 };
 
 template <class T>

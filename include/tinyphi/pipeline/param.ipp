@@ -75,16 +75,22 @@ TINYPHI_FUNC void param_reader::finish() {
   if (table == nullptr) return;
   for (const config_member& m : *table) {
     if (std::ranges::find(known_, m.key) != known_.end()) continue;
+    // An earlier form of the language had it.
+    const bool reserve = m.key == "reserve";
     report(
         fault::unknown_key, m.at,
-        "unknown parameter 'with." + m.key + "'" + did_you_mean(m.key, known_));
+        "unknown parameter 'with." + m.key + "'" +
+            (reserve ? "; leave it out: it follows from the stages that take "
+                       "the prompt"
+                     : did_you_mean(m.key, known_)));
   }
 }
 
-TINYPHI_FUNC position param_reader::place(std::string_view param,
-                                          std::size_t offset) const {
-  const config_member* m = with_ ? with_->find(param) : nullptr;
-  return m ? m->value.text_position(offset) : at_;
+TINYPHI_FUNC position param_place(const config_node* with,
+                                  std::string_view param, std::size_t offset,
+                                  position otherwise) {
+  const config_member* m = with ? with->find(param) : nullptr;
+  return m ? m->value.text_position(offset) : otherwise;
 }
 
 TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
@@ -102,6 +108,7 @@ TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
   const auto* text = n.get<std::string>();
   if (text == nullptr) return false;
   out.name = *text;
+  models_.push_back(*text);
   if (!host_->models().contains(*text)) {
     std::vector<std::string_view> known;
     for (const auto& m : host_->models()) known.push_back(m.first);
@@ -128,6 +135,7 @@ TINYPHI_FUNC void param_reader::use_default_model(std::string_view name,
                                                   model_ref& out) {
   if (host_->models().size() == 1) {
     out.name = host_->models().begin()->first;
+    models_.push_back(out.name);
     return;
   }
   report(fault::missing_key, at_,

@@ -32,6 +32,12 @@ struct pipeline_check {
     const std::filesystem::path& file, const registry& plugins,
     const host_options& options = {});
 
+// A command line's "name=text" as input `name` of the graph; the error names
+// what it takes.
+[[nodiscard]] result<value_data> parse_input(const graph& g,
+                                             std::string_view name,
+                                             std::string_view text);
+
 // A shared handle: copies are the same pipeline. Any thread may run requests,
 // any number at once. It outlives its requests by itself; what host_options
 // refers to must outlive it.
@@ -46,6 +52,11 @@ class pipeline {
   [[nodiscard]] static result<pipeline> compile_text(
       std::string_view text, const std::filesystem::path& file,
       const registry& plugins, const host_options& options = {});
+  // Creates the stages of what a check has proved, with the same options;
+  // `file` is for messages. The graph is the pipeline's from then on.
+  [[nodiscard]] static result<pipeline> create(
+      std::shared_ptr<tinyphi::graph> g, const std::string& file,
+      const host_options& options);
 
   // Runs one request and waits for its end. on_text gets the pieces of
   // streamed outputs, on this thread; it may be empty.
@@ -57,11 +68,6 @@ class pipeline {
   [[nodiscard]] task<result<run_result>> async_run(
       input_values inputs, run_options options = {}) const;
 
-  // A command line's "name=text" as input `name`; the error names what the
-  // pipeline takes.
-  [[nodiscard]] result<value_data> parse_input(std::string_view name,
-                                               std::string_view text) const;
-
   [[nodiscard]] const tinyphi::graph& graph() const { return *graph_; }
 
  private:
@@ -69,10 +75,6 @@ class pipeline {
 
   pipeline(std::shared_ptr<const tinyphi::graph> g, std::shared_ptr<pool> p)
       : graph_(std::move(g)), pool_(std::move(p)) {}
-  [[nodiscard]] static result<pipeline> create(pipeline_check checked,
-                                               const std::string& file,
-                                               const host_options& options);
-
   std::shared_ptr<const tinyphi::graph> graph_;
   std::shared_ptr<pool> pool_;
 };

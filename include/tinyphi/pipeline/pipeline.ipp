@@ -44,33 +44,60 @@ check_pipeline_text(std::string_view text, const std::filesystem::path& file,
 TINYPHI_FUNC result<pipeline_check> check_pipeline(
     const std::filesystem::path& file, const registry& plugins,
     const host_options& options) {
-  TINYPHI_TRY(const std::string text,
-              read_file(file, toml_limits::max_bytes));
+  TINYPHI_TRY(const std::string text, read_file(file, toml_limits::max_bytes));
   return check_pipeline_text(text, file, plugins, options);
 }
 
-TINYPHI_FUNC result<pipeline> pipeline::create(pipeline_check checked,
-                                               const std::string& file,
-                                               const host_options& options) {
-  if (!checked.proved) {
-    return error{error_code::bad_data, to_string(checked.faults, file)};
+TINYPHI_FUNC result<value_data> parse_input(const graph& g,
+                                            std::string_view name,
+                                            std::string_view text) {
+  std::vector<std::string_view> names;
+  for (const input_spec& input : g.inputs) {
+    names.push_back(input.name);
+    if (input.name != name) continue;
+    if (auto value = parse_value(input.type, text)) return *std::move(value);
+    return error{error_code::invalid_argument,
+                 "input " + input.name + ": " + quote(text) + " is not " +
+                     (input.type == value_type::integer ? "an " : "a ") +
+                     std::string(to_string(input.type))};
   }
-  TINYPHI_CHECK_OK(create_stages(*checked.proved, file));
-  return pipeline(std::move(checked.proved), std::make_shared<pool>(options));
+  return error{error_code::invalid_argument,
+               "no input " + quote(name) + did_you_mean(name, names)};
+}
+
+namespace detail {
+
+// The graph, or all faults as one message.
+inline result<std::shared_ptr<graph>> proved_graph(pipeline_check checked,
+                                                   const std::string& file) {
+  if (checked.proved) return std::move(checked.proved);
+  return error{error_code::bad_data, to_string(checked.faults, file)};
+}
+
+}  // namespace detail
+
+TINYPHI_FUNC result<pipeline> pipeline::create(
+    std::shared_ptr<tinyphi::graph> g, const std::string& file,
+    const host_options& options) {
+  TINYPHI_CHECK_OK(create_stages(*g, file));
+  return pipeline(std::move(g), std::make_shared<pool>(options));
 }
 
 TINYPHI_FUNC result<pipeline> pipeline::compile(
     const std::filesystem::path& file, const registry& plugins,
     const host_options& options) {
   TINYPHI_TRY(auto checked, check_pipeline(file, plugins, options));
-  return create(std::move(checked), file.string(), options);
+  TINYPHI_TRY(auto g, detail::proved_graph(std::move(checked), file.string()));
+  return create(std::move(g), file.string(), options);
 }
 
 TINYPHI_FUNC result<pipeline> pipeline::compile_text(
     std::string_view text, const std::filesystem::path& file,
     const registry& plugins, const host_options& options) {
-  return create(check_pipeline_text(text, file, plugins, options),
-                file.string(), options);
+  TINYPHI_TRY(auto g, detail::proved_graph(
+                          check_pipeline_text(text, file, plugins, options),
+                          file.string()));
+  return create(std::move(g), file.string(), options);
 }
 
 TINYPHI_FUNC task<result<run_result>> pipeline::async_run(
@@ -115,22 +142,6 @@ TINYPHI_FUNC result<run_result> pipeline::run(
   context.run();
   if (out) return *std::move(out);
   return error{error_code::internal, "the request ended without a result"};
-}
-
-TINYPHI_FUNC result<value_data> pipeline::parse_input(
-    std::string_view name, std::string_view text) const {
-  std::vector<std::string_view> names;
-  for (const input_spec& input : graph_->inputs) {
-    names.push_back(input.name);
-    if (input.name != name) continue;
-    if (auto value = parse_value(input.type, text)) return *std::move(value);
-    return error{error_code::invalid_argument,
-                 "input " + input.name + ": " + quote(text) + " is not " +
-                     (input.type == value_type::integer ? "an " : "a ") +
-                     std::string(to_string(input.type))};
-  }
-  return error{error_code::invalid_argument,
-               "no input " + quote(name) + did_you_mean(name, names)};
 }
 
 TINYPHI_NAMESPACE_END

@@ -38,6 +38,8 @@ class stage_setup {
  public:
   virtual ~stage_setup() = default;
   [[nodiscard]] virtual stage_facts check(host& h) const = 0;
+  // False if the stage does not ask for them.
+  virtual bool bind(const call_facts& facts) = 0;
   // Throws what the stage's constructor throws.
   [[nodiscard]] virtual std::unique_ptr<stage_instance> create(
       host& h) const = 0;
@@ -184,6 +186,13 @@ class setup_of final : public stage_setup {
     } else {
       return {};
     }
+  }
+  bool bind(const call_facts& facts) override {
+    if constexpr (requires { S::bind(config_, facts); }) {
+      S::bind(config_, facts);
+      return true;
+    }
+    return false;
   }
   std::unique_ptr<stage_instance> create(host& h) const override {
     return std::make_unique<instance_of<S>>(config_, h);

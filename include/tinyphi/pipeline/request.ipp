@@ -286,9 +286,9 @@ inline run_result make_result(request& r) {
   run_result out;
   for (const graph_output& o : r.g->outputs) {
     if (const value* v = choose(r, o.from)) {
-      out.outputs.emplace(o.name, *v);
+      out.outputs.add(o.name, *v);
     } else if (o.default_value) {
-      out.outputs.emplace(o.name, value{*o.default_value, trust::trusted});
+      out.outputs.add(o.name, value{*o.default_value, trust::trusted});
     }
   }
   for (const std::size_t i : r.g->order) {

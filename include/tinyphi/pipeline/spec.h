@@ -54,7 +54,6 @@ struct input_spec {
 
 struct output_spec {
   binding_spec from;
-  bool stream = false;
   std::optional<config_node> default_value;
 };
 
@@ -72,15 +71,23 @@ struct stage_spec {
   bool skip_on_error = false;
 };
 
+struct env_spec {
+  value_data value;
+  position at;
+  bool in_text = false;  // a text of the file has ${env.NAME} in it
+};
+
 struct pipeline_spec {
   std::string name;
   std::string version;
   std::string summary;
-  std::map<std::string, value_data, std::less<>> env;
+  std::map<std::string, env_spec, std::less<>> env;
   std::optional<duration> deadline;
   std::vector<input_spec> inputs;
   std::vector<output_spec> outputs;
   std::map<std::string, model_spec, std::less<>> models;  // never empty
+  // Where the file has them; a model that it does not name has no place.
+  std::map<std::string, position, std::less<>> models_at;
   std::vector<stage_spec> stages;
 };
 

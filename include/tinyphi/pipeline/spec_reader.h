@@ -24,6 +24,12 @@ class spec_reader : private config_reader {
               const env_lookup& env, std::vector<diagnostic>& faults)
       : config_reader(root, faults), base_dir_(file.parent_path()), env_(&env) {
     spec_.name = file.stem().string();
+    static constexpr retired_key retired[] = {
+        {"stream", "leave it out: the first output that takes a stream is one"},
+        {"defaults", "write timeout in [limits]"},
+        {"family", "leave it out: the model's file says it"},
+        {"share", "leave it out: equal models share their weights"}};
+    retired_ = retired;
   }
 
   [[nodiscard]] pipeline_spec read();
@@ -44,6 +50,9 @@ class spec_reader : private config_reader {
   std::optional<reference_spec> read_reference(const config_node& node,
                                                const std::string& where);
   binding_spec read_binding(const config_member& m, const std::string& where);
+  // The references of a list, the first of which that is present counts.
+  std::vector<reference_spec> read_first(const config_node& node,
+                                         const std::string& where);
   // `node` as a value of `type`, which its TOML type must be; reported if not.
   std::optional<value_data> read_value(const config_node& node, value_type type,
                                        const std::string& where);

@@ -85,7 +85,7 @@ TINYPHI_FUNC std::optional<value_data> node_value(const config_node& node,
 TINYPHI_FUNC pipeline_spec spec_reader::read() {
   check_keys(*root_, "",
              {"tinyphi", "pipeline", "env", "limits", "input", "output",
-              "defaults", "model", "stage"},
+              "model", "stage"},
              {"include", "secret", "allow", "type", "rules", "tool", "mcp",
               "plugin", "switch", "each", "loop", "test"});
   read_head();
@@ -193,17 +193,15 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
   };
   bound("min", std::less<>());
   bound("max", std::greater<>());
-  spec_.env.emplace(entry.key, *std::move(value));
+  spec_.env.emplace(entry.key, env_spec{*std::move(value), entry.at});
 }
 
 TINYPHI_FUNC void spec_reader::read_limits() {
-  if (const config_node* limits =
-          section("limits", {"deadline"}, {"concurrency", "queue", "memory"})) {
+  if (const config_node* limits = section(
+          "limits", {"deadline", "timeout"},
+          {"concurrency", "queue", "class", "memory", "items", "text"})) {
     spec_.deadline = read_duration(*limits, "deadline", "[limits]");
-  }
-  if (const config_node* defaults =
-          section("defaults", {"timeout"}, {"retry", "limits"})) {
-    default_timeout_ = read_duration(*defaults, "timeout", "[defaults]");
+    default_timeout_ = read_duration(*limits, "timeout", "[limits]");
   }
 }
 
@@ -218,8 +216,9 @@ TINYPHI_FUNC void spec_reader::read_models() {
     // A model that is wrong is kept, so that references to it stand.
     model_spec& model = spec_.models[entry.key];
     model.name = entry.key;
+    spec_.models_at.emplace(entry.key, entry.at);
     if (!check_id(entry, "model") ||
-        !check_table(entry, where, {"path", "context"}, {"family", "share"})) {
+        !check_table(entry, where, {"path", "context"}, {})) {
       continue;
     }
     config_node filled = entry.value;

@@ -114,17 +114,23 @@ TINYPHI_FUNC void spec_reader::read_outputs() {
     output_spec output;
     if (entry.value.get<std::string>() != nullptr) {
       output.from = read_binding(entry, where);
-    } else if (check_table(entry, where, {"from", "stream", "default"}, {})) {
+    } else if (check_table(entry, where, {"from", "first", "default", "doc"},
+                           {})) {
       const config_member* from = entry.value.find("from");
-      if (from == nullptr) {
-        report(fault::missing_key, entry.at, where + ": from is missing");
+      const config_member* first = entry.value.find("first");
+      if ((from == nullptr) == (first == nullptr)) {
+        report(from ? fault::keys_conflict : fault::missing_key, entry.at,
+               where + (from ? ": from and first exclude each other"
+                             : ": from is missing"));
         continue;
       }
-      output.from = read_binding(*from, where + ": from");
+      if (from != nullptr) {
+        output.from = read_binding(*from, where + ": from");
+      } else {
+        output.from.from = read_first(first->value, where);
+      }
       output.from.port = entry.key;
-      const auto* stream =
-          optional_key<bool>(entry.value, "stream", where, "true or false");
-      output.stream = stream && *stream;
+      optional_key<std::string>(entry.value, "doc", where, "a string");
       if (const config_member* value = entry.value.find("default")) {
         output.default_value = value->value;
         fill_in(*output.default_value, where);
@@ -161,6 +167,22 @@ TINYPHI_FUNC std::optional<reference_spec> spec_reader::read_reference(
   return std::nullopt;
 }
 
+TINYPHI_FUNC std::vector<reference_spec> spec_reader::read_first(
+    const config_node& node, const std::string& where) {
+  std::vector<reference_spec> all;
+  const auto* list = node.get<config_array>();
+  if (list == nullptr || list->empty()) {
+    report(fault::wrong_type, node.at,
+           where + " must be a reference or { first = [\"a.x\", \"b.y\"] }");
+    return all;
+  }
+  if (!check_size(list->size(), node.at, where)) return all;
+  for (const config_node& item : *list) {
+    if (auto r = read_reference(item, where)) all.push_back(*std::move(r));
+  }
+  return all;
+}
+
 TINYPHI_FUNC binding_spec spec_reader::read_binding(const config_member& m,
                                                     const std::string& where) {
   binding_spec binding{.port = m.key, .at = m.at, .from = {}};
@@ -169,26 +191,10 @@ TINYPHI_FUNC binding_spec spec_reader::read_binding(const config_member& m,
            where + ": lists of references are not supported yet");
     return binding;
   }
-  const config_node* list = nullptr;
   if (m.value.get<config_table>() != nullptr) {
     check_keys(m.value, where, {"first"}, {});
-    if (const config_member* first = m.value.find("first")) {
-      list = &first->value;
-    }
-  }
-  if (list != nullptr && list->get<config_array>() != nullptr &&
-      !list->get<config_array>()->empty()) {
-    if (!check_size(list->get<config_array>()->size(), list->at, where)) {
-      return binding;
-    }
-    for (const config_node& item : *list->get<config_array>()) {
-      if (auto r = read_reference(item, where)) {
-        binding.from.push_back(*std::move(r));
-      }
-    }
-  } else if (m.value.get<config_table>() != nullptr) {
-    report(fault::wrong_type, m.value.at,
-           where + " must be a reference or { first = [\"a.x\", \"b.y\"] }");
+    const config_member* first = m.value.find("first");
+    binding.from = read_first(first ? first->value : m.value, where);
   } else if (auto r = read_reference(m.value, where)) {
     binding.from.push_back(*std::move(r));
   }
@@ -364,7 +370,8 @@ TINYPHI_FUNC void spec_reader::fill_in_text(config_node& node,
         if (i == 0 && end + 1 == text.size()) node.data = x;
       }
     };
-    std::visit(put, value->second);
+    value->second.in_text = true;
+    std::visit(put, value->second.value);
     if (node.get<std::string>() == nullptr) return;
     if (out.size() > spec_limits::max_filled_bytes - filled_bytes_) {
       filled_bytes_ = spec_limits::max_filled_bytes + 1;

@@ -161,6 +161,10 @@ struct port_info {
   bool stream = false;   // out-ports: the text comes piece by piece
   std::string reason;    // in-ports: why only these types, for messages, e.g.
                          // "the template loops over it"
+  // Of an in-port that is a template's variable: the parameter, and the byte of
+  // its text, where the variable is used first. Such a port must be bound.
+  std::string param = {};
+  std::size_t offset = 0;
 };
 
 // What a stage proves about its config before anything runs. A stage offers
@@ -179,22 +183,29 @@ struct stage_facts {
   std::vector<port_info> in_ports;
 
   // A prompt stage: at most `tokens` (caps, fixed text and chat markers) will
-  // be in its prompt and `reserve` are kept for the answer; refused with TP3004
-  // if that exceeds the model's context.
+  // be in its prompt; refused with TP3004 if they and the tokens that are
+  // reserved for those who take it exceed the model's context.
   struct prompt_budget {
     std::string model;
     std::size_t tokens = 0;
-    std::size_t reserve = 0;
   };
   std::optional<prompt_budget> prompt;
 
-  // A stage that answers prompts: at most max_tokens each; refused with TP3005
-  // if a prompt that reaches it reserves less.
+  // A stage that answers prompts: at most max_tokens each, which the prompts
+  // that reach it reserve.
   struct answer_budget {
     std::string model;
     std::size_t max_tokens = 0;
   };
   std::optional<answer_budget> answer;
+};
+
+// What follows from who takes a stage's prompt. A stage with a prompt budget
+// whose config depends on it offers
+//   static void bind(config&, const call_facts&)
+// which is called once all is bound; `check` is then asked again.
+struct call_facts {
+  std::size_t reserve = 0;  // tokens that those who take its prompt may add
 };
 
 // Where a running stage sends text piece by piece. What was sent is afterwards

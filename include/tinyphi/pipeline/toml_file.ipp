@@ -129,6 +129,8 @@ class toml_reader {
       out.push_back({std::string(key.str()), place(key.source()),
                      read(value, depth + 1)});
     }
+    // toml++ sorts by key; what people see is in the order of the file.
+    std::ranges::stable_sort(out, {}, &config_member::at);
     return out;
   }
 

@@ -329,6 +329,13 @@ class daemon::impl {
           pressure_.new_budget) {
         for (const auto& m : state_.models) m->engine().drop_cache();
       }
+      const std::size_t before = budget_.limit();
+      const std::size_t after = budget_after(pressure_, before, shares_.budget);
+      if (after == before) return;
+      budget_.set_limit(after);
+      const auto mib = [](std::size_t n) { return std::to_string(n >> 20); };
+      program_.say("the memory budget is " + mib(after) + " MiB now, it was " +
+                   mib(before) + ": the cgroup's limit has changed");
     });
   }
 

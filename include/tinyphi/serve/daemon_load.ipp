@@ -129,7 +129,9 @@ TINYPHI_FUNC auto daemon::impl::prepare(const served_set& before)
                  "had one would be let in without"};
   }
   daemon_config within = next.config;
-  within.memory = budget_.limit();
+  // As at the start, also while the cgroup's limit is lower: keys must be
+  // taken back whatever that is.
+  within.memory = shares_.budget;
   TINYPHI_TRY(const auto shares, share_memory(within, program_, 0));
   TINYPHI_TRY(next.set,
               load_served(next.config, shares, loading_needs(), before));

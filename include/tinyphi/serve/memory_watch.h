@@ -36,7 +36,7 @@ struct memory_action {
   bool stop_batch = false;      // admit no request of class batch
   bool not_ready = false;       // /ready is 503
   bool swap_out_batch = false;  // batch requests give their pages back
-  bool shrink_budget = false;   // to nine tenths of what it is
+  bool shrink_budget = false;   // throttled: what can be given back should be
   // The cgroup's limit is another one: the budget is at most this now, which is
   // nine tenths of it.
   std::optional<std::uint64_t> new_budget = {};
@@ -47,6 +47,13 @@ struct memory_action {
 // 5.6: pressure of some above 5 %, of all above 1 %, throttling since the last
 // sample, another limit since the last sample.
 [[nodiscard]] memory_action decide(const std::vector<memory_sample>& samples);
+
+// What a budget of `now` bytes becomes, of which `configured` were asked for at
+// first (0: as many as there are): what the cgroup's limit leaves it when that
+// becomes another number, lower or higher; never more than was asked for.
+[[nodiscard]] std::uint64_t budget_after(const memory_action& a,
+                                         std::uint64_t now,
+                                         std::uint64_t configured);
 
 // The last samples, as many as decide() needs; to be asked once a second.
 class memory_watch {

@@ -131,6 +131,13 @@ TINYPHI_FUNC memory_action decide(const std::vector<memory_sample>& samples) {
   return a;
 }
 
+TINYPHI_FUNC std::uint64_t budget_after(const memory_action& a,
+                                        std::uint64_t now,
+                                        std::uint64_t configured) {
+  if (!a.new_budget) return now;
+  return configured == 0 ? *a.new_budget : std::min(configured, *a.new_budget);
+}
+
 TINYPHI_FUNC memory_action memory_watch::look(steady_time now) {
   samples_.push_back(read_memory(now, root_));
   // One sample that is older than the window stays: the share is since then.

@@ -166,9 +166,14 @@ inline api_result<embeddings> embed_texts(served_model& m,
     if (texts.back().empty()) return invalid_value(at, at + " is empty");
     const segment s{texts.back()};
     const std::size_t n = t->encode({&s, 1}, true).size();
-    if (n > weights.config().max_context) {
-      api_error e = too_long(n, weights.config().max_context);
+    const std::size_t most = weights.config().max_context;
+    if (n > most) {
+      api_error e = too_long(n, most);
       e.param = at;
+      // Llama-server's words are "too large", too.
+      e.message = at + " is too large: it has " + std::to_string(n) +
+                  " tokens, this model's context " + std::to_string(most) +
+                  "; send it in parts";
       return e;
     }
     out.tokens += n;

@@ -9,7 +9,21 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace request_tables {
 
-// llama-server's other form of a text.
+// llama-server's other form of a text. No part is empty, so that none is all of
+// it.
+inline constexpr field prompt_part_fields[] = {
+    part_fields[0],
+    [] {
+      field f = part_text_field;
+      f.least = 1;
+      return f;
+    }(),
+};
+inline constexpr field prompt_part = [] {
+  field f = part_item;
+  f.members = prompt_part_fields;
+  return f;
+}();
 inline constexpr field prompt_fields[] = {
     {.name = "prompt_string",
      .kinds = string,
@@ -21,7 +35,7 @@ inline constexpr field prompt_fields[] = {
      .about = "Its parts.",
      .least = 1,
      .most = 1024,
-     .items = &part_item},
+     .items = &prompt_part},
     {.name = "multimodal_data",
      .kinds = array | string,
      .about = "only texts can be read",

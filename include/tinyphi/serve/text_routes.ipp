@@ -76,6 +76,10 @@ inline api_result<json::value> count_tokens(const json::object& body,
                                             served_model& m,
                                             const caller& from) {
   TINYPHI_TRY(const answer_request r, parse_chat(body));
+  // What cannot be answered has no length either.
+  const auto ok =
+      check_sampling(r.params.sampling, m.engine().model().config().vocab_size);
+  if (!ok) return to_api_error(ok.error());
   auto ids = chat_tokens(m.engine().model(), r.messages, r.continue_last,
                          m.turns(), answer_domain(from, r.cache_salt));
   if (!ids) return to_api_error(ids.error());
