@@ -52,6 +52,7 @@ TEST_CASE("decimals compare by sign, size and digits") {
   CHECK(less("9.99", "10"));
   CHECK(less("1.2", "1.25"));
   CHECK(less("1e999", "1e1000"));
+  CHECK(less("1e2000000000", "1e2100000000"));
   CHECK(less("-1e1000", "-1e999"));
   CHECK(!less("2", "2.0"));
   CHECK(!less("0.02", "0.0199"));

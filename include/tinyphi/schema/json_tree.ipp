@@ -33,8 +33,8 @@ class json_tree_builder {
   bool on_comment_part(part, ec&) { return true; }
   bool on_comment(part, ec&) { return true; }
 
-  bool on_object_begin(ec& e) { return open(json_type::object, e); }
-  bool on_array_begin(ec& e) { return open(json_type::array, e); }
+  bool on_object_begin(ec& e) { return add(json_type::object, e); }
+  bool on_array_begin(ec& e) { return add(json_type::array, e); }
   bool on_array_end(std::size_t, ec&) { return close(); }
   bool on_object_end(std::size_t, ec& e) {
     return one_of_each_name(e) && close();
@@ -99,7 +99,6 @@ class json_tree_builder {
     nodes.push_back(n);
     return true;
   }
-  bool open(json_type type, ec& e) { return add(type, e); }
   bool close() {
     auto& n = tree_->nodes_[open_];
     n.end = static_cast<node>(tree_->nodes_.size());
@@ -135,13 +134,14 @@ class json_tree_builder {
     if (n.count == 0) n.exponent = 0;
     return close();
   }
-  // The parser has refused what does not fit an int.
+  // The parser refuses what does not fit an int; the bound keeps the sum from
+  // ever overflowing.
   static std::int64_t power_of_ten(std::string_view digits) {
     const bool negative = digits[0] == '-';
     if (negative || digits[0] == '+') digits.remove_prefix(1);
     std::int64_t power = 0;
     for (const char c : digits) {
-      power = std::min<std::int64_t>(power * 10 + (c - '0'), 1 << 30);
+      power = std::min(power * 10 + (c - '0'), std::int64_t{1} << 50);
     }
     return negative ? -power : power;
   }
