@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tinyphi/config.h"
+#include "tinyphi/base/ascii.h"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace guard {
@@ -63,7 +63,7 @@ class keyword_set {
 
   // A letter's column is that of the small one.
   static std::size_t byte(char c) {
-    return static_cast<unsigned char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    return static_cast<unsigned char>(ascii::lower(c));
   }
   [[nodiscard]] std::size_t width() const { return n_columns_ + 1u; }
 

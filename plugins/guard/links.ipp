@@ -70,7 +70,7 @@ class link_cleaner {
       const bool done = c == ']'   ? take_destination()
                         : c == '<' ? take_angle()
                         : c == ':' ? take_address()
-                                   : in_lower_case(c) == 'w' && take_www();
+                                   : ascii::lower(c) == 'w' && take_www();
       if (done) continue;
       if (c == '[') open_.push_back(out_.size());
       out_ += c;
@@ -205,8 +205,7 @@ class link_cleaner {
         {"script", "style", "iframe", "frame", "frameset", "object", "embed",
          "applet", "base", "meta", "link", "form", "svg", "math", "template",
          "noscript", "portal"});
-    const std::string tag =
-        in_lower_case(std::string(text_.substr(name, end - name)));
+    const std::string tag = ascii::lower(text_.substr(name, end - name));
     bool refused = std::ranges::find(active, tag) != active.end();
     const std::size_t limit = std::min(text_.size(), i_ + longest_tag);
     std::size_t k = end;
@@ -240,8 +239,7 @@ class link_cleaner {
                                          "summary", "lang", "aria-label"});
     const std::size_t begin = k;
     while (k < limit && !is_blank(text_[k]) && !is_in(text_[k], "/>=")) ++k;
-    const std::string name =
-        in_lower_case(std::string(text_.substr(begin, k - begin)));
+    const std::string name = ascii::lower(text_.substr(begin, k - begin));
     const std::size_t sign = skip_blanks(k);
     std::string_view value;
     if (at(sign) == '=') {
@@ -292,7 +290,7 @@ class link_cleaner {
     const std::string_view scheme =
         std::string_view(out_).substr(begin, scheme_end - begin);
     // Backslashes alone stand for slashes in browsers only.
-    const bool is_web = in_lower_case(std::string(scheme)).starts_with("http");
+    const bool is_web = ascii::lower(scheme).starts_with("http");
     if (scheme.empty() || (slashes == 0 && !is_web)) return false;
     std::size_t end = k;
     while (end < text_.size() && !is_slash(text_[end]) &&
@@ -315,7 +313,7 @@ class link_cleaner {
   bool take_www() {
     if (!out_.empty() && is_word(out_.back())) return false;
     std::size_t k = i_;
-    while (k < i_ + 3 && in_lower_case(at(k)) == 'w') ++k;
+    while (k < i_ + 3 && ascii::lower(at(k)) == 'w') ++k;
     if (k != i_ + 3) return false;
     if (at(k) == '\\') ++k;
     if (at(k) != '.' || !begins_host(at(k + 1))) return false;
@@ -377,8 +375,7 @@ inline result<allowed_hosts> allowed_hosts::make(
                        "scheme, port and path do not belong to it, other "
                        "letters are written in punycode (xn--)"};
     }
-    out.hosts_.push_back((below ? "." : "") +
-                         detail::in_lower_case(std::string(name)));
+    out.hosts_.push_back((below ? "." : "") + ascii::lower(name));
   }
   return out;
 }
@@ -398,7 +395,7 @@ inline link_target judge_link(std::string_view url,
   std::string plain;
   for (const char c : url) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte > ' ' && byte != 0x7F) plain += in_lower_case(c);
+    if (byte > ' ' && byte != 0x7F) plain += ascii::lower(c);
   }
   std::string_view rest = plain;
   const std::size_t colon = rest.find_first_of(":/\\?#");

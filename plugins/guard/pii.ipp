@@ -33,8 +33,7 @@ inline std::string fold_word(std::string_view text) {
     const char first = text[i];
     if (static_cast<unsigned char>(first) < 0x80) {
       const bool is_space = first >= '\t' && first <= '\r';
-      const bool is_big = first >= 'A' && first <= 'Z';
-      out += is_space ? ' ' : is_big ? static_cast<char>(first | 32) : first;
+      out += is_space ? ' ' : ascii::lower(first);
       ++i;
       continue;
     }

@@ -80,7 +80,7 @@ inline std::size_t short_word_end(watched_text& t, std::size_t i) {
 inline month find_month(watched_text& t, std::size_t i, std::size_t end) {
   std::string name;
   while (i < end) {
-    name += is_letter(t[i]) ? in_lower_case(t[i]) : '?';
+    name += is_letter(t[i]) ? ascii::lower(t[i]) : '?';
     i += is_letter(t[i]) ? 1 : 2;
   }
   return month_named(name);

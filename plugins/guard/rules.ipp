@@ -129,7 +129,7 @@ class rule_maker {
   }
 
   void add_keyword(const std::string& word) {
-    std::string small = in_lower_case(word);
+    std::string small = ascii::lower(word);
     const auto [at, fresh] = index_of_.emplace(small, tables_.words.size());
     if (fresh) {
       total_ += small.size();
@@ -156,7 +156,7 @@ class rule_maker {
     for (std::size_t k = 0; k < a.stopwords.size(); ++k) {
       if (a.stopwords[k].empty()) {
         report("stopwords", "an empty word is in every text", k);
-      } else if (words.insert(in_lower_case(a.stopwords[k])).second) {
+      } else if (words.insert(ascii::lower(a.stopwords[k])).second) {
         total += a.stopwords[k].size();
       }
     }

@@ -89,7 +89,7 @@ TEST_CASE("keywords are found as a search for each finds them") {
   for (int round = 0; round < tinyphi_test::sweep_rounds(300, 30000); ++round) {
     std::vector<std::string> words;
     while (words.size() < 1 + random() % 6) {
-      std::string w = guard::detail::in_lower_case(letters(1 + random() % 4));
+      std::string w = ascii::lower(letters(1 + random() % 4));
       if (std::ranges::find(words, w) == words.end()) words.push_back(w);
     }
     const std::string text = letters(random() % 40);
@@ -97,7 +97,7 @@ TEST_CASE("keywords are found as a search for each finds them") {
     keyword_set(words).search(text, [&](std::size_t w, std::size_t end) {
       got.emplace_back(end, w);
     });
-    const std::string small = guard::detail::in_lower_case(text);
+    const std::string small = ascii::lower(text);
     for (std::size_t w = 0; w < words.size(); ++w) {
       for (std::size_t at = small.find(words[w]); at != std::string::npos;
            at = small.find(words[w], at + 1)) {

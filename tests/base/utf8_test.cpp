@@ -68,3 +68,8 @@ TEST_CASE("invalid bytes are found and replaced") {
         "b");
   CHECK(to_valid_utf8("\xE2\x82") == "\xEF\xBF\xBD\xEF\xBF\xBD");
 }
+
+TEST_CASE("characters of UTF-8 are counted, not bytes") {
+  CHECK(count_characters("") == 0);
+  CHECK(count_characters("A\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80!") == 5);
+}

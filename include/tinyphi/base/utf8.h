@@ -3,6 +3,7 @@
 #ifndef TINYPHI_BASE_UTF8_H_
 #define TINYPHI_BASE_UTF8_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -95,6 +96,12 @@ inline void append_utf8(std::string& out, char32_t code_point) {
     return cut ? text.size() - back : text.size();
   }
   return text.size();
+}
+
+// How many characters valid UTF-8 holds.
+[[nodiscard]] inline std::size_t count_characters(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
 // `text` with every invalid byte replaced by U+FFFD.

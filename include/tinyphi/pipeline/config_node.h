@@ -19,7 +19,8 @@ TINYPHI_NAMESPACE_BEGIN
 struct config_member;
 struct config_node;
 using config_array = std::vector<config_node>;
-using config_table = std::vector<config_member>;  // in the order of the file, no doubles
+using config_table =
+    std::vector<config_member>;  // in the order of the file, no doubles
 
 struct config_node {
   std::variant<bool, std::int64_t, double, std::string, config_array,

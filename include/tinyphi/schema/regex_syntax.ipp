@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "tinyphi/base/ascii.h"
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/schema/regex_syntax.h"
 
@@ -116,10 +117,8 @@ class regex_parser {
   // The error about `found`, which stands at `at` or where the parser is.
   [[nodiscard]] error fault(std::string_view found, std::string_view what,
                             std::optional<std::size_t> at = {}) const {
-    const std::string_view before = text_.substr(0, at.value_or(at_));
-    const auto number =
-        1 + std::count_if(before.begin(), before.end(),
-                          [](char c) { return (c & 0xC0) != 0x80; });
+    const std::size_t number =
+        1 + count_characters(text_.substr(0, at.value_or(at_)));
     return {error_code::bad_data, "'" + std::string(found) + "' at character " +
                                       std::to_string(number) + ": " +
                                       std::string(what)};
@@ -280,7 +279,7 @@ class regex_parser {
   bool count(std::uint32_t& n) {
     n = 0;
     const std::size_t begin = at_;
-    while (!done() && text_[at_] >= '0' && text_[at_] <= '9' &&
+    while (!done() && ascii::is_digit(text_[at_]) &&
            n <= regex_syntax::max_count) {
       n = n * 10 + static_cast<std::uint32_t>(text_[at_++] - '0');
     }
@@ -414,8 +413,7 @@ class regex_parser {
       ++at_;
       return meant;
     }
-    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    if (c >= ' ' && c < 0x7F && !letter && !(c >= '0' && c <= '9') &&
+    if (c >= ' ' && c < 0x7F && !ascii::is_letter(c) && !ascii::is_digit(c) &&
         c != '_') {
       ++at_;
       return static_cast<char32_t>(c);
@@ -440,12 +438,11 @@ class regex_parser {
         }
       }
     } else if (take("c")) {
-      if (!done() && ((text_[at_] >= 'a' && text_[at_] <= 'z') ||
-                      (text_[at_] >= 'A' && text_[at_] <= 'Z'))) {
+      if (!done() && ascii::is_letter(text_[at_])) {
         return static_cast<char32_t>(text_[at_++] & 31);
       }
     } else if (take("0")) {
-      if (done() || text_[at_] < '0' || text_[at_] > '9') return char32_t{0};
+      if (done() || !ascii::is_digit(text_[at_])) return char32_t{0};
     }
     const std::size_t size =
         decode_utf8(text_.substr(begin + 1)).length + std::size_t{1};
@@ -462,11 +459,7 @@ class regex_parser {
     if (rest().size() < digits) return std::nullopt;
     char32_t value = 0;
     for (std::size_t i = 0; i < digits; ++i) {
-      const char c = text_[at_ + i];
-      const int digit = c >= '0' && c <= '9'   ? c - '0'
-                        : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                        : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                               : -1;
+      const int digit = ascii::hex_digit(text_[at_ + i]);
       if (digit < 0) return std::nullopt;
       value = value * 16 + static_cast<char32_t>(digit);
     }

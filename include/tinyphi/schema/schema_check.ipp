@@ -163,12 +163,6 @@ class schema_checker {
     }
   }
 
-  // Characters are code points.
-  static std::uint64_t count_characters(std::string_view text) {
-    return static_cast<std::uint64_t>(std::count_if(
-        text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-  }
-
   template <class Require>
   void check_string(const schema_rule& r, std::string_view text,
                     const Require& require) {

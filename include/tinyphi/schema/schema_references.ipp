@@ -8,31 +8,12 @@
 #include <string>
 #include <utility>
 
+#include "tinyphi/base/ascii.h"
 #include "tinyphi/schema/schema.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
-
-// Every "%XX" as its byte; nothing if a '%' stands before something else.
-inline std::optional<std::string> percent_decoded(std::string_view text) {
-  const auto digit = [&](std::size_t at) {
-    const char c = at < text.size() ? text[at] : ' ';
-    return std::string_view("0123456789abcdef")
-        .find(c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c);
-  };
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    if (digit(i + 1) > 15 || digit(i + 2) > 15) return std::nullopt;
-    out += static_cast<char>(digit(i + 1) * 16 + digit(i + 2));
-    i += 2;
-  }
-  return out;
-}
 
 // The child that a token of a JSON pointer names, or none.
 inline json_tree::node follow_token(const json_tree& t, json_tree::node around,
@@ -61,7 +42,7 @@ inline json_tree::node follow_token(const json_tree& t, json_tree::node around,
 // empty or begins with '/'.
 inline json_tree::node follow_pointer(const json_tree& t,
                                       std::string_view pointer) {
-  const auto plain = percent_decoded(pointer);
+  const auto plain = ascii::percent_decoded(pointer);
   if (!plain) return t.none;
   json_tree::node at = t.root;
   for (std::string_view rest = *plain; !rest.empty() && at != t.none;) {

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <string>
 
+#include "tinyphi/base/ascii.h"
 #include "tinyphi/base/edit_distance.h"
 #include "tinyphi/schema/schema.h"
 
@@ -114,7 +115,7 @@ inline std::string plain_schema_word(std::string_view word) {
   std::string out;
   for (const char c : word) {
     if (c == '_' || c == '-') continue;
-    out += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    out += ascii::lower(c);
   }
   return out;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "tinyphi/base/ascii.h"
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/serve/http_rules.h"
 #include "tinyphi/serve/random_bits.h"
@@ -32,14 +33,6 @@ inline bool is_token_char(unsigned char c) {
          (c >= 'A' && c <= 'Z') ||
          std::string_view("!#$%&'*+-.^_`|~").find(static_cast<char>(c)) !=
              std::string_view::npos;
-}
-
-inline std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  }
-  return out;
 }
 
 // Takes a line that ends in CR LF off the front; nothing if there is none, or
@@ -122,7 +115,7 @@ inline std::optional<api_error> check_fields(std::string_view block,
     const auto blank = [](char c) { return c == ' ' || c == '\t'; };
     while (!value.empty() && blank(value.front())) value.remove_prefix(1);
     while (!value.empty() && blank(value.back())) value.remove_suffix(1);
-    r.headers.emplace_back(lower(name), value);
+    r.headers.emplace_back(ascii::lower(name), value);
   }
   return std::nullopt;
 }
@@ -137,14 +130,15 @@ inline std::size_t count_of(const http_request& r, std::string_view name) {
 inline bool all_are(const http_request& r, std::string_view name,
                     std::string_view value) {
   return std::ranges::all_of(r.headers, [&](const auto& h) {
-    return h.first != name || lower(h.second) == value;
+    return h.first != name || ascii::lower(h.second) == value;
   });
 }
 
 inline bool is_listed(const std::vector<std::string>& list,
                       std::string_view wanted) {
-  return std::ranges::any_of(
-      list, [&](const std::string& one) { return lower(one) == wanted; });
+  return std::ranges::any_of(list, [&](const std::string& one) {
+    return ascii::lower(one) == wanted;
+  });
 }
 
 inline std::optional<api_error> check_framing(const http_request& r) {
@@ -187,7 +181,7 @@ inline std::optional<api_error> check_place(const http_request& r,
   if (count_of(r, "host") != 1) {
     return malformed("there is not exactly one Host header");
   }
-  std::string host = lower(r.header("host"));
+  std::string host = ascii::lower(r.header("host"));
   const std::size_t port = host.rfind(':');
   if (port != std::string::npos && host.find(']', port) == std::string::npos) {
     const std::string digits = host.substr(port + 1);
@@ -206,7 +200,7 @@ inline std::optional<api_error> check_place(const http_request& r,
   if (origins > 1) return malformed("more than one Origin");
   const std::string_view origin = r.header("origin");
   // Behind a proxy that has TLS, our own pages are https.
-  const std::string own = "://" + lower(r.header("host"));
+  const std::string own = "://" + ascii::lower(r.header("host"));
   if (origins == 1 && !is_listed(rules.origins, origin) &&
       origin != "http" + own && origin != "https" + own) {
     return refuse_header(403, "wrong_origin",
@@ -236,7 +230,7 @@ TINYPHI_FUNC api_result<http_request> check_header(std::string_view block,
 TINYPHI_FUNC bool keeps_alive(const http_request& r) {
   for (const auto& [name, value] : r.headers) {
     if (name == "connection" &&
-        detail::lower(value).find("close") != std::string::npos) {
+        ascii::lower(value).find("close") != std::string::npos) {
       return false;
     }
   }
@@ -272,27 +266,11 @@ TINYPHI_FUNC http_response preflight_answer() {
 }
 
 TINYPHI_FUNC std::optional<std::string> percent_decode(std::string_view text) {
-  const auto digit = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-  };
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    const int high = i + 2 < text.size() ? digit(text[i + 1]) : -1;
-    const int low = i + 2 < text.size() ? digit(text[i + 2]) : -1;
-    if (high < 0 || low < 0) return std::nullopt;
-    out += static_cast<char>(high * 16 + low);
-    i += 2;
-  }
+  auto out = ascii::percent_decoded(text);
+  if (!out) return std::nullopt;
   const bool plain = std::ranges::all_of(
-      out, [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
-  if (!plain || find_invalid_utf8(out) != std::string_view::npos) {
+      *out, [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
+  if (!plain || find_invalid_utf8(*out) != std::string_view::npos) {
     return std::nullopt;
   }
   return out;

@@ -8,6 +8,7 @@
 #include <map>
 #include <numeric>
 
+#include "tinyphi/base/ascii.h"
 #include "tinyphi/base/mapped_file.h"
 #include "tinyphi/pipeline/config_reader.h"
 #include "tinyphi/pipeline/toml_file.h"
@@ -20,14 +21,9 @@ namespace detail {
 inline std::optional<blake2b_digest> parse_digest(std::string_view text) {
   blake2b_digest digest;
   if (text.size() != 2 * digest.size()) return std::nullopt;
-  const auto digit = [](char c) -> int {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-  };
   for (std::size_t i = 0; i < digest.size(); ++i) {
-    const int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
+    const int high = ascii::hex_digit(text[2 * i]);
+    const int low = ascii::hex_digit(text[2 * i + 1]);
     if (high < 0 || low < 0) return std::nullopt;
     digest[i] = static_cast<std::uint8_t>(high * 16 + low);
   }

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "tinyphi/base/ascii.h"
 #include "tinyphi/serve/key_ring.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -34,9 +35,7 @@ inline std::string_view bearer(std::string_view header) {
     return {};
   }
   for (std::size_t i = 0; i < scheme.size(); ++i) {
-    const char c = header[i];
-    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    if (lower != scheme[i]) return {};
+    if (ascii::lower(header[i]) != scheme[i]) return {};
   }
   return trim_blanks(header.substr(scheme.size()));
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "tinyphi/base/ascii.h"
 #include "tinyphi/serve/ollama_table.h"
 #include "tinyphi/serve/openapi.h"
 #include "tinyphi/serve/request_tables.h"
@@ -143,13 +144,9 @@ class document_writer {
     for (const route& r : routes_) {
       const operation* o = find_operation(r.method, r.pattern);
       if (o == nullptr) continue;
-      std::string method = r.method;
-      std::ranges::transform(method, method.begin(), [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-      });
       json::value& path = paths[r.pattern];
       if (path.is_null()) path = json::object();
-      path.get_object()[method] = described(r, *o);
+      path.get_object()[ascii::lower(r.method)] = described(r, *o);
     }
     json::object components;
     components["schemas"] = std::move(schemas_);

@@ -190,12 +190,6 @@ inline boost::asio::awaitable<void> run_pipeline(http_exchange& x,
   if (co_await std::move(writing)) co_await x.end_stream();
 }
 
-inline std::size_t n_characters(std::string_view text) {
-  std::size_t n = 0;
-  for (; !text.empty(); ++n) text.remove_prefix(decode_utf8(text).length);
-  return n;
-}
-
 // The citations among the outputs, as places in the answer.
 inline std::vector<answer_annotation> annotations_of(const run_result& r,
                                                      std::string_view text) {
@@ -210,8 +204,8 @@ inline std::vector<answer_annotation> annotations_of(const run_result& r,
       if (at == std::string_view::npos) continue;
       from = at + c.sentence.size();
       answer_annotation a;
-      a.start = n_characters(text.substr(0, at));
-      a.end = a.start + n_characters(c.sentence);
+      a.start = count_characters(text.substr(0, at));
+      a.end = a.start + count_characters(c.sentence);
       a.title = c.source + (c.locator.empty() ? "" : " \u203a " + c.locator);
       a.url = "tinyphi:doc/" + c.source +
               (c.locator.empty() ? "" : "#" + c.locator);

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string_view>
 
+#include "tinyphi/base/ascii.h"
 #include "tinyphi/config.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -69,13 +70,10 @@ inline constexpr std::array<dtype_info, 15> dtypes{{
 // `name` in any letter case.
 [[nodiscard]] constexpr std::optional<dtype> parse_dtype(
     std::string_view name) {
-  const auto lower = [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  };
   for (const dtype_info& d : dtypes) {
     bool same = d.name.size() == name.size();
     for (std::size_t i = 0; same && i < name.size(); ++i) {
-      same = lower(d.name[i]) == lower(name[i]);
+      same = ascii::lower(d.name[i]) == ascii::lower(name[i]);
     }
     if (same) return d.type;
   }

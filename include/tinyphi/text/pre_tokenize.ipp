@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "tinyphi/base/ascii.h"
 #include "tinyphi/text/pre_tokenize.h"
 #include "tinyphi/text/unicode.h"
 
@@ -121,8 +122,7 @@ class word_matcher {
   [[nodiscard]] std::size_t contraction(std::size_t i) const {
     if (i + 1 >= text_.size() || text_[i] != '\'') return i;
     const auto lower_at = [&](std::size_t k) {
-      const char c = k < text_.size() ? text_[k] : '\0';
-      return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+      return k < text_.size() ? ascii::lower(text_[k]) : '\0';
     };
     const char first = lower_at(i + 1), second = lower_at(i + 2);
     if (first == 's' || first == 't' || first == 'm' || first == 'd') {
