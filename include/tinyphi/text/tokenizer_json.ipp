@@ -24,7 +24,7 @@ inline std::string_view view_of(const json::string& s) {
 }
 
 // "type" of a component, "" for null or absent.
-inline std::string_view type_of(const json::value* v) {
+inline std::string_view type_name_of(const json::value* v) {
   const json::object* o = v == nullptr ? nullptr : v->if_object();
   const json::value* type = o == nullptr ? nullptr : o->if_contains("type");
   const json::string* name = type == nullptr ? nullptr : type->if_string();
@@ -36,7 +36,7 @@ inline std::vector<const json::value*> steps_of(const json::value* v,
                                                 std::string_view list) {
   std::vector<const json::value*> steps;
   if (v == nullptr) return steps;
-  if (type_of(v) != "Sequence") return {v};
+  if (type_name_of(v) != "Sequence") return {v};
   const json::value* inner =
       v->get_object().if_contains(json::string_view(list.data(), list.size()));
   if (inner == nullptr || !inner->is_array()) return {v};
@@ -158,7 +158,7 @@ class tokenizer_json_reader {
 // Normalizer, pre-tokenizer and decoder together say what kind this is.
 inline result<void> tokenizer_json_reader::read_pipeline() {
   const auto steps = steps_of(root_.find("pre_tokenizer"), "pretokenizers");
-  if (!steps.empty() && type_of(steps.back()) == "ByteLevel") {
+  if (!steps.empty() && type_name_of(steps.back()) == "ByteLevel") {
     return read_byte_level(steps);
   }
   return read_sentencepiece();
@@ -213,12 +213,13 @@ inline result<void> tokenizer_json_reader::read_byte_level(
     const std::vector<const json::value*>& steps) {
   v_.kind = bpe_kind::byte_level;
   if (root_.find("normalizer") != nullptr) return unknown("normalizer");
-  if (type_of(root_.find("decoder")) != "ByteLevel") return unknown("decoder");
+  if (type_name_of(root_.find("decoder")) != "ByteLevel")
+    return unknown("decoder");
   const json_reader last(steps.back()->get_object(),
                          root_.origin() + ": pre_tokenizer");
   TINYPHI_TRY(const auto prefix, last.boolean("add_prefix_space"));
   TINYPHI_TRY(const auto own_regex, last.boolean("use_regex"));
-  if (steps.size() != 2 || type_of(steps[0]) != "Split" ||
+  if (steps.size() != 2 || type_name_of(steps[0]) != "Split" ||
       prefix.value_or(true) || own_regex.value_or(true)) {
     return unknown("pre_tokenizer");
   }
