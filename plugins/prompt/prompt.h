@@ -67,6 +67,9 @@ struct prompt_stage {
                       port("control_tokens", &outputs::control_tokens)};
   }
 
+  static constexpr retired_key retired_params[] = {
+      {"reserve",
+       "leave it out: it follows from the stages that take the prompt"}};
   static void bind(config& c, const call_facts& call) {
     c.reserve = call.reserve;
   }

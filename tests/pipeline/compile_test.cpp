@@ -89,6 +89,12 @@ TEST_CASE("what does not fit together is found where it stands") {
       {std::string(ask) + "with.names = \"q\"\nin.z = \"input.q\"",
        "t.toml:9:4: error[TP3002]: stage p: in.z: no template of the stage "
        "uses 'z'; did you mean 'q'?"},
+      // Both are told, and not that `text` has nothing.
+      {"[stage.s]\nuse = \"echo\"\nin.txt = \"input.q\"\nin.tetx = \"input.q\"",
+       "t.toml:6:4: error[TP2001]: stage s: plugin 'echo' has no in-port "
+       "'txt'; did you mean 'text'?\n"
+       "t.toml:7:4: error[TP2001]: stage s: plugin 'echo' has no in-port "
+       "'tetx'; did you mean 'text'?"},
       {std::string(ask) + "with.names = \"q\"\nwith.cap = 96\n[model.m]\n"
                           "context = 100",
        "t.toml:6:8: error[TP3004]: stage p: worst case 101 tokens (96 of "
@@ -105,6 +111,18 @@ TEST_CASE("what does not fit together is found where it stands") {
     INFO(b.rest);
     CHECK(faults_of(file(b.rest)) == b.faults);
   }
+}
+
+TEST_CASE("advice on what is gone stands where it was only") {
+  CHECK(
+      faults_of(file("[stage.s]\nuse = \"echo\"\nin.text = \"input.q\"\nfamily "
+                     "= \"phi\"\nwith.reserve = 1\n[model.m]\nfamily = "
+                     "\"phi\"")) ==
+      "t.toml:7:1: error[TP1002]: stage s: unknown key 'family'\n"
+      "t.toml:8:6: error[TP1002]: stage s: unknown parameter "
+      "'with.reserve'\n"
+      "t.toml:10:1: error[TP1002]: model m: unknown key 'family'; leave it "
+      "out: the model's file says it");
 }
 
 TEST_CASE("outputs are checked for source, type and default") {
@@ -218,9 +236,10 @@ TEST_CASE("the context comes from the host where the file names none") {
     return model_facts{.context = 14, .tokenizer = {}};
   };
   const std::string text = file(std::string(ask) + "with.names = \"q\"\n");
-  CHECK(faults_of(text, options) ==
-        "t.toml:6:8: error[TP3004]: stage p: worst case 15 tokens (10 of prompt, "
-        "5 reserved for stage s) > context 14 of model default");
+  CHECK(
+      faults_of(text, options) ==
+      "t.toml:6:8: error[TP3004]: stage p: worst case 15 tokens (10 of prompt, "
+      "5 reserved for stage s) > context 14 of model default");
   CHECK(faults_of(text + "[model.gone]", options) ==
         "t.toml:6:8: error[TP4000]: stage p: no such model");
 }

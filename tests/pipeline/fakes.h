@@ -135,6 +135,9 @@ struct lay_out {
   static constexpr auto out_ports() {
     return std::tuple{port("prompt", &outputs::prompt)};
   }
+  static constexpr retired_key retired_params[] = {
+      {"reserve",
+       "leave it out: it follows from the stages that take the prompt"}};
   static stage_facts check(const config& c, host&) {
     stage_facts facts;
     for (std::size_t i = 0; i < c.names.size();) {

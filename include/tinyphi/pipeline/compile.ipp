@@ -68,6 +68,7 @@ class graph_compiler {
     const stage_type* type = find_plugin(s);
     known_.push_back(type != nullptr);
     complete_.push_back(type != nullptr);
+    misbound_.push_back(false);
     if (type == nullptr) return;
     stage.plugin = type->info;
     stage.out = type->out_ports;
@@ -206,7 +207,7 @@ class graph_compiler {
         stage.in, [&](const graph_port& p) { return p.info.name == b.port; });
     if (port == stage.in.end()) {
       if (complete_[i]) report_no_port(b, stage);
-      complete_[i] = false;  // the name may be meant for a port that is open
+      misbound_[i] = true;
       return;
     }
     bool optional = false;
@@ -274,7 +275,7 @@ class graph_compiler {
   // The rules at the head of compile.h, for the ports that the file leaves
   // open.
   void bind_by_rule(std::size_t i) {
-    if (!known_[i] || !complete_[i]) return;
+    if (!known_[i] || !complete_[i] || misbound_[i]) return;
     const stage_spec& s = spec_.stages[i];
     for (graph_port& p : g_->stages[i].in) {
       const bool given = std::ranges::any_of(
@@ -423,6 +424,9 @@ class graph_compiler {
   void add_outputs() {
     for (const output_spec& o : spec_.outputs) {
       const std::string where = "output " + o.from.port;
+      // One alone: a second one's pieces would come between the first's.
+      const bool streams =
+          std::ranges::any_of(g_->outputs, &graph_output::stream);
       graph_output out;
       out.name = o.from.port;
       bool always = false;
@@ -444,9 +448,6 @@ class graph_compiler {
                      std::string(to_string(out.type)));
         }
         always = always || !s.may_be_absent;
-        // One alone: a second one's pieces would come between the first's.
-        const bool streams =
-            std::ranges::any_of(g_->outputs, &graph_output::stream);
         out.stream = out.stream || (s.stream && !streams);
         out.from.push_back(*slot);
       }
@@ -478,6 +479,9 @@ class graph_compiler {
   std::shared_ptr<graph> g_;
   std::vector<bool> known_;     // by stage: its plugin was found
   std::vector<bool> complete_;  // by stage: all its in-ports are known
+  // By stage: a name in its bindings is of no port, and may be meant for one
+  // that is open.
+  std::vector<bool> misbound_;
   used_names used_;
 };
 

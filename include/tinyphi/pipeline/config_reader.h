@@ -46,11 +46,7 @@ class config_reader {
 
  protected:
   using keys = std::initializer_list<std::string_view>;
-  // A key that an earlier form of the language had, and what to do instead.
-  struct retired_key {
-    std::string_view key;
-    std::string_view advice;
-  };
+  using retired_keys = std::initializer_list<retired_key>;
   static constexpr std::size_t max_entries = 256;  // of a table or list
 
   // Both must outlive the reader.
@@ -68,9 +64,9 @@ class config_reader {
   const config_table* named_section(std::string_view key,
                                     std::size_t most = max_entries);
   bool check_table(const config_member& m, const std::string& where, keys known,
-                   keys later);
+                   keys later, retired_keys retired = {});
   void check_keys(const config_node& table, const std::string& where,
-                  keys known, keys later);
+                  keys known, keys later, retired_keys retired = {});
   // The value of an optional key; null if it is missing or (reported) of
   // another type.
   template <class T>
@@ -117,7 +113,6 @@ class config_reader {
 
   const config_node* root_;
   std::vector<diagnostic>* faults_;
-  std::span<const retired_key> retired_;
 };
 
 template <class T>

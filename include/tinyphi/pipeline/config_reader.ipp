@@ -94,7 +94,8 @@ TINYPHI_FUNC void config_reader::check_version() {
 
 TINYPHI_FUNC void config_reader::check_keys(const config_node& table,
                                             const std::string& where,
-                                            keys known, keys later) {
+                                            keys known, keys later,
+                                            retired_keys retired) {
   const std::string prefix = where.empty() ? "" : where + ": ";
   for (const config_member& m : *table.get<config_table>()) {
     if (std::ranges::find(known, m.key) != known.end()) continue;
@@ -104,23 +105,22 @@ TINYPHI_FUNC void config_reader::check_keys(const config_node& table,
       continue;
     }
     const std::vector<std::string_view> names(known);
-    const auto old = std::ranges::find(retired_, m.key, &retired_key::key);
     report(fault::unknown_key, m.at,
            prefix + "unknown key " + quote(m.key) +
-               (old == retired_.end() ? did_you_mean(m.key, names)
-                                      : "; " + std::string(old->advice)));
+               key_hint(m.key, names, {retired.begin(), retired.size()}));
   }
 }
 
 TINYPHI_FUNC bool config_reader::check_table(const config_member& m,
                                              const std::string& where,
-                                             keys known, keys later) {
+                                             keys known, keys later,
+                                             retired_keys retired) {
   if (m.value.get<config_table>() == nullptr) {
     report(fault::wrong_type, m.value.at,
            where + " is " + std::string(m.value.kind()) + ", not a table");
     return false;
   }
-  check_keys(m.value, where, known, later);
+  check_keys(m.value, where, known, later, retired);
   return true;
 }
 

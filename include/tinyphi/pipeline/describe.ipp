@@ -75,8 +75,9 @@ inline std::string box_text(const graph_stage& s) {
 // Nodes and edges, as both picture languages want them. An edge of control
 // decides whether or when a stage runs. Names are ids, so nothing needs
 // escapes.
-template <class Node, class Edge, class Control>
-void draw(const graph& g, Node node, Edge edge, Control control) {
+enum class edge_kind : std::uint8_t { data, control };
+template <class Node, class Edge>
+void draw(const graph& g, Node node, Edge edge) {
   for (const input_spec& input : g.inputs) {
     node("input_" + input.name, "input." + input.name);
   }
@@ -98,24 +99,25 @@ void draw(const graph& g, Node node, Edge edge, Control control) {
            std::string(to_string(g.slots[slot].type));
   };
   for (const std::size_t i : g.order) {
-    for (const graph_port& p : g.stages[i].in) {
+    const graph_stage& s = g.stages[i];
+    for (const graph_port& p : s.in) {
       for (const std::size_t slot : p.from) {
-        edge(source(slot), "stage_" + g.stages[i].id, label(slot));
+        edge(source(slot), "stage_" + s.id, label(slot), edge_kind::data);
       }
     }
-    const graph_stage& s = g.stages[i];
     if (s.when) {
       for (const std::size_t slot : s.when->reads()) {
-        control(source(slot), "stage_" + s.id, "when");
+        edge(source(slot), "stage_" + s.id, "when", edge_kind::control);
       }
     }
     for (const std::size_t other : s.after_by_name) {
-      control("stage_" + g.stages[other].id, "stage_" + s.id, "after");
+      edge("stage_" + g.stages[other].id, "stage_" + s.id, "after",
+           edge_kind::control);
     }
   }
   for (const graph_output& o : g.outputs) {
     for (const std::size_t slot : o.from) {
-      edge(source(slot), "output_" + o.name, label(slot));
+      edge(source(slot), "output_" + o.name, label(slot), edge_kind::data);
     }
   }
 }
@@ -132,14 +134,11 @@ TINYPHI_FUNC std::string describe(const graph& g, graph_format format) {
         [&](const std::string& id, const std::string& text) {
           out += "  " + id + " [label=\"" + text + "\"];\n";
         },
-        [&](const std::string& a, const std::string& b,
-            const std::string& text) {
-          out += "  " + a + " -> " + b + " [label=\"" + text + "\"];\n";
-        },
-        [&](const std::string& a, const std::string& b,
-            const std::string& text) {
-          out += "  " + a + " -> " + b + " [label=\"" + text +
-                 "\", style=dashed];\n";
+        [&](const std::string& a, const std::string& b, const std::string& text,
+            detail::edge_kind kind) {
+          const bool dashed = kind == detail::edge_kind::control;
+          out += "  " + a + " -> " + b + " [label=\"" + text + "\"" +
+                 (dashed ? ", style=dashed" : "") + "];\n";
         });
     return out + "}\n";
   }
@@ -149,11 +148,11 @@ TINYPHI_FUNC std::string describe(const graph& g, graph_format format) {
       [&](const std::string& id, const std::string& text) {
         out += "  " + id + "[\"" + text + "\"]\n";
       },
-      [&](const std::string& a, const std::string& b, const std::string& text) {
-        out += "  " + a + " -->|\"" + text + "\"| " + b + "\n";
-      },
-      [&](const std::string& a, const std::string& b, const std::string& text) {
-        out += "  " + a + " -.->|\"" + text + "\"| " + b + "\n";
+      [&](const std::string& a, const std::string& b, const std::string& text,
+          detail::edge_kind kind) {
+        const bool dashed = kind == detail::edge_kind::control;
+        out += "  " + a + (dashed ? " -.->" : " -->") + "|\"" + text + "\"| " +
+               b + "\n";
       });
   return out;
 }

@@ -88,6 +88,17 @@ struct diagnostic {
 [[nodiscard]] std::string did_you_mean(std::string_view found,
                                        std::span<const std::string_view> known);
 
+// A key that an earlier form of the language had, and what to do instead.
+struct retired_key {
+  std::string_view key;
+  std::string_view advice;
+};
+// What helps whoever wrote the unknown key `found`: the advice, else
+// did_you_mean.
+[[nodiscard]] std::string key_hint(std::string_view found,
+                                   std::span<const std::string_view> known,
+                                   std::span<const retired_key> retired);
+
 TINYPHI_NAMESPACE_END
 
 #if TINYPHI_HEADER_ONLY

@@ -80,6 +80,14 @@ TINYPHI_FUNC std::string did_you_mean(std::string_view found,
   return "; did you mean '" + std::string(best) + "'?";
 }
 
+TINYPHI_FUNC std::string key_hint(std::string_view found,
+                                  std::span<const std::string_view> known,
+                                  std::span<const retired_key> retired) {
+  const auto old = std::ranges::find(retired, found, &retired_key::key);
+  if (old == retired.end()) return did_you_mean(found, known);
+  return "; " + std::string(old->advice);
+}
+
 TINYPHI_NAMESPACE_END
 
 #endif  // TINYPHI_PIPELINE_DIAGNOSTIC_IPP_

@@ -52,7 +52,6 @@ class output_values {
   }
   [[nodiscard]] const_iterator begin() const { return all_.begin(); }
   [[nodiscard]] const_iterator end() const { return all_.end(); }
-  [[nodiscard]] std::size_t size() const { return all_.size(); }
   [[nodiscard]] const_iterator find(std::string_view name) const {
     return std::ranges::find(all_, name, &item::first);
   }

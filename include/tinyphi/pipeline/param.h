@@ -149,7 +149,7 @@ class param_reader {
   template <class Config, class T>
   void read(Config& config, const param_row<Config, T>& row);
   // Reports every key of `with` that was not read.
-  void finish();
+  void finish(std::span<const retired_key> retired = {});
   [[nodiscard]] position place(std::string_view param,
                                std::size_t offset) const {
     return param_place(with_, param, offset, at_);

@@ -70,19 +70,14 @@ TINYPHI_FUNC void param_reader::report(fault code, position at,
   faults_->push_back({code, at, where_ + ": " + std::move(message)});
 }
 
-TINYPHI_FUNC void param_reader::finish() {
+TINYPHI_FUNC void param_reader::finish(std::span<const retired_key> retired) {
   const auto* table = with_ ? with_->get<config_table>() : nullptr;
   if (table == nullptr) return;
   for (const config_member& m : *table) {
     if (std::ranges::find(known_, m.key) != known_.end()) continue;
-    // An earlier form of the language had it.
-    const bool reserve = m.key == "reserve";
-    report(
-        fault::unknown_key, m.at,
-        "unknown parameter 'with." + m.key + "'" +
-            (reserve ? "; leave it out: it follows from the stages that take "
-                       "the prompt"
-                     : did_you_mean(m.key, known_)));
+    report(fault::unknown_key, m.at,
+           "unknown parameter 'with." + m.key + "'" +
+               key_hint(m.key, known_, retired));
   }
 }
 

@@ -38,7 +38,7 @@ class stage_setup {
  public:
   virtual ~stage_setup() = default;
   [[nodiscard]] virtual stage_facts check(host& h) const = 0;
-  // False if the stage does not ask for them.
+  // False if the stage does not ask for these facts.
   virtual bool bind(const call_facts& facts) = 0;
   // Throws what the stage's constructor throws.
   [[nodiscard]] virtual std::unique_ptr<stage_instance> create(
@@ -269,7 +269,11 @@ registry& registry::add() {
     typename S::config config{};
     std::apply([&](const auto&... row) { (reader.read(config, row), ...); },
                S::params());
-    reader.finish();
+    if constexpr (requires { S::retired_params; }) {
+      reader.finish(S::retired_params);
+    } else {
+      reader.finish();
+    }
     return std::make_unique<detail::setup_of<S>>(std::move(config));
   };
   types_.insert_or_assign(std::string(S::info.id), std::move(type));

@@ -24,12 +24,6 @@ class spec_reader : private config_reader {
               const env_lookup& env, std::vector<diagnostic>& faults)
       : config_reader(root, faults), base_dir_(file.parent_path()), env_(&env) {
     spec_.name = file.stem().string();
-    static constexpr retired_key retired[] = {
-        {"stream", "leave it out: the first output that takes a stream is one"},
-        {"defaults", "write timeout in [limits]"},
-        {"family", "leave it out: the model's file says it"},
-        {"share", "leave it out: equal models share their weights"}};
-    retired_ = retired;
   }
 
   [[nodiscard]] pipeline_spec read();

@@ -87,7 +87,8 @@ TINYPHI_FUNC pipeline_spec spec_reader::read() {
              {"tinyphi", "pipeline", "env", "limits", "input", "output",
               "model", "stage"},
              {"include", "secret", "allow", "type", "rules", "tool", "mcp",
-              "plugin", "switch", "each", "loop", "test"});
+              "plugin", "switch", "each", "loop", "test"},
+             {{"defaults", "write timeout in [limits]"}});
   read_head();
   read_env();
   read_limits();
@@ -218,7 +219,10 @@ TINYPHI_FUNC void spec_reader::read_models() {
     model.name = entry.key;
     spec_.models_at.emplace(entry.key, entry.at);
     if (!check_id(entry, "model") ||
-        !check_table(entry, where, {"path", "context"}, {})) {
+        !check_table(
+            entry, where, {"path", "context"}, {},
+            {{"family", "leave it out: the model's file says it"},
+             {"share", "leave it out: equal models share their weights"}})) {
       continue;
     }
     config_node filled = entry.value;

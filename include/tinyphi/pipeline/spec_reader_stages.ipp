@@ -115,7 +115,10 @@ TINYPHI_FUNC void spec_reader::read_outputs() {
     if (entry.value.get<std::string>() != nullptr) {
       output.from = read_binding(entry, where);
     } else if (check_table(entry, where, {"from", "first", "default", "doc"},
-                           {})) {
+                           {},
+                           {{"stream",
+                             "leave it out: the first output that takes a "
+                             "stream is one"}})) {
       const config_member* from = entry.value.find("from");
       const config_member* first = entry.value.find("first");
       if ((from == nullptr) == (first == nullptr)) {

@@ -135,6 +135,10 @@ template <class Owner>
   return {{}, member};
 }
 
+// A stage that once had other parameters says what to do instead of them:
+//   static constexpr retired_key retired_params[] = {{"reserve", "leave it
+//   out"}};
+
 // A set of value types.
 class type_set {
  public:
