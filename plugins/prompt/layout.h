@@ -102,8 +102,8 @@ class layout {
     return facts_.tokenizer ? facts_.tokenizer->encode(text).size()
                             : text.size();
   }
-  [[nodiscard]] result<void> check_printed(
-      const std::vector<prompt_template::printed_value>& printed) const;
+  [[nodiscard]] result<std::vector<prompt_segment>> render_within_caps(
+      const bindings& values) const;
   [[nodiscard]] result<std::size_t> fitting_documents(
       const bindings& values, const stop_condition& stop) const;
 

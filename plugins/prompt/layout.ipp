@@ -54,10 +54,10 @@ inline void layout::add_template(std::string_view param,
 
 inline void layout::merge(std::string_view param, const std::string& name,
                           const variable_use& use) {
-  variable& all =
-      variables_.try_emplace(name, variable{variable_use{use.offset}, {}})
-          .first->second;
-  if (all.param.empty()) all.param = param;
+  variable& all = variables_
+                      .try_emplace(name, variable{variable_use{use.offset},
+                                                  std::string(param)})
+                      .first->second;
   all.looped |= use.looped;
   all.printed += use.printed;
   all.printed_in_loop |= use.printed_in_loop;
@@ -198,9 +198,11 @@ inline std::vector<token_id> layout::beginning() const {
   return encode(prompt, true);
 }
 
-// As it is printed: a filter may make a value longer.
-inline result<void> layout::check_printed(
-    const std::vector<prompt_template::printed_value>& printed) const {
+// Caps hold for what is printed: a filter may make a value longer.
+inline result<std::vector<prompt_segment>> layout::render_within_caps(
+    const bindings& values) const {
+  std::vector<prompt_template::printed_value> printed;
+  TINYPHI_TRY(auto prompt, render(values, &printed));
   for (const auto& [name, text] : printed) {
     const auto cap = caps_.find(name);
     if (cap == caps_.end()) continue;
@@ -211,7 +213,7 @@ inline result<void> layout::check_printed(
                      " tokens long, the prompt has room for " +
                      std::to_string(cap->second)};
   }
-  return {};
+  return prompt;
 }
 
 // How many passages of the list fit its cap, by halving: each costs the tokens
@@ -231,7 +233,10 @@ inline result<std::size_t> layout::fitting_documents(
     TINYPHI_TRY(const auto prompt, render(some));
     return encode(prompt, true).size();
   };
-  TINYPHI_TRY(const std::size_t without, tokens_with(0));
+  // What is beyond its cap is refused before all is rendered several times.
+  some[list_].data = docs->first(0);
+  TINYPHI_TRY(const auto bare, render_within_caps(some));
+  const std::size_t without = encode(bare, true).size();
   std::size_t low = 0, high = docs->size();  // `low` fit
   while (low < high) {
     const std::size_t middle = high - (high - low) / 2;
@@ -254,22 +259,12 @@ inline result<std::size_t> layout::fitting_documents(
 inline result<filled_prompt> layout::fill(bindings values,
                                           const stop_condition& stop) const {
   filled_prompt out;
-  // First without the passages: fitting them renders all several times.
-  if (!list_.empty()) {
-    bindings rest = values;
-    rest[list_].data = std::span<const document>();
-    std::vector<prompt_template::printed_value> printed;
-    TINYPHI_CHECK_OK(render(rest, &printed));
-    TINYPHI_CHECK_OK(check_printed(printed));
-  }
   TINYPHI_TRY(const std::size_t n_docs, fitting_documents(values, stop));
   if (n_docs > 0) {
     auto& docs = std::get<std::span<const document>>(values[list_].data);
     out.used = docs = docs.first(n_docs);
   }
-  std::vector<prompt_template::printed_value> printed;
-  TINYPHI_TRY(out.segments, render(values, &printed));
-  TINYPHI_CHECK_OK(check_printed(printed));
+  TINYPHI_TRY(out.segments, render_within_caps(values));
   const auto ids = encode(out.segments, false);
   out.n_control = static_cast<std::size_t>(std::count_if(
       ids.begin(), ids.end(),
