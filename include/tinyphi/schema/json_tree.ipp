@@ -260,6 +260,13 @@ TINYPHI_FUNC std::string json_tree::pointer(node n) const {
 
 namespace detail {
 
+// A name for a message: what is long is cut, control characters are hidden.
+inline std::string quoted_name(std::string_view name) {
+  std::string out(name.substr(0, complete_utf8_length(name.substr(0, 64))));
+  hide_controls(out);
+  return "'" + out + "'";
+}
+
 inline void quote_string(std::string& out, std::string_view text) {
   out += '"';
   for (const char c : text.substr(0, 64)) {

@@ -329,11 +329,11 @@ class schema_checker {
         return counted(value_->size(f.at), "members", "at most",
                        r.max_properties);
       case schema_keyword::required:
-        return "the member '" + cut(r.properties[f.first].name) +
-               "' is missing; it is required";
+        return "the member " + detail::quoted_name(r.properties[f.first].name) +
+               " is missing; it is required";
       case schema_keyword::additional_properties:
-        return "the member '" + cut(value_->key(f.at)) +
-               "' found; no other names than those of 'properties' are allowed";
+        return "the member " + detail::quoted_name(value_->key(f.at)) +
+               " found; no other names than those of 'properties' are allowed";
       case schema_keyword::any_of:
         return none_fits(f, r.any_of.size());
       case schema_keyword::one_of:
@@ -365,11 +365,6 @@ class schema_checker {
       cause = causes_[cause.first];
     }
     return out + ", of which the nearest: " + to_string(in_words(cause));
-  }
-  static std::string cut(std::string_view name) {
-    std::string out(name.substr(0, complete_utf8_length(name.substr(0, 64))));
-    hide_controls(out);
-    return out;
   }
   static std::string type_list(std::uint8_t types) {
     std::string out;

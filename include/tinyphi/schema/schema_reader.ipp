@@ -76,7 +76,7 @@ class schema_reader {
          doc_->quoted(at) + " is not allowed; " + std::string(allowed) + " is");
   }
   [[nodiscard]] std::string word(node at) const {
-    return "'" + std::string(doc_->key(at).substr(0, 64)) + "'";
+    return detail::quoted_name(doc_->key(at));
   }
 
   void read_dialect() {
