@@ -91,17 +91,14 @@ TINYPHI_FUNC std::optional<std::size_t> scheduler::make_room() {
     };
     if (best && before(candidates_[*best]) <= before(w)) continue;
     std::vector<plan_request> running = all;
-    std::vector<sequences::iterator> from = places, would_leave;
+    std::vector<sequences::iterator> would_leave;
     std::size_t pages = free_pages;
     while (would_leave.empty() || w.pages > pages) {
       const auto victim = choose_victim_for(w, running, shares_);
       if (!victim) break;
-      const auto at = static_cast<std::ptrdiff_t>(*victim);
-      const auto leaves = from[*victim];
-      would_leave.push_back(leaves);
-      running.erase(running.begin() + at);
-      from.erase(from.begin() + at);
-      pages += pages_of_its_own(*leaves);
+      would_leave.push_back(places[running[*victim].index]);
+      running.erase(running.begin() + static_cast<std::ptrdiff_t>(*victim));
+      pages += pages_of_its_own(*would_leave.back());
     }
     if (w.pages > pages) continue;
     best = i;
@@ -130,7 +127,7 @@ TINYPHI_FUNC std::size_t scheduler::pages_of_its_own(
   return n;
 }
 
-// Those that could give way, and where they are.
+// Those that could give way; each one's index is that of its place.
 TINYPHI_FUNC std::vector<plan_request> scheduler::running_requests(
     std::vector<sequences::iterator>& places) {
   std::vector<plan_request> all;
@@ -139,6 +136,7 @@ TINYPHI_FUNC std::vector<plan_request> scheduler::running_requests(
     const sequence& s = **i;
     if (s.done || !s.kv) continue;
     plan_request r;
+    r.index = places.size();
     r.tenant = s.tenant;
     r.priority = s.priority;
     r.left = s.left();
