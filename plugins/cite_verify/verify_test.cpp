@@ -271,7 +271,7 @@ TEST_CASE("min_overlap is the share of words, not of numbers and negations") {
 }
 
 TEST_CASE("the stage passes its min_overlap on, and its stop condition") {
-  host h({}, "/", {});
+  host h = no_models();
   documents d(1);
   d[0].text = "A green light means that the pump is ready.";
   const char* answer = "A red light means that the pump is ready.";

@@ -186,12 +186,11 @@ class link_cleaner {
         ++last;
       }
       if (at(last) == '>') {
-        if (judge(text_.substr(k, last - k)) == link_target::refused) {
-          out_ += mark;
-          ++removed_;
-        } else {
-          out_.append(text_.substr(i_, last + 1 - i_));
+        if (judge(text_.substr(k, last - k)) != link_target::refused) {
+          return keep(last + 1);
         }
+        out_ += mark;
+        ++removed_;
         i_ = last + 1;
         return true;
       }
@@ -222,9 +221,7 @@ class link_cleaner {
     refused |= k == limit && limit < text_.size();
     if (!refused) {
       if (at(k) != '>') return false;
-      out_.append(text_.substr(i_, k + 1 - i_));
-      i_ = k + 1;
-      return true;
+      return keep(k + 1);
     }
     ++removed_;
     out_ += ' ';
@@ -292,18 +289,12 @@ class link_cleaner {
     // Backslashes alone stand for slashes in browsers only.
     const bool is_web = ascii::lower(scheme).starts_with("http");
     if (scheme.empty() || (slashes == 0 && !is_web)) return false;
-    std::size_t end = k;
-    while (end < text_.size() && !is_slash(text_[end]) &&
-           !is_in(text_[end], "?#") && !ends_address(text_[end])) {
-      ++end;
-    }
+    const std::size_t end = host_end(k);
     if (!begins_host(at(k))) return false;
     const std::string url =
         std::string(scheme) + "://" + std::string(text_.substr(k, end - k));
     if (judge_link(url, *hosts_) == link_target::allowed) {
-      out_.append(text_.substr(i_, end - i_));
-      i_ = end;
-      return true;
+      return keep(end);
     }
     out_.resize(begin);
     remove_address(end);
@@ -317,23 +308,31 @@ class link_cleaner {
     if (k != i_ + 3) return false;
     if (at(k) == '\\') ++k;
     if (at(k) != '.' || !begins_host(at(k + 1))) return false;
-    std::size_t end = k + 1;
-    while (end < text_.size() && !is_slash(text_[end]) &&
-           !is_in(text_[end], "?#") && !ends_address(text_[end])) {
-      ++end;
-    }
+    const std::size_t end = host_end(k + 1);
     std::string_view host = text_.substr(k + 1, end - k - 1);
     while (!host.empty() && is_in(host.back(), ".,;:!")) host.remove_suffix(1);
     if (judge_link("//www." + std::string(host), *hosts_) ==
         link_target::allowed) {
-      out_.append(text_.substr(i_, end - i_));
-      i_ = end;
-      return true;
+      return keep(end);
     }
     remove_address(end);
     return true;
   }
 
+  // What stands up to `end` goes on as it is.
+  bool keep(std::size_t end) {
+    out_.append(text_.substr(i_, end - i_));
+    i_ = end;
+    return true;
+  }
+
+  [[nodiscard]] std::size_t host_end(std::size_t i) const {
+    while (i < text_.size() && !is_slash(text_[i]) && !is_in(text_[i], "?#") &&
+           !ends_address(text_[i])) {
+      ++i;
+    }
+    return i;
+  }
   static bool begins_host(char c) {
     return is_word(c) || is_in(c, "[%@:") ||
            static_cast<unsigned char>(c) > 127;

@@ -7,12 +7,6 @@
 using namespace tinyphi;
 using namespace tinyphi_test;
 
-namespace {
-
-host no_models() { return host({}, "/", {}); }
-
-}  // namespace
-
 TEST_CASE("guard.links leaves links to the hosts that are allowed only") {
   host h = no_models();
   const guard_links_stage stage({.hosts = {"docs.example.com"}}, h);

@@ -7,12 +7,6 @@
 using namespace tinyphi;
 using namespace tinyphi_test;
 
-namespace {
-
-host no_models() { return host({}, "/", {}); }
-
-}  // namespace
-
 TEST_CASE("guard.pii hides the kinds that it is told to, alike values alike") {
   host h = no_models();
   const guard_pii_stage stage({.kinds = {"email"}}, h);

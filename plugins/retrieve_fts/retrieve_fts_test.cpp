@@ -82,7 +82,7 @@ TEST_CASE("errors name the folder or the index") {
 }
 
 TEST_CASE("weights are checked") {
-  host h({}, "/", {});
+  host h = no_models();
   retrieve_fts_stage::config c;
   c.weights = {{"title", 2}, {"heading", 0}, {"body", 1}};
   CHECK(retrieve_fts_stage::check(c, h).faults.empty());

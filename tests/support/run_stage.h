@@ -15,6 +15,9 @@
 
 namespace tinyphi_test {
 
+// For stages that run no model and read no file.
+inline tinyphi::host no_models() { return tinyphi::host({}, "/", {}); }
+
 // Collects what a stage streams.
 class text_collector final : public tinyphi::text_sink {
  public:
