@@ -16,5 +16,6 @@
 #include "tinyphi/pipeline/spec_reader.ipp"
 #include "tinyphi/pipeline/spec_reader_stages.ipp"
 #include "tinyphi/pipeline/stage.ipp"
+#include "tinyphi/pipeline/type.ipp"
 #include "tinyphi/pipeline/value_json.ipp"
 #include "tinyphi/pipeline/toml_file.ipp"

@@ -4,7 +4,6 @@
 #ifndef TINYPHI_PLUGINS_CITE_VERIFY_CITE_VERIFY_H_
 #define TINYPHI_PLUGINS_CITE_VERIFY_CITE_VERIFY_H_
 
-#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -28,7 +27,7 @@ struct cite_verify_stage {
   };
   struct inputs {
     std::string_view text;
-    std::span<const document> docs;
+    documents docs;
   };
   struct outputs {
     std::string text;

@@ -20,7 +20,7 @@
 #include "plugins/fts/words.h"
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
-#include "tinyphi/pipeline/value.h"
+#include "tinyphi/pipeline/record.h"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace cite {
@@ -169,7 +169,7 @@ class verifier {
       } else {
         citation c = bind(s);
         all_bound = all_bound && c.number > 0;
-        out.text += set_marks(s.text, c.number);
+        out.text += set_marks(s.text, static_cast<std::size_t>(c.number));
         out.text += s.closing;
         out.text += c.number > 0 ? " [" + std::to_string(c.number) + "]"
                                  : " " + options_.mark;
@@ -216,14 +216,14 @@ class verifier {
                             std::tuple(found->share, is_named, found->n_words) >
                                 std::tuple(most.share, named, most.n_words);
         if (!better) continue;
-        c.number = i + 1;
+        c.number = static_cast<std::int64_t>(i) + 1;
         c.quote = q.text;
         most = *found;
         named = is_named;
       }
     }
     if (c.number == 0) return c;
-    const document& d = passages_[c.number - 1];
+    const document& d = passages_[static_cast<std::size_t>(c.number) - 1];
     c.id = d.id;
     c.source = d.source;
     c.title = d.title;

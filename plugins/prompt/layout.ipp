@@ -111,15 +111,15 @@ inline stage_facts layout::facts() const {
   out.faults = faults_;
   for (const auto& [name, use] : variables_) {
     port_info p{.name = name,
-                .types = {value_type::text, value_type::boolean,
-                          value_type::integer, value_type::number},
+                .types = {type_kind::text, type_kind::boolean,
+                          type_kind::integer, type_kind::number},
                 .required = !use.tested,
                 .stream = false,
                 .reason = "the template prints it",
                 .param = use.param,
                 .offset = use.offset};
     if (use.looped) {
-      p.types = {value_type::docs};
+      p.types = {type_of<documents>()};
       p.reason = "the template loops over it";
     }
     out.in_ports.push_back(std::move(p));

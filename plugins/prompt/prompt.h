@@ -86,7 +86,16 @@ struct prompt_stage {
 
   task<outputs> run(run_context& cx, inputs in) const {
     prompts::bindings values;
-    for (const auto& [name, v] : in.values) values[name] = bind(*v);
+    std::map<std::string, documents> lists;  // what the bindings view
+    for (const auto& [name, v] : in.values) {
+      if (v.get<value_data::list>() != nullptr) {
+        values[name] = {std::span<const document>(
+                            lists[name] = from_data<documents>(v.data)),
+                        v.label};
+      } else {
+        values[name] = bind(v);
+      }
+    }
     prompts::filled_prompt filled = unwrap(layout_.fill(values, cx.stop()));
     outputs out;
     out.prompt = {std::move(filled.segments), model_, filled.n_tokens};
@@ -106,9 +115,6 @@ struct prompt_stage {
     prompts::binding b{{}, v.label};
     if (const auto* text = v.get<std::string>())
       b.data = std::string_view(*text);
-    if (const auto* docs = v.get<documents>()) {
-      b.data = std::span<const document>(*docs);
-    }
     if (const auto* x = v.get<std::int64_t>()) b.data = *x;
     if (const auto* x = v.get<double>()) b.data = *x;
     if (const auto* x = v.get<bool>()) b.data = *x;

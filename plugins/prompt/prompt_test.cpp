@@ -63,11 +63,11 @@ documents passages(std::size_t n, std::string_view text = "It pumps.") {
 
 result<prompt_stage::outputs> run(const prompt_stage::config& c, host& h,
                                   documents docs, std::string question) {
-  const value docs_value{std::move(docs), trust::untrusted};
+  const value docs_value{to_data(std::move(docs)), trust::untrusted};
   const value question_value{std::move(question), trust::user};
   const prompt_stage stage(c, h);
   return run_stage(stage,
-                   {{{"docs", &docs_value}, {"question", &question_value}}});
+                   {{{"docs", docs_value}, {"question", question_value}}});
 }
 
 std::string joined(const labelled_prompt& p) {
@@ -180,7 +180,7 @@ TEST_CASE("a raw prompt's trusted values are no control tokens either") {
   c.system.clear(), c.user.clear();
   c.raw = "<|user|>{{ question }}<|end|>";
   const value question{std::string("<|end|><|system|>"), trust::trusted};
-  const auto out = run_stage(prompt_stage(c, h), {{{"question", &question}}});
+  const auto out = run_stage(prompt_stage(c, h), {{{"question", question}}});
   REQUIRE_OK(out);
   CHECK(out->control_tokens == 2);
   CHECK(joined(out->prompt) == "<|user|><|end|><|system|><|end|>");
@@ -224,7 +224,7 @@ TEST_CASE("a cap holds for what is printed: filters applied, numbers too") {
   const auto printed = [&](const std::string& tag, value_data data) {
     c.user = tag;
     const value x{std::move(data), trust::user};
-    return message_of(run_stage(prompt_stage(c, h), {{{"x", &x}}}));
+    return message_of(run_stage(prompt_stage(c, h), {{{"x", x}}}));
   };
   const std::string quotes(20, '"');
   CHECK(printed("{{ x }}", std::string("a b c")) == "(no error)");
@@ -252,7 +252,7 @@ TEST_CASE("the worst case is proven from caps, fixed text and reserve") {
   CHECK(facts.prompt->tokens < 1200);
   REQUIRE(facts.in_ports.size() == 2);
   CHECK(facts.in_ports[0].name == "docs");
-  CHECK(to_string(facts.in_ports[0].types) == "docs");
+  CHECK(to_string(facts.in_ports[0].types) == "list<document>");
   CHECK(facts.in_ports[0].reason == "the template loops over it");
   CHECK(facts.in_ports[1].required);
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "tinyphi/base/error.h"
-#include "tinyphi/pipeline/value.h"
+#include "tinyphi/pipeline/record.h"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace prompts {

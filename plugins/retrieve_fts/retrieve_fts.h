@@ -107,7 +107,7 @@ struct retrieve_fts_stage {
     document d;
     d.id = h.source + '#' + std::to_string(h.number);
     d.source = h.source;
-    d.line = h.passage.line;
+    d.line = static_cast<std::int64_t>(h.passage.line);
     d.title = h.passage.title;
     d.locator = h.passage.heading;
     d.text = h.passage.text;

@@ -79,11 +79,11 @@ pipeline compiled(const std::filesystem::path& file,
 }
 
 template <class T>
-const T& output(const run_result& r, const std::string& name) {
+T output(const run_result& r, const std::string& name) {
   const auto it = r.outputs.find(name);
   REQUIRE(it != r.outputs.end());
-  REQUIRE(it->second.get<T>() != nullptr);
-  return *it->second.get<T>();
+  REQUIRE(!find_misfit(it->second.data, type_of<T>()));
+  return from_data<T>(it->second.data);
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ TEST_CASE("what does not fit together is found where it stands") {
        "t.toml:8:15: error[TP3001]: stage p: with.names: a worse name"},
       {std::string(ask) + "with.names = \"q docs*\"\nin.docs = \"input.q\"",
        "t.toml:9:11: error[TP2003]: stage p.in.docs: input.q is text, the "
-       "template loops over it, so it takes docs"},
+       "template loops over it, so it takes list<document>"},
       {std::string(ask) + "with.names = \"q\"\nin.z = \"input.q\"",
        "t.toml:9:4: error[TP3002]: stage p: in.z: no template of the stage "
        "uses 'z'; did you mean 'q'?"},
@@ -138,10 +138,9 @@ TEST_CASE("outputs are checked for source, type and default") {
       output("output.a = { from = \"f.docs\", stream = true, default = [] }") ==
       "t.toml:3:31: error[TP1002]: output a: unknown key 'stream'; leave it "
       "out: the first output that takes a stream is one");
-  CHECK(
-      output("output.a = { from = \"f.docs\", default = \"no\" }") ==
-      "t.toml:3:41: error[TP2003]: output a: default is a string, the type is "
-      "docs");
+  CHECK(output("output.a = { from = \"f.docs\", default = \"no\" }") ==
+        "t.toml:3:41: error[TP2003]: output a: default: a text, not a "
+        "list<document>");
   CHECK(
       output("output.a = { first = [\"f.count\", \"input.q\"] }") ==
       "t.toml:3:34: error[TP2003]: output a: input.q is text, f.count is int");
@@ -205,7 +204,7 @@ TEST_CASE(
                   "\"s.text\"\n" +
                   std::string(ask) + "with.names = \"docs*\"\n") ==
         "t.toml:6:8: error[TP2003]: stage p.in.docs: input.docs is text, the "
-        "template loops over it, so it takes docs");
+        "template loops over it, so it takes list<document>");
 }
 
 TEST_CASE("a stage that cannot be created says why, with its own code") {

@@ -563,7 +563,7 @@ use = "echo"
 in.text = "input.question")");
   CHECK(message_of(p.run({})) == "input question (text) is missing");
   CHECK(message_of(p.run({{"question", true}})) ==
-        "input question is bool, the pipeline takes text");
+        "input question: true or false, not a text");
   CHECK(message_of(p.run({{"question", std::string("12345")}})) ==
         "input question is 5 bytes, at most 4 are allowed");
   CHECK(message_of(p.run({{"question", std::string("a\xFF")}})) ==

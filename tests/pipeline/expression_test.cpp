@@ -9,18 +9,18 @@ namespace {
 
 // f.count = 3, f.docs = two, q.text = 'ab', q.ok = true, q.gone absent.
 const value values[] = {{std::int64_t{3}, trust::user},
-                        {documents(2), trust::user},
+                        {value_data::list(2), trust::user},
                         {std::string("ab"), trust::user},
                         {true, trust::user}};
 
 std::variant<expression::meaning, std::string> resolve(std::string_view path) {
   using slot = expression::slot;
   using meaning = expression::meaning;
-  if (path == "f.count") return meaning(slot{0, value_type::integer});
-  if (path == "f.docs") return meaning(slot{1, value_type::docs});
-  if (path == "q.text") return meaning(slot{2, value_type::text});
-  if (path == "q.ok") return meaning(slot{3, value_type::boolean});
-  if (path == "q.gone") return meaning(slot{4, value_type::text});
+  if (path == "f.count") return meaning(slot{0, type_kind::integer});
+  if (path == "f.docs") return meaning(slot{1, type::list_of(type())});
+  if (path == "q.text") return meaning(slot{2, type_kind::text});
+  if (path == "q.ok") return meaning(slot{3, type_kind::boolean});
+  if (path == "q.gone") return meaning(slot{4, type_kind::text});
   if (path == "env.N") return meaning(value_data(2.5));
   return "no " + std::string(path);
 }

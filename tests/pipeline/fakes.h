@@ -157,7 +157,7 @@ struct lay_out {
                                                : "with.names: a worse name"});
       }
       port_info p{.name = name,
-                  .types = {value_type::text, value_type::integer},
+                  .types = {type_kind::text, type_kind::integer},
                   .required = true,
                   .stream = false,
                   .reason = {},
@@ -165,7 +165,7 @@ struct lay_out {
                   .offset = i};
       if (name.ends_with('*')) {
         p.name.pop_back();
-        p.types = {value_type::docs};
+        p.types = {type_of<documents>()};
         p.reason = "the template loops over it";
       }
       if (name.ends_with('?')) {
@@ -182,12 +182,12 @@ struct lay_out {
   task<outputs> run(run_context&, inputs in) const {
     outputs out;
     for (const auto& [name, v] : in.values) {
-      const auto* text = v->get<std::string>();
-      const auto* docs = v->get<documents>();
+      const auto* text = v.get<std::string>();
+      const auto* docs = v.get<value_data::list>();
       out.prompt.segments.push_back(
           {.text = name + "=" +
                    (text ? *text : std::to_string(docs ? docs->size() : 0)),
-           .label = v->label,
+           .label = v.label,
            .control = false});
     }
     co_return out;

@@ -19,7 +19,7 @@ struct words {
   };
   struct inputs {
     std::string_view text;
-    std::optional<std::span<const document>> docs;
+    std::optional<documents> docs;
   };
   struct outputs {
     std::int64_t words = 0;
@@ -93,7 +93,7 @@ TEST_CASE("a registered stage shows its ports and parameters") {
   REQUIRE(type->in_ports.size() == 2);
   CHECK(to_string(type->in_ports[0].types) == "text");
   CHECK(type->in_ports[0].required);
-  CHECK(to_string(type->in_ports[1].types) == "docs");
+  CHECK(to_string(type->in_ports[1].types) == "list<document>");
   CHECK(!type->in_ports[1].required);
   REQUIRE(type->out_ports.size() == 3);
   CHECK(!type->out_ports[1].required);

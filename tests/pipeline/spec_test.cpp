@@ -101,8 +101,7 @@ TEST_CASE("every key that is wrong is found where it stands") {
        "t.toml:10:13: error[TP1005]: input r: max_bytes is 0, allowed are 1 to "
        "1048576"},
       {with("[input.r]\ntype = \"int\"\ndefault = \"x\""),
-       "t.toml:10:11: error[TP2003]: input r: default is a string, the type is "
-       "int"},
+       "t.toml:10:11: error[TP2003]: input r: default: a text, not an int"},
       {with("[output.b]\ndoc = \"x\""),
        "t.toml:8:9: error[TP1003]: output b: from is missing"},
       {with("[output.b]\nfrom = \"input.q\"\nfirst = [\"input.q\"]"),
@@ -118,9 +117,8 @@ TEST_CASE("every key that is wrong is found where it stands") {
       {with("[env]\nN = { type = \"int\", default = 9, max = 8.5 }"),
        "t.toml:9:31: error[TP1005]: env N is 9, its max is 8.5"},
       {with("[env]\nN = { type = \"itn\", default = 9 }"),
-       "t.toml:9:14: error[TP1005]: env N: type must be text, path, bool, int "
-       "or "
-       "float; did you mean 'int'?"},
+       "t.toml:9:14: error[TP1005]: env N: type must be text, path, bool, int, "
+       "float, duration or size; did you mean 'int'?"},
       {with("[env]\nN = { type = \"int\" }"),
        "t.toml:9:1: error[TP1009]: env N is not set and has no default"},
       {with("[env]\nn = { type = \"int\", default = 1 }"),

@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: MIT
-#include <type_traits>
-#include <variant>
-
 #include "cli/pipeline.h"
 #include "cli/terminal.h"
+#include "tinyphi/pipeline/record.h"
+#include "tinyphi/pipeline/value_json.h"
 
 namespace cli {
 
 namespace {
 
 namespace json = tinyphi::json;
-
-std::string text_of(const std::string& s) { return s; }
-std::string text_of(bool b) { return b ? "true" : "false"; }
-std::string text_of(std::int64_t n) { return std::to_string(n); }
-std::string text_of(double x) { return json::serialize(json::value(x)); }
 
 // "manual.md:12, Cleaning"
 template <class T>
@@ -25,25 +19,14 @@ std::string place_of(const T& passage) {
   return place;
 }
 
-std::string text_of(const tinyphi::documents& docs) {
-  std::string out;
-  for (const tinyphi::document& d : docs) {
-    out += place_of(d) + ":\n  " + d.text + "\n";
-  }
-  return out;
+std::string text_of(const tinyphi::document& d) {
+  return place_of(d) + ":\n  " + d.text + "\n";
 }
 
-std::string text_of(const tinyphi::citations& citations) {
-  std::string out;
-  for (const tinyphi::citation& c : citations) {
-    if (c.number == 0) {
-      out += "[?] unsupported: " + c.sentence + "\n";
-    } else {
-      out += "[" + std::to_string(c.number) + "] " + place_of(c) + ": \"" +
-             c.quote + "\"\n";
-    }
-  }
-  return out;
+std::string text_of(const tinyphi::citation& c) {
+  if (c.number == 0) return "[?] unsupported: " + c.sentence + "\n";
+  return "[" + std::to_string(c.number) + "] " + place_of(c) + ": \"" +
+         c.quote + "\"\n";
 }
 
 std::string text_of(const tinyphi::labelled_prompt& p) {
@@ -52,10 +35,25 @@ std::string text_of(const tinyphi::labelled_prompt& p) {
   return out;
 }
 
+template <class Record>
+std::string lines_of(const std::vector<Record>& records) {
+  std::string out;
+  for (const Record& r : records) out += text_of(r);
+  return out;
+}
+
 }  // namespace
 
 std::string to_text(const tinyphi::value_data& v) {
-  return std::visit([](const auto& data) { return text_of(data); }, v);
+  if (const auto* text = v.get<std::string>()) return *text;
+  if (const auto* p = v.get<tinyphi::labelled_prompt>()) return text_of(*p);
+  if (const auto d = tinyphi::read_as<tinyphi::documents>(v)) {
+    return lines_of(*d);
+  }
+  if (const auto c = tinyphi::read_as<tinyphi::citations>(v)) {
+    return lines_of(*c);
+  }
+  return json::serialize(to_json(v));
 }
 
 }  // namespace cli

@@ -71,9 +71,9 @@ void print_outputs(const tinyphi::pipeline& p, const tinyphi::run_result& r,
     if (text.empty()) continue;
     if (text.ends_with('\n')) text.pop_back();
     // One output speaks for itself.
-    const tinyphi::value& value = found->second;
-    const bool plain = declared.size() == 1 || value.get<std::string>() ||
-                       value.get<tinyphi::citations>();
+    const bool plain = declared.size() == 1 ||
+                       output.type.is(tinyphi::type_kind::text) ||
+                       output.type == tinyphi::type_of<tinyphi::citations>();
     print_line(plain ? text : output.name + ": " + text);
   }
 }

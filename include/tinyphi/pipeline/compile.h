@@ -32,7 +32,7 @@ inline constexpr std::size_t no_stage = std::numeric_limits<std::size_t>::max();
 // A place for one value of a request: an input, or an out-port of a stage.
 struct graph_slot {
   std::string name;  // "input.question", "find.docs"
-  value_type type = value_type::text;
+  tinyphi::type type;
   std::size_t stage = no_stage;
   bool stream = false;
   bool may_be_absent = false;
@@ -71,7 +71,7 @@ struct graph_stage {
 
 struct graph_output {
   std::string name;
-  value_type type = value_type::text;
+  tinyphi::type type;
   std::vector<std::size_t> from;
   bool stream = false;  // the first that takes a stream, and no other
   std::optional<value_data> default_value;

@@ -77,12 +77,8 @@ class graph_compiler {
     configure(s, *type, stage);
     if (s.major && *s.major != type->info.major) complete_.back() = false;
     for (const port_info& p : stage.out) {
-      value_type t = value_type::text;
-      while (!p.types.contains(t)) {
-        t = static_cast<value_type>(static_cast<int>(t) + 1);
-      }
       g_->slots.push_back({.name = s.id + "." + p.name,
-                           .type = t,
+                           .type = p.types.front(),
                            .stage = g_->stages.size() - 1,
                            .stream = p.stream,
                            .may_be_absent = !p.required,
@@ -239,10 +235,10 @@ class graph_compiler {
   void check_type(std::size_t slot, const graph_port& port, position at,
                   const std::string& where) {
     const graph_slot& s = g_->slots[slot];
-    if (port.info.types.contains(s.type)) return;
+    if (port.info.takes(s.type)) return;
     report(
         fault::type_mismatch, at,
-        where + ": " + s.name + " is " + std::string(to_string(s.type)) + ", " +
+        where + ": " + s.name + " is " + to_string(s.type) + ", " +
             (port.info.reason.empty() ? "the port takes "
                                       : port.info.reason + ", so it takes ") +
             to_string(port.info.types));
@@ -300,7 +296,7 @@ class graph_compiler {
       check_type(n, port, stage.at, where + ".in." + port.info.name);
       return n;
     }
-    if (port.info.types.contains(value_type::prompt)) {
+    if (port.info.types.front().is(type_kind::prompt)) {
       return only_prompt(port, i);
     }
     if (!port.info.param.empty()) {
@@ -336,7 +332,7 @@ class graph_compiler {
     std::vector<std::size_t> found;
     for (std::size_t n = 0; n < g_->slots.size(); ++n) {
       const graph_slot& s = g_->slots[n];
-      if (s.type == value_type::prompt && !depends(s.stage, i)) {
+      if (s.type.is(type_kind::prompt) && !depends(s.stage, i)) {
         found.push_back(n);
       }
     }
@@ -442,10 +438,9 @@ class graph_compiler {
           out.type = s.type;
         } else if (s.type != out.type) {
           report(fault::type_mismatch, r.at,
-                 where + ": " + s.name + " is " +
-                     std::string(to_string(s.type)) + ", " +
+                 where + ": " + s.name + " is " + to_string(s.type) + ", " +
                      g_->slots[out.from.front()].name + " is " +
-                     std::string(to_string(out.type)));
+                     to_string(out.type));
         }
         always = always || !s.may_be_absent;
         out.stream = out.stream || (s.stream && !streams);
@@ -460,12 +455,12 @@ class graph_compiler {
                      bool always, graph_output& out) {
     const position at = o.from.from.front().at;
     if (o.default_value) {
-      out.default_value = node_value(*o.default_value, out.type);
-      if (!out.default_value) {
+      out.default_value = node_data(*o.default_value);
+      if (const auto wrong = find_misfit(*out.default_value, out.type)) {
         report(fault::type_mismatch, o.default_value->at,
-               where + ": default is " + std::string(o.default_value->kind()) +
-                   ", the type is " + std::string(to_string(out.type)));
+               where + ": default: " + *wrong);
       }
+      out.default_value = conform(*out.default_value, out.type);
     } else if (!always && faults_.empty()) {
       report(fault::maybe_absent, at,
              where + ": " + o.from.from.front().name +

@@ -10,7 +10,7 @@ namespace detail {
 
 inline std::string slot_text(const graph_slot& s) {
   return s.name + ": " + (s.stream ? "stream<text>" : "") +
-         (s.stream ? "" : std::string(to_string(s.type))) + ", " +
+         (s.stream ? "" : to_string(s.type)) + ", " +
          std::string(to_string(s.label)) +
          (s.may_be_absent ? ", may be absent" : "");
 }
@@ -96,7 +96,7 @@ void draw(const graph& g, Node node, Edge edge) {
   const auto label = [&](std::size_t slot) {
     const std::string& name = g.slots[slot].name;
     return name.substr(name.find('.') + 1) + ": " +
-           std::string(to_string(g.slots[slot].type));
+           to_string(g.slots[slot].type);
   };
   for (const std::size_t i : g.order) {
     const graph_stage& s = g.stages[i];

@@ -31,7 +31,7 @@ inline task<std::optional<error>> run_instance(request& r, std::size_t i) {
     if (fixed.size() < s.n_fixed_ports) {
       fixed.push_back(v);
     } else if (v != nullptr) {
-      in.open.emplace(p.info.name, v);
+      in.open.emplace(p.info.name, *v);
     }
   }
   for (std::size_t port = 0; port < s.out.size(); ++port) {
@@ -168,7 +168,7 @@ inline task<void> stream_output(request& r, const graph_output& out) {
     }
   }
   if (!r.stopping() && out.default_value) {
-    std::string text = std::get<std::string>(*out.default_value);
+    std::string text = *out.default_value->get<std::string>();
     co_await deliver(r, out, std::move(text));
   }
 }

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "tinyphi/base/error.h"
+#include "tinyphi/pipeline/type.h"
 #include "tinyphi/pipeline/value.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -36,7 +37,7 @@ class expression {
   // type is known, or a constant ([env]).
   struct slot {
     std::size_t index = 0;
-    value_type type = value_type::text;
+    tinyphi::type type;
   };
   using meaning = std::variant<slot, value_data>;
   // Gives the meaning, or the message of an error.

@@ -249,26 +249,28 @@ class expression_parser {
     if (only_presence) fail(start, "has() asks for a value that may be absent");
     const auto& data = std::get<value_data>(meaning);
     node n;
-    if (const auto* b = std::get_if<bool>(&data)) {
+    if (const auto* b = data.get<bool>()) {
       n.value = *b;
-    } else if (const auto* i = std::get_if<std::int64_t>(&data)) {
-      n.gives = kind::number, n.value = static_cast<double>(*i);
-    } else if (const auto* d = std::get_if<double>(&data)) {
-      n.gives = kind::number, n.value = *d;
+    } else if (const auto number = data.number()) {
+      n.gives = kind::number, n.value = *number;
     } else {
-      n.gives = kind::text, n.value = std::get<std::string>(data);
+      n.gives = kind::text, n.value = *data.get<std::string>();
     }
     return add(std::move(n), start);
   }
 
-  static kind kind_of(value_type t) {
-    switch (t) {
-      case value_type::boolean:
+  static kind kind_of(const type& t) {
+    switch (t.kind()) {
+      case type_kind::boolean:
         return kind::boolean;
-      case value_type::integer:
-      case value_type::number:
+      case type_kind::integer:
+      case type_kind::number:
+      case type_kind::duration:
+      case type_kind::size:
         return kind::number;
-      case value_type::text:
+      case type_kind::text:
+      case type_kind::path:
+      case type_kind::file:
         return kind::text;
       default:
         return kind::other;
@@ -321,22 +323,16 @@ TINYPHI_FUNC expression::scalar expression::evaluate(
       return values(e.index) != nullptr;
     case op::length: {
       const value& v = *values(e.index);
-      const auto size = [](const auto& x) -> double {
-        if constexpr (requires { x.size(); }) {
-          return static_cast<double>(x.size());
-        } else {
-          return 0;
-        }
-      };
-      return std::visit(size, v.data);
+      if (const auto* text = v.get<std::string>()) {
+        return static_cast<double>(text->size());
+      }
+      const auto* items = v.get<value_data::list>();
+      return items == nullptr ? 0 : static_cast<double>(items->size());
     }
     case op::slot: {
       const value& v = *values(e.index);
       if (const auto* b = v.get<bool>()) return *b;
-      if (const auto* i = v.get<std::int64_t>()) {
-        return static_cast<double>(*i);
-      }
-      if (const auto* d = v.get<double>()) return *d;
+      if (const auto x = v.data.number()) return *x;
       if (const auto* t = v.get<std::string>()) return *t;
       return false;
     }

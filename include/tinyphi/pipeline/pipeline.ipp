@@ -58,8 +58,8 @@ TINYPHI_FUNC result<value_data> parse_input(const graph& g,
     if (auto value = parse_value(input.type, text)) return *std::move(value);
     return error{error_code::invalid_argument,
                  "input " + input.name + ": " + quote(text) + " is not " +
-                     (input.type == value_type::integer ? "an " : "a ") +
-                     std::string(to_string(input.type))};
+                     (input.type.is(type_kind::integer) ? "an " : "a ") +
+                     to_string(input.type)};
   }
   return error{error_code::invalid_argument,
                "no input " + quote(name) + did_you_mean(name, names)};

@@ -83,34 +83,27 @@ inline constexpr bool is_optional = false;
 template <class T>
 inline constexpr bool is_optional<std::optional<T>> = true;
 
-// The value type an input member views.
+// What an input member holds: a text and a prompt are viewed, since they can be
+// long, all others are copied.
 template <class T>
-struct viewed;
+struct held_by : std::type_identity<T> {};
+template <>
+struct held_by<std::string_view> : std::type_identity<std::string> {};
+template <>
+struct held_by<const labelled_prompt*> : std::type_identity<labelled_prompt> {};
 template <class T>
-struct viewed<std::optional<T>> : viewed<T> {};
-template <>
-struct viewed<std::string_view> : std::type_identity<std::string> {};
-template <>
-struct viewed<bool> : std::type_identity<bool> {};
-template <>
-struct viewed<std::int64_t> : std::type_identity<std::int64_t> {};
-template <>
-struct viewed<double> : std::type_identity<double> {};
-template <>
-struct viewed<std::span<const document>> : std::type_identity<documents> {};
-template <>
-struct viewed<std::span<const citation>> : std::type_identity<citations> {};
-template <>
-struct viewed<const labelled_prompt*> : std::type_identity<labelled_prompt> {};
+struct held_by<std::optional<T>> : held_by<T> {};
 
 template <class T>
-void view_input(const value* from, T& to) {
+void take_input(const value* from, T& to) {
+  using held = typename held_by<T>::type;
   if (from == nullptr) return;
-  const auto* data = from->get<typename viewed<T>::type>();
   if constexpr (std::is_pointer_v<T>) {
-    to = data;
+    to = from->get<held>();
+  } else if constexpr (std::same_as<held, std::string>) {
+    to = *from->get<held>();
   } else {
-    to = *data;
+    to = from_data<held>(from->data);
   }
 }
 
@@ -126,7 +119,7 @@ template <class S>
     if constexpr (is_open_row<S, std::decay_t<decltype(row)>>) {
       views.*row.member = std::move(in.open);
     } else {
-      view_input(in.values[next++], views.*row.member);
+      take_input(in.values[next++], views.*row.member);
     }
   };
   std::apply([&](const auto&... row) { (one(row), ...); }, S::in_ports());
@@ -139,9 +132,9 @@ template <class S>
   const auto one = [&](auto& member) {
     if constexpr (is_optional<std::decay_t<decltype(member)>>) {
       values.emplace_back();
-      if (member) values.back().emplace(*std::move(member));
+      if (member) values.back().emplace(to_data(*std::move(member)));
     } else {
-      values.emplace_back(std::in_place, std::move(member));
+      values.emplace_back(to_data(std::move(member)));
     }
   };
   std::apply([&](const auto&... row) { (one(out.*row.member), ...); },
@@ -209,7 +202,7 @@ void describe_in_port(const port_row<typename S::inputs, T>& row,
     type.open_in_ports = true;
   } else {
     type.in_ports.push_back({.name = std::string(row.name),
-                             .types = {type_of<typename viewed<T>::type>()},
+                             .types = {type_of<typename held_by<T>::type>()},
                              .required = !is_optional<T>,
                              .stream = false,
                              .reason = {}});
@@ -257,7 +250,7 @@ registry& registry::add() {
     std::apply(
         [&](const auto&... row) {
           (type.out_ports.push_back({.name = std::string(row.name),
-                                     .types = {value_type::text},
+                                     .types = {type_kind::text},
                                      .required = true,
                                      .stream = true,
                                      .reason = {}}),

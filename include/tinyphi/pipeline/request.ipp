@@ -201,7 +201,7 @@ inline std::optional<error> store_outputs(request& r, const graph_stage& s,
     if (r.streams[slot]) {
       r.slots[slot] = value{r.streams[slot]->text, label};
     } else if (outputs[i]) {
-      const auto* text = std::get_if<std::string>(&*outputs[i]);
+      const auto* text = outputs[i]->get<std::string>();
       if (text != nullptr && text->size() > max_text_bytes) {
         return error{error_code::limit,
                      "port " + s.out[i].name + " is " +
@@ -243,34 +243,16 @@ inline result<std::vector<std::optional<value>>> take_inputs(
     names.push_back(spec.name);
     const auto given = inputs.find(spec.name);
     if (given == inputs.end() && !spec.default_value) {
-      return error{error_code::invalid_argument,
-                   "input " + spec.name + " (" +
-                       std::string(to_string(spec.type)) + ") is missing"};
+      return error{
+          error_code::invalid_argument,
+          "input " + spec.name + " (" + to_string(spec.type) + ") is missing"};
     }
-    slots[i] = given == inputs.end()
-                   ? value{*spec.default_value, trust::trusted}
-                   : value{std::move(given->second), spec.label};
-    if (slots[i]->type() != spec.type) {
-      return error{error_code::invalid_argument,
-                   "input " + spec.name + " is " +
-                       std::string(to_string(slots[i]->type())) +
-                       ", the pipeline takes " +
-                       std::string(to_string(spec.type))};
+    if (given == inputs.end()) {
+      slots[i] = value{*spec.default_value, trust::trusted};
+      continue;
     }
-    const auto* text = slots[i]->get<std::string>();
-    if (text == nullptr) continue;
-    if (text->size() > spec.max_bytes) {
-      return error{error_code::limit,
-                   "input " + spec.name + " is " +
-                       std::to_string(text->size()) + " bytes, at most " +
-                       std::to_string(spec.max_bytes) + " are allowed"};
-    }
-    if (const std::size_t bad = find_invalid_utf8(*text);
-        bad != std::string_view::npos) {
-      return error{error_code::bad_data, "input " + spec.name + ": byte " +
-                                             std::to_string(bad) +
-                                             " is not UTF-8"};
-    }
+    TINYPHI_TRY(value_data data, check_input(spec, given->second));
+    slots[i] = value{std::move(data), spec.label};
   }
   for (const auto& given : inputs) {
     if (std::ranges::find(names, given.first) == names.end()) {

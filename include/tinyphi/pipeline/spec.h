@@ -17,6 +17,7 @@
 #include "tinyphi/pipeline/config_node.h"
 #include "tinyphi/pipeline/diagnostic.h"
 #include "tinyphi/pipeline/host.h"
+#include "tinyphi/pipeline/type.h"
 #include "tinyphi/pipeline/value.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -46,10 +47,11 @@ struct binding_spec {
 struct input_spec {
   std::string name;
   position at;
-  value_type type = value_type::text;
+  tinyphi::type type = type_kind::text;
   trust label = trust::user;
   std::optional<value_data> default_value;
-  std::size_t max_bytes = std::size_t{64} << 10;  // of a text
+  std::size_t max_bytes = std::size_t{64} << 10;  // of each text in it
+  std::size_t max_items = 10000;                  // of each list in it
 };
 
 struct output_spec {
@@ -73,6 +75,7 @@ struct stage_spec {
 
 struct env_spec {
   value_data value;
+  tinyphi::type type;
   position at;
   bool in_text = false;  // a text of the file has ${env.NAME} in it
 };
@@ -101,14 +104,18 @@ struct pipeline_spec {
     const std::function<std::optional<std::string>(const std::string&)>& env,
     std::vector<diagnostic>& faults);
 
-// A node of the file as a value of `type`; nothing if it is not one. Lists of
-// docs and citations can only be empty.
-[[nodiscard]] std::optional<value_data> node_value(const config_node& node,
-                                                   value_type type);
+// `data` as a value for the input, or why it cannot be one: another type, a
+// text longer than max_bytes, a list longer than max_items, or a text that is
+// not UTF-8.
+[[nodiscard]] result<value_data> check_input(const input_spec& input,
+                                             const value_data& data);
+
+// A node of the file as data: a table is a record, an array a list.
+[[nodiscard]] value_data node_data(const config_node& node);
 
 // `text` from the command line or the environment as a value of `type`; nothing
 // if it is not one. Only text, bool, int and float have a form as text.
-[[nodiscard]] std::optional<value_data> parse_value(value_type type,
+[[nodiscard]] std::optional<value_data> parse_value(const type& type,
                                                     std::string_view text);
 
 TINYPHI_NAMESPACE_END

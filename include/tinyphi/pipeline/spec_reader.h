@@ -47,11 +47,12 @@ class spec_reader : private config_reader {
   // The references of a list, the first of which that is present counts.
   std::vector<reference_spec> read_first(const config_node& node,
                                          const std::string& where);
-  // `node` as a value of `type`, which its TOML type must be; reported if not.
-  std::optional<value_data> read_value(const config_node& node, value_type type,
+  // `node` as a value of `type`; reported if it is not one.
+  std::optional<value_data> read_value(const config_node& node,
+                                       const type& type,
                                        const std::string& where);
-  [[nodiscard]] std::optional<value_type> read_type(const config_node& node,
-                                                    const std::string& where);
+  [[nodiscard]] std::optional<type> read_type(const config_node& node,
+                                              const std::string& where);
   // Replaces ${env.X} in all texts of the node, and $$ by $.
   void fill_in(config_node& node, const std::string& where);
   void fill_in_text(config_node& node, const std::string& where);

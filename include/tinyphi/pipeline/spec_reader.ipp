@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 #include "tinyphi/pipeline/param.h"
 #include "tinyphi/pipeline/spec_reader.h"
@@ -14,7 +16,7 @@ TINYPHI_NAMESPACE_BEGIN
 namespace detail {
 
 template <class T>
-std::optional<value_data> parse_number(std::string_view text) {
+std::optional<T> parse_number(std::string_view text) {
   T x{};
   const auto [end, ec] =
       std::from_chars(text.data(), text.data() + text.size(), x);
@@ -24,62 +26,69 @@ std::optional<value_data> parse_number(std::string_view text) {
   return x;
 }
 
-// The types of the language that this version does not have.
-inline bool is_later_type(std::string_view name) {
-  constexpr std::string_view later[] = {
-      "bytes", "json", "file", "messages", "verdict", "citation", "doc"};
-  return std::ranges::find(later, name) != std::end(later) ||
-         name.starts_with("list<") || name.starts_with("json<") ||
-         name.starts_with("stream<");
+// As parse_number, for a value of whatever type has one.
+template <class T>
+std::optional<value_data> as_data(std::optional<T> x) {
+  if (!x) return std::nullopt;
+  return value_data(*std::move(x));
+}
+
+inline std::optional<bool> parse_bool(std::string_view text) {
+  if (text == "true") return true;
+  if (text == "false") return false;
+  return std::nullopt;
 }
 
 }  // namespace detail
 
-TINYPHI_FUNC std::optional<value_data> parse_value(value_type type,
+TINYPHI_FUNC std::optional<value_data> parse_value(const type& type,
                                                    std::string_view text) {
-  switch (type) {
-    case value_type::text:
-      return std::string(text);
-    case value_type::boolean:
-      if (text == "true") return true;
-      if (text == "false") return false;
+  const auto integer = [](auto x) -> std::optional<value_data> {
+    constexpr auto largest = std::numeric_limits<std::int64_t>::max();
+    if (!x || std::cmp_greater(*x, largest)) return std::nullopt;
+    return value_data(static_cast<std::int64_t>(*x));
+  };
+  switch (type.kind()) {
+    case type_kind::text:
+    case type_kind::path:
+    case type_kind::file:
+      return value_data(text);
+    case type_kind::boolean:
+      return detail::as_data(detail::parse_bool(text));
+    case type_kind::integer:
+      return detail::as_data(detail::parse_number<std::int64_t>(text));
+    case type_kind::number:
+      return detail::as_data(detail::parse_number<double>(text));
+    case type_kind::duration:
+      if (const auto d = parse_duration(text)) {
+        return integer(std::optional(d->count()));
+      }
       return std::nullopt;
-    case value_type::integer:
-      return detail::parse_number<std::int64_t>(text);
-    case value_type::number:
-      return detail::parse_number<double>(text);
+    case type_kind::size:
+      return integer(parse_bytes(text));
     default:
       return std::nullopt;
   }
 }
 
-TINYPHI_FUNC std::optional<value_data> node_value(const config_node& node,
-                                                  value_type type) {
-  const auto scalar = [&](auto x) -> std::optional<value_data> {
-    if (detail::read_scalar(node, x)) return x;
-    return std::nullopt;
+TINYPHI_FUNC value_data node_data(const config_node& node) {
+  const auto convert = [](const auto& x) -> value_data {
+    using T = std::decay_t<decltype(x)>;
+    if constexpr (std::same_as<T, config_array>) {
+      value_data::list items;
+      for (const config_node& item : x) items.push_back(node_data(item));
+      return items;
+    } else if constexpr (std::same_as<T, config_table>) {
+      value_data::record members;
+      for (const config_member& m : x) {
+        members.push_back({m.key, node_data(m.value)});
+      }
+      return members;
+    } else {
+      return x;
+    }
   };
-  const auto* list = node.get<config_array>();
-  const bool empty_list = list != nullptr && list->empty();
-  switch (type) {
-    case value_type::text:
-      return scalar(std::string());
-    case value_type::boolean:
-      return scalar(false);
-    case value_type::integer:
-      return scalar(std::int64_t{0});
-    case value_type::number:
-      return scalar(0.0);
-    case value_type::docs:
-      if (empty_list) return documents();
-      break;
-    case value_type::cites:
-      if (empty_list) return citations();
-      break;
-    case value_type::prompt:
-      break;
-  }
-  return std::nullopt;
+  return std::visit(convert, node.data);
 }
 
 TINYPHI_FUNC pipeline_spec spec_reader::read() {
@@ -136,17 +145,21 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
     return report(fault::missing_key, entry.at, where + ": type is missing");
   }
   const auto* name = kind->value.get<std::string>();
-  constexpr std::string_view names[] = {"text", "path", "bool", "int", "float"};
-  constexpr value_type types[] = {value_type::text, value_type::text,
-                                  value_type::boolean, value_type::integer,
-                                  value_type::number};
+  constexpr std::string_view names[] = {"text",  "path",     "bool", "int",
+                                        "float", "duration", "size"};
+  constexpr type_kind kinds[] = {type_kind::text,    type_kind::path,
+                                 type_kind::boolean, type_kind::integer,
+                                 type_kind::number,  type_kind::duration,
+                                 type_kind::size};
   const auto found = name ? std::ranges::find(names, *name) : std::end(names);
   if (found == std::end(names)) {
     return report(fault::out_of_range, kind->value.at,
-                  where + ": type must be text, path, bool, int or float" +
+                  where +
+                      ": type must be text, path, bool, int, float, duration "
+                      "or size" +
                       (name ? did_you_mean(*name, names) : ""));
   }
-  const value_type type = types[found - names];
+  const type type = kinds[found - names];
   std::optional<value_data> value;
   position at = entry.at;
   if (const auto given = *env_ ? (*env_)(entry.key) : std::nullopt) {
@@ -166,16 +179,13 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
   }
   const auto bound = [&](std::string_view key, auto breaks) {
     const config_member* m = entry.value.find(key);
-    double limit = 0, x = 0;
+    double limit = 0;
     if (m == nullptr) return;
-    if (const auto* i = std::get_if<std::int64_t>(&*value)) {
-      x = static_cast<double>(*i);
-    } else if (const auto* d = std::get_if<double>(&*value)) {
-      x = *d;
-    } else {
+    if (!type.is_number()) {
       return report(fault::wrong_type, m->at,
                     where + ": only int and float have " + std::string(key));
     }
+    const double x = *value->number();
     if (!detail::read_scalar(m->value, limit)) {
       return report(fault::wrong_type, m->value.at,
                     where + ": " + std::string(key) + " must be a number");
@@ -183,7 +193,7 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
     const auto shown = [&](double y) {
       const auto whole = static_cast<std::int64_t>(std::clamp(y, -1e15, 1e15));
       const bool is_int =
-          type == value_type::integer && static_cast<double>(whole) == y;
+          type.is(type_kind::integer) && static_cast<double>(whole) == y;
       return is_int ? std::to_string(whole) : detail::toml_number(y);
     };
     if (std::isnan(x) || breaks(x, limit)) {
@@ -194,7 +204,7 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
   };
   bound("min", std::less<>());
   bound("max", std::greater<>());
-  spec_.env.emplace(entry.key, env_spec{*std::move(value), entry.at});
+  spec_.env.emplace(entry.key, env_spec{*std::move(value), type, entry.at});
 }
 
 TINYPHI_FUNC void spec_reader::read_limits() {

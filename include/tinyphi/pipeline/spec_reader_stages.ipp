@@ -9,38 +9,88 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-TINYPHI_FUNC std::optional<value_type> spec_reader::read_type(
+namespace detail {
+
+struct named_type {
+  std::string_view name;
+  type (*make)();
+};
+// The types that a file can name, but for lists of them.
+inline constexpr named_type named_types[] = {
+    {"text", [] { return type(type_kind::text); }},
+    {"bool", [] { return type(type_kind::boolean); }},
+    {"int", [] { return type(type_kind::integer); }},
+    {"float", [] { return type(type_kind::number); }},
+    {"duration", [] { return type(type_kind::duration); }},
+    {"size", [] { return type(type_kind::size); }},
+    {"json", [] { return type(type_kind::json); }},
+    {"document", &type_of<document>},
+    {"citation", &type_of<citation>},
+    {"verdict", &type_of<verdict>}};
+
+}  // namespace detail
+
+TINYPHI_FUNC std::optional<type> spec_reader::read_type(
     const config_node& node, const std::string& where) {
-  const auto* name = node.get<std::string>();
-  constexpr std::string_view names[] = {"text", "bool", "int", "float", "docs"};
-  constexpr value_type types[] = {value_type::text, value_type::boolean,
-                                  value_type::integer, value_type::number,
-                                  value_type::docs};
-  if (name == nullptr) {
+  const auto* text = node.get<std::string>();
+  if (text == nullptr) {
     report(fault::wrong_type, node.at, where + ": a type is a string");
     return std::nullopt;
   }
-  const auto found = std::ranges::find(names, *name);
-  if (found != std::end(names)) return types[found - names];
-  if (detail::is_later_type(*name)) {
-    report(fault::not_supported, node.at,
-           where + ": type " + quote(*name) + " is not supported yet");
-  } else {
-    report(fault::out_of_range, node.at,
-           where + ": no type " + quote(*name) + did_you_mean(*name, names));
+  std::string_view name = *text;
+  std::size_t n_lists = 0;
+  while (name.starts_with("list<") && name.ends_with('>')) {
+    name = name.substr(5, name.size() - 6);
+    ++n_lists;
   }
+  if (n_lists > type::max_depth) {
+    report(fault::out_of_range, node.at,
+           where + ": lists nest " + std::to_string(n_lists) +
+               " deep, allowed are " + std::to_string(type::max_depth));
+    return std::nullopt;
+  }
+  const auto found =
+      std::ranges::find(detail::named_types, name, &detail::named_type::name);
+  if (found != std::end(detail::named_types)) {
+    type t = found->make();
+    while (n_lists-- > 0) t = type::list_of(std::move(t));
+    return t;
+  }
+  constexpr std::string_view later[] = {"file",  "message", "failure",
+                                        "usage", "call",    "index"};
+  constexpr retired_key retired[] = {{"docs", "write \"list<document>\""},
+                                     {"citations", "write \"list<citation>\""}};
+  if (std::ranges::find(later, name) != std::end(later) ||
+      name.ends_with('?')) {
+    report(fault::not_supported, node.at,
+           where + ": type " + quote(*text) + " is not supported yet");
+    return std::nullopt;
+  }
+  std::vector<std::string_view> names;
+  for (const detail::named_type& t : detail::named_types) {
+    names.push_back(t.name);
+  }
+  report(fault::out_of_range, node.at,
+         where + ": no type " + quote(name) + key_hint(name, names, retired));
   return std::nullopt;
 }
 
 TINYPHI_FUNC std::optional<value_data> spec_reader::read_value(
-    const config_node& node, value_type type, const std::string& where) {
-  auto value = node_value(node, type);
-  if (!value) {
+    const config_node& node, const type& type, const std::string& where) {
+  // Durations and sizes are written as texts.
+  const auto* text = node.get<std::string>();
+  if (text != nullptr &&
+      (type.is(type_kind::duration) || type.is(type_kind::size))) {
+    if (auto value = parse_value(type, *text)) return value;
     report(fault::type_mismatch, node.at,
-           where + " is " + std::string(node.kind()) + ", the type is " +
-               std::string(to_string(type)));
+           where + " is " + quote(*text) + ", the type is " + to_string(type));
+    return std::nullopt;
   }
-  return value;
+  value_data value = node_data(node);
+  const auto wrong = find_misfit(value, type);
+  if (!wrong) return conform(value, type);
+  report(fault::type_mismatch, node.at, where + ": " + *wrong);
+  return std::nullopt;
 }
 
 TINYPHI_FUNC void spec_reader::read_inputs() {
@@ -57,17 +107,18 @@ TINYPHI_FUNC void spec_reader::read_input(const config_member& entry) {
   input.at = entry.at;
   if (entry.value.get<std::string>() != nullptr) {
     const auto type = read_type(entry.value, where);
-    input.type = type.value_or(value_type::text);
+    input.type = type.value_or(tinyphi::type());
     spec_.inputs.push_back(std::move(input));
     return;
   }
-  if (!check_table(entry, where, {"type", "trust", "default", "max_bytes"},
-                   {"max_items"})) {
+  if (!check_table(
+          entry, where,
+          {"type", "trust", "default", "max_bytes", "max_items", "doc"}, {})) {
     return;
   }
   const config_node& node = entry.value;
   if (const config_member* type = node.find("type")) {
-    input.type = read_type(type->value, where).value_or(value_type::text);
+    input.type = read_type(type->value, where).value_or(tinyphi::type());
   } else {
     report(fault::missing_key, entry.at, where + ": type is missing");
   }
@@ -83,16 +134,19 @@ TINYPHI_FUNC void spec_reader::read_input(const config_member& entry) {
       input.label = static_cast<trust>(found - names);
     }
   }
-  if (const auto* n =
-          optional_key<std::int64_t>(node, "max_bytes", where, "an integer")) {
-    constexpr std::int64_t largest = std::int64_t{1} << 20;
-    if (*n < 1 || *n > largest) {
-      report(fault::out_of_range, node.find("max_bytes")->value.at,
-             where + ": max_bytes is " + std::to_string(*n) +
-                 ", allowed are 1 to " + std::to_string(largest));
-    } else {
+  optional_key<std::string>(node, "doc", where, "a string");
+  constexpr std::int64_t most_bytes = std::int64_t{1} << 20;
+  const config_member* size = node.find("max_bytes");
+  if (size != nullptr && size->value.get<std::string>() != nullptr) {
+    if (const auto n = read_bytes(node, "max_bytes", where, 1024, most_bytes)) {
       input.max_bytes = static_cast<std::size_t>(*n);
     }
+  } else if (const auto n =
+                 read_integer(node, "max_bytes", where, 1, most_bytes)) {
+    input.max_bytes = static_cast<std::size_t>(*n);
+  }
+  if (const auto n = read_integer(node, "max_items", where, 1, 1000000)) {
+    input.max_items = static_cast<std::size_t>(*n);
   }
   if (const config_member* m = node.find("default")) {
     config_node filled = m->value;
@@ -242,7 +296,7 @@ TINYPHI_FUNC void spec_reader::read_stage(const config_member& entry) {
                where + ": use is " + quote(*use) +
                    ", behind '@' stands a whole number");
       } else {
-        stage.major = std::get<std::int64_t>(*major);
+        stage.major = *major;
       }
     }
   } else if (node.find("use") == nullptr) {
@@ -360,21 +414,21 @@ TINYPHI_FUNC void spec_reader::fill_in_text(config_node& node,
                     where + ": ${" + name + "} names nothing in [env]" +
                         did_you_mean(name, known));
     }
-    const auto put = [&](const auto& x) {
-      using T = std::decay_t<decltype(x)>;
-      if constexpr (std::same_as<T, std::string>) {
-        out += x;
-      } else if constexpr (std::same_as<T, bool>) {
-        out += x ? "true" : "false";
-      } else if constexpr (is_number<T>) {
-        out += detail::toml_number(x);
-      }
-      if constexpr (std::same_as<T, bool> || is_number<T>) {
-        if (i == 0 && end + 1 == text.size()) node.data = x;
-      }
-    };
+    const env_spec& env = value->second;
+    const bool is_alone = i == 0 && end + 1 == text.size();
+    if (const auto* t = env.value.get<std::string>()) {
+      out += *t;
+    } else if (const auto* yes = env.value.get<bool>()) {
+      out += *yes ? "true" : "false";
+      if (is_alone) node.data = *yes;
+    } else if (const auto* n = env.value.get<std::int64_t>()) {
+      out += std::to_string(*n);
+      if (is_alone) node.data = *n;
+    } else if (const auto* x = env.value.get<double>()) {
+      out += detail::toml_number(*x);
+      if (is_alone) node.data = *x;
+    }
     value->second.in_text = true;
-    std::visit(put, value->second.value);
     if (node.get<std::string>() == nullptr) return;
     if (out.size() > spec_limits::max_filled_bytes - filled_bytes_) {
       filled_bytes_ = spec_limits::max_filled_bytes + 1;

@@ -25,6 +25,7 @@
 #ifndef TINYPHI_PIPELINE_STAGE_H_
 #define TINYPHI_PIPELINE_STAGE_H_
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/async_result.hpp>
@@ -53,6 +54,8 @@
 #include "tinyphi/pipeline/diagnostic.h"
 #include "tinyphi/pipeline/host.h"
 #include "tinyphi/pipeline/param.h"
+#include "tinyphi/pipeline/record.h"
+#include "tinyphi/pipeline/type.h"
 #include "tinyphi/pipeline/value.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -106,19 +109,20 @@ T unwrap(result<T> r) {
 
 // Inputs that a stage declares when its config is known (open ports). A port
 // that is absent is missing here.
-using named_values = std::map<std::string, const value*, std::less<>>;
+using named_values = std::map<std::string, value, std::less<>>;
 
 // One port and its member in inputs, outputs or streams:
 //   input member            takes             output member
 //   std::string_view        text              std::string
 //   bool, int64_t, double   bool, int, float  the same
-//   span<const document>    docs              documents
-//   span<const citation>    citations         citations
+//   a struct (record.h)     its record        the same
+//   std::vector<above>      a list            the same
+//   value_data              json              the same
 //   const labelled_prompt*  prompt            labelled_prompt
 //   std::optional<above>    may be absent     std::optional<above>
 //   named_values            open ports
 //                           stream of text    text_stream (in streams)
-// Inputs are views that are valid until `run` returns.
+// Views are valid until `run` returns.
 template <class Owner, class T>
 struct port_row {
   std::string_view name;
@@ -139,28 +143,13 @@ template <class Owner>
 //   static constexpr retired_key retired_params[] = {{"reserve", "leave it
 //   out"}};
 
-// A set of value types.
-class type_set {
- public:
-  constexpr type_set() = default;
-  constexpr type_set(std::initializer_list<value_type> types) {
-    for (const value_type t : types) bits_ |= bit(t);
-  }
-  [[nodiscard]] constexpr bool contains(value_type t) const {
-    return (bits_ & bit(t)) != 0;
-  }
-
- private:
-  static constexpr unsigned bit(value_type t) {
-    return 1u << static_cast<unsigned>(t);
-  }
-  unsigned bits_ = 0;
-};
-[[nodiscard]] std::string to_string(type_set types);  // "text or int"
+// "text or int"
+[[nodiscard]] std::string to_string(std::span<const type> types);
 
 struct port_info {
   std::string name;
-  type_set types;
+  // An in-port takes a value of any of them; an out-port has one.
+  std::vector<type> types;
   bool required = true;  // in-ports; an out-port that is not may be absent
   bool stream = false;   // out-ports: the text comes piece by piece
   std::string reason;    // in-ports: why only these types, for messages, e.g.
@@ -169,6 +158,11 @@ struct port_info {
   // its text, where the variable is used first. Such a port must be bound.
   std::string param = {};
   std::size_t offset = 0;
+
+  [[nodiscard]] bool takes(const type& given) const {
+    return std::ranges::any_of(
+        types, [&](const type& wanted) { return fits(given, wanted); });
+  }
 };
 
 // What a stage proves about its config before anything runs. A stage offers

@@ -6,13 +6,11 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-TINYPHI_FUNC std::string to_string(type_set types) {
+TINYPHI_FUNC std::string to_string(std::span<const type> types) {
   std::string names;
-  for (std::size_t i = 0; i < std::variant_size_v<value_data>; ++i) {
-    const auto type = static_cast<value_type>(i);
-    if (!types.contains(type)) continue;
+  for (const type& t : types) {
     if (!names.empty()) names += " or ";
-    names += to_string(type);
+    names += to_string(t);
   }
   return names;
 }

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: MIT
 // The values that travel between stages, and the trust labels they carry.
+// What a value may hold is said by its type (type.h); C++ structs become
+// values and back by record.h.
 #ifndef TINYPHI_PIPELINE_VALUE_H_
 #define TINYPHI_PIPELINE_VALUE_H_
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -25,37 +32,6 @@ enum class trust : std::uint8_t { trusted, user, untrusted };
   return names[static_cast<std::size_t>(t)];
 }
 [[nodiscard]] constexpr trust join(trust a, trust b) { return std::max(a, b); }
-
-// A passage that retrieval found.
-struct document {
-  std::string id;        // unique in its index, e.g. "reset.md#2"
-  std::string source;    // the file it is from, relative to the indexed folder
-  std::string title;     // of the whole document
-  std::string locator;   // where in it: a heading path or a page
-  std::size_t line = 0;  // where in the file, from 1; 0: not known
-  std::string text;
-  double score = 0;  // higher is better; comparable within one list only
-
-  friend bool operator==(const document&, const document&) = default;
-};
-using documents = std::vector<document>;
-
-// A sentence of an answer and the passage that supports it.
-struct citation {
-  std::string sentence;
-  std::size_t number = 0;  // the passage's number in the prompt, from 1;
-                           // 0: none supports it, and the rest is empty
-  std::string id;
-  std::string source;
-  std::string title;
-  std::string locator;
-  std::size_t line = 0;
-  std::string quote;   // the words of the passage that support the sentence
-  double overlap = 0;  // share of the sentence's words found there, 0 to 1
-
-  friend bool operator==(const citation&, const citation&) = default;
-};
-using citations = std::vector<citation>;
 
 // A prompt as it reaches the tokenizer: pieces that know who wrote them. Only
 // control segments, which come from a chat format, may hold control tokens.
@@ -76,53 +52,110 @@ struct labelled_prompt {
                          const labelled_prompt&) = default;
 };
 
-// In the order of value_data's alternatives.
-enum class value_type : std::uint8_t {
-  text,
-  boolean,
-  integer,
-  number,
-  docs,
-  cites,
-  prompt
+// What a value holds, without its label: JSON's kinds, and prompts. It never
+// changes, and a copy shares the texts, lists and records of the original, so
+// that it costs no more than a counter.
+class value_data {
+ public:
+  struct member;
+  using list = std::vector<value_data>;
+  // Members in the order of their type, no name twice.
+  using record = std::vector<member>;
+
+  value_data() = default;  // null, which only values of JSON can be
+  template <std::same_as<bool> B>
+  value_data(B b) : data_(b) {}
+  template <std::integral N>
+  requires(!std::same_as<N, bool>) value_data(N n)
+      : data_(static_cast<std::int64_t>(n)) {}
+  value_data(double x) : data_(x) {}
+  value_data(std::string text) : data_(share(std::move(text))) {}
+  value_data(std::string_view text) : value_data(std::string(text)) {}
+  value_data(const char* text) : value_data(std::string(text)) {}
+  value_data(list items) : data_(share(std::move(items))) {}
+  value_data(record members);
+  value_data(labelled_prompt prompt) : data_(share(std::move(prompt))) {}
+
+  // Null if the data is of another kind. T is bool, std::int64_t, double,
+  // std::string, list, record or labelled_prompt.
+  template <class T>
+  [[nodiscard]] const T* get() const {
+    if constexpr (std::is_arithmetic_v<T>) {
+      return std::get_if<T>(&data_);
+    } else {
+      const auto* shared = std::get_if<std::shared_ptr<const T>>(&data_);
+      return shared == nullptr ? nullptr : shared->get();
+    }
+  }
+  [[nodiscard]] bool is_null() const { return data_.index() == 0; }
+  // An integer counts as a number; nothing else does.
+  [[nodiscard]] std::optional<double> number() const {
+    if (const auto* n = get<std::int64_t>()) return static_cast<double>(*n);
+    if (const auto* x = get<double>()) return *x;
+    return std::nullopt;
+  }
+  // A member of a record; null if there is none, or if this is no record.
+  [[nodiscard]] const value_data* find(std::string_view name) const;
+
+  // Equal in depth; an integer never equals a number.
+  friend bool operator==(const value_data& a, const value_data& b);
+
+ private:
+  template <class T>
+  static std::shared_ptr<const T> share(T x) {
+    return std::make_shared<const T>(std::move(x));
+  }
+
+  std::variant<std::monostate, bool, std::int64_t, double,
+               std::shared_ptr<const std::string>, std::shared_ptr<const list>,
+               std::shared_ptr<const record>,
+               std::shared_ptr<const labelled_prompt>>
+      data_;
 };
 
-// The type's name in a pipeline file.
-[[nodiscard]] constexpr std::string_view to_string(value_type t) {
-  constexpr std::string_view names[] = {"text", "bool",      "int",   "float",
-                                        "docs", "citations", "prompt"};
-  return names[static_cast<std::size_t>(t)];
+struct value_data::member {
+  std::string name;
+  value_data value;
+
+  friend bool operator==(const member&, const member&) = default;
+};
+
+inline value_data::value_data(record members)
+    : data_(share(std::move(members))) {}
+
+inline const value_data* value_data::find(std::string_view name) const {
+  const record* r = get<record>();
+  if (r == nullptr) return nullptr;
+  const auto it = std::ranges::find(*r, name, &member::name);
+  return it == r->end() ? nullptr : &it->value;
 }
 
-using value_data = std::variant<std::string, bool, std::int64_t, double,
-                                documents, citations, labelled_prompt>;
+inline bool operator==(const value_data& a, const value_data& b) {
+  if (a.data_.index() != b.data_.index()) return false;
+  return std::visit(
+      [&]<class T>(const T& x) {
+        const T& y = *std::get_if<T>(&b.data_);
+        if constexpr (requires { *x; }) {
+          return x == y || *x == *y;
+        } else {
+          return x == y;
+        }
+      },
+      a.data_);
+}
 
 struct value {
   value_data data;
   trust label = trust::trusted;
 
-  [[nodiscard]] value_type type() const {
-    return static_cast<value_type>(data.index());
-  }
-  // Null if the value is of another type.
+  // Null if the value is of another kind.
   template <class T>
   [[nodiscard]] const T* get() const {
-    return std::get_if<T>(&data);
+    return data.get<T>();
   }
 
   friend bool operator==(const value&, const value&) = default;
 };
-
-// The value_type that holds a T.
-template <class T, std::size_t I = 0>
-[[nodiscard]] constexpr value_type type_of() {
-  static_assert(I < std::variant_size_v<value_data>, "not a pipeline value");
-  if constexpr (std::is_same_v<T, std::variant_alternative_t<I, value_data>>) {
-    return static_cast<value_type>(I);
-  } else {
-    return type_of<T, I + 1>();
-  }
-}
 
 TINYPHI_NAMESPACE_END
 

@@ -3,21 +3,15 @@
 #ifndef TINYPHI_PIPELINE_VALUE_JSON_H_
 #define TINYPHI_PIPELINE_VALUE_JSON_H_
 
-#include "tinyphi/base/error.h"
 #include "tinyphi/base/json.h"
-#include "tinyphi/pipeline/spec.h"
 #include "tinyphi/pipeline/value.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
-// Texts, numbers and booleans are themselves; passages, citations and prompts
-// are objects with their members' names.
+// Records and prompts are objects with their members' names.
 [[nodiscard]] json::value to_json(const value_data& v);
-
-// A value for an input: text, bool, int or float. invalid_argument that names
-// the input, says what was found and what is allowed.
-[[nodiscard]] result<value_data> input_from_json(const input_spec& input,
-                                                 const json::value& v);
+// Integers beyond 64 bits with a sign are floats.
+[[nodiscard]] value_data from_json(const json::value& v);
 
 TINYPHI_NAMESPACE_END
 

@@ -195,8 +195,8 @@ inline std::vector<answer_annotation> annotations_of(const run_result& r,
                                                      std::string_view text) {
   std::vector<answer_annotation> all;
   for (const auto& [name, value] : r.outputs) {
-    const auto* found = value.get<citations>();
-    if (found == nullptr) continue;
+    const auto found = read_as<citations>(value.data);
+    if (!found) continue;
     std::size_t from = 0;
     for (const citation& c : *found) {
       if (c.number == 0) continue;

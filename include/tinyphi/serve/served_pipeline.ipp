@@ -31,12 +31,12 @@ TINYPHI_FUNC result<served_pipeline> open_pipeline(const pipeline_entry& entry,
   const graph& g = compiled.graph();
   std::vector<std::string_view> inputs, needed, outputs;
   for (const input_spec& i : g.inputs) {
-    if (i.type != value_type::text) continue;
+    if (!i.type.is(type_kind::text)) continue;
     inputs.push_back(i.name);
     if (!i.default_value) needed.push_back(i.name);
   }
   for (const graph_output& o : g.outputs) {
-    if (o.type == value_type::text) outputs.push_back(o.name);
+    if (o.type.is(type_kind::text)) outputs.push_back(o.name);
   }
   served_pipeline p{entry.name, compiled, entry.chat_input, entry.chat_output,
                     created};
@@ -61,13 +61,12 @@ TINYPHI_FUNC json::object describe_pipeline(const served_pipeline& p) {
   json::array inputs, outputs;
   for (const input_spec& i : g.inputs) {
     inputs.push_back({{"name", i.name},
-                      {"type", json::string_view(to_string(i.type))},
+                      {"type", to_string(i.type)},
                       {"required", !i.default_value.has_value()}});
   }
   for (const graph_output& o : g.outputs) {
-    outputs.push_back({{"name", o.name},
-                       {"type", json::string_view(to_string(o.type))},
-                       {"stream", o.stream}});
+    outputs.push_back(
+        {{"name", o.name}, {"type", to_string(o.type)}, {"stream", o.stream}});
   }
   return {{"name", p.name},
           {"object", "pipeline"},
@@ -92,7 +91,7 @@ TINYPHI_FUNC api_result<input_values> pipeline_inputs(
       return invalid_value(
           "inputs", "no input " + quote(name) + did_you_mean(name, names));
     }
-    auto value = input_from_json(*input, v);
+    auto value = check_input(*input, from_json(v));
     if (!value) {
       return invalid_value("inputs." + name, value.error().message);
     }
