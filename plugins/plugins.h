@@ -6,11 +6,18 @@
 
 #include "plugins/cite_verify/cite_verify.h"
 #include "plugins/generate/generate.h"
+#include "plugins/guard_injection/guard_injection.h"
 #include "plugins/guard_links/guard_links.h"
 #include "plugins/guard_pii/guard_pii.h"
+#include "plugins/guard_rules/guard_rules.h"
 #include "plugins/ingest/ingest.h"
 #include "plugins/prompt/prompt.h"
 #include "plugins/retrieve_fts/retrieve_fts.h"
+#include "plugins/retrieve_fuse/retrieve_fuse.h"
+#include "plugins/text/text_clean.h"
+#include "plugins/text/text_join.h"
+#include "plugins/text/text_split.h"
+#include "plugins/text_const/text_const.h"
 #include "tinyphi/pipeline/registry.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -18,11 +25,18 @@ TINYPHI_NAMESPACE_BEGIN
 inline void register_builtin_plugins(registry& r) {
   r.add<cite_verify_stage>();
   r.add<generate_stage>();
+  r.add<guard_injection_stage>();
   r.add<guard_links_stage>();
   r.add<guard_pii_stage>();
+  r.add<guard_rules_stage>();
   r.add<ingest_stage>();
   r.add<prompt_stage>();
   r.add<retrieve_fts_stage>();
+  r.add<retrieve_fuse_stage>();
+  r.add<text_clean_stage>();
+  r.add<text_join_stage>();
+  r.add<text_split_stage>();
+  r.add<text_const_stage>();
 }
 
 TINYPHI_NAMESPACE_END

@@ -29,6 +29,7 @@ enum exit_code : int {
     case error_code::bad_data:
     case error_code::unsupported:
     case error_code::limit:
+    case error_code::exhausted:
       return exit_bad_data;
     case error_code::io:
     case error_code::unavailable:

@@ -91,11 +91,8 @@ class Tally:
         return case if CATCH_NAME.match(case) else f"{program}: {case}"
 
     def add_build(self, folder):
-        log = folder / "meson-logs" / "testlog.json"
-        try:
-            lines = log.read_text(encoding="utf-8").splitlines()
-        except OSError:
-            lines = []
+        lines = [line for log in sorted(folder.glob("meson-logs/testlog*.json"))
+                 for line in log.read_text(encoding="utf-8").splitlines()]
         if not lines:
             self.failed[f"{folder.name}: no test was run"] = [folder.name]
         sums = [self.add_program(folder.name, json.loads(line))

@@ -55,6 +55,7 @@ int run(int argc, char** argv) {
   cli::add_check(app, command);
   cli::add_list(app, command);
   cli::add_graph(app, command);
+  cli::add_test(app, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "plugins/cite_verify/claim.h"
-#include "plugins/cite_verify/sentences.h"
 #include "plugins/fts/words.h"
+#include "plugins/text/sentences.h"
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
 #include "tinyphi/pipeline/record.h"
@@ -61,6 +61,10 @@ struct verified_answer {
     const verify_options& options = {});
 
 namespace detail {
+
+using sentences::sentence;
+using sentences::set_marks;
+using sentences::take_sentence;
 
 // A sentence of a passage.
 struct quotable {

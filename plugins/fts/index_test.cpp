@@ -120,10 +120,11 @@ TEST_CASE("hostile documents are skipped with a note, or repaired") {
 
   const auto report = f.update(options);
   CHECK(report.n_files == 2);
-  CHECK(any_contains(report.notes, "binary.md: skipped: binary (NUL at byte 4)"));
+  CHECK(
+      any_contains(report.notes, "binary.md: skipped: binary (NUL at byte 4)"));
   CHECK(any_contains(report.notes, "bytes.md: not UTF-8 at byte 14"));
-  CHECK(any_contains(report.notes,
-                     "huge.md: skipped: 5000 bytes, at most 4096"));
+  CHECK(
+      any_contains(report.notes, "huge.md: skipped: 5000 bytes, at most 4096"));
   CHECK(any_contains(report.notes, "bad?name.md: the name holds control"));
   CHECK(any_contains(report.notes, "link.md: skipped: symbolic link"));
   CHECK(any_contains(report.notes, "pipe.md: not a regular file"));

@@ -70,7 +70,7 @@ struct generate_stage {
     return std::tuple{port("text", &streams::text)};
   }
 
-  static stage_facts check(const config& c, host&) {
+  static stage_facts check(const config& c, const call_facts&, host&) {
     stage_facts facts;
     facts.answer = {c.model.name, static_cast<std::size_t>(c.max_tokens)};
     return facts;
@@ -106,7 +106,9 @@ struct generate_stage {
     params.stop_when = cx.stop();
     params.set_origin(cx.origin());
     tinyphi::engine engine = engine_;
-    generation answer = engine.complete(prompt, params);
+    generation answer = in.prompt->ids.empty()
+                            ? engine.complete(prompt, params)
+                            : engine.complete(in.prompt->ids, params);
     const auto next = [&] { return answer.next(); };
     for (;;) {
       std::optional<std::string> piece = co_await cx.blocking(next);

@@ -22,17 +22,20 @@ namespace guard {
 // Latin words, digits for letters ("1gn0r3"), letters with a joint between each
 // two ("i g n o r e"), characters as &#NN; or as invisible tags. What is
 // plain text behind base64 follows on lines of its own. Linear in the text, at
-// most 20 times as long (a ligature of Arabic has 18 letters).
-[[nodiscard]] std::string fold_text(std::string_view text);
+// most 20 times as long (a ligature of Arabic has 18 letters). Empty once
+// `stop`, which may be null, says so.
+[[nodiscard]] std::string fold_text(std::string_view text,
+                                    const stop_condition* stop = nullptr);
 
 // The rules of data/injection.toml, made on first use and kept. An error:
 // block.
 [[nodiscard]] const result<rule_set>& injection_rules();
 
 // Judges the folded text by these rules and by `more`, whose patterns are
-// written for folded texts.
+// written for folded texts. What was stopped is blocked.
 [[nodiscard]] result<verdict> judge_injection(
-    std::string_view text, std::span<const rule_set> more = {});
+    std::string_view text, std::span<const rule_set> more = {},
+    const stop_condition* stop = nullptr);
 
 }  // namespace guard
 TINYPHI_NAMESPACE_END

@@ -71,6 +71,7 @@ inline char look_alike(char32_t c) {
       {0x501, 'd'}, {0x51B, 'q'}, {0x51D, 'w'}, {0x3B1, 'a'}, {0x3B5, 'e'},
       {0x3B9, 'i'}, {0x3BA, 'k'}, {0x3BD, 'v'}, {0x3BF, 'o'}, {0x3C1, 'p'},
       {0x3C4, 't'}, {0x3C5, 'u'}, {0x3C7, 'x'}};
+  if (c < 0x3B1 || c > 0x51D) return '\0';
   for (const auto& [foreign, latin] : table) {
     if (foreign == c) return latin;
   }
@@ -188,12 +189,15 @@ inline std::string to_text(const folded_characters& text) {
 
 }  // namespace detail
 
-inline std::string fold_text(std::string_view text) {
+inline std::string fold_text(std::string_view text,
+                             const stop_condition* stop) {
+  const auto stopped = [&] { return stop != nullptr && stop->reason(); };
   const std::string all = std::string(text) + detail::hidden_in_base64(text);
   text = all;
   detail::folded_characters folded;
   folded.reserve(text.size());
-  for (std::size_t i = 0; i < text.size();) {
+  for (std::size_t i = 0, n = 1; i < text.size(); ++n) {
+    if (n % 4096 == 0 && stopped()) return {};
     if (const auto entity = detail::numeric_entity(text.substr(i))) {
       detail::fold_character(entity->first, folded);
       i += entity->second;
@@ -204,7 +208,9 @@ inline std::string fold_text(std::string_view text) {
     i += c.length;
   }
   detail::join_letters(folded);
+  if (stopped()) return {};
   detail::unmask_words(folded);
+  if (stopped()) return {};
   return detail::to_text(folded);
 }
 
@@ -215,12 +221,13 @@ inline const result<rule_set>& injection_rules() {
 }
 
 inline result<verdict> judge_injection(std::string_view text,
-                                       std::span<const rule_set> more) {
+                                       std::span<const rule_set> more,
+                                       const stop_condition* stop) {
   const result<rule_set>& own = injection_rules();
   if (!own) return own.error();
   std::vector<rule_set> sets{*own};
   sets.insert(sets.end(), more.begin(), more.end());
-  return judge(fold_text(text), sets);
+  return judge(fold_text(text, stop), sets, stop);
 }
 
 }  // namespace guard

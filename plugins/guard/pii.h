@@ -86,11 +86,13 @@ struct masked_text {
 
 // Puts values in the place of placeholders, all other bytes stay; what was put
 // in is not looked at again. restore(mask(x)) is x. invalid_argument: a key is
-// no placeholder; limit: the result has more than max_bytes.
+// no placeholder; limit: the result has more than max_bytes. `count`, unless
+// null, becomes the number of placeholders that were replaced.
 [[nodiscard]] result<std::string> restore(std::string_view text,
                                           const pii_keys& keys,
                                           std::size_t max_bytes = std::size_t{1}
-                                                                  << 20);
+                                                                  << 20,
+                                          std::size_t* count = nullptr);
 
 }  // namespace guard
 TINYPHI_NAMESPACE_END

@@ -236,7 +236,7 @@ inline masked_text mask(std::string_view text, const pii_finder& finder) {
 }
 
 inline result<std::string> restore(std::string_view text, const pii_keys& keys,
-                                   std::size_t max_bytes) {
+                                   std::size_t max_bytes, std::size_t* count) {
   for (const auto& [name, value] : keys) {
     if (detail::placeholder_length(name) != name.size() || name.empty()) {
       return error{error_code::invalid_argument,
@@ -246,14 +246,16 @@ inline result<std::string> restore(std::string_view text, const pii_keys& keys,
     }
   }
   std::string out;
-  std::size_t done = 0;
+  std::size_t done = 0, n = 0;
   // What is too long already does not grow further.
   detail::each_placeholder(text, [&](std::size_t at, std::string_view name) {
     const auto key = keys.find(name);
     if (key == keys.end() || out.size() > max_bytes) return;
     out.append(text.substr(done, at - done)).append(key->second);
     done = at + name.size();
+    ++n;
   });
+  if (count != nullptr) *count = n;
   out.append(text.substr(done));
   if (out.size() > max_bytes) {
     return error{error_code::limit,

@@ -30,8 +30,9 @@ class rule_reader : private config_reader {
       for (const config_node& node : *list) read_rule(node);
     }
     if (faults_->size() == before && rules_.empty()) {
-      report(fault::nothing_served, {},
-             "the file has no [[rules]] with a regex, so it finds nothing");
+      const config_member* list = root_->find("rules");
+      report(fault::nothing_served, list ? list->at : position{},
+             "there is no rule with a regex, so nothing is found");
     }
     if (faults_->size() != before) return std::nullopt;
     std::vector<rule_fault> wrong;
@@ -212,6 +213,15 @@ inline std::optional<rule_set> read_rules(std::string_view text,
   const auto root = parse_toml(text, "a rule file", faults);
   if (!root || faults.size() != before) return std::nullopt;
   return detail::rule_reader(*root, faults).read();
+}
+
+inline std::optional<rule_set> read_rules(const config_node& list,
+                                          std::vector<diagnostic>& faults) {
+  const config_node root{
+      config_table{{.key = "rules", .at = list.at, .value = list}},
+      list.at,
+      {}};
+  return detail::rule_reader(root, faults).read();
 }
 
 inline result<rule_set> parse_rules(std::string_view text,

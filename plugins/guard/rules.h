@@ -33,9 +33,11 @@
 #include <vector>
 
 #include "plugins/guard/keywords.h"
-#include "plugins/guard/regex.h"
+#include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
+#include "tinyphi/pipeline/config_node.h"
 #include "tinyphi/pipeline/diagnostic.h"
+#include "tinyphi/pipeline/regex.h"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace guard {
@@ -120,10 +122,13 @@ class rule_set {
   // What the rules find in text[begin, end). With `more` the text goes on
   // behind `end`: a match that touches the end is `open` instead. Time: linear
   // in the text, times one for each rule that has no keyword or one in this
-  // range, times at most max_matches.
+  // range, times at most max_matches. With `once`, one finding of a rule is
+  // all that is looked for. When `stop`, which may be null, says so, the rest
+  // is not looked for.
   [[nodiscard]] findings find(std::string_view text, std::size_t begin = 0,
                               std::size_t end = std::string_view::npos,
-                              bool more = false) const;
+                              bool more = false, bool once = false,
+                              const stop_condition* stop = nullptr) const;
 
   [[nodiscard]] std::size_t size() const;
 
@@ -137,7 +142,12 @@ class rule_set {
 [[nodiscard]] std::optional<rule_set> read_rules(
     std::string_view text, std::vector<diagnostic>& faults);
 
-// The same, with bad_data that has all faults, one a line. `file` is its name.
+// The rules of a list of such tables, as [[rules]] has them.
+[[nodiscard]] std::optional<rule_set> read_rules(
+    const config_node& list, std::vector<diagnostic>& faults);
+
+// As the first, with bad_data that has all faults, one a line. `file` is its
+// name.
 [[nodiscard]] result<rule_set> parse_rules(std::string_view text,
                                            std::string_view file);
 
@@ -153,9 +163,11 @@ class rule_set {
   return score >= almost_one;
 }
 
-// Blocks if the scores of distinct rules that find something sum up to 1.
+// Blocks if the scores of distinct rules that find something sum up to 1; and
+// what was stopped (`stop` may be null) before it was judged.
 [[nodiscard]] verdict judge(std::string_view text,
-                            std::span<const rule_set> sets);
+                            std::span<const rule_set> sets,
+                            const stop_condition* stop = nullptr);
 
 // Bits a byte, 0 to 8.
 [[nodiscard]] double shannon_entropy(std::string_view text);

@@ -273,7 +273,8 @@ inline std::size_t rule_set::size() const {
 }
 
 inline findings rule_set::find(std::string_view text, std::size_t begin,
-                               std::size_t end, bool more) const {
+                               std::size_t end, bool more, bool once,
+                               const stop_condition* stop) const {
   findings out;
   if (!tables_) return out;
   end = std::min(end, text.size());
@@ -286,6 +287,7 @@ inline findings rule_set::find(std::string_view text, std::size_t begin,
   for (std::size_t i = 0; i < is_tried.size(); ++i) {
     const detail::ready_rule& r = tables_->rules[i];
     if (!is_tried[i] && !r.spec.keywords.empty()) continue;
+    if (stop != nullptr && stop->reason()) break;
     std::size_t at = begin;
     for (std::size_t n = 1; at <= end; ++n) {
       const auto groups = r.pattern->find(text, at, end);
@@ -302,6 +304,7 @@ inline findings rule_set::find(std::string_view text, std::size_t begin,
                        shannon_entropy(f.secret) > r.spec.entropy) &&
                       !detail::is_allowed(*tables_, r, f))) {
         out.all.push_back({&r.spec, f.begin, f.end});
+        if (once) break;
       }
       if (is_last) break;
       at = f.end + (groups[0].empty() ? 1 : 0);
@@ -317,17 +320,21 @@ inline std::string reason_of(const rule& r) {
              : r.description;
 }
 
-inline verdict judge(std::string_view text, std::span<const rule_set> sets) {
+inline verdict judge(std::string_view text, std::span<const rule_set> sets,
+                     const stop_condition* stop) {
   verdict out;
   const rule* strongest = nullptr;
   for (const rule_set& set : sets) {
-    std::set<const rule*> seen;
-    const findings found = set.find(text);
+    const findings found = set.find(text, 0, text.size(), false, true, stop);
     for (const finding& f : found.all) {
-      if (!seen.insert(f.by).second) continue;
       out.score += f.by->score;
       if (!strongest || f.by->score > strongest->score) strongest = f.by;
     }
+  }
+  if (stop != nullptr && stop->reason()) {
+    out.blocked = true;
+    out.reason = "stopped before the text was judged";
+    return out;
   }
   out.blocked = is_enough(out.score);
   if (strongest != nullptr) {

@@ -164,8 +164,7 @@ TEST_CASE("what is wrong with a rule file is said with its place") {
   CHECK(faults_of(head + "tags = [2025-01-31]\n").find("dates") !=
         std::string::npos);
   CHECK(faults_of("") ==
-        "r: error[TP6004]: the file has no [[rules]] with a regex, so it finds "
-        "nothing");
+        "r: error[TP6004]: there is no rule with a regex, so nothing is found");
   CHECK(faults_of("[[rules]]\nid = 'a'\npath = 'x'\n").find("TP6004") !=
         std::string::npos);
   CHECK(faults_of(head + "keyword = ['a']\n") ==

@@ -46,7 +46,7 @@ struct guard_links_stage {
                       port("removed", &outputs::removed)};
   }
 
-  static stage_facts check(const config& c, host&) {
+  static stage_facts check(const config& c, const call_facts&, host&) {
     stage_facts facts;
     if (const auto hosts = guard::allowed_hosts::make(c.hosts); !hosts) {
       facts.faults.push_back(

@@ -22,8 +22,9 @@ TEST_CASE("guard.links leaves links to the hosts that are allowed only") {
 
 TEST_CASE("guard.links refuses hosts that are none") {
   host h = no_models();
-  CHECK(guard_links_stage::check({.hosts = {"example.com"}}, h).faults.empty());
-  const auto facts = guard_links_stage::check({.hosts = {"https://x"}}, h);
+  CHECK(guard_links_stage::check({.hosts = {"example.com"}}, {}, h)
+            .faults.empty());
+  const auto facts = guard_links_stage::check({.hosts = {"https://x"}}, {}, h);
   REQUIRE(facts.faults.size() == 1);
   CHECK(facts.faults[0].param == "hosts");
   CHECK_THAT(facts.faults[0].message,

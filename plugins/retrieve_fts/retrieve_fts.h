@@ -63,7 +63,7 @@ struct retrieve_fts_stage {
                       port("count", &outputs::count)};
   }
 
-  static stage_facts check(const config& c, host&) {
+  static stage_facts check(const config& c, const call_facts&, host&) {
     stage_facts facts;
     for (const auto& [name, weight] : c.weights) {
       const bool known = name == "title" || name == "heading" || name == "body";

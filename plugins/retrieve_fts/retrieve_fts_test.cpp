@@ -85,14 +85,14 @@ TEST_CASE("weights are checked") {
   host h = no_models();
   retrieve_fts_stage::config c;
   c.weights = {{"title", 2}, {"heading", 0}, {"body", 1}};
-  CHECK(retrieve_fts_stage::check(c, h).faults.empty());
+  CHECK(retrieve_fts_stage::check(c, {}, h).faults.empty());
   c.weights = {{"titel", 2}};
-  auto faults = retrieve_fts_stage::check(c, h).faults;
+  auto faults = retrieve_fts_stage::check(c, {}, h).faults;
   REQUIRE(faults.size() == 1);
   CHECK(faults[0].message ==
         "unknown weight 'titel'; there are title, heading and body");
   c.weights = {{"title", -1}};
-  faults = retrieve_fts_stage::check(c, h).faults;
+  faults = retrieve_fts_stage::check(c, {}, h).faults;
   REQUIRE(faults.size() == 1);
   CHECK(faults[0].message == "the weight of 'title' must be at least 0");
 }

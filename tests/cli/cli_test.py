@@ -26,6 +26,7 @@ import tempfile
 import termios
 import time
 import traceback
+import xml.etree.ElementTree
 
 PROGRAM = os.path.abspath(sys.argv[1])
 ROOT = pathlib.Path(sys.argv[2])
@@ -34,10 +35,10 @@ DEMO = ROOT / "pipelines/models/tinyphi-demo-7m-q8_0.gguf"
 TINY = DATA / "tiny"
 COMMANDS = ["generate", "chat", "tokenize", "logits", "inspect", "plan",
             "bench", "doctor", "run", "check", "list", "graph", "score",
-            "embed", "serve"]
+            "embed", "serve", "test"]
 
-DONE, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, TRY_AGAIN, CONFIG = (
-    0, 64, 65, 66, 69, 75, 78)
+DONE, FAILED, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, TRY_AGAIN, CONFIG = (
+    0, 1, 64, 65, 66, 69, 75, 78)
 
 
 def tinyphi(*args, stdin=b"", **options):
@@ -1010,10 +1011,44 @@ def test_faults_have_file_line_column_and_a_suggestion():
 
 def test_graph_in_every_format():
     for form, part in [("text", "stage find"), ("dot", "digraph"),
-                       ("mermaid", "flowchart")]:
+                       ("mermaid", "flowchart"), ("svg", "find (retrieve.fts)")]:
         out = expect(tinyphi("graph", DOCS_QA, "--format", form), DONE)
         assert part in out, out
+    picture = xml.etree.ElementTree.fromstring(out)  # the last: it is XML
+    assert picture.get("width").isdigit(), picture.attrib
     fails(USAGE, ["graph", DOCS_QA, "--format", "png"], "png")
+
+
+def test_tests_of_all_samples_pass_and_reach_everything():
+    samples = sorted((ROOT / "pipelines").rglob("*.toml"))
+    assert len(samples) > 3, samples
+    out = expect(tinyphi("test", "--coverage", *samples), DONE)
+    assert out.endswith(" passed, 0 failed\n"), out
+
+
+def test_a_test_that_fails_says_why_in_every_form():
+    good = (ROOT / "pipelines/smallest.toml").read_text()
+    bad = good.replace("output.answer == 'Because.'", "output.answer == '<No>'")
+    assert bad != good
+    with temporary() as folder:
+        file = pathlib.Path(folder) / "bad.toml"
+        file.write_text(bad)
+        junit = pathlib.Path(folder) / "junit.xml"
+        done = tinyphi("test", file, "--junit", junit)
+        out = done.stdout.decode()
+        assert done.returncode == FAILED, done
+        assert out.endswith("0 passed, 1 failed\n"), out
+        line = next(i for i, text in enumerate(bad.splitlines(), 1)
+                    if "'<No>'" in text)
+        assert f"{file}:{line}:" in out and "is \"Because.\"" in out, out
+        suite = xml.etree.ElementTree.parse(junit).getroot()[0]
+        assert suite.get("failures") == "1", suite.attrib
+        assert "'<No>' is false" in suite[0][0].text, suite[0][0].text
+        (one,) = json.loads(tinyphi("test", "--json", file).stdout)
+        assert one["outcome"] == "failed", one
+        assert one["problems"][0]["code"] == "TP5004", one
+        file.write_text(good.replace("[[test]]", "[[tset]]"))
+        assert tinyphi("test", file).returncode == CONFIG
 
 
 def test_plan_of_a_pipeline_bounds_its_tokens():

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Does what README.md and CONTRIBUTING.md tell a reader to do.
+"""Does what README.md, CONTRIBUTING.md and pipelines/README.md tell a reader to do.
 
 Usage: docs_test.py BUILD_ROOT SOURCE_ROOT [NAME_PART]
 
 Every ```sh block runs in a copy of the tree whose build/ is BUILD_ROOT; the
-README's pipeline passes `tinyphi check`; its C++ programs are compiled as shown,
+README's pipeline passes `tinyphi check`, that of pipelines/README.md `tinyphi
+test`, without anything that its tests do not reach; the README's C++ programs are compiled as shown,
 outside the tree, against an installation, and talk; header-only ones are compiled
 without optimizing, which would take minutes. The last line is "N passed, M
 failed".
@@ -160,12 +161,15 @@ def main():
     (WORK / "x.toml").write_text(blocks("README.md", "toml")[0])
 
     cases = []
-    for name in ("README.md", "CONTRIBUTING.md"):
+    for name in ("README.md", "CONTRIBUTING.md", "pipelines/README.md"):
         for i, block in enumerate(blocks(name, "sh"), 1):
             cases.append((f"{name}, sh block {i}", lambda b=block: run(
                 ["bash", "-euo", "pipefail", "-c", b], tree)))
     cases.append(("README.md's pipeline", lambda: run(
         [BUILD / "tools/tinyphi", "check", "x.toml"], WORK)))
+    (WORK / "ticket.toml").write_text(blocks("pipelines/README.md", "toml")[0])
+    cases.append(("pipelines/README.md's pipeline", lambda: run(
+        [BUILD / "tools/tinyphi", "test", "--coverage", "ticket.toml"], WORK)))
     for package in ("tinyphi", "tinyphi-compiled"):
         cases.append((f"README.md's program with {package}",
                       lambda p=package: check_example(config, p)))

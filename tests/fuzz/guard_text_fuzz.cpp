@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Any bytes as a text for guards: what was masked is restored, pieces give what
-// the whole gives, what was cleaned of links is clean, and results stay within
-// their bounds. Up to the first NUL the input is a word to hide.
+// the whole gives, what was cleaned of links is clean, parts keep to their
+// size, and results stay within their bounds. Up to the first NUL the input is
+// a word to hide.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -11,6 +12,8 @@
 #include "plugins/guard/injection.h"
 #include "plugins/guard/links.h"
 #include "plugins/guard/pii.h"
+#include "plugins/text/split.h"
+#include "plugins/text/text_clean.h"
 
 namespace {
 
@@ -65,6 +68,27 @@ void check_links(std::string_view text) {
   require(twice.text == once.text && twice.removed == 0);
 }
 
+void check_parts(std::string_view text) {
+  split_options options;
+  options.size = 7;
+  options.overlap = 3;
+  options.max_parts = text.size();
+  for (const auto by :
+       {split_by::paragraph, split_by::line, split_by::sentence}) {
+    options.by = by;
+    const auto parts = split_text(text, options);
+    require(parts.has_value());
+    for (const std::string& part : *parts) {
+      require(!part.empty() && count_characters(part) <= options.size);
+    }
+  }
+  const auto once = clean_text(text, normal_form::nfc, 3 * text.size());
+  require(once || find_invalid_utf8(text) != std::string_view::npos);
+  if (!once) return;
+  const auto twice = clean_text(*once, normal_form::nfc, 3 * text.size());
+  require(twice && *twice == *once);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
@@ -75,6 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
       word.size() < all.size() ? all.substr(word.size() + 1) : all;
   check_data(word, text);
   check_links(text);
+  check_parts(text);
   const std::string folded = guard::fold_text(text);
   require(folded.size() <= 20 * text.size());
   require(guard::judge_injection(text).has_value());

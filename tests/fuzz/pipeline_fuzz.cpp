@@ -14,14 +14,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
   const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n'));
   const pipeline_check checked =
       check_pipeline_text(text, "fuzz.toml", plugins);
-  if (checked.faults.empty() != (checked.proved != nullptr)) std::abort();
+  if (has_errors(checked.faults) == (checked.proved != nullptr)) std::abort();
   for (const diagnostic& d : checked.faults) {
-    if (d.message.empty() || d.at.line > lines + 1) std::abort();
+    if (d.message.empty()) std::abort();
+    if (d.file.empty() && d.at.line > lines + 1) std::abort();
   }
   (void)to_json(checked.faults, "fuzz.toml");
   if (!checked.proved) return 0;
   (void)describe(*checked.proved, graph_format::text);
   (void)describe(*checked.proved, graph_format::dot);
+  (void)describe(*checked.proved, graph_format::svg);
   (void)plan_text(*checked.proved);
   host_options options;
   options.pool_threads = 1;
@@ -29,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
   if (!p) return 0;
   input_values inputs;
   for (const input_spec& input : p->graph().inputs) {
-    if (input.type == value_type::text) inputs[input.name] = std::string("x");
+    if (input.type.is(type_kind::text)) inputs[input.name] = std::string("x");
   }
   stop_condition stop;
   stop.deadline =

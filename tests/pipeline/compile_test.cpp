@@ -58,15 +58,17 @@ TEST_CASE("what does not fit together is found where it stands") {
        "t.toml:4:8: error[TP2006]: stages wait for each other: s -> s"},
       {"[stage.s]\nuse = \"echo\"\nin.text = \"input.q\"\nwhen = \"input.q == "
        "'x'\"",
-       "t.toml:3:12: error[TP2007]: output a: s.text may be absent, so the "
-       "output needs a default"},
+       "t.toml:3:12: error[TP2007]: output a: s.text may be absent: s.when "
+       "may not hold; cover that with first, give a default, or write "
+       "\"s.text?\""},
       {"[stage.s]\nuse = \"echo\"\nwhen = \"input.p == 'x'\"\nin.text = "
        "\"input.q\"",
        "t.toml:6:9: error[TP2002]: stage s.when: no such value 'input.p'; did "
        "you mean 'input.q'?"},
       {"[stage.s]\nuse = \"echo\"\nwhen = \"input.q = 'x'\"\nin.text = "
        "\"input.q\"",
-       "t.toml:6:17: error[TP2008]: stage s.when: unexpected '= 'x''"},
+       "t.toml:6:17: error[TP2008]: stage s.when: unexpected '= 'x''; write "
+       "'=='"},
       {"[stage.s]\nuse = \"echo\"\nwith.add = 1\nwith.wait_ms = 70000\nin.text "
        "= "
        "\"input.q\"",
@@ -85,7 +87,7 @@ TEST_CASE("what does not fit together is found where it stands") {
        "t.toml:8:15: error[TP3001]: stage p: with.names: a worse name"},
       {std::string(ask) + "with.names = \"q docs*\"\nin.docs = \"input.q\"",
        "t.toml:9:11: error[TP2003]: stage p.in.docs: input.q is text, the "
-       "template loops over it, so it takes list<document>"},
+       "port takes list<document>"},
       {std::string(ask) + "with.names = \"q\"\nin.z = \"input.q\"",
        "t.toml:9:4: error[TP3002]: stage p: in.z: no template of the stage "
        "uses 'z'; did you mean 'q'?"},
@@ -158,8 +160,8 @@ TEST_CASE("open ports take the input of their name, or the only prompt") {
   REQUIRE(checked.proved);
   for (const graph_stage& s : checked.proved->stages) {
     for (const graph_port& p : s.in) {
-      REQUIRE(p.from.size() == 1);
-      const std::string& source = checked.proved->slots[p.from[0]].name;
+      REQUIRE(p.binding.from.size() == 1);
+      const std::string& source = p.binding.from[0].name;
       CHECK(p.implicit == (p.info.name == "q" || p.info.name == "prompt"));
       if (p.info.name == "q") CHECK(source == "input.q");
       if (p.info.name == "prompt") CHECK(source == "p.prompt");
@@ -181,7 +183,7 @@ TEST_CASE("a prompt that depends on the stage is not the one it takes") {
       "t.toml", fakes());
   REQUIRE(checked.proved);
   const graph& g = *checked.proved;
-  CHECK(g.slots[g.stages[0].in[0].from[0]].name == "p.prompt");
+  CHECK(g.stages[0].in[0].binding.from[0].name == "p.prompt");
 }
 
 TEST_CASE(
@@ -204,7 +206,7 @@ TEST_CASE(
                   "\"s.text\"\n" +
                   std::string(ask) + "with.names = \"docs*\"\n") ==
         "t.toml:6:8: error[TP2003]: stage p.in.docs: input.docs is text, the "
-        "template loops over it, so it takes list<document>");
+        "port takes list<document>");
 }
 
 TEST_CASE("a stage that cannot be created says why, with its own code") {
@@ -340,6 +342,10 @@ TEST_CASE("a graph shows what decides whether and when a stage runs") {
                           "style=dashed];") &&
                  Contains("stage_t -> stage_s [label=\"after\", "
                           "style=dashed];"));
+  CHECK_THAT(describe(g, graph_format::svg),
+             Contains("s (echo)") && Contains("skipped if it fails") &&
+                 Contains("stroke-dasharray") && Contains(">when</text>") &&
+                 Contains("text: text"));
   CHECK_THAT(describe(g, graph_format::mermaid),
              Contains("stage_t -.->|\"after\"| stage_s"));
 }

@@ -145,7 +145,8 @@ when = "len(input.q) == 2")toml";
   }
 }
 
-TEST_CASE("a condition over a value of a skipped stage skips, and says why") {
+TEST_CASE(
+    "a condition that asks for a value of a skipped stage does not hold") {
   const auto r = run(R"toml(
 tinyphi = 1
 [input]
@@ -159,17 +160,17 @@ when = "input.q == 'other'"
 [stage.late]
 use = "echo"
 in.text = "input.q"
-when = "early.text != 'x'"
+when = "has(early.text) and early.text != 'x'"
 [stage.longer]
 use = "echo"
 in.text = "input.q"
-when = "not (len(early.text) == 5)")toml",
+when = "has(early.text) and not (len(early.text) == 5)")toml",
                      "why");
   REQUIRE_OK(r);
   CHECK(text_of(*r, "a") == "nothing");
   for (const stage_report& s : r->stages) {
     CHECK(s.outcome == stage_outcome::skipped);
-    if (s.id != "early") CHECK(s.reason == "when: early.text is absent");
+    CHECK(s.reason.starts_with("when: "));
   }
 }
 

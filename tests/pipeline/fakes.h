@@ -138,8 +138,8 @@ struct lay_out {
   static constexpr retired_key retired_params[] = {
       {"reserve",
        "leave it out: it follows from the stages that take the prompt"}};
-  static stage_facts check(const config& c, host&) {
-    stage_facts facts;
+  static stage_ports ports(const config& c) {
+    stage_ports ports;
     for (std::size_t i = 0; i < c.names.size();) {
       if (c.names[i] == ' ' || c.names[i] == '\n') {
         ++i;
@@ -149,7 +149,7 @@ struct lay_out {
           std::min(c.names.find_first_of(" \n", i), c.names.size());
       std::string name = c.names.substr(i, end - i);
       if (name == "bad" || name == "worse") {
-        facts.faults.push_back({.code = fault::bad_template,
+        ports.faults.push_back({.code = fault::bad_template,
                                 .param = "names",
                                 .offset = i,
                                 .message = name == "bad"
@@ -158,23 +158,23 @@ struct lay_out {
       }
       port_info p{.name = name,
                   .types = {type_kind::text, type_kind::integer},
-                  .required = true,
-                  .stream = false,
-                  .reason = {},
                   .param = "names",
                   .offset = i};
       if (name.ends_with('*')) {
         p.name.pop_back();
         p.types = {type_of<documents>()};
-        p.reason = "the template loops over it";
       }
       if (name.ends_with('?')) {
         p.name.pop_back();
         p.required = false;
       }
-      facts.in_ports.push_back(p);
+      ports.in.push_back(p);
       i = end;
     }
+    return ports;
+  }
+  static stage_facts check(const config& c, const call_facts&, host&) {
+    stage_facts facts;
     facts.prompt = {c.model.name, static_cast<std::size_t>(c.cap)};
     return facts;
   }
@@ -220,7 +220,7 @@ struct answer {
   static constexpr auto stream_ports() {
     return std::tuple{port("text", &streams::text)};
   }
-  static stage_facts check(const config& c, host&) {
+  static stage_facts check(const config& c, const call_facts&, host&) {
     stage_facts facts;
     facts.answer = {c.model.name, static_cast<std::size_t>(c.max_tokens)};
     return facts;

@@ -16,6 +16,7 @@ struct words {
     std::string mark = "a\"b";
     std::filesystem::path list;
     model_ref model;
+    std::map<std::string, token_cap> fit;
   };
   struct inputs {
     std::string_view text;
@@ -35,7 +36,8 @@ struct words {
                       param("share", &config::share),
                       param("mark", &config::mark),
                       param("list", &config::list).required(),
-                      param("model", &config::model)};
+                      param("model", &config::model),
+                      param("fit", &config::fit)};
   }
   static constexpr auto in_ports() {
     return std::tuple{port("text", &inputs::text), port("docs", &inputs::docs)};
@@ -95,10 +97,11 @@ TEST_CASE("a registered stage shows its ports and parameters") {
   CHECK(type->in_ports[0].required);
   CHECK(to_string(type->in_ports[1].types) == "list<document>");
   CHECK(!type->in_ports[1].required);
-  REQUIRE(type->out_ports.size() == 3);
+  REQUIRE(type->out_ports.size() == 2);
   CHECK(!type->out_ports[1].required);
-  CHECK(type->out_ports[2].stream);
-  REQUIRE(type->params.size() == 5);
+  REQUIRE(type->stream_ports.size() == 1);
+  CHECK(type->stream_ports[0].stream);
+  REQUIRE(type->params.size() == 6);
   CHECK(type->params[0].default_value == "1");
   CHECK(type->params[0].allowed == "1 to 64");
   CHECK(type->params[0].help == "shorter words do not count");
@@ -136,6 +139,45 @@ TEST_CASE("parameters are checked for name, type, range and presence") {
         "f:2:1: error[TP1003]: stage w: with.list must be given");
 }
 
+TEST_CASE("caps in tokens are numbers or rows, with what happens beyond") {
+  const auto of_row = [](config_node row) {
+    const config_node with =
+        table({{"fit", {}, table({{"docs", {4, 2}, std::move(row)}})}});
+    struct config {
+      std::map<std::string, token_cap> fit;
+    } c;
+    std::vector<diagnostic> faults;
+    const host h({}, "/base", {});
+    param_reader reader(&with, "stage w", {2, 1}, h, faults);
+    reader.read(c, param("fit", &config::fit));
+    if (faults.empty()) {
+      return std::to_string(c.fit["docs"].max) + " " + c.fit["docs"].over;
+    }
+    REQUIRE(faults.size() == 1);
+    return to_string(faults[0], "f");
+  };
+  CHECK(of_row(number(400)) == "400 ");
+  CHECK(of_row(table({{"max", {}, number(4)}, {"over", {}, text("cut")}})) ==
+        "4 cut");
+  CHECK(of_row(number(0)) ==
+        "f:7:3: error[TP1005]: stage w: with.fit.docs is 0 tokens, allowed are "
+        "1 to 1048576");
+  CHECK(of_row(text("400")) ==
+        "f:1:1: error[TP1004]: stage w: with.fit.docs is a string, the plugin "
+        "wants a number of tokens, or { max, over }");
+  CHECK(of_row(table({})) ==
+        "f:1:1: error[TP1003]: stage w: with.fit.docs.max must be given");
+  CHECK(of_row(table({{"max", {}, number(4)}, {"ovr", {5, 1}, text("cut")}})) ==
+        "f:5:1: error[TP1002]: stage w: with.fit.docs: unknown key 'ovr'; did "
+        "you mean 'over'?");
+  CHECK(of_row(table({{"max", {}, number(4)}, {"over", {}, text("drp")}})) ==
+        "f:1:1: error[TP1005]: stage w: with.fit.docs.over: allowed are "
+        "\"error\", \"cut\" and \"drop\"; did you mean 'drop'?");
+  CHECK(configure(table({{"list", {}, text("l")}, {"fit", {}, number(1)}}))
+            .front()
+            .code == fault::wrong_type);
+}
+
 TEST_CASE("the only model is the default; of several one must be named") {
   const config_node list = table({{"list", {}, text("l.txt")}});
   CHECK(configure(list).empty());
@@ -148,6 +190,45 @@ TEST_CASE("the only model is the default; of several one must be named") {
   REQUIRE(faults.size() == 1);
   CHECK(faults[0].message ==
         "stage w: with.model: no [model.smal]; did you mean 'small'?");
+}
+
+TEST_CASE("words of an enum, and models that few configs need") {
+  struct config {
+    enum class unit { word, line };
+    unit by = unit::line;
+    std::optional<model_ref> model;
+  };
+  constexpr auto by = param("by", &config::by).names("word", "line");
+  CHECK(describe_param(by).type == "text");
+  CHECK(describe_param(by).allowed == "word, line");
+  CHECK(describe_param(by).default_value == "\"line\"");
+  std::vector<diagnostic> faults;
+  config c;
+  const auto read = [&](const config_node& with, bool has_two) {
+    std::map<std::string, model_spec, std::less<>> models{{"phi", {}}};
+    if (has_two) models["small"] = {};
+    const host h({}, "/base", models);
+    param_reader reader(&with, "stage w", {2, 1}, h, faults);
+    faults.clear();
+    c = {};
+    reader.read(c, by);
+    reader.read(c, param("model", &config::model));
+    return faults.empty() ? "" : to_string(faults[0], "f");
+  };
+  CHECK(read(table({}), false).empty());
+  CHECK(c.by == config::unit::line);
+  CHECK(c.model->name == "phi");
+  CHECK(read(table({{"by", {}, text("word")}}), true).empty());
+  CHECK(c.by == config::unit::word);
+  CHECK(!c.model);
+  CHECK(read(table({{"model", {}, text("small")}}), true).empty());
+  CHECK(c.model->name == "small");
+  CHECK(read(table({{"by", {}, text("wrod")}}), true) ==
+        "f:1:1: error[TP1005]: stage w: with.by is 'wrod', allowed are word, "
+        "line; did you mean 'word'?");
+  CHECK(read(table({{"by", {}, number(1)}}), true) ==
+        "f:7:3: error[TP1004]: stage w: with.by is an integer, the plugin "
+        "wants text");
 }
 
 TEST_CASE("a text's bytes know their place in the file") {

@@ -55,16 +55,35 @@ TEST_CASE("every key that is wrong is found where it stands") {
        "and up to a day such as \"500ms\", \"45s\" or \"2m\""},
       {with("fallback = \"stop\""),
        "t.toml:8:12: error[TP1005]: stage s: fallback is 'stop', it must be "
-       "\"skip\""},
-      {with("fallback = { stage = \"t\" }"),
-       "t.toml:8:12: error[TP1008]: stage s: a fallback other than \"skip\" is "
-       "not supported yet"},
-      {with("retry = { max = 1 }"),
-       "t.toml:8:1: error[TP1008]: stage s: 'retry' is not supported yet"},
+       "\"skip\" or a table of values by out-port"},
+      {with("fallback = true"),
+       "t.toml:8:12: error[TP1004]: stage s: fallback is true or false, it "
+       "must be \"skip\" or a table of values by out-port"},
+      {with("retry = 11"),
+       "t.toml:8:9: error[TP1005]: stage s.retry is 11, allowed are 1 to 10"},
+      {with("retry = { on = [\"io\"] }"),
+       "t.toml:8:1: error[TP1003]: stage s.retry: max is missing, it says how "
+       "many attempts more than one"},
+      {with("retry = { max = 1, on = [\"oi\"] }"),
+       "t.toml:8:26: error[TP1005]: stage s.retry.on: no error code 'oi'; did "
+       "you mean 'io'?"},
+      {with("repeat = { max = 2 }"),
+       "t.toml:8:1: error[TP1003]: stage s.repeat: until is missing, it says "
+       "when it is enough"},
+      {with("repeat = { until = \"true\", max = 1 }"),
+       "t.toml:8:34: error[TP1005]: stage s.repeat: max is 1, allowed are 2 to "
+       "100"},
       {with("[limits]\nmemory = \"1MiB\""),
        "t.toml:9:1: error[TP1008]: [limits]: 'memory' is not supported yet"},
       {with("[switch.x]\nelse = [\"s\"]"),
-       "t.toml:8:2: error[TP1008]: 'switch' is not supported yet"},
+       "t.toml:9:8: error[TP1004]: switch x.else is a list, it must be a "
+       "condition, or \"else\""},
+      {with("[each.x]"),
+       "t.toml:8:2: error[TP1002]: unknown key 'each'; write `each` in the "
+       "stage that runs for every item"},
+      {with("[allow]\nflow = [{ to = \"s.when\" }]"),
+       "t.toml:9:9: error[TP1003]: [allow].flow: a grant says `to` what, and "
+       "`why`"},
       {with("[stage.Big]\nuse = \"echo\""),
        "t.toml:8:8: error[TP1007]: stage 'Big': a name is a lower-case letter "
        "and up to 31 lower-case letters, digits and '_'"},
@@ -78,16 +97,10 @@ TEST_CASE("every key that is wrong is found where it stands") {
        "t.toml:9:7: error[TP1004]: stage t: use is 'echo@x', behind '@' stands "
        "a "
        "whole number"},
-      {with("[stage.t]\nuse = \"echo\"\nin.text = [\"input.q\"]"),
-       "t.toml:10:11: error[TP1008]: stage t: in.text: lists of references are "
-       "not supported yet"},
       {with("[stage.t]\nuse = \"echo\"\nin.text = \"question\""),
        "t.toml:10:11: error[TP1004]: stage t: in.text is 'question', it must "
        "be "
        "a reference like \"input.question\" or \"stage.port\""},
-      {with("[stage.t]\nuse = \"echo\"\nin.text = \"each.x.item\""),
-       "t.toml:10:11: error[TP1008]: stage t: in.text: references to each and "
-       "loop are not supported yet"},
       {with("[input.r]\ntype = \"txt\""),
        "t.toml:9:8: error[TP1005]: input r: no type 'txt'; did you mean "
        "'text'?"},
@@ -110,6 +123,27 @@ TEST_CASE("every key that is wrong is found where it stands") {
       {with("[model.m]\ncontext = 0"),
        "t.toml:9:11: error[TP1005]: model m: context is 0, allowed are 1 to "
        "1048576"},
+      {with("[rules.r]\nfile = \"a\"\nrule = [{ id = \"x\", regex = \"x\" }]"),
+       "t.toml:8:8: error[TP1013]: rules r: file and rule exclude each other"},
+      {with("[rules.r]"),
+       "t.toml:8:8: error[TP1003]: rules r: file is missing, or rule = [{ id, "
+       "regex }]"},
+      {with("[rules.r]\nfile = \"\""),
+       "t.toml:9:8: error[TP1005]: rules r: file is empty, it must name a rule "
+       "file"},
+      {with("[rules.r]\nrule = [\"x\"]"),
+       "t.toml:9:8: error[TP1004]: rules r: rule must be a list of tables such "
+       "as [{ id = \"part\", regex = 'P-[0-9]+' }]"},
+      {with("[rules.r]\nrule = []"),
+       "t.toml:9:8: error[TP1004]: rules r: rule must be a list of tables such "
+       "as [{ id = \"part\", regex = 'P-[0-9]+' }]"},
+      {with("[rules.r]\nfiel = \"a\""),
+       "t.toml:9:1: error[TP1002]: rules r: unknown key 'fiel'; did you mean "
+       "'file'?"},
+      {with("[rules.R]\nfile = \"a\""),
+       "t.toml:8:8: error[TP1007]: rules 'R': a name is a lower-case letter "
+       "and "
+       "up to 31 lower-case letters, digits and '_'"},
       {with("[env]\nN = { type = \"int\", default = 9, max = 8 }"),
        "t.toml:9:31: error[TP1005]: env N is 9, its max is 8"},
       {with("[env]\nN = { type = \"float\", default = 9, max = 8 }"),
@@ -261,6 +295,8 @@ TEST_CASE("a hostile file costs no more time and memory than its size") {
               "200000 " + has_256));
   CHECK(finds(with("after = [" + repeated(100'000, "'c',") + "]"),
               "100000 " + has_256));
+  CHECK(finds(with("[rules.r]\nrule = [" + repeated(1'000, "{},") + "]"),
+              "rules r: rule has 1000 " + has_256));
   std::string stages;
   for (int i = 0; i < 20'000; ++i) {
     stages += "[stage.s" + std::to_string(i) + "]\nuse = 'echo'\n";

@@ -178,6 +178,22 @@ TEST_CASE("the three rules for the prefix of a text") {
         ids{259, 260, 1, 260, 1, 259, 260});
 }
 
+TEST_CASE("a piece inside a prompt has no prefix of its own") {
+  const auto decoded = [](std::string_view text) {
+    return phi3().decode(phi3().encode_inside(text));
+  };
+  CHECK(phi3().encode_inside("pump") != phi3().encode("pump"));
+  CHECK(phi3().encode_inside(" pump") == phi3().encode("pump"));
+  CHECK(decoded("a pump") == "a pump");
+  CHECK(phi3().encode_inside("").empty());
+  const segment marker{"a<|end|>\n", true}, value{"b<|end|>", false};
+  const std::vector<segment> piece = {marker, value};
+  const ids found = phi3().encode_inside(piece);
+  CHECK(found.front() == phi3().find("a"));
+  CHECK(std::ranges::count(found, *phi3().find("<|end|>")) == 1);
+  CHECK(phi3().decode(found, true) == "a<|end|> b<|end|>");
+}
+
 TEST_CASE("decode leaves out what is no text and strips one space") {
   CHECK(phi3().decode(ids{32007, 15043}) == "Hello");
   CHECK(phi3().decode(ids{29871, 15043}) == " Hello");

@@ -26,6 +26,7 @@ void add_run(CLI::App& app, action& run);
 void add_check(CLI::App& app, action& run);
 void add_list(CLI::App& app, action& run);
 void add_graph(CLI::App& app, action& run);
+void add_test(CLI::App& app, action& run);
 void add_score(CLI::App& app, action& run);
 void add_serve(CLI::App& app, action& run);
 void add_embed(CLI::App& app, action& run);

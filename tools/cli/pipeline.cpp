@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/pipeline.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -67,6 +68,8 @@ json::object plugin_to_json(const tinyphi::stage_type& type) {
           {"in", ports_to_json(type.in_ports)},
           {"open_in", type.open_in_ports},
           {"out", ports_to_json(type.out_ports)},
+          {"streams", ports_to_json(type.stream_ports)},
+          {"open_out", type.open_out_ports},
           {"params", std::move(params)}};
 }
 
@@ -86,6 +89,8 @@ void print_plugin(const tinyphi::stage_type& type) {
   print_ports("in       ", type.in_ports);
   if (type.open_in_ports) print_line("in       more, as its parameters ask");
   print_ports("out      ", type.out_ports);
+  print_ports("out      ", type.stream_ports);
+  if (type.open_out_ports) print_line("out      more, as its parameters ask");
   for (const tinyphi::param_info& p : type.params) {
     std::string line = "with     " + p.name + ": " + p.type;
     if (p.required) line += ", required";
@@ -127,15 +132,19 @@ proved_pipeline prove(const std::string& file, bool as_json,
                       const tinyphi::host_options& options) {
   auto checked = tinyphi::check_pipeline(file, plugins(), options);
   if (!checked) return {nullptr, fail(checked.error())};
-  if (checked->faults.empty()) return {std::move(checked->proved), exit_done};
-  if (as_json) {
+  const bool failed = checked->proved == nullptr;
+  if (failed && as_json) {
     print_line(to_json(checked->faults, file));
-  } else {
+  } else if (!checked->faults.empty()) {
     const std::string faults =
         printable(to_string(checked->faults, file)) + "\n";
     std::fwrite(faults.data(), 1, faults.size(), stderr);
   }
-  return {nullptr, exit_config};
+  if (failed) return {nullptr, exit_config};
+  return {std::move(checked->proved), exit_done, std::move(checked->tests),
+          std::ranges::any_of(checked->faults, [](const auto& d) {
+            return severity_of(d.code) == tinyphi::severity::warning;
+          })};
 }
 
 std::optional<int> inspect_plugin(const std::string& id, bool as_json) {
@@ -155,9 +164,10 @@ std::optional<int> inspect_plugin(const std::string& id, bool as_json) {
 }
 
 int plan_pipeline(const std::string& file, bool as_json) {
-  const auto [graph, status] =
+  const auto proved =
       prove(file, as_json, pipeline_host(tinyphi::cancel_token()));
-  if (graph == nullptr) return status;
+  const auto& graph = proved.graph;
+  if (graph == nullptr) return proved.status;
   if (!as_json) {
     print(plan_text(*graph));
     return exit_done;

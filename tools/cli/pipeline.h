@@ -23,10 +23,13 @@ namespace cli {
     const tinyphi::cancel_token& token);
 
 // Reads and proves a pipeline file; faults are printed, as text on stderr or
-// as JSON on stdout. Null and an exit status if there are any.
+// as JSON on stdout, warnings and notes on stderr. Null and an exit status if
+// an error is among them.
 struct proved_pipeline {
   std::shared_ptr<tinyphi::graph> graph;
   int status = 0;
+  std::vector<tinyphi::test_case> tests = {};
+  bool has_warnings = false;
 };
 [[nodiscard]] proved_pipeline prove(const std::string& file, bool as_json,
                                     const tinyphi::host_options& options);

@@ -120,6 +120,7 @@ int run_pipeline(const run_options& o) {
 struct check_options {
   std::vector<std::string> files;
   bool open_all = false;
+  bool deny_warnings = false;
   bool as_json = false;
 };
 
@@ -133,6 +134,7 @@ int check_pipelines(const check_options& o) {
       status = proved.status;
       continue;
     }
+    if (o.deny_warnings && proved.has_warnings) status = exit_config;
     if (o.open_all) {
       const auto opened =
           tinyphi::pipeline::create(std::move(proved.graph), file, host);
@@ -152,12 +154,14 @@ struct graph_options {
 };
 
 int show_graph(const graph_options& o) {
-  const auto [graph, status] =
+  const auto proved =
       prove(o.file, false, pipeline_host(tinyphi::cancel_token()));
-  if (graph == nullptr) return status;
+  const auto& graph = proved.graph;
+  if (graph == nullptr) return proved.status;
   using tinyphi::graph_format;
   const auto format = o.format == "dot"       ? graph_format::dot
                       : o.format == "mermaid" ? graph_format::mermaid
+                      : o.format == "svg"     ? graph_format::svg
                                               : graph_format::text;
   print(describe(*graph, format));
   return exit_done;
@@ -193,6 +197,8 @@ void add_check(CLI::App& app, action& run) {
   command->add_option("files", o->files, "pipeline files")->required();
   command->add_flag("--open", o->open_all,
                     "also load the models and create the stages");
+  command->add_flag("--deny-warnings", o->deny_warnings,
+                    "a warning fails the check, too");
   command->add_flag("--json", o->as_json,
                     "a JSON array of faults per file, on standard output");
   command->final_callback(
@@ -205,8 +211,8 @@ void add_graph(CLI::App& app, action& run) {
       "tinyphi graph pipelines/docs-qa/docs-qa.toml --format mermaid");
   auto o = std::make_shared<graph_options>();
   command->add_option("file", o->file, "pipeline file")->required();
-  command->add_option("--format", o->format, "text, dot or mermaid")
-      ->check(CLI::IsMember({"text", "dot", "mermaid"}))
+  command->add_option("--format", o->format, "text, dot, mermaid or svg")
+      ->check(CLI::IsMember({"text", "dot", "mermaid", "svg"}))
       ->capture_default_str();
   command->final_callback([o, &run] { run = [o] { return show_graph(*o); }; });
 }

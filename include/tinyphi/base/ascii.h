@@ -17,6 +17,14 @@ namespace ascii {
 [[nodiscard]] constexpr bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
+// A letter, a digit or '_'.
+[[nodiscard]] constexpr bool is_word(char c) {
+  return is_letter(c) || is_digit(c) || c == '_';
+}
+// What JSON calls white space.
+[[nodiscard]] constexpr bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
 [[nodiscard]] constexpr char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;

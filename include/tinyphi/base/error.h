@@ -30,16 +30,17 @@ enum class error_code : std::uint8_t {
   cancelled,         // somebody asked to stop
   deadline,          // time ran out
   unavailable,       // busy now, or a needed part is missing
+  exhausted,         // as often as was allowed, and still not enough
   internal,          // our bug
 };
 
+// In the order of the codes.
+inline constexpr std::string_view error_code_names[] = {
+    "invalid_argument", "not_found", "bad_data",    "unsupported", "io",
+    "limit",            "cancelled", "deadline",    "unavailable", "exhausted",
+    "internal"};
 [[nodiscard]] constexpr std::string_view to_string(error_code code) {
-  constexpr std::string_view names[] = {
-      "invalid_argument", "not_found", "bad_data",
-      "unsupported",      "io",        "limit",
-      "cancelled",        "deadline",  "unavailable",
-      "internal"};
-  return names[static_cast<std::size_t>(code)];
+  return error_code_names[static_cast<std::size_t>(code)];
 }
 
 // `message` stands on its own: what was found, what is allowed, where (file,

@@ -30,6 +30,8 @@ struct config_node {
   // Where the first character of a string's text stands, if the text is in the
   // file exactly as it is here (no escapes, no ${...}); else {}.
   position text_at;
+  // The value was reported as none that a file can have; readers are silent.
+  bool is_fault = false;
 
   // Null if the node is of another kind.
   template <class T>

@@ -121,7 +121,7 @@ const T* config_reader::optional_key(const config_node& table,
                                      const std::string& where,
                                      std::string_view wanted) {
   const config_member* m = table.find(key);
-  if (m == nullptr) return nullptr;
+  if (m == nullptr || m->value.is_fault) return nullptr;
   const T* value = m->value.template get<T>();
   if (value == nullptr) {
     report(fault::wrong_type, m->value.at,

@@ -13,10 +13,10 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-enum class graph_format : std::uint8_t { text, dot, mermaid };
+enum class graph_format : std::uint8_t { text, dot, mermaid, svg };
 
 // The graph with types and labels. As text: one stage after the other, in an
-// order in which they may run.
+// order in which they may run. As SVG: a picture that needs no other file.
 [[nodiscard]] std::string describe(const graph& g, graph_format format);
 
 // What one stage may cost at most.

@@ -3,27 +3,30 @@
 #define TINYPHI_PIPELINE_DESCRIBE_IPP_
 
 #include "tinyphi/pipeline/describe.h"
+#include "tinyphi/pipeline/picture.ipp"
+#include "tinyphi/pipeline/picture_svg.ipp"
 
 TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
 inline std::string slot_text(const graph_slot& s) {
-  return s.name + ": " + (s.stream ? "stream<text>" : "") +
-         (s.stream ? "" : to_string(s.type)) + ", " +
-         std::string(to_string(s.label)) +
-         (s.may_be_absent ? ", may be absent" : "");
+  return s.name + ": " + (s.stream ? "stream<text>" : to_string(s.type)) +
+         ", " + std::string(to_string(s.label)) +
+         (s.may_be_absent() ? ", may be absent" : "");
 }
 
-inline std::string sources_text(const graph& g,
-                                const std::vector<std::size_t>& from,
+inline std::string binding_text(const graph& g, const graph_binding& b,
                                 bool streamed = false) {
   std::string text;
-  for (const std::size_t slot : from) {
-    text += (text.empty() ? "" : ", else ") + g.slots[slot].name;
-    if (g.slots[slot].stream && !streamed) text += " (collected)";
+  for (const graph_source& s : b.from) {
+    const std::string_view between = b.is_list ? ", " : ", else ";
+    text += (text.empty() ? "" : std::string(between)) + s.name;
+    const bool is_stream = s.what == graph_source::kind::slot &&
+                           s.fields.empty() && g.slots[s.slot].stream;
+    if (is_stream && !streamed) text += " (collected)";
   }
-  return text;
+  return b.is_list ? "[" + text + "]" : text;
 }
 
 inline std::string graph_as_text(const graph& g) {
@@ -32,21 +35,25 @@ inline std::string graph_as_text(const graph& g) {
   for (std::size_t i = 0; i < g.inputs.size(); ++i) {
     out += "\n" + slot_text(g.slots[i]);
   }
+  for (const graph_switch& s : g.switches) {
+    out += "\n\nswitch " + s.name;
+    for (const auto& one : s.cases) {
+      out += "\n  " + one.name + ": " + (one.test ? one.test->text : "else");
+    }
+  }
   for (const std::size_t i : g.order) {
     const graph_stage& s = g.stages[i];
     out += "\n\nstage " + s.id + ": " + std::string(s.plugin.id) + "@" +
            std::to_string(s.plugin.major);
-    if (s.when) out += "\n  when " + s.when_text;
-    for (const std::size_t other : s.after_by_name) {
-      out += "\n  after " + g.stages[other].id;
-    }
-    if (s.timeout) {
-      out += "\n  timeout " + std::to_string(s.timeout->count()) + " ms";
-    }
-    if (s.skip_on_error) out += "\n  skipped if it fails";
+    for (const std::string& line : modifiers(g, s)) out += "\n  " + line;
     for (const graph_port& p : s.in) {
-      if (p.from.empty()) continue;
-      out += "\n  in." + p.info.name + " <- " + sources_text(g, p.from) +
+      if (p.carried != no_stage) {
+        out += "\n  in." + p.info.name + " <- " + s.out[p.carried].name +
+               " of the round before";
+      }
+      if (p.binding.from.empty()) continue;
+      out += "\n  in." + p.info.name + " <- " +
+             binding_text(g, p.binding, p.info.stream) +
              (p.implicit ? " (by rule)" : "");
     }
     for (std::size_t port = 0; port < s.out.size(); ++port) {
@@ -55,106 +62,66 @@ inline std::string graph_as_text(const graph& g) {
   }
   out += "\n";
   for (const graph_output& o : g.outputs) {
-    out += "\noutput " + o.name + " <- " + sources_text(g, o.from, o.stream) +
+    out += "\noutput " + o.name + " <- " +
+           binding_text(g, o.binding, o.stream) +
            (o.default_value ? ", else its default" : "") +
+           (o.may_be_absent ? ", may be absent" : "") +
            (o.stream ? ", streamed" : "");
   }
   return out + "\n";
 }
 
-// What a stage's box says of how it runs.
-inline std::string box_text(const graph_stage& s) {
-  std::string text = s.id + " (" + std::string(s.plugin.id) + ")";
-  if (s.timeout) {
-    text += ", at most " + std::to_string(s.timeout->count()) + " ms";
+// A text in double quotes, for DOT and Mermaid.
+inline std::string picture_text(const std::vector<std::string>& lines) {
+  std::string out;
+  for (const std::string& line : lines) {
+    if (!out.empty()) out += ", ";
+    for (const char c : line) out += c == '"' || c == '\\' ? '\'' : c;
   }
-  if (s.skip_on_error) text += ", skipped if it fails";
-  return text;
+  return "\"" + out + "\"";
 }
 
-// Nodes and edges, as both picture languages want them. An edge of control
-// decides whether or when a stage runs. Names are ids, so nothing needs
-// escapes.
-enum class edge_kind : std::uint8_t { data, control };
-template <class Node, class Edge>
-void draw(const graph& g, Node node, Edge edge) {
-  for (const input_spec& input : g.inputs) {
-    node("input_" + input.name, "input." + input.name);
+inline std::string picture_as_dot(const picture& p) {
+  std::string out = "digraph pipeline {\n  rankdir=LR;\n  node [shape=box];\n";
+  for (const picture_node& n : p.nodes) {
+    out += "  " + n.id + " [label=" + picture_text(n.lines) +
+           (n.is_stacked ? ", peripheries=2" : "") + "];\n";
   }
-  for (const std::size_t i : g.order) {
-    const graph_stage& s = g.stages[i];
-    node("stage_" + s.id, box_text(s));
+  for (const picture_edge& e : p.edges) {
+    out += "  " + p.nodes[e.from].id + " -> " + p.nodes[e.to].id +
+           " [label=" + picture_text({e.text}) +
+           (e.is_control ? ", style=dashed" : "") + "];\n";
   }
-  for (const graph_output& o : g.outputs) {
-    node("output_" + o.name, "output." + o.name);
+  return out + "}\n";
+}
+
+inline std::string picture_as_mermaid(const picture& p) {
+  std::string out = "flowchart LR\n";
+  for (const picture_node& n : p.nodes) {
+    out += "  " + n.id + (n.is_stacked ? "[[" : "[") + picture_text(n.lines) +
+           (n.is_stacked ? "]]" : "]") + "\n";
   }
-  const auto source = [&](std::size_t slot) {
-    const graph_slot& s = g.slots[slot];
-    return s.stage == no_stage ? "input_" + s.name.substr(6)
-                               : "stage_" + g.stages[s.stage].id;
-  };
-  const auto label = [&](std::size_t slot) {
-    const std::string& name = g.slots[slot].name;
-    return name.substr(name.find('.') + 1) + ": " +
-           to_string(g.slots[slot].type);
-  };
-  for (const std::size_t i : g.order) {
-    const graph_stage& s = g.stages[i];
-    for (const graph_port& p : s.in) {
-      for (const std::size_t slot : p.from) {
-        edge(source(slot), "stage_" + s.id, label(slot), edge_kind::data);
-      }
-    }
-    if (s.when) {
-      for (const std::size_t slot : s.when->reads()) {
-        edge(source(slot), "stage_" + s.id, "when", edge_kind::control);
-      }
-    }
-    for (const std::size_t other : s.after_by_name) {
-      edge("stage_" + g.stages[other].id, "stage_" + s.id, "after",
-           edge_kind::control);
-    }
+  for (const picture_edge& e : p.edges) {
+    out += "  " + p.nodes[e.from].id + (e.is_control ? " -.->" : " -->") + "|" +
+           picture_text({e.text}) + "| " + p.nodes[e.to].id + "\n";
   }
-  for (const graph_output& o : g.outputs) {
-    for (const std::size_t slot : o.from) {
-      edge(source(slot), "output_" + o.name, label(slot), edge_kind::data);
-    }
-  }
+  return out;
 }
 
 }  // namespace detail
 
 TINYPHI_FUNC std::string describe(const graph& g, graph_format format) {
-  if (format == graph_format::text) return detail::graph_as_text(g);
-  std::string out;
-  if (format == graph_format::dot) {
-    out = "digraph pipeline {\n  rankdir=LR;\n  node [shape=box];\n";
-    detail::draw(
-        g,
-        [&](const std::string& id, const std::string& text) {
-          out += "  " + id + " [label=\"" + text + "\"];\n";
-        },
-        [&](const std::string& a, const std::string& b, const std::string& text,
-            detail::edge_kind kind) {
-          const bool dashed = kind == detail::edge_kind::control;
-          out += "  " + a + " -> " + b + " [label=\"" + text + "\"" +
-                 (dashed ? ", style=dashed" : "") + "];\n";
-        });
-    return out + "}\n";
+  switch (format) {
+    case graph_format::text:
+      return detail::graph_as_text(g);
+    case graph_format::dot:
+      return detail::picture_as_dot(detail::picture_of(g));
+    case graph_format::mermaid:
+      return detail::picture_as_mermaid(detail::picture_of(g));
+    case graph_format::svg:
+      return detail::picture_as_svg(detail::picture_of(g));
   }
-  out = "flowchart LR\n";
-  detail::draw(
-      g,
-      [&](const std::string& id, const std::string& text) {
-        out += "  " + id + "[\"" + text + "\"]\n";
-      },
-      [&](const std::string& a, const std::string& b, const std::string& text,
-          detail::edge_kind kind) {
-        const bool dashed = kind == detail::edge_kind::control;
-        out += "  " + a + (dashed ? " -.->" : " -->") + "|\"" + text + "\"| " +
-               b + "\n";
-      });
-  return out;
+  return {};
 }
 
 TINYPHI_FUNC std::vector<stage_plan> plan(const graph& g) {

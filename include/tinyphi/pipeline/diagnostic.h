@@ -34,9 +34,11 @@ enum class fault : std::uint16_t {
   bad_name = 1007,         // an id that is not [a-z][a-z0-9_]{0,31}
   not_supported = 1008,    // part of the language that this version lacks
   bad_env = 1009,          // ${...} that names nothing, or an unusable value
-  keys_conflict = 1013,    // two keys that exclude each other
-  unused_name = 1014,      // a name of [env] or [model] that nothing uses
   unknown_plugin = 1010,   // `use` names no plugin, or another major version
+  defined_twice = 1012,    // stages, switches and tools share their names
+  keys_conflict = 1013,    // two keys that exclude each other, or need another
+  unused_name = 1014,      // a name of a table that nothing uses
+  bad_type = 1016,         // a type that there is not, or not here
   unknown_port = 2001,     // in.x of a port that the plugin does not have
   unknown_value = 2002,    // a reference to nothing
   type_mismatch = 2003,    // a value of one type where another is wanted
@@ -44,34 +46,79 @@ enum class fault : std::uint16_t {
   several_prompts = 2005,  // a prompt is not bound, and there are several
   cycle = 2006,            // stages that wait for each other
   maybe_absent = 2007,     // a value that may be absent where it must not be
-  unused_value = 2015,     // an input or a stage that nothing uses
-  bad_expression = 2008,   // `when` does not parse or type
+  bad_expression = 2008,   // an expression does not parse or type
+  each_no_list = 2009,     // `each` of something that is no list
+  each_hole = 2010,        // a list with an item that may be absent
+  bad_carry = 2011,        // `repeat.carry` of no port, or of the wrong type
+  bad_switch = 2012,       // a switch whose last case is not "else"
+  never_fails = 2013,      // failed() of a stage that ends the request
+  bad_fallback = 2014,     // a fallback for no out-port
+  unused_value = 2015,     // an input, a switch or a stage that nothing uses
+  redundant_after = 2016,  // `after` a stage that is waited for anyway
+  call_circle = 2018,      // files that call each other, or nest too deep
+  no_retry = 2019,         // `retry` of an effect
+  never_runs = 2020,       // inputs and `when` that exclude each other
   bad_template = 3001,     // a template that does not compile
   unknown_variable = 3002,   // a template's name that nothing is bound to
+  bad_fit = 3003,            // `fit` for what no template uses
   over_budget = 3004,        // worst-case tokens exceed the context
   context_too_large = 3006,  // more than the model's own
   other_model = 3007,        // a prompt that is laid out for another model
   setup_failed = 4000,       // a stage could not be created
-  bad_address = 6001,        // `listen`, `hosts`, `origins`: not of their form
-  exposed = 6002,            // an address that others reach, without keys
-  plain_http = 6003,      // such an address, and nobody said that it is known
-  nothing_served = 6004,  // no model and no pipeline; no key in a key file
-  name_taken = 6005,      // two things under one name
-  bad_digest = 6006,      // not 64 hexadecimal digits
-  same_digest = 6007,     // one secret for two keys
-  unknown_name = 6008,    // a name of nothing in the file
-  bad_credential = 6009,  // not "credential:NAME"
+  driven_port = 4001,        // untrusted data decides what an effect does
+  driven_effect = 4002,      // untrusted data decides whether an effect happens
+  label_too_low = 4004,  // a file is called with less trusted data than it says
+  user_in_system = 4007,   // a value that is not trusted in a system turn
+  unneeded_grant = 4008,   // an exception of [allow].flow that nothing needs
+  granted = 4009,          // an exception that something needs
+  bad_fake = 5001,         // a fake of nothing, or of the wrong type
+  fake_incomplete = 5002,  // something reads what a fake does not give
+  needs_fake = 5003,       // a model or an effect in a test without one
+  expect_failed = 5004,    // what a test expects does not hold
+  bad_expect = 5005,       // an expectation that does not parse or type
+  not_covered = 5008,      // what no test reaches
+  bad_address = 6001,      // `listen`, `hosts`, `origins`: not of their form
+  exposed = 6002,          // an address that others reach, without keys
+  plain_http = 6003,       // such an address, and nobody said that it is known
+  nothing_served = 6004,   // no model and no pipeline; no key in a key file
+  name_taken = 6005,       // two things under one name
+  bad_digest = 6006,       // not 64 hexadecimal digits
+  same_digest = 6007,      // one secret for two keys
+  unknown_name = 6008,     // a name of nothing in the file
+  bad_credential = 6009,   // not "credential:NAME"
 };
+
+enum class severity : std::uint8_t { error, warning, note };
+// Of a fault; only errors keep a file from being run.
+[[nodiscard]] constexpr severity severity_of(fault code) {
+  switch (code) {
+    case fault::redundant_after:
+    case fault::user_in_system:
+    case fault::not_covered:
+      return severity::warning;
+    case fault::granted:
+      return severity::note;
+    default:
+      return severity::error;
+  }
+}
+[[nodiscard]] constexpr std::string_view to_string(severity s) {
+  constexpr std::string_view names[] = {"error", "warning", "note"};
+  return names[static_cast<std::size_t>(s)];
+}
 
 struct diagnostic {
   fault code = fault::not_toml;
   position at;
-  std::string message;  // the place in words, what was found, what is allowed
+  std::string message;    // the place in words, what was found, what is allowed
+  std::string file = {};  // another one, that is called; empty: the file itself
 
   friend bool operator==(const diagnostic&, const diagnostic&) = default;
 };
 
 // "file:line:col: error[TP1002]: message", with '?' for control characters.
+[[nodiscard]] bool has_errors(std::span<const diagnostic> all);
+
 [[nodiscard]] std::string to_string(const diagnostic& d, std::string_view file);
 // All of them, one a line, in the order of the file.
 [[nodiscard]] std::string to_string(std::span<const diagnostic> all,

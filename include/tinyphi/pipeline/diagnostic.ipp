@@ -19,13 +19,20 @@ inline std::string code_text(fault code) {
 
 }  // namespace detail
 
+TINYPHI_FUNC bool has_errors(std::span<const diagnostic> all) {
+  return std::ranges::any_of(all, [](const diagnostic& d) {
+    return severity_of(d.code) == severity::error;
+  });
+}
+
 TINYPHI_FUNC std::string to_string(const diagnostic& d, std::string_view file) {
-  std::string place(file);
+  std::string place(d.file.empty() ? file : d.file);
   if (d.at.line != 0) {
     place +=
         ':' + std::to_string(d.at.line) + ':' + std::to_string(d.at.column);
   }
-  place += ": error[" + detail::code_text(d.code) + "]: " + d.message;
+  place += ": " + std::string(to_string(severity_of(d.code))) + "[" +
+           detail::code_text(d.code) + "]: " + d.message;
   hide_controls(place);
   return place;
 }
@@ -45,7 +52,8 @@ TINYPHI_FUNC std::string to_json(std::span<const diagnostic> all,
   json::array list;
   for (const diagnostic& d : all) {
     list.push_back({{"code", detail::code_text(d.code)},
-                    {"file", file},
+                    {"severity", to_string(severity_of(d.code))},
+                    {"file", d.file.empty() ? file : d.file},
                     {"line", d.at.line},
                     {"column", d.at.column},
                     {"message", d.message}});

@@ -18,13 +18,15 @@
 
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/generate/request.h"
-#include "tinyphi/pipeline/compile.h"
+#include "tinyphi/pipeline/graph.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
+// The most items that `each` runs for.
+inline constexpr std::size_t max_each_items = 10000;
 // The longest text an out-port may give.
 inline constexpr std::size_t max_text_bytes = std::size_t{1} << 20;
-// A stream's sender waits while its reader is this far behind.
+// A stream's sender waits while even its fastest reader is this far behind.
 inline constexpr std::size_t max_unread_bytes = std::size_t{4} << 10;
 
 enum class stage_outcome : std::uint8_t { skipped, done };
@@ -35,8 +37,11 @@ enum class stage_outcome : std::uint8_t { skipped, done };
 struct stage_report {
   std::string id;
   stage_outcome outcome = stage_outcome::skipped;
-  std::string reason;  // why it was skipped
-  double seconds = 0;  // from its start to its end
+  std::string reason;        // why it was skipped
+  double seconds = 0;        // from its start to its end
+  std::size_t rounds = 0;    // of `repeat`, over all items; else 1 for each run
+  std::size_t attempts = 0;  // those after a failure included
+  bool failed = false;       // a fallback stands for it
 };
 
 using input_values = std::map<std::string, value_data, std::less<>>;
@@ -72,6 +77,27 @@ struct run_result {
 using text_reader =
     std::function<task<void>(std::string_view output, std::string piece)>;
 
+// By out-port of a stage; nothing where it is absent.
+using call_outputs = std::vector<std::optional<value_data>>;
+
+// What stands for parts of the pipeline while it is tested.
+struct run_doubles {
+  // The outputs, or the error, of the n-th attempt of a stage, from 0, instead
+  // of a run. Nothing: it runs.
+  std::function<std::optional<result<call_outputs>>(std::size_t stage,
+                                                    std::size_t attempt)>
+      fake;
+  // By stage: it does not run. What it would give is not missed by fakes.
+  std::vector<bool> left_out;
+};
+
+// What there was of a request when it ended, well or not.
+struct run_record {
+  std::vector<std::optional<value_data>> slots;  // of the graph
+  std::vector<stage_report> stages;              // in the order of the graph
+  std::string failed_stage;                      // empty: none
+};
+
 struct run_options {
   // Not an aggregate: g++ 12 destroys aggregate temporaries of a co_await
   // expression, such as a default argument, twice.
@@ -80,6 +106,8 @@ struct run_options {
   stop_condition stop;
   text_reader on_text;  // may be empty
   request_origin origin;
+  std::shared_ptr<const run_doubles> doubles;  // may be null
+  std::shared_ptr<run_record> record;          // filled in, unless null
 };
 
 // Runs the graph on the executor of the calling coroutine; blocking work goes

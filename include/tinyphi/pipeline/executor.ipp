@@ -7,110 +7,127 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "tinyphi/pipeline/executor.h"
-#include "tinyphi/pipeline/request.ipp"
-
-// g++ 12 destroys temporaries of a co_await expression twice when a capturing
-// lambda is among them (asio issue 858): lambdas and tokens here have names,
-// and coroutines take their state as parameters.
+#include "tinyphi/pipeline/stage_calls.ipp"
 
 TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-// Gathers the inputs, runs the stage, and stores what it gave.
-inline task<std::optional<error>> run_instance(request& r, std::size_t i) {
-  const graph_stage& s = r.g->stages[i];
-  stage_run& run = r.stages[i];
-  std::vector<const value*> fixed;
-  std::vector<text_sink*> sinks;
-  stage_inputs in;
-  trust label = s.plugin.makes;
-  for (const graph_port& p : s.in) {
-    const value* v = choose(r, p.from);
-    if (v != nullptr) label = join(label, v->label);
-    if (fixed.size() < s.n_fixed_ports) {
-      fixed.push_back(v);
-    } else if (v != nullptr) {
-      in.open.emplace(p.info.name, *v);
-    }
-  }
-  for (std::size_t port = 0; port < s.out.size(); ++port) {
-    if (!s.out[port].stream) continue;
-    auto& stream = r.streams[s.first_slot + port];
-    stream = std::make_unique<stream_port>(r, i);
-    sinks.push_back(stream.get());
-  }
-  in.values = fixed;
-  in.streams = sinks;
-  run_context cx({run.token, run.deadline}, r.pool, label, r.options.origin);
-  std::optional<error> failed;
-  try {
-    task<stage_outputs> body = s.instance->run(cx, std::move(in));
-    auto token =
-        asio::bind_cancellation_slot(run.signal.slot(), asio::use_awaitable);
-    stage_outputs outputs =
-        co_await asio::co_spawn(r.strand, std::move(body), token);
-    failed = store_outputs(r, s, std::move(outputs), label);
-  } catch (...) {
-    failed = current_stage_error();
-  }
-  co_return failed;
+// Whether a test leaves out the stages that would give the value.
+inline bool is_left_out(const request& r, const graph_binding& b) {
+  const auto left_out = [&](const graph_source& s) {
+    const std::size_t stage = s.what == graph_source::kind::slot
+                                  ? r.g->slots[s.slot].stage
+                                  : no_stage;
+    return stage != no_stage && r.options.doubles->left_out[stage];
+  };
+  return r.options.doubles != nullptr && std::ranges::all_of(b.from, left_out);
 }
 
-inline bool was_read(const request& r, const graph_stage& s) {
-  for (std::size_t port = 0; port < s.out.size(); ++port) {
-    const auto& stream = r.streams[s.first_slot + port];
-    if (stream && stream->was_read) return true;
+// Why the stage does not run; empty if it does.
+inline result<std::string> reason_to_skip(request& r, const graph_stage& s) {
+  for (const graph_port& p : s.in) {
+    if (!p.required || p.binding.from.empty() || is_left_out(r, p.binding)) {
+      continue;
+    }
+    if (auto wrong = decide_switches(r, p.binding)) return *std::move(wrong);
+    // `item` and `index` are there whenever it runs.
+    const frame any{.item = value_data(), .index = 0, .carried = {}};
+    const bool is_item =
+        p.binding.from.front().what == graph_source::kind::item;
+    if (is_item || value_of(r, p.binding, &any)) continue;
+    if (const auto stream = stream_of(r, p);
+        stream != nullptr && !stream->text().empty()) {
+      continue;
+    }
+    return "in." + p.info.name + " is absent";
   }
-  return false;
+  if (s.each && !value_of(r, *s.each, nullptr)) {
+    return "each: " + s.each->name + " is absent";
+  }
+  if (!s.when || s.when_asks_item) return std::string();
+  TINYPHI_TRY(const bool yes, holds(r, *s.when, nullptr));
+  return yes ? std::string() : "when: " + s.when->text;
+}
+
+task<void> run_stage(request& r, std::size_t i);
+
+// Starts what waited for nothing but this.
+inline void count_down(request& r, std::size_t stage) {
+  if (--r.stages[stage].waits_for > 0 || r.stopping()) return;
+  ++r.running;
+  const auto ended = [&r](std::exception_ptr thrown) {
+    if (thrown) {
+      try {
+        std::rethrow_exception(thrown);
+      } catch (...) {
+        r.fail(current_stage_error());
+      }
+    }
+    if (--r.running == 0) r.tick.cancel();
+    r.notify();
+  };
+  asio::co_spawn(r.strand, run_stage(r, stage), ended);
+}
+
+inline void stage_began(request& r, std::size_t stage) {
+  if (std::exchange(r.stages[stage].began, true)) return;
+  for (const std::size_t other : r.g->stages[stage].read_while_running_by) {
+    count_down(r, other);
+  }
+}
+
+// Afterwards those who waited for the stage may run.
+inline void end_stage(request& r, std::size_t i, stage_run::state how) {
+  stage_run& run = r.stages[i];
+  const graph_stage& s = r.g->stages[i];
+  run.now = how;
+  stage_began(r, i);
+  for (const std::size_t other : s.before) count_down(r, other);
+  r.notify();
 }
 
 inline task<void> run_stage(request& r, std::size_t i) {
   const graph_stage& s = r.g->stages[i];
   stage_run& run = r.stages[i];
-  for (const std::size_t other : s.after) {
-    while (!r.stopping() && !decided(r, other)) co_await wait_for_change(r);
-  }
   if (r.stopping()) co_return;
-  run.reason = reason_to_skip(r, s);
-  if (!run.reason.empty()) {
-    run.now = stage_run::state::skipped;
+  if (r.options.doubles != nullptr && r.options.doubles->left_out[i]) {
+    run.reason = "the test leaves it out";
+    end_stage(r, i, stage_run::state::skipped);
+    co_return;
+  }
+  auto reason = reason_to_skip(r, s);
+  if (!reason) {
+    r.fail_in(s, std::move(reason).error());
+    co_return;
+  }
+  if (!reason->empty()) {
+    run.reason = *std::move(reason);
+    end_stage(r, i, stage_run::state::skipped);
     co_return;
   }
   run.started = std::chrono::steady_clock::now();
-  run.deadline = r.deadline;
-  const auto sooner = [&](std::optional<steady_time> t) {
-    if (t && (!run.deadline || *t < *run.deadline)) run.deadline = t;
-  };
-  sooner(r.options.stop.deadline);
-  if (s.timeout) sooner(run.started + *s.timeout);
-  run.token = r.token.child();
   run.now = stage_run::state::running;
-  r.notify();
-  std::optional<error> failed = co_await run_instance(r, i);
-  run.seconds = seconds_since(run.started);
-  r.enforce_limits();  // a request that is over says so, not its stages
-  if (s.timeout &&
-      run.seconds >= std::chrono::duration<double>(*s.timeout).count()) {
-    failed =
-        error{error_code::deadline,
-              "no result within " + std::to_string(s.timeout->count()) + " ms"};
+  std::optional<result<call_outputs>> out;
+  if (s.each) {
+    out.emplace(co_await run_items(r, i));
+  } else {
+    frame only;
+    out.emplace(co_await run_call(r, i, only));
   }
-  run.now = stage_run::state::done;
-  if (!failed || r.stopping()) co_return;
-  if (!s.skip_on_error || was_read(r, s)) {
-    r.fail(error{*failed}.within("stage " + s.id));
+  run.seconds = seconds_since(run.started);
+  if (r.stopping()) co_return;
+  if (!*out) {
+    r.fail_in(s, std::move(*out).error());
     co_return;
   }
+  bool any = false;
   for (std::size_t port = 0; port < s.out.size(); ++port) {
-    r.slots[s.first_slot + port].reset();
-    // A reader that comes only now finds nothing.
-    if (r.streams[s.first_slot + port]) {
-      r.streams[s.first_slot + port]->text.clear();
-    }
+    any = any || (**out)[port].has_value();
+    r.slots[s.first_slot + port] = std::move((**out)[port]);
   }
-  run.reason = failed->message;
-  run.now = stage_run::state::skipped;
+  const bool is_done = !run.failed || s.each || any;
+  end_stage(r, i, is_done ? stage_run::state::done : stage_run::state::skipped);
 }
 
 inline task<void> deliver(request& r, const graph_output& out,
@@ -120,52 +137,47 @@ inline task<void> deliver(request& r, const graph_output& out,
   co_await std::move(taken);
 }
 
-// Reads a stream while its stage runs; true unless the stage was skipped.
+// Reads a stream while its stage runs; true if anything was read.
 inline task<bool> read_stream(request& r, const graph_output& out,
-                              std::size_t slot) {
-  const stage_run& run = r.stages[r.g->slots[slot].stage];
-  stream_port& port = *r.streams[slot];
-  port.has_reader = true;
-  while (!r.stopping()) {
-    if (port.read < port.text.size()) {
-      const std::size_t end = port.text.size();
-      std::string piece = port.text.substr(port.read, end - port.read);
-      port.was_read = true;
-      co_await deliver(r, out, std::move(piece));
-      port.read = end;
-      r.notify();
-    } else if (run.now == stage_run::state::running) {
-      co_await wait_for_change(r);
-    } else {
-      break;
-    }
+                              std::shared_ptr<stream_port> port) {
+  stream_port::cursor cursor(*port);
+  bool any = false;
+  while (true) {
+    auto piece = co_await cursor.next(r.token);
+    if (!piece) break;
+    any = true;
+    const std::size_t n = piece->size();
+    co_await deliver(r, out, *std::move(piece));
+    cursor.advance(n);
   }
-  co_return run.now != stage_run::state::skipped;
+  co_return any;
 }
 
 // Sends one output to the reader: the first of its sources that is present, as
 // it comes.
 inline task<void> stream_output(request& r, const graph_output& out) {
-  for (const std::size_t slot : out.from) {
-    const std::size_t stage = r.g->slots[slot].stage;
-    const auto state = [&] { return r.stages[stage].now; };
-    if (stage != no_stage) {
-      while (!r.stopping() && state() == stage_run::state::waiting) {
+  for (const graph_source& source : out.binding.from) {
+    const bool is_slot = source.what == graph_source::kind::slot;
+    const std::size_t stage =
+        is_slot ? r.g->slots[source.slot].stage : no_stage;
+    // Each attempt has a stream of its own, until somebody has read one.
+    std::shared_ptr<stream_port> last;
+    while (stage != no_stage && !r.stopping() && !r.stages[stage].ended()) {
+      const auto port = r.streams[source.slot];
+      if (port == last) {
         co_await wait_for_change(r);
-      }
-      if (!r.stopping() && r.streams[slot]) {
-        const bool present = co_await read_stream(r, out, slot);
-        if (present) co_return;
         continue;
       }
-      while (!r.stopping() && !decided(r, stage)) co_await wait_for_change(r);
+      last = port;
+      const bool any = co_await read_stream(r, out, port);
+      if (any) co_return;
     }
     if (r.stopping()) co_return;
-    if (r.slots[slot]) {
-      std::string text = *r.slots[slot]->get<std::string>();
-      co_await deliver(r, out, std::move(text));
-      co_return;
-    }
+    const auto data = value_of(r, source, nullptr);
+    if (!data) continue;
+    std::string text = *data->get<std::string>();
+    co_await deliver(r, out, std::move(text));
+    co_return;
   }
   if (!r.stopping() && out.default_value) {
     std::string text = *out.default_value->get<std::string>();
@@ -198,9 +210,9 @@ inline task<void> run_request(std::shared_ptr<request> r) {
     if (--r->running == 0) r->tick.cancel();
     r->notify();
   };
+  // One more than it waits for, so that none starts before all are counted.
   for (const std::size_t i : r->g->order) {
-    ++r->running;
-    asio::co_spawn(r->strand, run_stage(*r, i), ended);
+    r->stages[i].waits_for = r->g->stages[i].n_waits + 1;
   }
   for (const graph_output& out : r->g->outputs) {
     if (!out.stream || !r->options.on_text) continue;
@@ -209,6 +221,7 @@ inline task<void> run_request(std::shared_ptr<request> r) {
     auto token = asio::bind_cancellation_slot(signal.slot(), ended);
     asio::co_spawn(r->strand, stream_output(*r, out), token);
   }
+  for (const std::size_t i : r->g->order) count_down(*r, i);
   bool watching = true;
   const auto watched = [r, &watching](std::exception_ptr) {
     watching = false;
@@ -230,7 +243,7 @@ inline task<void> run_request(std::shared_ptr<request> r) {
 TINYPHI_FUNC task<result<run_result>> run_graph(
     std::shared_ptr<const graph> g, input_values inputs, run_options options,
     boost::asio::any_io_executor pool) {
-  auto slots = detail::take_inputs(*g, std::move(inputs));
+  auto slots = detail::take_inputs(*g, inputs);
   if (!slots) co_return std::move(slots).error();
   const boost::asio::any_io_executor home =
       co_await boost::asio::this_coro::executor;
@@ -240,8 +253,14 @@ TINYPHI_FUNC task<result<run_result>> run_graph(
   task<void> whole = detail::run_request(r);
   const auto& token = boost::asio::use_awaitable;
   co_await boost::asio::co_spawn(r->strand, std::move(whole), token);
-  if (r->failure) co_return std::move(*r->failure);
-  co_return detail::make_result(*r);
+  std::optional<result<run_result>> ended;
+  if (r->failure) {
+    ended.emplace(std::move(*r->failure));
+  } else {
+    ended.emplace(detail::make_result(*r));
+  }
+  if (r->options.record != nullptr) detail::keep_record(*r);
+  co_return *std::move(ended);
 }
 
 TINYPHI_NAMESPACE_END

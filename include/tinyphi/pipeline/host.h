@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tinyphi/base/error.h"
+#include "tinyphi/pipeline/config_node.h"
 #include "tinyphi/text/tokenizer.h"
 
 namespace boost::asio {
@@ -32,6 +33,15 @@ struct model_spec {
   std::string name;
   std::filesystem::path path;  // absolute; empty: the host's own model
   std::size_t context = 0;     // 0: as the model file says
+};
+
+// One [rules.x] table: a file in the format of gitleaks, or rules that stand in
+// the table. What they mean is left to the plugins that use them.
+struct rules_spec {
+  std::string name;
+  position at;
+  std::filesystem::path path;        // absolute; empty: `rules`
+  std::optional<config_node> rules;  // a list of tables, as such files have it
 };
 
 // What the static checks need to know of a model. Parts that are not known
@@ -64,10 +74,12 @@ struct host_options {
 class host {
  public:
   host(host_options options, std::filesystem::path base_dir,
-       std::map<std::string, model_spec, std::less<>> models)
+       std::map<std::string, model_spec, std::less<>> models,
+       std::map<std::string, rules_spec, std::less<>> rules = {})
       : options_(std::move(options)),
         base_dir_(std::move(base_dir)),
-        models_(std::move(models)) {}
+        models_(std::move(models)),
+        rules_(std::move(rules)) {}
 
   // The folder of the pipeline file; its relative paths start here.
   [[nodiscard]] const std::filesystem::path& base_dir() const {
@@ -76,6 +88,11 @@ class host {
   [[nodiscard]] const std::map<std::string, model_spec, std::less<>>& models()
       const {
     return models_;
+  }
+  // The [rules.x] tables. A stage opens their files when it is created.
+  [[nodiscard]] const std::map<std::string, rules_spec, std::less<>>& rules()
+      const {
+    return rules_;
   }
   // The engine of [model.<name>], opened at the first call.
   [[nodiscard]] result<tinyphi::engine> engine(std::string_view name);
@@ -93,6 +110,7 @@ class host {
   host_options options_;
   std::filesystem::path base_dir_;
   std::map<std::string, model_spec, std::less<>> models_;
+  std::map<std::string, rules_spec, std::less<>> rules_;
   std::mutex mutex_;
   once_per_model<std::shared_ptr<tinyphi::engine>> engines_;
   once_per_model<model_facts> facts_;

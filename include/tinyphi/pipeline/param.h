@@ -4,12 +4,16 @@
 #ifndef TINYPHI_PIPELINE_PARAM_H_
 #define TINYPHI_PIPELINE_PARAM_H_
 
+#include <algorithm>
+#include <array>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -25,14 +29,33 @@ struct model_ref {
   std::string name;
 };
 
-// The types a config member may have.
+// A name of a [rules.x] table; a parameter is a list of them.
+struct rules_ref {
+  std::string name;
+};
+
+// How many tokens a value may take: 400, or { max = 400, over = "cut" }.
+struct token_cap {
+  // No context is larger; caps up to here add up without overflow.
+  static constexpr std::int64_t largest = std::int64_t{1} << 20;
+
+  std::int64_t max = largest;
+  std::string over = {};  // "error", "cut", "drop"; empty: the default
+};
+
+// The types a config member may have. An optional model is needed by some
+// configs only: left out, it is the only one, and empty if there are several.
+// An enum's values are 0, 1, ... in the order of names().
 template <class T>
 concept param_type = std::same_as<T, bool> || std::same_as<T, std::int64_t> ||
     std::same_as<T, double> || std::same_as<T, std::string> ||
-    std::same_as<T, std::filesystem::path> || std::same_as<T, model_ref> ||
+    std::same_as<T, std::filesystem::path> || std::is_enum_v<T> ||
+    std::same_as<T, model_ref> || std::same_as<T, std::optional<model_ref>> ||
+    std::same_as<T, std::vector<rules_ref>> ||
     std::same_as<T, std::vector<std::string>> ||
     std::same_as<T, std::map<std::string, std::int64_t>> ||
-    std::same_as<T, std::map<std::string, double>>;
+    std::same_as<T, std::map<std::string, double>> ||
+    std::same_as<T, std::map<std::string, token_cap>>;
 
 template <class T>
 inline constexpr bool is_number =
@@ -51,6 +74,8 @@ struct param_row {
   bool is_ranged = false;
   bound low{};
   bound high{};
+  std::array<std::string_view, std::is_enum_v<T> ? 8 : 0> words{};
+  std::size_t n_words = 0;
 
   // The key must be given.
   [[nodiscard]] constexpr param_row required() const {
@@ -64,6 +89,17 @@ struct param_row {
     auto row = *this;
     row.is_ranged = true, row.low = lo, row.high = hi;
     return row;
+  }
+  // What the values of an enum are called in a file.
+  template <class... Words>
+  [[nodiscard]] constexpr param_row names(
+      Words... all) const requires std::is_enum_v<T> {
+    auto row = *this;
+    row.words = {all...}, row.n_words = sizeof...(Words);
+    return row;
+  }
+  [[nodiscard]] constexpr std::span<const std::string_view> choices() const {
+    return {words.data(), n_words};
   }
   [[nodiscard]] constexpr param_row doc(std::string_view text) const {
     auto row = *this;
@@ -97,9 +133,15 @@ template <param_type T>
   if constexpr (std::same_as<T, bool>) return "bool";
   if constexpr (std::same_as<T, std::int64_t>) return "int";
   if constexpr (std::same_as<T, double>) return "float";
-  if constexpr (std::same_as<T, std::string>) return "text";
+  if constexpr (std::same_as<T, std::string> || std::is_enum_v<T>) {
+    return "text";
+  }
   if constexpr (std::same_as<T, std::filesystem::path>) return "path";
-  if constexpr (std::same_as<T, model_ref>) return "model";
+  if constexpr (std::same_as<T, model_ref> ||
+                std::same_as<T, std::optional<model_ref>>) {
+    return "model";
+  }
+  if constexpr (std::same_as<T, std::vector<rules_ref>>) return "list of rules";
   if constexpr (std::same_as<T, std::vector<std::string>>) {
     return "list of text";
   }
@@ -109,6 +151,9 @@ template <param_type T>
   if constexpr (std::same_as<T, std::map<std::string, double>>) {
     return "table of float";
   }
+  if constexpr (std::same_as<T, std::map<std::string, token_cap>>) {
+    return "table of tokens, or of { max, over }";
+  }
 }
 
 // A number without trailing zeros, readable as TOML.
@@ -117,6 +162,8 @@ template <param_type T>
   return std::to_string(x);
 }
 [[nodiscard]] std::string quoted(std::string_view text);
+// "a, b, c"
+[[nodiscard]] std::string joined(std::span<const std::string_view> words);
 
 // Reads a node as a T; false if it is of another kind. An integer counts as a
 // float.
@@ -127,8 +174,9 @@ template <param_type T>
 
 }  // namespace detail
 
-// Where byte `offset` of the text of parameter `param` stands in the file;
-// `otherwise` if the table, which may be null, does not have it.
+// Where byte `offset` of the text of parameter `param` ("user", "fit.docs")
+// stands in the file; `otherwise` if the table, which may be null, does not
+// have it.
 [[nodiscard]] position param_place(const config_node* with,
                                    std::string_view param, std::size_t offset,
                                    position otherwise);
@@ -158,6 +206,8 @@ class param_reader {
   [[nodiscard]] const std::vector<std::string>& models() const {
     return models_;
   }
+  // The [rules.x] tables, likewise.
+  [[nodiscard]] const std::vector<std::string>& rules() const { return rules_; }
   void report(fault code, position at, std::string message);
 
  private:
@@ -166,7 +216,16 @@ class param_reader {
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 model_ref& out);
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                std::optional<model_ref>& out) {
+    return read_value(n, name, out.emplace());
+  }
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                std::vector<rules_ref>& out);
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 std::vector<std::string>& out);
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                std::map<std::string, token_cap>& out);
+  void read_cap(const config_node& n, const std::string& where, token_cap& out);
   template <class T>
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 std::map<std::string, T>& out);
@@ -176,6 +235,10 @@ class param_reader {
     return detail::read_scalar(n, out);
   }
   void use_default_model(std::string_view name, model_ref& out);
+  // Which of `words` the text is; the first if that is reported to be none.
+  [[nodiscard]] std::size_t read_choice(
+      const config_node& n, const std::string& text, std::string_view name,
+      std::span<const std::string_view> words);
 
   const config_node* with_;
   std::string where_;
@@ -184,6 +247,7 @@ class param_reader {
   std::vector<diagnostic>* faults_;
   std::vector<std::string_view> known_;
   std::vector<std::string> models_;
+  std::vector<std::string> rules_;
 };
 
 template <class T>
@@ -209,11 +273,25 @@ void param_reader::read(Config& config, const param_row<Config, T>& row) {
              "with." + std::string(row.name) + " must be given");
     } else if constexpr (std::same_as<T, model_ref>) {
       use_default_model(row.name, out);
+    } else if constexpr (std::same_as<T, std::optional<model_ref>>) {
+      if (host_->models().size() == 1) {
+        use_default_model(row.name, out.emplace());
+      }
     }
     return;
   }
   const config_node& node = given->value;
-  if (!read_value(node, row.name, out)) {
+  bool is_read = false;
+  if constexpr (std::is_enum_v<T>) {
+    const auto* text = node.get<std::string>();
+    is_read = text != nullptr;
+    if (is_read) {
+      out = static_cast<T>(read_choice(node, *text, row.name, row.choices()));
+    }
+  } else {
+    is_read = read_value(node, row.name, out);
+  }
+  if (!is_read) {
     return report(fault::wrong_type, node.at,
                   "with." + std::string(row.name) + " is " +
                       std::string(node.kind()) + ", the plugin wants " +
@@ -244,6 +322,7 @@ template <class Config, class T>
           detail::toml_number(row.low) + " to " + detail::toml_number(row.high);
     }
   }
+  if constexpr (std::is_enum_v<T>) info.allowed = detail::joined(row.choices());
   if (row.is_required) return info;
   const Config defaults{};
   const T& value = defaults.*row.member;
@@ -251,6 +330,9 @@ template <class Config, class T>
     info.default_value = value ? "true" : "false";
   } else if constexpr (is_number<T>) {
     info.default_value = detail::toml_number(value);
+  } else if constexpr (std::is_enum_v<T>) {
+    info.default_value =
+        detail::quoted(row.words[static_cast<std::size_t>(value)]);
   } else if constexpr (std::same_as<T, std::string>) {
     info.default_value = detail::quoted(value);
   } else if constexpr (std::same_as<T, std::filesystem::path>) {

@@ -35,6 +35,14 @@ TINYPHI_FUNC std::string quoted(std::string_view text) {
   return out + (cut ? "...\"" : "\"");
 }
 
+TINYPHI_FUNC std::string joined(std::span<const std::string_view> words) {
+  std::string list;
+  for (const std::string_view word : words) {
+    list.append(list.empty() ? "" : ", ").append(word);
+  }
+  return list;
+}
+
 TINYPHI_FUNC bool read_scalar(const config_node& node, bool& out) {
   const auto* v = node.get<bool>();
   if (v != nullptr) out = *v;
@@ -84,8 +92,11 @@ TINYPHI_FUNC void param_reader::finish(std::span<const retired_key> retired) {
 TINYPHI_FUNC position param_place(const config_node* with,
                                   std::string_view param, std::size_t offset,
                                   position otherwise) {
-  const config_member* m = with ? with->find(param) : nullptr;
-  return m ? m->value.text_position(offset) : otherwise;
+  const std::size_t dot = param.find('.');
+  const config_member* m = with ? with->find(param.substr(0, dot)) : nullptr;
+  if (m == nullptr) return otherwise;
+  if (dot == std::string_view::npos) return m->value.text_position(offset);
+  return param_place(&m->value, param.substr(dot + 1), offset, m->value.at);
 }
 
 TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
@@ -115,6 +126,51 @@ TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
 }
 
 TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
+                                           std::string_view name,
+                                           std::vector<rules_ref>& out) {
+  const auto* list = n.get<config_array>();
+  if (list == nullptr) return false;
+  out.clear();
+  const std::string what = "with." + std::string(name) + ": ";
+  constexpr std::size_t most = 256;  // a file has no more [rules.x]
+  if (list->size() > most) {
+    report(fault::out_of_range, n.at,
+           what + std::to_string(list->size()) + " names, allowed are " +
+               std::to_string(most));
+    return true;
+  }
+  for (const config_node& item : *list) {
+    std::string id;
+    if (!detail::read_scalar(item, id)) return false;
+    if (std::ranges::find(out, id, &rules_ref::name) != out.end()) {
+      report(fault::out_of_range, item.at,
+             what + "[rules." + id + "] is named twice");
+    } else if (!host_->rules().contains(id)) {
+      std::vector<std::string_view> known;
+      for (const auto& r : host_->rules()) known.push_back(r.first);
+      report(fault::out_of_range, item.at,
+             what + "no [rules." + id + "]" + did_you_mean(id, known));
+    }
+    rules_.push_back(id);
+    out.push_back({std::move(id)});
+  }
+  return true;
+}
+
+TINYPHI_FUNC std::size_t param_reader::read_choice(
+    const config_node& n, const std::string& text, std::string_view name,
+    std::span<const std::string_view> words) {
+  const auto found = std::ranges::find(words, text);
+  if (found != words.end()) {
+    return static_cast<std::size_t>(found - words.begin());
+  }
+  report(fault::out_of_range, n.at,
+         "with." + std::string(name) + " is " + quote(text) + ", allowed are " +
+             detail::joined(words) + did_you_mean(text, words));
+  return 0;
+}
+
+TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
                                            std::string_view,
                                            std::vector<std::string>& out) {
   const auto* list = n.get<config_array>();
@@ -124,6 +180,56 @@ TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
     if (!detail::read_scalar(item, out.emplace_back())) return false;
   }
   return true;
+}
+
+TINYPHI_FUNC bool param_reader::read_value(
+    const config_node& n, std::string_view name,
+    std::map<std::string, token_cap>& out) {
+  const auto* table = n.get<config_table>();
+  if (table == nullptr) return false;
+  out.clear();
+  for (const config_member& m : *table) {
+    read_cap(m.value, "with." + std::string(name) + "." + m.key, out[m.key]);
+  }
+  return true;
+}
+
+TINYPHI_FUNC void param_reader::read_cap(const config_node& n,
+                                         const std::string& where,
+                                         token_cap& out) {
+  constexpr std::string_view keys[] = {"max", "over"};
+  constexpr std::string_view ways[] = {"error", "cut", "drop"};
+  const config_node* max = &n;
+  if (const auto* row = n.get<config_table>()) {
+    max = nullptr;
+    for (const config_member& m : *row) {
+      if (m.key == "max") {
+        max = &m.value;
+      } else if (m.key != "over") {
+        report(fault::unknown_key, m.at,
+               where + ": unknown key " + quote(m.key) +
+                   did_you_mean(m.key, keys));
+      } else if (!detail::read_scalar(m.value, out.over) ||
+                 std::ranges::find(ways, out.over) == std::end(ways)) {
+        report(fault::out_of_range, m.value.at,
+               where + ".over: allowed are \"error\", \"cut\" and \"drop\"" +
+                   did_you_mean(out.over, ways));
+      }
+    }
+    if (max == nullptr) {
+      return report(fault::missing_key, n.at, where + ".max must be given");
+    }
+  }
+  if (!detail::read_scalar(*max, out.max)) {
+    report(fault::wrong_type, max->at,
+           where + " is " + std::string(max->kind()) +
+               ", the plugin wants a number of tokens, or { max, over }");
+  } else if (out.max < 1 || out.max > token_cap::largest) {
+    report(fault::out_of_range, max->at,
+           where + " is " + std::to_string(out.max) +
+               " tokens, allowed are 1 to " +
+               std::to_string(token_cap::largest));
+  }
 }
 
 TINYPHI_FUNC void param_reader::use_default_model(std::string_view name,

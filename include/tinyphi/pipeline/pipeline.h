@@ -13,13 +13,15 @@
 
 #include "tinyphi/pipeline/describe.h"
 #include "tinyphi/pipeline/executor.h"
+#include "tinyphi/pipeline/testing/test_case.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
 // What a check of a file finds. The graph is null if there are faults.
 struct pipeline_check {
   std::vector<diagnostic> faults;  // in the order of the file
-  std::shared_ptr<graph> proved;
+  std::shared_ptr<graph> proved;   // null if an error is among them
+  std::vector<test_case> tests;
 };
 
 // Proves a pipeline without creating a stage. `file` names the text in

@@ -27,16 +27,54 @@ struct pipeline::pool {
   boost::asio::any_io_executor executor;
 };
 
+namespace detail {
+
+// The same, but files that call each other open a model once.
+inline host_options sharing_models(host_options options) {
+  using key = std::pair<std::string, std::size_t>;  // path, context
+  struct models {
+    std::mutex mutex;
+    std::map<key, engine> engines;
+    std::map<key, model_facts> facts;
+  };
+  const auto known = std::make_shared<models>();
+  const auto once = [known](auto& map, const auto& make,
+                            const model_spec& m) -> decltype(make(m)) {
+    const key k{m.path.string(), m.context};
+    const std::lock_guard lock(known->mutex);
+    if (const auto it = map.find(k); it != map.end()) return it->second;
+    TINYPHI_TRY(auto made, make(m));
+    return map.emplace(k, std::move(made)).first->second;
+  };
+  if (options.open_model) {
+    options.open_model = [known, once, open = std::move(options.open_model)](
+                             const model_spec& m) {
+      return once(known->engines, open, m);
+    };
+  }
+  if (options.describe_model) {
+    options.describe_model =
+        [known, once, describe = std::move(options.describe_model)](
+            const model_spec& m) { return once(known->facts, describe, m); };
+  }
+  return options;
+}
+
+}  // namespace detail
+
 TINYPHI_FUNC pipeline_check
 check_pipeline_text(std::string_view text, const std::filesystem::path& file,
                     const registry& plugins, const host_options& options) {
   pipeline_check checked;
   const auto spec = read_spec(text, file, options.env, checked.faults);
   if (spec) {
-    checked.proved = compile_graph(*spec, plugins, options, file.parent_path(),
-                                   checked.faults);
+    checked.proved = compile_graph(
+        *spec, plugins, detail::sharing_models(options), file, checked.faults);
   }
-  if (!checked.faults.empty()) checked.proved = nullptr;
+  if (checked.proved) {
+    checked.tests = compile_tests(*spec, *checked.proved, checked.faults);
+  }
+  if (has_errors(checked.faults)) checked.proved = nullptr;
   std::ranges::stable_sort(checked.faults, {}, &diagnostic::at);
   return checked;
 }

@@ -231,6 +231,34 @@ struct verdict {
   friend bool operator==(const verdict&, const verdict&) = default;
 };
 
+// A turn of a conversation; `message` in the language.
+struct chat_message {
+  std::string role;  // "system", "user", "assistant", "tool"
+  std::string content;
+
+  static constexpr std::string_view type_name = "message";
+  static constexpr auto fields() {
+    return std::tuple{record_field("role", &chat_message::role),
+                      record_field("content", &chat_message::content)};
+  }
+  friend bool operator==(const chat_message&, const chat_message&) = default;
+};
+
+// An item of `each` that failed where the others go on.
+struct failure {
+  std::int64_t index = 0;  // of the item, from 0
+  std::string code;        // of the error
+  std::string message;
+
+  static constexpr std::string_view type_name = "failure";
+  static constexpr auto fields() {
+    return std::tuple{record_field("index", &failure::index),
+                      record_field("code", &failure::code),
+                      record_field("message", &failure::message)};
+  }
+  friend bool operator==(const failure&, const failure&) = default;
+};
+
 TINYPHI_NAMESPACE_END
 
 #endif  // TINYPHI_PIPELINE_RECORD_H_

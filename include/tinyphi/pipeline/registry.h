@@ -16,12 +16,17 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-// What `run` gives, by out-port; streams stay empty.
-using stage_outputs = std::vector<std::optional<value_data>>;
+// What `run` gives. The plain ports come first, in their order.
+struct stage_outputs {
+  std::vector<std::optional<value_data>> plain;
+  std::map<std::string, value_data, std::less<>> open;
+};
 
-// What `run` takes. Values are by in-port, null where absent.
+// What `run` takes. Values are by in-port, null where absent; so are texts that
+// are being written.
 struct stage_inputs {
   std::span<const value* const> values;
+  std::span<text_feed* const> feeds;
   named_values open;
   std::span<text_sink* const> streams;  // by stream port
 };
@@ -37,21 +42,23 @@ class stage_instance {
 class stage_setup {
  public:
   virtual ~stage_setup() = default;
-  [[nodiscard]] virtual stage_facts check(host& h) const = 0;
-  // False if the stage does not ask for these facts.
-  virtual bool bind(const call_facts& facts) = 0;
+  [[nodiscard]] virtual stage_ports ports() const = 0;
+  [[nodiscard]] virtual stage_facts check(const call_facts& call,
+                                          host& h) const = 0;
   // Throws what the stage's constructor throws.
   [[nodiscard]] virtual std::unique_ptr<stage_instance> create(
-      host& h) const = 0;
+      const call_facts& call, host& h) const = 0;
 };
 
 // A plugin as the compiler, `list` and `inspect` see it.
 struct stage_type {
   stage_info info;
   std::vector<param_info> params;
-  std::vector<port_info> in_ports;   // the fixed ones
-  std::vector<port_info> out_ports;  // plain ones, then streams
-  bool open_in_ports = false;        // more in-ports follow from the config
+  std::vector<port_info> in_ports;      // the fixed ones
+  std::vector<port_info> out_ports;     // plain ones
+  std::vector<port_info> stream_ports;  // out-ports, too
+  bool open_in_ports = false;           // more follow from the config
+  bool open_out_ports = false;
   std::function<std::unique_ptr<stage_setup>(param_reader&)> configure;
 };
 
@@ -91,6 +98,8 @@ template <>
 struct held_by<std::string_view> : std::type_identity<std::string> {};
 template <>
 struct held_by<const labelled_prompt*> : std::type_identity<labelled_prompt> {};
+template <>
+struct held_by<text_source> : std::type_identity<std::string> {};
 template <class T>
 struct held_by<std::optional<T>> : held_by<T> {};
 
@@ -115,12 +124,20 @@ template <class S>
 [[nodiscard]] typename S::inputs view_inputs(stage_inputs& in) {
   typename S::inputs views{};
   std::size_t next = 0;
-  const auto one = [&](const auto& row) {
-    if constexpr (is_open_row<S, std::decay_t<decltype(row)>>) {
-      views.*row.member = std::move(in.open);
+  const auto one = [&]<class Row>(const Row& row) {
+    auto& member = views.*row.member;
+    using T = std::decay_t<decltype(member)>;
+    if constexpr (is_open_row<S, Row>) {
+      member = std::move(in.open);
+      return;
+    } else if constexpr (std::same_as<T, text_source>) {
+      member = text_source(*in.feeds[next]);
+    } else if constexpr (std::same_as<T, std::optional<text_source>>) {
+      if (in.feeds[next] != nullptr) member = text_source(*in.feeds[next]);
     } else {
-      take_input(in.values[next++], views.*row.member);
+      take_input(in.values[next], member);
     }
+    ++next;
   };
   std::apply([&](const auto&... row) { (one(row), ...); }, S::in_ports());
   return views;
@@ -130,11 +147,14 @@ template <class S>
 [[nodiscard]] stage_outputs take_outputs(typename S::outputs out) {
   stage_outputs values;
   const auto one = [&](auto& member) {
-    if constexpr (is_optional<std::decay_t<decltype(member)>>) {
-      values.emplace_back();
-      if (member) values.back().emplace(to_data(*std::move(member)));
+    using T = std::decay_t<decltype(member)>;
+    if constexpr (std::same_as<T, named_values>) {
+      for (auto& [name, v] : member) values.open.emplace(name, v.data);
+    } else if constexpr (is_optional<T>) {
+      values.plain.emplace_back();
+      if (member) values.plain.back().emplace(to_data(*std::move(member)));
     } else {
-      values.emplace_back(to_data(std::move(member)));
+      values.plain.emplace_back(to_data(std::move(member)));
     }
   };
   std::apply([&](const auto&... row) { (one(out.*row.member), ...); },
@@ -145,7 +165,8 @@ template <class S>
 template <stage S>
 class instance_of final : public stage_instance {
  public:
-  instance_of(const typename S::config& c, host& h) : stage_(c, h) {}
+  instance_of(const typename S::config& c, const call_facts& call, host& h)
+      : stage_(make(c, call, h)) {}
 
   task<stage_outputs> run(run_context& cx, stage_inputs in) const override {
     typename S::inputs views = view_inputs<S>(in);
@@ -165,6 +186,16 @@ class instance_of final : public stage_instance {
   }
 
  private:
+  static S make(const typename S::config& c,
+                [[maybe_unused]] const call_facts& call, host& h) {
+    if constexpr (std::constructible_from<S, typename S::config,
+                                          const call_facts&, host&>) {
+      return S(c, call, h);
+    } else {
+      return S(c, h);
+    }
+  }
+
   S stage_;
 };
 
@@ -173,22 +204,24 @@ class setup_of final : public stage_setup {
  public:
   explicit setup_of(typename S::config c) : config_(std::move(c)) {}
 
-  stage_facts check(host& h) const override {
-    if constexpr (requires { S::check(config_, h); }) {
-      return S::check(config_, h);
+  stage_ports ports() const override {
+    if constexpr (requires { S::ports(config_); }) {
+      return S::ports(config_);
     } else {
       return {};
     }
   }
-  bool bind(const call_facts& facts) override {
-    if constexpr (requires { S::bind(config_, facts); }) {
-      S::bind(config_, facts);
-      return true;
+  stage_facts check([[maybe_unused]] const call_facts& call,
+                    [[maybe_unused]] host& h) const override {
+    if constexpr (requires { S::check(config_, call, h); }) {
+      return S::check(config_, call, h);
+    } else {
+      return {};
     }
-    return false;
   }
-  std::unique_ptr<stage_instance> create(host& h) const override {
-    return std::make_unique<instance_of<S>>(config_, h);
+  std::unique_ptr<stage_instance> create(const call_facts& call,
+                                         host& h) const override {
+    return std::make_unique<instance_of<S>>(config_, call, h);
   }
 
  private:
@@ -201,28 +234,28 @@ void describe_in_port(const port_row<typename S::inputs, T>& row,
   if constexpr (std::same_as<T, named_values>) {
     type.open_in_ports = true;
   } else {
-    type.in_ports.push_back({.name = std::string(row.name),
-                             .types = {type_of<typename held_by<T>::type>()},
-                             .required = !is_optional<T>,
-                             .stream = false,
-                             .reason = {}});
+    using held = typename held_by<T>::type;
+    type.in_ports.push_back(
+        {.name = std::string(row.name),
+         .types = {type_of<held>()},
+         .required = !is_optional<T>,
+         .stream = std::same_as<T, text_source> ||
+                   std::same_as<T, std::optional<text_source>>,
+         .decides = row.decides});
   }
 }
 
 template <class S, class T>
 void describe_out_port(const port_row<typename S::outputs, T>& row,
                        stage_type& type) {
-  port_info info{.name = std::string(row.name),
-                 .types = {},
-                 .required = !is_optional<T>,
-                 .stream = false,
-                 .reason = {}};
-  if constexpr (is_optional<T>) {
-    info.types = {type_of<typename T::value_type>()};
+  if constexpr (std::same_as<T, named_values>) {
+    type.open_out_ports = true;
   } else {
-    info.types = {type_of<T>()};
+    using held = typename held_by<T>::type;
+    type.out_ports.push_back({.name = std::string(row.name),
+                              .types = {type_of<held>()},
+                              .required = !is_optional<T>});
   }
-  type.out_ports.push_back(std::move(info));
 }
 
 }  // namespace detail
@@ -249,11 +282,10 @@ registry& registry::add() {
   if constexpr (requires { S::stream_ports(); }) {
     std::apply(
         [&](const auto&... row) {
-          (type.out_ports.push_back({.name = std::string(row.name),
-                                     .types = {type_kind::text},
-                                     .required = true,
-                                     .stream = true,
-                                     .reason = {}}),
+          (type.stream_ports.push_back({.name = std::string(row.name),
+                                        .types = {type_kind::text},
+                                        .required = true,
+                                        .stream = true}),
            ...);
         },
         S::stream_ports());

@@ -1,58 +1,55 @@
 // SPDX-License-Identifier: MIT
 // The state of one request and what reads or changes it without running a
-// stage: inputs, streams, limits, results. Used by executor.ipp only.
+// stage: inputs, values, switches, limits, results. Used by executor.ipp only.
 #ifndef TINYPHI_PIPELINE_REQUEST_IPP_
 #define TINYPHI_PIPELINE_REQUEST_IPP_
 
 #include <algorithm>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 #include <deque>
+#include <list>
 
-#include "tinyphi/base/utf8.h"
 #include "tinyphi/pipeline/executor.h"
+#include "tinyphi/pipeline/stream_port.ipp"
 
 TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-namespace asio = boost::asio;
+// One run of a stage's code.
+struct attempt {
+  cancel_token token;
+  asio::cancellation_signal signal;
+  std::optional<steady_time> deadline;  // its own timeout
+  bool timed_out = false;
 
-struct request;
-
-// A stream out-port of one request: keeps all that was sent, so that any
-// reader may begin late, and holds the sender back for a slow one.
-class stream_port final : public text_sink {
- public:
-  stream_port(request& r, std::size_t stage) : request_(&r), stage_(stage) {}
-  task<void> send(std::string piece) override;
-
-  std::string text;
-  std::size_t read = 0;
-  bool has_reader = false;
-  bool was_read = false;  // the reader was given a piece, even if it has not
-                          // taken it yet
-
- private:
-  request* request_;
-  std::size_t stage_;
+  void interrupt() {
+    token.cancel();
+    signal.emit(asio::cancellation_type::terminal);
+  }
 };
 
 struct stage_run {
   enum class state : std::uint8_t { waiting, running, done, skipped };
   state now = state::waiting;
-  bool timed_out = false;
-  std::string reason;  // of a skip
+  std::size_t waits_for = 0;  // stages that have not ended, or not begun
+  bool began = false;         // its first piece is there, or it has ended
+  std::string reason;         // of a skip
   steady_time started;
-  std::optional<steady_time> deadline;
   double seconds = 0;
-  cancel_token token;
-  asio::cancellation_signal signal;
+  std::size_t rounds = 0;
+  std::size_t n_attempts = 0;
+  bool failed = false;  // and its fallback stands for it
+  std::list<attempt> attempts;
+
+  [[nodiscard]] bool ended() const {
+    return now == state::done || now == state::skipped;
+  }
 };
 
 // All state of one request. Everything but `stop.token` is touched on the
@@ -71,9 +68,13 @@ struct request {
         stages(g->stages.size()),
         streams(g->slots.size()) {
     if (g->deadline) deadline = started + *g->deadline;
+    if (options.stop.deadline &&
+        (!deadline || *options.stop.deadline < *deadline)) {
+      deadline = options.stop.deadline;
+    }
   }
 
-  // Wakes every coroutine that waits for a change.
+  // Wakes those who deliver outputs, and who waits for the end.
   void notify() { changed.cancel(); }
   [[nodiscard]] bool stopping() const { return failure.has_value(); }
   // The first failure ends the request; later ones are its echo.
@@ -81,14 +82,19 @@ struct request {
     if (stopping()) return;
     failure = std::move(e);
     token.cancel();
-    for (stage_run& s : stages) interrupt(s);
+    for (stage_run& s : stages) {
+      for (attempt& a : s.attempts) a.interrupt();
+    }
     for (auto& reader : readers) reader.emit(asio::cancellation_type::terminal);
+    for (auto& stream : streams) {
+      if (stream) stream->wake();
+    }
+    for (asio::steady_timer* t : timers) t->cancel();
     notify();
   }
-  static void interrupt(stage_run& s) {
-    if (s.now != stage_run::state::running) return;
-    s.token.cancel();
-    s.signal.emit(asio::cancellation_type::terminal);
+  void fail_in(const graph_stage& s, error e) {
+    if (!stopping()) failed_stage = s.id;
+    fail(std::move(e).within("stage " + s.id));
   }
   // Ends what has run out of time or was cancelled from outside.
   void enforce_limits();
@@ -102,12 +108,14 @@ struct request {
   steady_time started;
   std::optional<steady_time> deadline;
   cancel_token token;
-  std::vector<std::optional<value>> slots;
+  std::vector<std::optional<value_data>> slots;
   std::deque<stage_run> stages;
-  std::vector<std::unique_ptr<stream_port>> streams;  // by slot
+  std::vector<std::shared_ptr<stream_port>> streams;  // by slot
   std::deque<asio::cancellation_signal> readers;      // of streamed outputs
+  std::list<asio::steady_timer*> timers;              // of waits for a retry
   std::size_t running = 0;  // coroutines that have not ended
   std::optional<error> failure;
+  std::string failed_stage;
 };
 
 inline double seconds_since(steady_time start) {
@@ -127,90 +135,132 @@ inline void request::enforce_limits() {
   if (options.stop.token.cancelled()) {
     return fail({error_code::cancelled, "the request was cancelled"});
   }
-  if ((options.stop.deadline && now >= *options.stop.deadline) ||
-      (deadline && now >= *deadline)) {
+  if (deadline && now >= *deadline) {
     return fail({error_code::deadline, "the request's deadline has passed"});
   }
   for (stage_run& s : stages) {
-    if (s.now != stage_run::state::running || s.timed_out) continue;
-    if (s.deadline && now >= *s.deadline) {
-      s.timed_out = true;
-      interrupt(s);
+    for (attempt& a : s.attempts) {
+      if (!a.deadline || a.timed_out || now < *a.deadline) continue;
+      a.timed_out = true;
+      a.interrupt();
     }
   }
 }
 
-inline task<void> stream_port::send(std::string piece) {
-  stage_run& run = request_->stages[stage_];
-  if (piece.size() > max_text_bytes - text.size()) {
-    throw stage_error(
-        error_code::limit,
-        "more than " + std::to_string(max_text_bytes) + " bytes of text");
-  }
-  text += piece;
-  request_->notify();
-  // Lets the reader run even if this stage never waits for anything else.
-  co_await asio::post(request_->strand, asio::use_awaitable);
-  while (has_reader && text.size() - read > max_unread_bytes &&
-         !run.token.cancelled()) {
-    co_await wait_for_change(*request_);
-  }
-  if (run.token.cancelled()) {
-    throw stage_error(error_code::cancelled, "cancelled");
-  }
-}
+// What `item`, `index` and carried values are while a stage runs for one item
+// and one round.
+struct frame {
+  std::optional<value_data> item;
+  std::size_t index = 0;
+  // Of the round before, by out-port; empty in the first.
+  std::vector<std::optional<value_data>> carried;
+};
 
-inline bool decided(const request& r, std::size_t stage) {
-  const auto now = r.stages[stage].now;
-  return now == stage_run::state::done || now == stage_run::state::skipped;
-}
+inline std::optional<error> decide_switch(request& r, std::size_t i);
 
-// The value that a port gets in this request; null if absent.
-inline const value* choose(const request& r,
-                           const std::vector<std::size_t>& from) {
-  for (const std::size_t slot : from) {
-    if (r.slots[slot]) return &*r.slots[slot];
-  }
-  return nullptr;
-}
-
-// Why the stage does not run; empty if it does.
-inline std::string reason_to_skip(const request& r, const graph_stage& s) {
-  for (const graph_port& p : s.in) {
-    if (p.required && choose(r, p.from) == nullptr) {
-      return "in." + p.info.name + " is absent";
+// A condition in the middle of a request. Its error is `limit` only.
+inline result<bool> holds(request& r, const graph_condition& condition,
+                          const frame* f) {
+  const graph& g = *r.g;
+  for (const std::size_t slot : condition.test.reads()) {
+    for (std::size_t i = 0; i < g.switches.size(); ++i) {
+      const graph_switch& s = g.switches[i];
+      if (slot < s.first_slot || slot - s.first_slot >= s.cases.size())
+        continue;
+      if (auto wrong = decide_switch(r, i)) return *std::move(wrong);
     }
   }
-  if (!s.when) return {};
-  const auto at = [&](std::size_t slot) -> const value* {
-    return r.slots[slot] ? &*r.slots[slot] : nullptr;
+  const value_data index = f == nullptr ? 0 : f->index;
+  expression_values values;
+  values.slot = [&](std::size_t slot) -> const value_data* {
+    if (slot < r.slots.size()) {
+      return r.slots[slot] ? &*r.slots[slot] : nullptr;
+    }
+    return slot == r.slots.size() ? &*f->item : &index;
   };
-  for (const std::size_t slot : s.when->needs()) {
-    if (at(slot) == nullptr) {
-      return "when: " + r.g->slots[slot].name + " is absent";
-    }
-  }
-  return s.when->holds(at) ? "" : "when: " + s.when_text;
+  values.call = [&](std::size_t stage) {
+    return value_data(r.stages[stage].failed);
+  };
+  return condition.test.holds(values);
 }
 
-// Moves what the stage gave into its slots, or says what is wrong with it.
-inline std::optional<error> store_outputs(request& r, const graph_stage& s,
-                                          stage_outputs outputs, trust label) {
-  for (std::size_t i = 0; i < s.out.size(); ++i) {
-    const std::size_t slot = s.first_slot + i;
-    if (r.streams[slot]) {
-      r.slots[slot] = value{r.streams[slot]->text, label};
-    } else if (outputs[i]) {
-      const auto* text = outputs[i]->get<std::string>();
-      if (text != nullptr && text->size() > max_text_bytes) {
-        return error{error_code::limit,
-                     "port " + s.out[i].name + " is " +
-                         std::to_string(text->size()) + " bytes, at most " +
-                         std::to_string(max_text_bytes) + " are allowed"};
+// Fills the cases' slots, at the first time somebody looks at one. All stages
+// that it reads have ended.
+inline std::optional<error> decide_switch(request& r, std::size_t i) {
+  const graph_switch& s = r.g->switches[i];
+  if (r.slots[s.first_slot]) return std::nullopt;
+  std::size_t chosen = s.cases.size() - 1;
+  for (std::size_t n = 0; n + 1 < s.cases.size(); ++n) {
+    const auto yes = holds(r, *s.cases[n].test, nullptr);
+    if (!yes) {
+      return error{yes.error()}.within("switch " + s.name + "." +
+                                       s.cases[n].name);
+    }
+    if (!*yes) continue;
+    chosen = n;
+    break;
+  }
+  for (std::size_t n = 0; n < s.cases.size(); ++n) {
+    r.slots[s.first_slot + n] = value_data(n == chosen);
+  }
+  return std::nullopt;
+}
+
+inline std::optional<error> decide_switches(request& r,
+                                            const graph_binding& b) {
+  for (std::size_t i = 0; i < r.g->switches.size(); ++i) {
+    const graph_switch& s = r.g->switches[i];
+    for (const graph_source& source : b.from) {
+      if (source.what != graph_source::kind::slot ||
+          source.slot < s.first_slot ||
+          source.slot - s.first_slot >= s.cases.size()) {
+        continue;
       }
-      r.slots[slot] = value{*std::move(outputs[i]), label};
+      if (auto wrong = decide_switch(r, i)) return wrong;
     }
   }
+  return std::nullopt;
+}
+
+// What a source gives now; nothing if it is absent.
+inline std::optional<value_data> value_of(const request& r,
+                                          const graph_source& s,
+                                          const frame* f) {
+  std::optional<value_data> found;
+  switch (s.what) {
+    case graph_source::kind::slot:
+      found = r.slots[s.slot];
+      break;
+    case graph_source::kind::item:
+      found = f->item;
+      break;
+    case graph_source::kind::index:
+      found = value_data(f->index);
+      break;
+    case graph_source::kind::constant:
+      found = s.constant;
+      break;
+  }
+  for (const std::string& field : s.fields) {
+    if (!found) break;
+    const value_data* member = found->find(field);
+    found = member == nullptr ? std::nullopt : std::optional(*member);
+  }
+  return found;
+}
+
+// What a port or an output gets now; nothing if it is absent.
+inline std::optional<value_data> value_of(const request& r,
+                                          const graph_binding& b,
+                                          const frame* f) {
+  value_data::list all;
+  for (const graph_source& s : b.from) {
+    auto found = value_of(r, s, f);
+    if (!found) continue;
+    if (!b.is_list) return found;
+    all.push_back(*std::move(found));
+  }
+  if (b.is_list) return value_data(std::move(all));
   return std::nullopt;
 }
 
@@ -234,25 +284,23 @@ inline error current_stage_error() {
 }
 
 // The slots of a new request with its inputs filled in.
-inline result<std::vector<std::optional<value>>> take_inputs(
-    const graph& g, input_values inputs) {
-  std::vector<std::optional<value>> slots(g.slots.size());
+inline result<std::vector<std::optional<value_data>>> take_inputs(
+    const graph& g, const input_values& inputs) {
+  std::vector<std::optional<value_data>> slots(g.slots.size());
   std::vector<std::string_view> names;
   for (std::size_t i = 0; i < g.inputs.size(); ++i) {
     const input_spec& spec = g.inputs[i];
     names.push_back(spec.name);
     const auto given = inputs.find(spec.name);
-    if (given == inputs.end() && !spec.default_value) {
+    if (given != inputs.end()) {
+      TINYPHI_TRY(slots[i], check_input(spec, given->second));
+    } else if (spec.default_value) {
+      slots[i] = *spec.default_value;
+    } else if (!spec.optional) {
       return error{
           error_code::invalid_argument,
           "input " + spec.name + " (" + to_string(spec.type) + ") is missing"};
     }
-    if (given == inputs.end()) {
-      slots[i] = value{*spec.default_value, trust::trusted};
-      continue;
-    }
-    TINYPHI_TRY(value_data data, check_input(spec, given->second));
-    slots[i] = value{std::move(data), spec.label};
   }
   for (const auto& given : inputs) {
     if (std::ranges::find(names, given.first) == names.end()) {
@@ -264,23 +312,47 @@ inline result<std::vector<std::optional<value>>> take_inputs(
   return slots;
 }
 
-inline run_result make_result(request& r) {
-  run_result out;
-  for (const graph_output& o : r.g->outputs) {
-    if (const value* v = choose(r, o.from)) {
-      out.outputs.add(o.name, *v);
-    } else if (o.default_value) {
-      out.outputs.add(o.name, value{*o.default_value, trust::trusted});
-    }
-  }
+inline std::vector<stage_report> reports_of(const request& r) {
+  std::vector<stage_report> all;
   for (const std::size_t i : r.g->order) {
     const stage_run& run = r.stages[i];
-    out.stages.push_back({r.g->stages[i].id,
-                          run.now == stage_run::state::done
-                              ? stage_outcome::done
-                              : stage_outcome::skipped,
-                          run.reason, run.seconds});
+    all.push_back({r.g->stages[i].id,
+                   run.now == stage_run::state::done ? stage_outcome::done
+                                                     : stage_outcome::skipped,
+                   run.reason, run.seconds, run.rounds, run.n_attempts,
+                   run.failed});
   }
+  return all;
+}
+
+inline void keep_record(request& r) {
+  run_record& record = *r.options.record;
+  // Tests ask for cases that nobody has looked at.
+  for (std::size_t i = 0; i < r.g->switches.size(); ++i) {
+    const auto& before = r.g->switches[i].after;
+    const auto ended = [&](std::size_t stage) {
+      return r.stages[stage].ended();
+    };
+    if (std::ranges::all_of(before, ended)) {
+      static_cast<void>(decide_switch(r, i));
+    }
+  }
+  record.stages = reports_of(r);
+  record.failed_stage = std::move(r.failed_stage);
+  record.slots = std::move(r.slots);
+}
+
+inline result<run_result> make_result(request& r) {
+  run_result out;
+  for (const graph_output& o : r.g->outputs) {
+    if (auto wrong = decide_switches(r, o.binding)) return *std::move(wrong);
+    if (auto v = value_of(r, o.binding, nullptr)) {
+      out.outputs.add(o.name, {conform(*v, o.type), o.label});
+    } else if (o.default_value) {
+      out.outputs.add(o.name, {*o.default_value, o.label});
+    }
+  }
+  out.stages = reports_of(r);
   out.seconds = seconds_since(r.started);
   return out;
 }

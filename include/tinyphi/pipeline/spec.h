@@ -26,6 +26,7 @@ using duration = std::chrono::milliseconds;
 
 struct spec_limits {
   static constexpr std::size_t max_port_bytes = 256;  // of a port's name
+  static constexpr std::size_t max_cases = 64;        // of a switch
   // Of all texts with ${env.X} in them, filled in.
   static constexpr std::size_t max_filled_bytes = std::size_t{4} << 20;
 };
@@ -37,11 +38,13 @@ struct reference_spec {
   position at;
 };
 
-// One reference, or { first = [...] }: the first that is present.
+// One reference, { first = [...] }: the first that is present, or a list of
+// references: a list of the values that are.
 struct binding_spec {
   std::string port;  // the in-port or output it is for
   position at;
   std::vector<reference_spec> from;
+  bool is_list = false;
 };
 
 struct input_spec {
@@ -49,6 +52,7 @@ struct input_spec {
   position at;
   tinyphi::type type = type_kind::text;
   trust label = trust::user;
+  bool optional = false;  // "TYPE?": it may be left out
   std::optional<value_data> default_value;
   std::size_t max_bytes = std::size_t{64} << 10;  // of each text in it
   std::size_t max_items = 10000;                  // of each list in it
@@ -57,6 +61,45 @@ struct input_spec {
 struct output_spec {
   binding_spec from;
   std::optional<config_node> default_value;
+};
+
+// `repeat.carry`: an out-port of one round is an in-port of the next.
+struct carry_spec {
+  std::string port;
+  std::string from;
+  position at;
+};
+struct repeat_spec {
+  config_node until;  // a string
+  std::size_t max = 0;
+  std::vector<carry_spec> carry;
+  bool last = false;
+  position at;
+};
+
+struct retry_spec {
+  std::size_t max = 0;  // attempts more than the first
+  std::vector<error_code> on = {error_code::deadline, error_code::unavailable};
+  duration wait{0};  // before the second attempt; it doubles
+  position at;
+};
+
+struct case_spec {
+  std::string name;
+  position at;
+  std::optional<config_node> test;  // a string; none: else
+};
+struct switch_spec {
+  std::string name;
+  position at;
+  std::vector<case_spec> cases;
+};
+
+// An exception from the rule that untrusted data must not drive effects.
+struct flow_grant_spec {
+  std::string to;  // "stage.port", "stage.when"
+  std::string why;
+  position at;
 };
 
 struct stage_spec {
@@ -68,9 +111,30 @@ struct stage_spec {
   std::vector<binding_spec> in;
   std::optional<config_node> with;
   std::optional<config_node> when;  // a string
+  std::optional<reference_spec> each;
+  std::size_t parallel = 1;
+  bool collect = false;  // on_error = "collect"
+  std::optional<repeat_spec> repeat;
+  retry_spec retry;
   std::vector<reference_spec> after;
   std::optional<duration> timeout;
-  bool skip_on_error = false;
+  bool skip_on_error = false;           // fallback = "skip"
+  std::optional<config_node> fallback;  // a table of values by out-port
+};
+
+// One [[test]].
+struct test_spec {
+  std::string name;
+  position at;
+  std::vector<std::string> tags;
+  std::optional<config_node> input;   // a table of values
+  std::optional<config_node> fake;    // by stage, a table by out-port
+  std::optional<config_node> script;  // by stage, a list of such tables
+  std::vector<reference_spec> only;   // names of stages
+  std::vector<config_node> expect;    // strings
+  bool with_model = false;            // mode = "model"
+  std::size_t times = 1;
+  std::size_t pass = 1;
 };
 
 struct env_spec {
@@ -91,7 +155,11 @@ struct pipeline_spec {
   std::map<std::string, model_spec, std::less<>> models;  // never empty
   // Where the file has them; a model that it does not name has no place.
   std::map<std::string, position, std::less<>> models_at;
+  std::map<std::string, rules_spec, std::less<>> rules;
   std::vector<stage_spec> stages;
+  std::vector<switch_spec> switches;
+  std::vector<flow_grant_spec> flow_grants;
+  std::vector<test_spec> tests;
 };
 
 // Reads a pipeline file's text. `file` is its path: relative paths in it start

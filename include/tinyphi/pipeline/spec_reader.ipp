@@ -93,18 +93,23 @@ TINYPHI_FUNC value_data node_data(const config_node& node) {
 
 TINYPHI_FUNC pipeline_spec spec_reader::read() {
   check_keys(*root_, "",
-             {"tinyphi", "pipeline", "env", "limits", "input", "output",
-              "model", "stage"},
-             {"include", "secret", "allow", "type", "rules", "tool", "mcp",
-              "plugin", "switch", "each", "loop", "test"},
-             {{"defaults", "write timeout in [limits]"}});
+             {"tinyphi", "pipeline", "env", "allow", "limits", "input",
+              "output", "model", "rules", "switch", "stage", "test"},
+             {"include", "secret", "type", "tool", "prompt", "trigger"},
+             {{"defaults", "write timeout in [limits]"},
+              {"each", "write `each` in the stage that runs for every item"},
+              {"loop", "write `repeat` in the stage that runs again"}});
   read_head();
   read_env();
   read_limits();
   read_models();
+  read_rules();
   read_inputs();
   read_outputs();
+  read_allow();
+  read_switches();
   read_stages();
+  read_tests();
   return std::move(spec_);
 }
 

@@ -120,13 +120,21 @@ using named_values = std::map<std::string, value, std::less<>>;
 //   value_data              json              the same
 //   const labelled_prompt*  prompt            labelled_prompt
 //   std::optional<above>    may be absent     std::optional<above>
-//   named_values            open ports
+//   named_values            open ports        named_values
+//   text_source             a text, as it is being written
 //                           stream of text    text_stream (in streams)
 // Views are valid until `run` returns.
 template <class Owner, class T>
 struct port_row {
   std::string_view name;
   T Owner::*member;
+  bool decides = false;
+
+  // Of an in-port that decides what is done: a path, an address, arguments.
+  // Untrusted data must not reach it.
+  [[nodiscard]] constexpr port_row control() const {
+    return {name, member, true};
+  }
 };
 template <class Owner, class T>
 [[nodiscard]] constexpr port_row<Owner, T> port(std::string_view name,
@@ -147,13 +155,13 @@ template <class Owner>
 [[nodiscard]] std::string to_string(std::span<const type> types);
 
 struct port_info {
-  std::string name;
+  std::string name = {};
   // An in-port takes a value of any of them; an out-port has one.
-  std::vector<type> types;
+  std::vector<type> types = {};
   bool required = true;  // in-ports; an out-port that is not may be absent
-  bool stream = false;   // out-ports: the text comes piece by piece
-  std::string reason;    // in-ports: why only these types, for messages, e.g.
-                         // "the template loops over it"
+  bool stream = false;   // the text comes, or is taken, piece by piece
+  bool decides = false;  // in-ports: see port_row::control
+  trust accepts = trust::untrusted;  // in-ports: at most so untrusted
   // Of an in-port that is a template's variable: the parameter, and the byte of
   // its text, where the variable is used first. Such a port must be bound.
   std::string param = {};
@@ -165,20 +173,44 @@ struct port_info {
   }
 };
 
+// What is wrong with a parameter.
+struct param_fault {
+  fault code = fault::bad_template;
+  std::string param;
+  std::size_t offset = 0;  // byte of the parameter's text
+  std::string message;
+  position at = {};  // where it stands, unless in the parameter itself
+};
+
+// The ports of a stage that follow from its config. A stage that has some
+// offers
+//   static stage_ports ports(const config&)
+// Types that depend on what is bound are left open (`type()`); check() tells
+// those of out-ports.
+struct stage_ports {
+  std::vector<param_fault> faults;
+  std::vector<port_info> in;
+  std::vector<port_info> out;
+};
+
+// What a stage is told of its place in the graph.
+struct call_facts {
+  // Of the in-ports that something is bound to.
+  std::map<std::string, type, std::less<>> types;
+  std::map<std::string, trust, std::less<>> labels;
+  // Tokens that those who take its prompt may add.
+  std::size_t reserve = 0;
+};
+
 // What a stage proves about its config before anything runs. A stage offers
-//   static stage_facts check(const config&, host&)
-// if it has any of these to say; it may use host::facts, and opens nothing.
+//   static stage_facts check(const config&, const call_facts&, host&)
+// if it has any of these to say; it may use host::facts, and opens nothing. It
+// may be asked several times.
 struct stage_facts {
-  struct param_fault {
-    fault code = fault::bad_template;
-    std::string param;
-    std::size_t offset = 0;  // byte of the parameter's text
-    std::string message;
-  };
   std::vector<param_fault> faults;
 
-  // In-ports that follow from the config, for a stage with open_ports.
-  std::vector<port_info> in_ports;
+  // Of out-ports whose types stage_ports left open.
+  std::map<std::string, type, std::less<>> out_types;
 
   // A prompt stage: at most `tokens` (caps, fixed text and chat markers) will
   // be in its prompt; refused with TP3004 if they and the tokens that are
@@ -186,6 +218,7 @@ struct stage_facts {
   struct prompt_budget {
     std::string model;
     std::size_t tokens = 0;
+    std::string largest = {};  // its largest parts, in words
   };
   std::optional<prompt_budget> prompt;
 
@@ -196,14 +229,6 @@ struct stage_facts {
     std::size_t max_tokens = 0;
   };
   std::optional<answer_budget> answer;
-};
-
-// What follows from who takes a stage's prompt. A stage with a prompt budget
-// whose config depends on it offers
-//   static void bind(config&, const call_facts&)
-// which is called once all is bound; `check` is then asked again.
-struct call_facts {
-  std::size_t reserve = 0;  // tokens that those who take its prompt may add
 };
 
 // Where a running stage sends text piece by piece. What was sent is afterwards
@@ -225,6 +250,24 @@ class text_stream {
   text_sink* sink_ = nullptr;
 };
 
+// A text as it is being written, or one that is there already.
+class text_feed {
+ public:
+  virtual ~text_feed() = default;
+  // The next piece, of whole UTF-8 characters; nothing at the end. Throws when
+  // the stage is cancelled.
+  virtual task<std::optional<std::string>> next() = 0;
+};
+class text_source {
+ public:
+  text_source() = default;
+  explicit text_source(text_feed& feed) : feed_(&feed) {}
+  task<std::optional<std::string>> next() { return feed_->next(); }
+
+ private:
+  text_feed* feed_ = nullptr;
+};
+
 // One run of one stage.
 class run_context {
  public:
@@ -243,6 +286,10 @@ class run_context {
   // Who asked: a model that runs for it takes its place in the queue, and finds
   // nothing in the cache that others have computed.
   [[nodiscard]] const request_origin& origin() const { return origin_; }
+  // Where blocking work runs.
+  [[nodiscard]] const boost::asio::any_io_executor& pool() const {
+    return pool_;
+  }
 
   // Runs f() on the pool and gives its value (or throws what it threw) where
   // the stage runs. f may use the stage's locals: it always finishes first.
@@ -351,9 +398,8 @@ concept stage = requires {
   S::in_ports();
   S::out_ports();
 }
-&&std::default_initializable<typename S::config>&&
-        std::constructible_from<S, typename S::config, host&> &&
-    (
+&&std::default_initializable<typename S::config> &&
+    (std::constructible_from<S, typename S::config, host&> || std::constructible_from<S, typename S::config, const call_facts&, host&>)&&(
         requires(const S s, run_context& cx, typename S::inputs in) {
           {
             s.run(cx, std::move(in))

@@ -114,6 +114,7 @@ class toml_reader {
       faults_->push_back({fault::wrong_type, out.at,
                           "dates and times have no use in " +
                               std::string(what_) + "; write a string"});
+      out.is_fault = true;
     }
     return out;
   }

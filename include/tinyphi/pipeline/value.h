@@ -47,6 +47,9 @@ struct labelled_prompt {
   std::vector<prompt_segment> segments;
   std::string model;       // the [model.x] it was laid out for
   std::size_t tokens = 0;  // as counted by that model's tokenizer; 0: unknown
+  // The exact tokens, where those of the joined segments would be more than
+  // was proven; usually empty.
+  std::vector<std::int32_t> ids = {};
 
   friend bool operator==(const labelled_prompt&,
                          const labelled_prompt&) = default;

@@ -68,6 +68,11 @@ TINYPHI_FUNC api_error to_api_error(const error& e,
       a.code = "shutting_down";
       a.should_retry = true;
       break;
+    case error_code::exhausted:
+      a.status = 500;
+      a.type = "server_error";
+      a.code = "exhausted";
+      break;
     case error_code::io:
     case error_code::internal:
       a.status = 500;

@@ -322,6 +322,9 @@ TINYPHI_FUNC result<file_restriction> restrict_files(const sandbox_paths& p) {
   for (const char* path : detail::system_paths) {
     TINYPHI_CHECK_OK(allow(path, read));
   }
+  // A sanitizer reads the program to name functions, by which it knows what to
+  // suppress.
+  if (detail::has_sanitizer) TINYPHI_CHECK_OK(allow("/proc/self/exe", read));
   for (const auto& path : p.read) TINYPHI_CHECK_OK(allow(path, read));
   for (const auto& path : p.write) TINYPHI_CHECK_OK(allow(path, write));
   for (const auto& path : p.sockets) {

@@ -52,6 +52,13 @@ class tokenizer {
   [[nodiscard]] std::vector<token_id> encode(std::span<const segment> prompt,
                                              bool add_bos) const;
 
+  // The ids of a piece that stands inside a prompt, by itself: no BOS, no
+  // prefix in front of it.
+  [[nodiscard]] std::vector<token_id> encode_inside(
+      std::span<const segment> piece) const;
+  [[nodiscard]] std::vector<token_id> encode_inside(
+      std::string_view text) const;
+
   // The text of `ids`, special tokens left out unless asked for; exactly one
   // leading space that the "▁" prefix put there is removed. Incomplete UTF-8
   // becomes U+FFFD. Ids out of range are left out.

@@ -60,6 +60,12 @@ TINYPHI_FUNC void tokenizer::tables::encode_sentencepiece(
         (v.prefix == prefix_rule::unless_space || first)))) {
     word.insert(0, detail::word_mark);
   }
+  encode_marked(word, merger, out);
+}
+
+TINYPHI_FUNC void tokenizer::tables::encode_marked(
+    std::string_view word, bpe_merger& merger,
+    std::vector<token_id>& out) const {
   if (v.ignore_merges) {
     if (const auto id = ordinary(word)) return out.push_back(*id);
   }
@@ -94,7 +100,7 @@ TINYPHI_FUNC void tokenizer::tables::encode_bytes(
 // Follows AddedVocabulary::find_matches of Hugging Face's tokenizers, with the
 // search kept to the control segments.
 TINYPHI_FUNC std::vector<token_id> tokenizer::tables::encode(
-    std::span<const segment> prompt) const {
+    std::span<const segment> prompt, bool inside) const {
   std::string joined;
   std::vector<std::pair<std::size_t, std::size_t>> control;  // [begin, end)
   for (const segment& s : prompt) {
@@ -112,6 +118,15 @@ TINYPHI_FUNC std::vector<token_id> tokenizer::tables::encode(
   bpe_merger merger(merges);
   std::vector<token_id> out;
   std::size_t done = 0;  // everything before is encoded or eaten
+  const auto encode_to = [&](std::size_t end) {
+    const std::string_view run = all.substr(done, end - done);
+    if (inside && done == 0 && v.kind == bpe_kind::sentencepiece) {
+      encode_marked(detail::replace_all(run, " ", detail::word_mark), merger,
+                    out);
+    } else {
+      encode_run(run, done == 0, merger, out);
+    }
+  };
   for (const auto& [begin, end] : control) {
     auto found = added->find(all.substr(0, end), begin);
     while (found.token != nullptr) {
@@ -120,15 +135,13 @@ TINYPHI_FUNC std::vector<token_id> tokenizer::tables::encode(
       const std::size_t from =
           t.lstrip ? detail::skip_white_space_back(all, found.begin, done)
                    : found.begin;
-      if (from > done) {
-        encode_run(all.substr(done, from - done), done == 0, merger, out);
-      }
+      if (from > done) encode_to(from);
       out.push_back(t.id);
       done = t.rstrip ? detail::skip_white_space(all, after) : after;
       found = added->find(all.substr(0, end), after);
     }
   }
-  encode_run(all.substr(done), done == 0, merger, out);
+  encode_to(all.size());
   return out;
 }
 
@@ -152,6 +165,17 @@ TINYPHI_FUNC std::vector<token_id> tokenizer::encode(
     ids.insert(ids.begin(), *v.bos);
   }
   return ids;
+}
+
+TINYPHI_FUNC std::vector<token_id> tokenizer::encode_inside(
+    std::span<const segment> piece) const {
+  return tables_->encode(piece, true);
+}
+
+TINYPHI_FUNC std::vector<token_id> tokenizer::encode_inside(
+    std::string_view text) const {
+  const segment whole{std::string(text), false};
+  return tables_->encode({&whole, 1}, true);
 }
 
 TINYPHI_FUNC std::string tokenizer::decode(std::span<const token_id> ids,

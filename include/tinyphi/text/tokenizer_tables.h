@@ -119,12 +119,16 @@ struct tokenizer::tables {
     return i < kinds.size() ? kinds[i] : token_kind::none;
   }
 
-  [[nodiscard]] std::vector<token_id> encode(std::span<const segment>) const;
+  [[nodiscard]] std::vector<token_id> encode(std::span<const segment>,
+                                             bool inside = false) const;
   void encode_run(std::string_view run, bool first, bpe_merger& merger,
                   std::vector<token_id>& out) const;
   void encode_sentencepiece(std::string_view run, bool first,
                             bpe_merger& merger,
                             std::vector<token_id>& out) const;
+  // Of a text whose spaces are "▁".
+  void encode_marked(std::string_view word, bpe_merger& merger,
+                     std::vector<token_id>& out) const;
   void encode_bytes(std::string_view run, bpe_merger& merger,
                     std::vector<token_id>& out) const;
 };

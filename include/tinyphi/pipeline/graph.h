@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// A proved pipeline: calls of plugins and files, switches, and the slots that
+// hold the values of a request. Made by compile.h, run by executor.h.
+#ifndef TINYPHI_PIPELINE_GRAPH_H_
+#define TINYPHI_PIPELINE_GRAPH_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tinyphi/pipeline/expression/expression.h"
+#include "tinyphi/pipeline/registry.h"
+#include "tinyphi/pipeline/spec.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+inline constexpr std::size_t no_stage = std::numeric_limits<std::size_t>::max();
+
+// What decides whether values exist: a switch with its cases, a value that may
+// be absent, a stage that may fail. Each time a request runs, one outcome of
+// each holds.
+struct guard_variable {
+  static constexpr std::size_t max_outcomes = 64;
+  // What messages say if a value exists under other outcomes only, by outcome:
+  // "switch gate may choose closed".
+  std::vector<std::string> reasons;
+  trust label = trust::trusted;  // of the data that decides
+};
+
+// A value exists only if `variable` has one of `outcomes`, a set of bits.
+struct graph_guard {
+  std::size_t variable = 0;
+  std::uint64_t outcomes = 0;
+
+  friend bool operator==(const graph_guard&, const graph_guard&) = default;
+};
+// All must hold; by variable, each once. Empty: the value always exists.
+using guard_set = std::vector<graph_guard>;
+
+// A place for one value of a request: an input, a case of a switch, or an
+// out-port of a stage.
+struct graph_slot {
+  std::string name;  // "input.question", "find.docs", "gate.open"
+  tinyphi::type type;
+  std::size_t stage = no_stage;
+  bool stream = false;
+  bool optional = false;  // an out-port or input that may be absent by itself
+  bool poisoned = false;  // a fault of it was reported; nothing else is
+  guard_set guards;
+  trust label = trust::trusted;
+
+  [[nodiscard]] bool may_be_absent() const { return !guards.empty(); }
+};
+
+// One value that a port or an output may take.
+struct graph_source {
+  enum class kind : std::uint8_t { slot, item, index, constant };
+  kind what = kind::slot;
+  std::size_t slot = 0;
+  std::vector<std::string> fields;  // of a record, from the outside in
+  value_data constant;
+  tinyphi::type type;
+  std::string name;  // as the file has it
+  position at;
+};
+
+// What is bound to an in-port or an output.
+struct graph_binding {
+  std::vector<graph_source> from;  // the first that is present counts;
+  bool is_list = false;            // or else a list of those that are
+};
+
+struct graph_port {
+  port_info info;
+  graph_binding binding;
+  tinyphi::type type;     // of what is bound
+  bool required = true;   // absent: the stage is skipped
+  bool implicit = false;  // bound by rule, not by the file
+  bool poisoned = false;  // a fault of it was reported; nothing else is
+  trust label = trust::trusted;
+  std::size_t carried = no_stage;  // by `repeat`: the out-port that it takes
+};
+
+// A condition with its text, for messages and pictures.
+struct graph_condition {
+  expression test;
+  std::string text;
+};
+
+struct graph_repeat {
+  graph_condition until;
+  std::size_t max_rounds = 0;
+  bool last = false;  // the outputs of the last round count
+};
+
+struct graph_stage {
+  std::string id;
+  position at;
+  stage_info plugin;
+  std::string use;  // as the file has it
+  effect effects = effect::none;
+  std::vector<graph_port> in;  // fixed ports, then open ones
+  std::size_t n_fixed_ports = 0;
+  // Plain ports, then open ones, then streams, then `failed` of a collect.
+  std::vector<port_info> out;
+  std::size_t first_slot = 0;  // of `out`
+  std::optional<graph_condition> when;
+  bool when_asks_item = false;  // it holds or not for every item apart
+  std::optional<graph_source> each;
+  std::size_t parallel = 1;
+  bool collect = false;
+  std::optional<graph_repeat> repeat;
+  retry_spec retry;
+  std::optional<duration> timeout;
+  bool has_fallback = false;
+  std::vector<std::optional<value_data>> fallback;  // by out-port
+  std::vector<std::size_t> after;  // stages that must have ended, in order
+  std::vector<std::size_t> after_by_name;  // those that the file lists
+  // The other way round: stages that wait for this one's end, and those that
+  // read its text while it is being written, so that they wait for its first
+  // piece only. n_waits: how many stages this one waits for, in either way.
+  std::vector<std::size_t> before;
+  std::vector<std::size_t> read_while_running_by;
+  std::size_t n_waits = 0;
+  guard_set guards;
+  std::optional<std::size_t> failure;  // the variable: done, failed
+  trust label = trust::trusted;        // of its outputs
+  call_facts call;
+  stage_facts facts;
+  std::size_t reserve = 0;   // of a prompt: tokens for those who take it
+  std::string reserved_for;  // the stage that may add so many
+  std::unique_ptr<stage_setup> setup;
+  std::shared_ptr<const stage_instance> instance;  // null until create_stages
+};
+
+struct graph_switch {
+  struct choice {
+    std::string name;
+    std::optional<graph_condition> test;  // none: else
+    position at;
+  };
+  std::string name;
+  position at;
+  std::vector<choice> cases;
+  std::size_t first_slot = 0;
+  std::vector<std::size_t> after;  // stages that must have ended
+  trust label = trust::trusted;
+};
+
+struct graph_output {
+  std::string name;
+  tinyphi::type type;
+  graph_binding binding;
+  bool stream = false;  // the first that takes a stream, and no other
+  bool may_be_absent = false;
+  bool poisoned = false;  // see graph_slot
+  std::optional<value_data> default_value;
+  trust label = trust::trusted;
+};
+
+// Immutable once its stages are created; any number of requests share one.
+struct graph {
+  std::string name;
+  std::string version;
+  std::string summary;
+  std::optional<duration> deadline;
+  std::vector<input_spec> inputs;
+  std::vector<graph_slot> slots;  // inputs first, in their order
+  std::vector<graph_stage> stages;
+  std::vector<graph_switch> switches;
+  std::vector<std::size_t> order;  // of stages, each behind what it needs
+  std::vector<graph_output> outputs;
+  std::vector<guard_variable> variables;
+  effect effects = effect::none;         // of all stages
+  std::deque<std::string> called_files;  // what such stages are called
+  std::shared_ptr<host> services;
+};
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PIPELINE_GRAPH_H_

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+// Calls of other files: `use = "./note.toml"` is a stage with the file's inputs
+// and outputs as ports. Its faults: TP1010, TP2018, and those of the file.
+#ifndef TINYPHI_PIPELINE_PASSES_CALLS_IPP_
+#define TINYPHI_PIPELINE_PASSES_CALLS_IPP_
+
+#include "tinyphi/base/mapped_file.h"
+#include "tinyphi/pipeline/compile.h"
+#include "tinyphi/pipeline/executor.h"
+#include "tinyphi/pipeline/passes/compilation.h"
+#include "tinyphi/pipeline/toml_file.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+// One request of the called file for each run.
+class file_instance final : public stage_instance {
+ public:
+  explicit file_instance(std::shared_ptr<const graph> g) : g_(std::move(g)) {}
+
+  task<stage_outputs> run(run_context& cx, stage_inputs in) const override {
+    input_values inputs;
+    for (std::size_t i = 0; i < in.values.size(); ++i) {
+      if (in.values[i] == nullptr) continue;
+      inputs.emplace(g_->inputs[i].name, in.values[i]->data);
+    }
+    run_options options;
+    options.stop = cx.stop();
+    options.origin = cx.origin();
+    task<result<run_result>> whole =
+        run_graph(g_, std::move(inputs), std::move(options), cx.pool());
+    const result<run_result> done = co_await std::move(whole);
+    if (!done) throw stage_error(done.error());
+    stage_outputs out;
+    for (const graph_output& o : g_->outputs) {
+      const auto it = done->outputs.find(o.name);
+      out.plain.push_back(it == done->outputs.end()
+                              ? std::nullopt
+                              : std::optional(it->second.data));
+    }
+    co_return out;
+  }
+
+ private:
+  std::shared_ptr<const graph> g_;
+};
+
+class file_setup final : public stage_setup {
+ public:
+  file_setup(std::shared_ptr<graph> g, std::string file)
+      : g_(std::move(g)), file_(std::move(file)) {}
+
+  stage_ports ports() const override { return {}; }
+  stage_facts check(const call_facts&, host&) const override { return {}; }
+  std::unique_ptr<stage_instance> create(const call_facts&,
+                                         host&) const override {
+    unwrap(create_stages(*g_, file_));
+    return std::make_unique<file_instance>(g_);
+  }
+
+ private:
+  std::shared_ptr<graph> g_;
+  std::string file_;
+};
+
+class call_pass {
+ public:
+  explicit call_pass(compilation& c) : c_(c) {}
+
+  // The stage that a call of a file is; null (reported) if it cannot be.
+  const stage_type* open(const stage_spec& s) {
+    const std::string where = "stage " + s.id + ": ";
+    const std::filesystem::path path =
+        (c_.g.services->base_dir() / s.plugin).lexically_normal();
+    std::error_code unknown;
+    const auto real = std::filesystem::weakly_canonical(path, unknown);
+    if (std::ranges::find(c_.callers, real) != c_.callers.end()) {
+      std::string names;
+      for (const auto& caller : c_.callers) {
+        names += caller.filename().string() + " -> ";
+      }
+      c_.report(
+          fault::call_circle, s.plugin_at,
+          where + "files call each other: " + names + real.filename().string());
+      return nullptr;
+    }
+    if (c_.callers.size() >= max_call_depth) {
+      c_.report(fault::call_circle, s.plugin_at,
+                where + "files call each other more than " +
+                    std::to_string(max_call_depth) + " deep");
+      return nullptr;
+    }
+    const auto text = read_file(path, toml_limits::max_bytes);
+    if (!text) {
+      c_.report(fault::unknown_plugin, s.plugin_at,
+                where + text.error().message);
+      return nullptr;
+    }
+    return describe(s, compile(*text, path));
+  }
+
+ private:
+  std::shared_ptr<graph> compile(const std::string& text,
+                                 const std::filesystem::path& path) {
+    std::vector<diagnostic> faults;
+    std::shared_ptr<graph> g;
+    const auto spec = read_spec(text, path, c_.options.env, faults);
+    if (spec) {
+      g = compile_graph(*spec, c_.plugins, c_.options, path, faults,
+                        c_.callers);
+    }
+    for (diagnostic& d : faults) {
+      if (d.file.empty()) d.file = path.string();
+      c_.faults.push_back(std::move(d));
+    }
+    return g;
+  }
+
+  const stage_type* describe(const stage_spec& s, std::shared_ptr<graph> g) {
+    if (g == nullptr) return nullptr;
+    stage_type& type = c_.called.emplace_back();
+    type.info.id = c_.g.called_files.emplace_back(s.plugin);
+    type.info.summary = g->summary;
+    type.info.effects = g->effects;
+    for (const input_spec& i : g->inputs) {
+      port_info p{.name = i.name,
+                  .types = {i.type},
+                  .required = !i.optional && !i.default_value};
+      p.accepts = i.label;
+      type.in_ports.push_back(std::move(p));
+    }
+    for (const graph_output& o : g->outputs) {
+      type.out_ports.push_back(
+          {.name = o.name, .types = {o.type}, .required = !o.may_be_absent});
+      type.info.makes = join(type.info.makes, o.label);
+    }
+    const std::string file =
+        (c_.g.services->base_dir() / s.plugin).lexically_normal().string();
+    type.configure = [g, file](param_reader& reader) {
+      reader.finish();
+      return std::make_unique<file_setup>(g, file);
+    };
+    return &type;
+  }
+
+  compilation& c_;
+};
+
+}  // namespace detail
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PIPELINE_PASSES_CALLS_IPP_

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+// The first pass: the names of everything that has a value, which is inputs,
+// cases of switches and ports of stages, those included that follow from a
+// config. Its faults: TP1010, and what plugins say of their parameters.
+#ifndef TINYPHI_PIPELINE_PASSES_PORTS_IPP_
+#define TINYPHI_PIPELINE_PASSES_PORTS_IPP_
+
+#include "tinyphi/pipeline/passes/calls.ipp"
+#include "tinyphi/pipeline/passes/compilation.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+class port_pass {
+ public:
+  explicit port_pass(compilation& c) : c_(c) {}
+
+  void run() {
+    add_inputs();
+    for (const switch_spec& s : c_.spec.switches) add_switch(s);
+    for (const stage_spec& s : c_.spec.stages) add_stage(s);
+    c_.needs.resize(c_.g.stages.size() + c_.g.switches.size());
+  }
+
+ private:
+  void add_inputs() {
+    c_.g.inputs = c_.spec.inputs;
+    for (const input_spec& input : c_.g.inputs) {
+      graph_slot& slot = c_.g.slots.emplace_back();
+      slot.name = "input." + input.name;
+      slot.type = input.type;
+      slot.optional = input.optional;
+      slot.label = input.label;
+    }
+  }
+
+  void add_switch(const switch_spec& s) {
+    graph_switch& added = c_.g.switches.emplace_back();
+    added.name = s.name;
+    added.at = s.at;
+    added.first_slot = c_.g.slots.size();
+    c_.switches.emplace_back().cases.resize(s.cases.size());
+    for (const case_spec& one : s.cases) {
+      added.cases.push_back({.name = one.name, .test = {}, .at = one.at});
+      graph_slot& slot = c_.g.slots.emplace_back();
+      slot.name = s.name + "." + one.name;
+      slot.type = type_kind::boolean;
+    }
+  }
+
+  void add_stage(const stage_spec& s) {
+    graph_stage& stage = c_.g.stages.emplace_back();
+    stage_notes& notes = c_.stages.emplace_back();
+    stage.id = s.id;
+    stage.at = s.at;
+    stage.use = s.plugin;
+    stage.timeout = s.timeout;
+    stage.parallel = s.parallel;
+    stage.collect = s.collect;
+    stage.retry = s.retry;
+    stage.has_fallback = s.skip_on_error || s.fallback.has_value();
+    stage.first_slot = c_.g.slots.size();
+    const stage_type* type = find_plugin(s);
+    if (type == nullptr) return;
+    notes.known = true;
+    stage.plugin = type->info;
+    stage.effects = type->info.effects;
+    stage.out = type->out_ports;
+    for (const port_info& p : type->in_ports) add_port(stage, p);
+    stage.n_fixed_ports = stage.in.size();
+    configure(s, *type, stage, notes);
+    if (s.major && *s.major != type->info.major) notes.complete = false;
+    stage.out.insert(stage.out.end(), type->stream_ports.begin(),
+                     type->stream_ports.end());
+    if (s.collect) {
+      stage.out.push_back({.name = "failed",
+                           .types = {type_of<std::vector<failure>>()},
+                           .required = true});
+    }
+    for (const port_info& p : stage.out) {
+      graph_slot& slot = c_.g.slots.emplace_back();
+      slot.name = s.id + "." + p.name;
+      slot.type = p.types.front();
+      slot.stage = c_.g.stages.size() - 1;
+      // The pieces of several runs would mix.
+      slot.stream = p.stream && !s.each && !s.repeat;
+      slot.optional = !p.required;
+    }
+  }
+
+  static void add_port(graph_stage& stage, const port_info& info) {
+    graph_port& port = stage.in.emplace_back();
+    port.info = info;
+    port.required = info.required;
+  }
+
+  const stage_type* find_plugin(const stage_spec& s) {
+    if (s.plugin.empty()) return nullptr;  // reported when it was read
+    if (s.plugin.starts_with("./")) return call_pass(c_).open(s);
+    const stage_type* type = c_.plugins.find(s.plugin);
+    if (type == nullptr) {
+      std::vector<std::string_view> ids;
+      for (const auto& t : c_.plugins.types()) ids.push_back(t.first);
+      c_.report(fault::unknown_plugin, s.plugin_at,
+                "stage " + s.id + ": no plugin " + quote(s.plugin) +
+                    did_you_mean(s.plugin, ids));
+    } else if (s.major && *s.major != type->info.major) {
+      c_.report(fault::unknown_plugin, s.plugin_at,
+                "stage " + s.id + ": plugin '" + s.plugin + "' is here as @" +
+                    std::to_string(type->info.major) + ", not @" +
+                    std::to_string(*s.major));
+    }
+    return type;
+  }
+
+  // Reads `with` and asks the stage which ports follow from it.
+  void configure(const stage_spec& s, const stage_type& type,
+                 graph_stage& stage, stage_notes& notes) {
+    const std::size_t before = c_.faults.size();
+    param_reader reader(s.with ? &*s.with : nullptr, "stage " + s.id, s.at,
+                        *c_.g.services, c_.faults);
+    stage.setup = type.configure(reader);
+    c_.used.models.insert(reader.models().begin(), reader.models().end());
+    c_.used.rules.insert(reader.rules().begin(), reader.rules().end());
+    const bool has_open = type.open_in_ports || type.open_out_ports;
+    notes.configured = c_.faults.size() == before;
+    if (c_.faults.size() != before || !has_open) {
+      notes.complete = !type.open_in_ports;
+      notes.open_outputs_known = !type.open_out_ports;
+      return;
+    }
+    const stage_ports ports = stage.setup->ports();
+    report_params(c_, s, ports.faults);
+    for (const port_info& p : ports.in) add_port(stage, p);
+    stage.out.insert(stage.out.end(), ports.out.begin(), ports.out.end());
+    notes.complete = notes.configured = c_.faults.size() == before;
+    notes.open_outputs_known = notes.complete;
+  }
+
+ public:
+  // What a stage says of its own parameters.
+  static void report_params(compilation& c, const stage_spec& s,
+                            const std::vector<param_fault>& faults) {
+    for (const param_fault& f : faults) {
+      const std::string name = "with." + f.param;
+      c.report(f.code,
+               f.at != position{} ? f.at
+                                  : param_place(s.with ? &*s.with : nullptr,
+                                                f.param, f.offset, s.at),
+               "stage " + s.id + ": " +
+                   (f.message.starts_with(name) ? f.message
+                                                : name + ": " + f.message));
+    }
+  }
+
+ private:
+  compilation& c_;
+};
+
+}  // namespace detail
+
+inline void add_ports(compilation& c) { detail::port_pass(c).run(); }
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PIPELINE_PASSES_PORTS_IPP_

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+// What a file declares and does not use is a slip: a misspelt name, or what was
+// forgotten when something else went. Only for graphs without faults: a
+// misspelt reference would leave its target unused, too. Its faults: TP1014,
+// TP2012, TP2015, TP2016, TP4008.
+#ifndef TINYPHI_PIPELINE_PASSES_UNUSED_IPP_
+#define TINYPHI_PIPELINE_PASSES_UNUSED_IPP_
+
+#include "tinyphi/pipeline/passes/compilation.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline std::vector<bool> used_slots(const graph& g) {
+  std::vector<bool> used(g.slots.size());
+  const auto use = [&](const graph_source& s) {
+    if (s.what == graph_source::kind::slot) used[s.slot] = true;
+  };
+  const auto read = [&](const expression& e) {
+    for (const std::size_t slot : e.reads()) {
+      if (slot < used.size()) used[slot] = true;
+    }
+  };
+  for (const graph_stage& s : g.stages) {
+    for (const graph_port& p : s.in) {
+      std::ranges::for_each(p.binding.from, use);
+      if (p.carried != no_stage) used[s.first_slot + p.carried] = true;
+    }
+    if (s.when) read(s.when->test);
+    if (s.each) use(*s.each);
+  }
+  for (const graph_switch& s : g.switches) {
+    for (const auto& one : s.cases) {
+      if (one.test) read(one.test->test);
+    }
+  }
+  for (const graph_output& o : g.outputs) {
+    std::ranges::for_each(o.binding.from, use);
+  }
+  return used;
+}
+
+// Whether somebody asks if the stage failed.
+inline std::vector<bool> asked_stages(const graph& g) {
+  std::vector<bool> asked(g.stages.size());
+  const auto note = [&](const std::optional<graph_condition>& c) {
+    if (!c) return;
+    for (const std::size_t stage : c->test.calls()) asked[stage] = true;
+  };
+  for (const graph_stage& s : g.stages) note(s.when);
+  for (const graph_switch& s : g.switches) {
+    for (const auto& one : s.cases) note(one.test);
+  }
+  return asked;
+}
+
+inline void report_unused_names(compilation& c) {
+  for (const auto& [name, env] : c.spec.env) {
+    if (env.in_text || c.used.env.contains(name)) continue;
+    c.report(fault::unused_name, env.at, "env " + name + " is never used");
+  }
+  for (const auto& [name, at] : c.spec.models_at) {
+    if (c.used.models.contains(name)) continue;
+    c.report(fault::unused_name, at, "model " + name + " is never used");
+  }
+  for (const auto& [name, rules] : c.spec.rules) {
+    if (c.used.rules.contains(name)) continue;
+    c.report(fault::unused_name, rules.at, "rules " + name + " is never used");
+  }
+  for (const flow_grant_spec& grant : c.spec.flow_grants) {
+    if (c.used.grants.contains(grant.to)) continue;
+    c.report(fault::unneeded_grant, grant.at,
+             "[allow].flow: nothing needs the grant for " + quote(grant.to));
+  }
+}
+
+// A stage that is waited for twice: by `after`, and by a value that is taken.
+inline void report_redundant_after(compilation& c, const graph_stage& s) {
+  for (const std::size_t other : s.after_by_name) {
+    for (const graph_port& p : s.in) {
+      const auto it =
+          std::ranges::find_if(p.binding.from, [&](const graph_source& from) {
+            return from.what == graph_source::kind::slot &&
+                   c.g.slots[from.slot].stage == other;
+          });
+      if (it == p.binding.from.end()) continue;
+      c.report(fault::redundant_after, s.at,
+               "stage " + s.id + ": already waits for " + c.g.stages[other].id +
+                   " through " + it->name);
+      break;
+    }
+  }
+}
+
+}  // namespace detail
+
+inline void report_unused(compilation& c) {
+  detail::report_unused_names(c);
+  const std::vector<bool> used = detail::used_slots(c.g);
+  const std::vector<bool> asked = detail::asked_stages(c.g);
+  for (std::size_t i = 0; i < c.g.inputs.size(); ++i) {
+    if (used[i]) continue;
+    c.report(fault::unused_value, c.g.inputs[i].at,
+             "input " + c.g.inputs[i].name + " is never used");
+  }
+  for (const graph_switch& s : c.g.switches) {
+    bool needed = false;
+    for (std::size_t i = 0; i < s.cases.size(); ++i) {
+      needed = needed || used[s.first_slot + i];
+    }
+    if (needed) continue;
+    c.report(fault::unused_value, s.at,
+             "switch " + s.name + ": nothing uses its cases");
+  }
+  for (std::size_t i = 0; i < c.g.stages.size(); ++i) {
+    const graph_stage& s = c.g.stages[i];
+    detail::report_redundant_after(c, s);
+    constexpr effect kept = effect::write | effect::net | effect::exec;
+    bool needed = has(s.effects, kept) || asked[i];
+    std::string list;
+    for (std::size_t n = 0; n < s.out.size(); ++n) {
+      needed = needed || used[s.first_slot + n];
+      list += (list.empty() ? "" : ", ") + s.out[n].name;
+    }
+    if (needed) continue;
+    c.report(fault::unused_value, s.at,
+             "stage " + s.id + ": nothing uses its outputs (" + list +
+                 "), and it has no effect");
+  }
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PIPELINE_PASSES_UNUSED_IPP_

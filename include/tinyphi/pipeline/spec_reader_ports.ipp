@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+// The part of spec_reader that reads inputs and outputs.
+#ifndef TINYPHI_PIPELINE_SPEC_READER_PORTS_IPP_
+#define TINYPHI_PIPELINE_SPEC_READER_PORTS_IPP_
+
+#include "tinyphi/pipeline/spec_reader.h"
+#include "tinyphi/pipeline/spec_reader.ipp"
+
+TINYPHI_NAMESPACE_BEGIN
+
+TINYPHI_FUNC void spec_reader::read_inputs() {
+  const config_table* table = named_section("input");
+  if (table == nullptr) return;
+  for (const config_member& entry : *table) read_input(entry);
+}
+
+// "text", or "text?" for an input that may be left out.
+TINYPHI_FUNC void spec_reader::read_input_type(const config_node& node,
+                                               const std::string& where,
+                                               input_spec& input) {
+  config_node plain = node;
+  if (auto* name = std::get_if<std::string>(&plain.data);
+      name != nullptr && name->ends_with('?')) {
+    name->pop_back();
+    input.optional = true;
+  }
+  input.type = read_type(plain, where).value_or(type());
+}
+
+TINYPHI_FUNC void spec_reader::read_input(const config_member& entry) {
+  const std::string where = "input " + entry.key;
+  if (!check_id(entry, "input")) return;
+  input_spec input;
+  input.name = entry.key;
+  input.at = entry.at;
+  if (entry.value.get<std::string>() != nullptr) {
+    read_input_type(entry.value, where, input);
+    spec_.inputs.push_back(std::move(input));
+    return;
+  }
+  if (!check_table(
+          entry, where,
+          {"type", "trust", "default", "max_bytes", "max_items", "doc"}, {})) {
+    return;
+  }
+  const config_node& node = entry.value;
+  if (const config_member* type = node.find("type")) {
+    read_input_type(type->value, where, input);
+  } else {
+    report(fault::missing_key, entry.at, where + ": type is missing");
+  }
+  if (const auto* name =
+          optional_key<std::string>(node, "trust", where, "a string")) {
+    constexpr std::string_view names[] = {"trusted", "user", "untrusted"};
+    const auto found = std::ranges::find(names, *name);
+    if (found == std::end(names)) {
+      report(fault::out_of_range, node.find("trust")->value.at,
+             where + ": trust must be trusted, user or untrusted" +
+                 did_you_mean(*name, names));
+    } else {
+      input.label = static_cast<trust>(found - names);
+    }
+  }
+  optional_key<std::string>(node, "doc", where, "a string");
+  constexpr std::int64_t most_bytes = std::int64_t{1} << 20;
+  const config_member* size = node.find("max_bytes");
+  if (size != nullptr && size->value.get<std::string>() != nullptr) {
+    if (const auto n = read_bytes(node, "max_bytes", where, 1024, most_bytes)) {
+      input.max_bytes = static_cast<std::size_t>(*n);
+    }
+  } else if (const auto n =
+                 read_integer(node, "max_bytes", where, 1, most_bytes)) {
+    input.max_bytes = static_cast<std::size_t>(*n);
+  }
+  if (const auto n = read_integer(node, "max_items", where, 1, 1000000)) {
+    input.max_items = static_cast<std::size_t>(*n);
+  }
+  if (const config_member* m = node.find("default")) {
+    config_node filled = m->value;
+    fill_in(filled, where);
+    if (input.optional) {
+      report(fault::keys_conflict, m->at,
+             where +
+                 ": an input with a default is never absent; leave out "
+                 "'?' or the default");
+      input.optional = false;
+    }
+    input.default_value = read_value(filled, input.type, where + ": default");
+  }
+  spec_.inputs.push_back(std::move(input));
+}
+
+TINYPHI_FUNC void spec_reader::read_outputs() {
+  const config_table* table = named_section("output");
+  if (table == nullptr || table->empty()) {
+    return report(fault::missing_key, {},
+                  "the file has no [output], so nothing would come out");
+  }
+  for (const config_member& entry : *table) {
+    const std::string where = "output " + entry.key;
+    if (!check_id(entry, "output")) continue;
+    output_spec output;
+    if (entry.value.get<config_table>() == nullptr) {
+      output.from = read_binding(entry, where);
+    } else if (check_table(entry, where, {"from", "first", "default", "doc"},
+                           {},
+                           {{"stream",
+                             "leave it out: the first output that takes a "
+                             "stream is one"}})) {
+      const config_member* from = entry.value.find("from");
+      const config_member* first = entry.value.find("first");
+      if ((from == nullptr) == (first == nullptr)) {
+        report(from ? fault::keys_conflict : fault::missing_key, entry.at,
+               where + (from ? ": from and first exclude each other"
+                             : ": from is missing"));
+        continue;
+      }
+      if (from != nullptr) {
+        output.from = read_binding(*from, where + ": from");
+      } else {
+        output.from.from = read_references(first->value, where);
+      }
+      output.from.port = entry.key;
+      optional_key<std::string>(entry.value, "doc", where, "a string");
+      if (const config_member* value = entry.value.find("default")) {
+        output.default_value = value->value;
+        fill_in(*output.default_value, where);
+      }
+    }
+    spec_.outputs.push_back(std::move(output));
+  }
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PIPELINE_SPEC_READER_PORTS_IPP_

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_PIPELINE_TESTING_RUN_TESTS_IPP_
+#define TINYPHI_PIPELINE_TESTING_RUN_TESTS_IPP_
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "tinyphi/pipeline/testing/run_tests.h"
+#include "tinyphi/pipeline/value_json.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+// What the tests of a file have reached so far.
+struct coverage {
+  explicit coverage(const graph& g)
+      : ran(g.stages.size()),
+        failed(g.stages.size()),
+        repeated(g.stages.size()),
+        held(g.stages.size()),
+        held_not(g.stages.size()),
+        slots(g.slots.size()) {}
+
+  void add(const graph& g, const run_record& record) {
+    for (std::size_t n = 0; n < record.stages.size(); ++n) {
+      const stage_report& s = record.stages[n];
+      const std::size_t i = g.order[n];
+      const bool done = s.outcome == stage_outcome::done;
+      ran[i] = ran[i] || done;
+      failed[i] = failed[i] || s.failed;
+      repeated[i] = repeated[i] || s.rounds > 1;
+      held[i] = held[i] || done || s.failed;
+      held_not[i] = held_not[i] || s.reason.starts_with("when: ");
+    }
+    for (std::size_t i = 0; i < record.slots.size(); ++i) {
+      const auto& v = record.slots[i];
+      const bool* yes = v ? v->get<bool>() : nullptr;
+      slots[i] = slots[i] || (yes != nullptr && *yes);
+    }
+  }
+
+  [[nodiscard]] std::vector<diagnostic> missing(const graph& g) const {
+    std::vector<diagnostic> out;
+    const auto report = [&](position at, std::string message) {
+      out.push_back({fault::not_covered, at, std::move(message)});
+    };
+    for (const graph_switch& s : g.switches) {
+      for (std::size_t n = 0; n < s.cases.size(); ++n) {
+        if (slots[s.first_slot + n]) continue;
+        report(s.cases[n].at, "switch " + s.name + ": case " + s.cases[n].name +
+                                  " was never chosen");
+      }
+    }
+    for (std::size_t i = 0; i < g.stages.size(); ++i) {
+      const graph_stage& s = g.stages[i];
+      const std::string where = "stage " + s.id;
+      if (!ran[i]) {
+        report(s.at, where + " never ran");
+        continue;
+      }
+      if (s.when && !s.when_asks_item && !held_not[i]) {
+        report(s.at, where + ": when always held");
+      }
+      if (s.has_fallback && !failed[i]) {
+        report(s.at, where + ": the fallback was never taken");
+      }
+      if (s.repeat && !repeated[i]) {
+        report(s.at, where + ": there was never a second round");
+      }
+    }
+    return out;
+  }
+
+  std::vector<bool> ran, failed, repeated, held, held_not;  // by stage
+  std::vector<bool> slots;  // those of switches that were chosen
+};
+
+// A value in a message: JSON, cut where it is long.
+inline std::string shown(const value_data& data) {
+  constexpr std::size_t longest = 200;
+  std::string text = json::serialize(to_json(data));
+  if (text.size() <= longest) return text;
+  return text.substr(0, complete_utf8_length(
+                            std::string_view(text).substr(0, longest))) +
+         "...";
+}
+
+class test_runner {
+ public:
+  test_runner(const std::shared_ptr<graph>& g, std::string_view file,
+              const test_options& options)
+      : g_(g), file_(file), options_(&options), reached_(*g) {
+    if (options.host.pool == nullptr) own_pool_.emplace(2);
+  }
+
+  test_outcome run(const test_case& t) {
+    test_outcome out{.name = t.name, .at = t.at, .what = {}, .problems = {}};
+    if (t.with_model && !options_->with_models) {
+      out.what = test_outcome::kind::skipped;
+      out.problems.push_back(
+          {fault::expect_failed, t.at,
+           "test " + quote(t.name) + " asks a model; run it with --models"});
+      return out;
+    }
+    const auto started = std::chrono::steady_clock::now();
+    std::size_t passed = 0;
+    for (std::size_t n = 0; n < t.times; ++n) {
+      auto problems = run_once(t);
+      if (problems.empty()) {
+        ++passed;
+      } else {
+        out.problems = std::move(problems);
+      }
+    }
+    if (passed >= t.pass) {
+      out.problems.clear();
+    } else {
+      out.what = test_outcome::kind::failed;
+      if (t.times > 1) {
+        out.problems.push_back({fault::expect_failed, t.at,
+                                "test " + quote(t.name) + ": " +
+                                    std::to_string(passed) + " of " +
+                                    std::to_string(t.times) + " runs passed, " +
+                                    std::to_string(t.pass) + " must"});
+      }
+    }
+    out.seconds = std::chrono::duration<double>(
+                      std::chrono::steady_clock::now() - started)
+                      .count();
+    return out;
+  }
+
+  [[nodiscard]] std::vector<diagnostic> not_covered() const {
+    return reached_.missing(*g_);
+  }
+
+ private:
+  // What was wrong; empty: it passed.
+  std::vector<diagnostic> run_once(const test_case& t) {
+    const std::string where = "test " + quote(t.name) + ": ";
+    for (std::size_t i = 0; i < g_->stages.size(); ++i) {
+      if (t.left_out[i] || t.fakes.contains(i) || !t.needs_fake[i].empty() ||
+          g_->stages[i].instance) {
+        continue;
+      }
+      const auto created = create_stage(*g_, i, file_);
+      if (!created) {
+        return {{fault::setup_failed, t.at, where + created.error().message}};
+      }
+    }
+    run_options options;
+    options.stop = options_->stop;
+    options.record = std::make_shared<run_record>();
+    std::vector<diagnostic> problems;
+    const auto forbid = [&](std::size_t stage) {
+      problems.push_back(
+          {fault::needs_fake, t.at, where + t.needs_fake[stage]});
+    };
+    options.doubles = doubles_of(t, forbid);
+    const auto ended = run(t.inputs, options);
+    reached_.add(*g_, *options.record);
+    if (!problems.empty()) return problems;
+    if (!ended && !t.expects_error) {
+      problems.push_back(
+          {fault::expect_failed, t.at,
+           where + "the request failed: " + ended.error().message});
+      return problems;
+    }
+    const expression_values values = values_of(ended, *options.record);
+    for (const test_expectation& e : t.expect) {
+      auto wrong = find_fault(e, values);
+      if (wrong.empty()) continue;
+      problems.push_back({fault::expect_failed, e.at, where + wrong});
+    }
+    return problems;
+  }
+
+  // `forbid` is told of a stage that would do what a test must not.
+  template <class F>
+  static std::shared_ptr<run_doubles> doubles_of(const test_case& t,
+                                                 F& forbid) {
+    auto doubles = std::make_shared<run_doubles>();
+    doubles->left_out = t.left_out;
+    doubles->fake = [&t, &forbid](std::size_t stage, std::size_t attempt)
+        -> std::optional<result<call_outputs>> {
+      const auto it = t.fakes.find(stage);
+      if (it == t.fakes.end()) {
+        if (t.needs_fake[stage].empty()) return std::nullopt;
+        forbid(stage);
+        return result<call_outputs>(error{error_code::unavailable, "no fake"});
+      }
+      const stage_fake& f =
+          it->second[std::min(attempt, it->second.size() - 1)];
+      if (f.failure) return result<call_outputs>(*f.failure);
+      return result<call_outputs>(f.outputs);
+    };
+    return doubles;
+  }
+
+  static task<void> run_into(std::shared_ptr<const graph> g,
+                             input_values inputs, run_options options,
+                             boost::asio::any_io_executor pool,
+                             std::optional<result<run_result>>& out) {
+    out.emplace(co_await run_graph(std::move(g), std::move(inputs),
+                                   std::move(options), std::move(pool)));
+  }
+
+  result<run_result> run(const input_values& inputs,
+                         const run_options& options) {
+    boost::asio::io_context context(1);
+    const boost::asio::any_io_executor pool =
+        own_pool_ ? own_pool_->get_executor()
+                  : options_->host.pool->get_executor();
+    std::optional<result<run_result>> out;
+    const auto ended = [](std::exception_ptr) {};  // `out` stays empty
+    boost::asio::co_spawn(context, run_into(g_, inputs, options, pool, out),
+                          ended);
+    context.run();
+    if (out) return *std::move(out);
+    return error{error_code::internal, "the request ended without a result"};
+  }
+
+  // What an expectation sees; see test_numbers. The views live as long as the
+  // result and the record.
+  expression_values values_of(const result<run_result>& ended,
+                              const run_record& record) {
+    const test_numbers numbers(*g_);
+    error_ = {};
+    if (!ended) {
+      error_ = {value_data(to_string(ended.error().code)),
+                value_data(record.failed_stage),
+                value_data(ended.error().message)};
+    }
+    expression_values values;
+    values.slot = [this, numbers, &ended,
+                   &record](std::size_t slot) -> const value_data* {
+      if (slot < numbers.n_slots) {
+        return slot < record.slots.size() && record.slots[slot]
+                   ? &*record.slots[slot]
+                   : nullptr;
+      }
+      slot -= numbers.n_slots;
+      if (slot >= numbers.n_outputs) {
+        slot -= numbers.n_outputs;
+        return slot < error_.size() ? &error_[slot] : nullptr;
+      }
+      if (!ended) return nullptr;
+      const auto it = ended->outputs.find(g_->outputs[slot].name);
+      return it == ended->outputs.end() ? nullptr : &it->second.data;
+    };
+    values.call = [this, numbers, &record](std::size_t call) {
+      const std::string_view function =
+          test_numbers::functions[call / numbers.n_stages];
+      const std::string& id = g_->stages[call % numbers.n_stages].id;
+      const auto it = std::ranges::find(record.stages, id, &stage_report::id);
+      if (function == "failed") return value_data(it->failed);
+      if (function == "ran") {
+        return value_data(it->outcome == stage_outcome::done);
+      }
+      return value_data(function == "rounds" ? it->rounds : it->attempts);
+    };
+    return values;
+  }
+
+  // Empty if the expectation holds.
+  static std::string find_fault(const test_expectation& e,
+                                const expression_values& values) {
+    const auto holds = e.test.holds(values);
+    if (!holds) return e.text + " is false: " + holds.error().message;
+    if (*holds) return {};
+    const expression_node& root = e.test.tree().nodes().back();
+    std::string text = e.text + " is false";
+    if (root.what != expression_node::kind::operation ||
+        root.operands.size() != 2) {
+      return text;
+    }
+    const expression_node& left = e.test.tree().nodes()[root.operands[0]];
+    const auto value = e.test.evaluate(values, root.operands[0]);
+    if (!value || value->get<bool>() != nullptr) return text;
+    return text + ": " +
+           e.test.tree().text().substr(left.begin, left.end - left.begin) +
+           " is " + shown(*value);
+  }
+
+  std::shared_ptr<graph> g_;
+  std::string_view file_;
+  const test_options* options_;
+  coverage reached_;
+  std::optional<boost::asio::thread_pool> own_pool_;
+  std::vector<value_data> error_;
+};
+
+}  // namespace detail
+
+TINYPHI_FUNC test_report run_tests(const std::shared_ptr<graph>& g,
+                                   const std::vector<test_case>& tests,
+                                   std::string_view file,
+                                   const test_options& options) {
+  detail::test_runner runner(g, file, options);
+  test_report report;
+  for (const test_case& t : tests) {
+    const bool chosen = options.tag.empty() ||
+                        std::ranges::find(t.tags, options.tag) != t.tags.end();
+    if (!chosen) continue;
+    report.tests.push_back(runner.run(t));
+    if (options.on_outcome) options.on_outcome(report.tests.back());
+  }
+  report.not_covered = runner.not_covered();
+  return report;
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PIPELINE_TESTING_RUN_TESTS_IPP_

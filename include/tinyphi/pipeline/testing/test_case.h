@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// The tests of a pipeline file, proved against its graph: what stands for which
+// stage, what runs, and what must hold afterwards.
+#ifndef TINYPHI_PIPELINE_TESTING_TEST_CASE_H_
+#define TINYPHI_PIPELINE_TESTING_TEST_CASE_H_
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tinyphi/pipeline/executor.h"
+#include "tinyphi/pipeline/expression/expression.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+// What a stage gives in one run of a test, instead of running.
+struct stage_fake {
+  call_outputs outputs;
+  std::optional<error> failure;
+};
+
+struct test_expectation {
+  expression test;
+  std::string text;
+  position at;
+};
+
+struct test_case {
+  std::string name;
+  position at;
+  std::vector<std::string> tags;
+  input_values inputs;
+  // By stage: one for each run, the last of them for all that follow.
+  std::map<std::size_t, std::vector<stage_fake>> fakes;
+  std::vector<bool> left_out;  // by stage: it does not run
+  // By stage: why it must not run in a test; empty if it may.
+  std::vector<std::string> needs_fake;
+  std::vector<test_expectation> expect;
+  bool expects_error = false;  // an expectation asks for it
+  bool with_model = false;
+  std::size_t times = 1;  // how often it runs, and
+  std::size_t pass = 1;   // how often it must pass
+};
+
+// What an expectation sees, by number: the slots of the graph, then its
+// outputs, then error.code, error.stage and error.message. Functions over
+// stages have the number of the function times that of the stages, and that of
+// the stage: failed, ran, rounds, attempts.
+struct test_numbers {
+  explicit test_numbers(const graph& g)
+      : n_slots(g.slots.size()),
+        n_outputs(g.outputs.size()),
+        n_stages(g.stages.size()) {}
+
+  static constexpr std::string_view functions[] = {"failed", "ran", "rounds",
+                                                   "attempts"};
+  static constexpr std::string_view error_fields[] = {"code", "stage",
+                                                      "message"};
+
+  std::size_t n_slots;
+  std::size_t n_outputs;
+  std::size_t n_stages;
+};
+
+// The file's tests. What is wrong with them is added to `faults`.
+[[nodiscard]] std::vector<test_case> compile_tests(
+    const pipeline_spec& spec, const graph& g, std::vector<diagnostic>& faults);
+
+TINYPHI_NAMESPACE_END
+
+#if TINYPHI_HEADER_ONLY
+#include "tinyphi/pipeline/testing/test_case.ipp"
+#endif
+
+#endif  // TINYPHI_PIPELINE_TESTING_TEST_CASE_H_

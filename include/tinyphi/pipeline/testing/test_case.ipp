@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: MIT
+// Its faults: TP2002, TP2003, TP5001, TP5002, TP5005.
+#ifndef TINYPHI_PIPELINE_TESTING_TEST_CASE_IPP_
+#define TINYPHI_PIPELINE_TESTING_TEST_CASE_IPP_
+
+#include <algorithm>
+
+#include "tinyphi/pipeline/testing/test_case.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+// What names mean in expectations: all values of the file, its outputs, and the
+// error with which the request ended.
+class expect_scope final : public expression_scope {
+ public:
+  explicit expect_scope(const graph& g) : g_(g), numbers_(g) {}
+
+  [[nodiscard]] meaning find(
+      std::span<const std::string_view> names) const override {
+    if (names.size() < 2) return {no_value(std::string(names[0])), 1};
+    const std::string full =
+        std::string(names[0]) + "." + std::string(names[1]);
+    if (names[0] == "output") {
+      const auto it =
+          std::ranges::find(g_.outputs, names[1], &graph_output::name);
+      if (it == g_.outputs.end()) return {no_value(full), 2};
+      const auto n = static_cast<std::size_t>(it - g_.outputs.begin());
+      return {slot{numbers_.n_slots + n, it->type, true, {}}, 2};
+    }
+    if (names[0] == "error") {
+      const auto& fields = test_numbers::error_fields;
+      const auto it = std::ranges::find(fields, names[1]);
+      if (it == std::end(fields)) return {no_value(full), 2};
+      type t = type_kind::text;
+      if (*it == "code") {
+        t = type::one_of(
+            {std::begin(error_code_names), std::end(error_code_names)});
+      }
+      return {slot{numbers_.n_slots + numbers_.n_outputs +
+                       static_cast<std::size_t>(it - std::begin(fields)),
+                   t,
+                   true,
+                   {}},
+              2};
+    }
+    const auto it = std::ranges::find(g_.slots, full, &graph_slot::name);
+    if (it == g_.slots.end()) return {no_value(full), 2};
+    return {slot{static_cast<std::size_t>(it - g_.slots.begin()),
+                 it->type,
+                 true,
+                 {}},
+            2};
+  }
+  [[nodiscard]] std::span<const std::string_view> name_functions()
+      const override {
+    return test_numbers::functions;
+  }
+  [[nodiscard]] std::variant<std::size_t, std::string> find_call(
+      std::string_view function, std::string_view name) const override {
+    const auto& functions = test_numbers::functions;
+    const auto f = std::ranges::find(functions, function);
+    const auto s = std::ranges::find(g_.stages, name, &graph_stage::id);
+    if (s == g_.stages.end()) {
+      std::vector<std::string_view> ids;
+      for (const graph_stage& stage : g_.stages) ids.push_back(stage.id);
+      return "no stage " + quote(name) + did_you_mean(name, ids);
+    }
+    return static_cast<std::size_t>(f - std::begin(functions)) *
+               numbers_.n_stages +
+           static_cast<std::size_t>(s - g_.stages.begin());
+  }
+  [[nodiscard]] bool allows_absent() const override { return true; }
+
+ private:
+  [[nodiscard]] std::string no_value(const std::string& full) const {
+    std::vector<std::string> names;
+    for (const graph_output& o : g_.outputs)
+      names.push_back("output." + o.name);
+    for (const graph_slot& s : g_.slots) names.push_back(s.name);
+    for (const std::string_view f : test_numbers::error_fields) {
+      names.push_back("error." + std::string(f));
+    }
+    const std::vector<std::string_view> known(names.begin(), names.end());
+    return "no such value " + quote(full) + did_you_mean(full, known);
+  }
+
+  const graph& g_;
+  test_numbers numbers_;
+};
+
+// A value that is given in part: what a record lacks is empty, 0 or false.
+inline value_data completed(const value_data& data, const type& t) {
+  if (t.is(type_kind::list)) {
+    const auto* items = data.get<value_data::list>();
+    if (items == nullptr) return data;
+    value_data::list out;
+    for (const value_data& item : *items) {
+      out.push_back(completed(item, t.element()));
+    }
+    return out;
+  }
+  const auto* given = data.get<value_data::record>();
+  if (given == nullptr || !t.is(type_kind::record)) return data;
+  value_data::record out = *given;
+  for (const type::field& f : t.fields()) {
+    const auto it = std::ranges::find(out, f.name, &value_data::member::name);
+    if (it != out.end()) {
+      it->value = completed(it->value, f.type);
+      continue;
+    }
+    switch (f.type.kind()) {
+      case type_kind::boolean:
+        out.push_back({f.name, false});
+        break;
+      case type_kind::integer:
+      case type_kind::duration:
+      case type_kind::size:
+        out.push_back({f.name, 0});
+        break;
+      case type_kind::number:
+        out.push_back({f.name, 0.0});
+        break;
+      case type_kind::list:
+        out.push_back({f.name, value_data::list{}});
+        break;
+      case type_kind::record:
+        out.push_back({f.name, completed(value_data::record{}, f.type)});
+        break;
+      case type_kind::json:
+        out.push_back({f.name, value_data()});
+        break;
+      default:
+        out.push_back({f.name, f.type.words().empty()
+                                   ? value_data("")
+                                   : value_data(f.type.words().front())});
+    }
+  }
+  return out;
+}
+
+class test_compiler {
+ public:
+  test_compiler(const graph& g, std::vector<diagnostic>& faults)
+      : g_(g), faults_(faults) {}
+
+  test_case compile(const test_spec& s) {
+    where_ = "test " + quote(s.name);
+    test_case t;
+    t.name = s.name;
+    t.at = s.at;
+    t.tags = s.tags;
+    t.with_model = s.with_model;
+    t.times = s.times;
+    t.pass = s.pass;
+    t.left_out.resize(g_.stages.size());
+    read_inputs(s, t);
+    const std::size_t before = faults_.size();
+    if (s.fake) read_fakes(*s.fake, t, false);
+    if (s.script) read_fakes(*s.script, t, true);
+    for (const config_node& e : s.expect) read_expectation(e, t);
+    if (faults_.size() != before) return t;
+    note_effects(t);
+    choose_stages(s, t);
+    check_readers(s, t);
+    return t;
+  }
+
+ private:
+  void report(fault code, position at, std::string message) {
+    faults_.push_back({code, at, where_ + ": " + std::move(message)});
+  }
+
+  void read_inputs(const test_spec& s, test_case& t) {
+    std::vector<std::string_view> names;
+    for (const input_spec& i : g_.inputs) names.push_back(i.name);
+    const auto* given = s.input ? s.input->get<config_table>() : nullptr;
+    if (given == nullptr) return;
+    for (const config_member& m : *given) {
+      const auto it = std::ranges::find(g_.inputs, m.key, &input_spec::name);
+      if (it == g_.inputs.end()) {
+        report(fault::unknown_value, m.at,
+               "no input " + quote(m.key) + did_you_mean(m.key, names));
+        continue;
+      }
+      value_data data = node_data(m.value);
+      if (const auto wrong = find_misfit(data, it->type)) {
+        report(fault::type_mismatch, m.value.at,
+               "input " + m.key + ": " + *wrong);
+        continue;
+      }
+      t.inputs.emplace(m.key, std::move(data));
+    }
+  }
+
+  std::optional<std::size_t> find_stage(const std::string& id, position at,
+                                        std::string_view key) {
+    const auto it = std::ranges::find(g_.stages, id, &graph_stage::id);
+    if (it != g_.stages.end()) {
+      return static_cast<std::size_t>(it - g_.stages.begin());
+    }
+    std::vector<std::string_view> ids;
+    for (const graph_stage& s : g_.stages) ids.push_back(s.id);
+    report(fault::bad_fake, at,
+           std::string(key) + "." + id + ": no stage " + quote(id) +
+               did_you_mean(id, ids));
+    return std::nullopt;
+  }
+
+  void read_fakes(const config_node& all, test_case& t, bool scripts) {
+    const std::string_view key = scripts ? "script" : "fake";
+    for (const config_member& m : *all.get<config_table>()) {
+      const auto stage = find_stage(m.key, m.at, key);
+      if (!stage) continue;
+      const std::string name = std::string(key) + "." + m.key;
+      if (t.fakes.contains(*stage)) {
+        report(fault::bad_fake, m.at, name + ": the stage has a fake, too");
+        continue;
+      }
+      std::vector<const config_node*> runs{&m.value};
+      if (scripts) {
+        const auto* list = m.value.get<config_array>();
+        if (list == nullptr || list->empty()) {
+          report(fault::bad_fake, m.value.at,
+                 name + " is " + std::string(m.value.kind()) +
+                     ", it must be a list with an entry for each run");
+          continue;
+        }
+        runs.clear();
+        for (const config_node& entry : *list) runs.push_back(&entry);
+      }
+      for (const config_node* entry : runs) {
+        if (auto f = read_fake(*entry, g_.stages[*stage], name)) {
+          t.fakes[*stage].push_back(*std::move(f));
+        }
+      }
+    }
+  }
+
+  std::optional<stage_fake> read_fake(const config_node& node,
+                                      const graph_stage& stage,
+                                      const std::string& name) {
+    const auto* table = node.get<config_table>();
+    if (table == nullptr) {
+      report(fault::bad_fake, node.at,
+             name + " is " + std::string(node.kind()) +
+                 ", it must be a table of values by out-port");
+      return std::nullopt;
+    }
+    stage_fake f;
+    f.outputs.resize(stage.out.size());
+    for (const config_member& m : *table) {
+      if (m.key == "error") {
+        read_failure(m, name, f);
+        continue;
+      }
+      const auto port = std::ranges::find(stage.out, m.key, &port_info::name);
+      if (port == stage.out.end()) {
+        std::vector<std::string_view> known;
+        for (const port_info& p : stage.out) known.push_back(p.name);
+        report(fault::bad_fake, m.at,
+               name + ": no out-port " + quote(m.key) +
+                   did_you_mean(m.key, known));
+        return std::nullopt;
+      }
+      const auto n = static_cast<std::size_t>(port - stage.out.begin());
+      const type t = type_of_port(stage, n);
+      const value_data data = completed(node_data(m.value), t);
+      if (const auto wrong = find_misfit(data, t)) {
+        report(fault::bad_fake, m.value.at, name + "." + m.key + ": " + *wrong);
+        return std::nullopt;
+      }
+      f.outputs[n] = conform(data, t);
+    }
+    return f;
+  }
+
+  // Of one run: with `each`, of one item.
+  [[nodiscard]] type type_of_port(const graph_stage& stage,
+                                  std::size_t n) const {
+    const type t = g_.slots[stage.first_slot + n].type;
+    const bool is_failed_list = stage.collect && n + 1 == stage.out.size();
+    return stage.each && !is_failed_list ? t.element() : t;
+  }
+
+  void read_failure(const config_member& m, const std::string& name,
+                    stage_fake& f) {
+    const auto* code = m.value.get<std::string>();
+    const auto it = code == nullptr
+                        ? std::end(error_code_names)
+                        : std::ranges::find(error_code_names, *code);
+    if (it == std::end(error_code_names)) {
+      report(fault::bad_fake, m.value.at,
+             name + ".error: no error code " +
+                 (code == nullptr
+                      ? std::string(m.value.kind())
+                      : quote(*code) + did_you_mean(*code, error_code_names)));
+      return;
+    }
+    f.failure =
+        error{static_cast<error_code>(it - std::begin(error_code_names)),
+              "the test lets it fail"};
+  }
+
+  void read_expectation(const config_node& node, test_case& t) {
+    const std::string& text = *node.get<std::string>();
+    const auto wrong = [&](const expression_fault& f) {
+      report(f.what == expression_fault::kind::unknown_name
+                 ? fault::unknown_value
+                 : fault::bad_expect,
+             node.text_position(f.offset),
+             "expect " + quote(text) + ": " + f.message);
+    };
+    auto tree = expression_tree::parse(text);
+    if (!tree) return wrong(tree.error());
+    for (const auto& path : tree->paths()) {
+      t.expects_error = t.expects_error || path.names.front() == "error";
+    }
+    auto checked = tinyphi::check_condition(*std::move(tree), expect_scope(g_));
+    if (!checked) return wrong(checked.error());
+    t.expect.push_back({*std::move(checked), text, node.at});
+  }
+
+  // Whether an expectation looks at the stage itself or at what it gives.
+  [[nodiscard]] bool is_expected(const test_case& t, std::size_t i) const {
+    const graph_stage& s = g_.stages[i];
+    return std::ranges::any_of(t.expect, [&](const test_expectation& e) {
+      const bool reads =
+          std::ranges::any_of(e.test.reads(), [&](std::size_t slot) {
+            return slot >= s.first_slot && slot - s.first_slot < s.out.size();
+          });
+      return reads || std::ranges::any_of(e.test.calls(), [&](std::size_t c) {
+               return c % g_.stages.size() == i;
+             });
+    });
+  }
+
+  // Calls `use(slot)` for all that a stage takes as a value.
+  template <class F>
+  void each_read(const graph_stage& s, F use) const {
+    for (const graph_port& p : s.in) {
+      for (const graph_source& from : p.binding.from) {
+        if (from.what == graph_source::kind::slot) use(from.slot);
+      }
+    }
+  }
+  template <class F>
+  void each_condition(const graph_stage& s, F use) const {
+    if (s.when) {
+      for (const std::size_t slot : s.when->test.reads()) {
+        if (slot < g_.slots.size()) use(slot);
+      }
+    }
+    if (s.each && s.each->what == graph_source::kind::slot) {
+      use(s.each->slot);
+    }
+  }
+
+  // A stage that must not run in a test is left out if only fakes would take
+  // its values.
+  void choose_stages(const test_spec& spec, test_case& t) {
+    if (!spec.only.empty()) {
+      t.left_out.assign(g_.stages.size(), true);
+      for (const reference_spec& r : spec.only) {
+        if (const auto stage = find_stage(r.name, r.at, "only")) {
+          t.left_out[*stage] = false;
+        }
+      }
+      for (const auto& [stage, f] : t.fakes) t.left_out[stage] = false;
+      return;
+    }
+    for (auto it = g_.order.rbegin(); it != g_.order.rend(); ++it) {
+      const std::size_t i = *it;
+      if (t.needs_fake[i].empty() || t.fakes.contains(i) || is_expected(t, i)) {
+        continue;
+      }
+      bool is_read = false;
+      bool is_needed = false;
+      const auto owns = [&](std::size_t slot) {
+        return g_.slots[slot].stage == i;
+      };
+      for (std::size_t other = 0; other < g_.stages.size(); ++other) {
+        const graph_stage& s = g_.stages[other];
+        const bool takes = !t.fakes.contains(other) && !t.left_out[other];
+        each_read(s, [&](std::size_t slot) {
+          is_read = is_read || owns(slot);
+          is_needed = is_needed || (owns(slot) && takes);
+        });
+        each_condition(
+            s, [&](std::size_t slot) { is_needed = is_needed || owns(slot); });
+        const bool asked =
+            s.when && std::ranges::find(s.when->test.calls(), i) !=
+                          s.when->test.calls().end();
+        is_needed = is_needed || asked;
+      }
+      is_needed = is_needed || is_read_elsewhere(i);
+      t.left_out[i] = is_read && !is_needed;
+    }
+  }
+
+  // By an output or a switch.
+  [[nodiscard]] bool is_read_elsewhere(std::size_t i) const {
+    const auto owns = [&](std::size_t slot) {
+      return slot < g_.slots.size() && g_.slots[slot].stage == i;
+    };
+    for (const graph_output& o : g_.outputs) {
+      for (const graph_source& from : o.binding.from) {
+        if (from.what == graph_source::kind::slot && owns(from.slot)) {
+          return true;
+        }
+      }
+    }
+    for (const graph_switch& s : g_.switches) {
+      for (const auto& one : s.cases) {
+        if (one.test && std::ranges::any_of(one.test->test.reads(), owns)) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  // Who runs finds what it must have.
+  void check_readers(const test_spec& spec, const test_case& t) {
+    for (std::size_t i = 0; i < g_.stages.size(); ++i) {
+      const graph_stage& s = g_.stages[i];
+      if (t.left_out[i] || t.fakes.contains(i)) continue;
+      for (const graph_port& p : s.in) {
+        if (!p.required) continue;
+        for (const graph_source& from : p.binding.from) {
+          if (from.what != graph_source::kind::slot) continue;
+          if (const std::string missing = missing_in(t, from.slot);
+              !missing.empty()) {
+            report(fault::fake_incomplete, spec.at,
+                   "stage " + s.id + " reads " + from.name + ", " + missing);
+          }
+        }
+      }
+    }
+  }
+
+  [[nodiscard]] std::string missing_in(const test_case& t,
+                                       std::size_t slot) const {
+    const std::size_t owner = g_.slots[slot].stage;
+    if (owner == no_stage) return {};
+    const std::string& id = g_.stages[owner].id;
+    const auto fakes = t.fakes.find(owner);
+    if (fakes == t.fakes.end()) {
+      return t.left_out[owner]
+                 ? "which does not run; give fake." + id + " or run it, too"
+                 : "";
+    }
+    const std::size_t port = slot - g_.stages[owner].first_slot;
+    const graph_stage& s = g_.stages[owner];
+    if (!s.out[port].required) return {};
+    const bool is_given = std::ranges::all_of(
+        fakes->second,
+        [&](const stage_fake& f) { return f.failure || f.outputs[port]; });
+    return is_given ? "" : "which fake." + id + " does not give";
+  }
+
+  // A test that reaches one of these without a fake fails.
+  void note_effects(test_case& t) const {
+    constexpr effect driven = effect::write | effect::net | effect::exec;
+    for (const graph_stage& s : g_.stages) {
+      std::string& why = t.needs_fake.emplace_back();
+      if (s.facts.answer && !t.with_model) {
+        why =
+            "stage " + s.id + " runs a model; fake it or say mode = \"model\"";
+      } else if (has(s.effects, driven)) {
+        why = "stage " + s.id + " changes something outside; fake it";
+      }
+    }
+  }
+
+  const graph& g_;
+  std::vector<diagnostic>& faults_;
+  std::string where_;
+};
+
+}  // namespace detail
+
+TINYPHI_FUNC std::vector<test_case> compile_tests(
+    const pipeline_spec& spec, const graph& g,
+    std::vector<diagnostic>& faults) {
+  std::vector<test_case> tests;
+  for (const test_spec& s : spec.tests) {
+    tests.push_back(detail::test_compiler(g, faults).compile(s));
+  }
+  return tests;
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_PIPELINE_TESTING_TEST_CASE_IPP_
