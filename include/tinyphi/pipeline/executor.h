@@ -24,6 +24,8 @@ TINYPHI_NAMESPACE_BEGIN
 
 // The most items that `each` runs for.
 inline constexpr std::size_t max_each_items = 10000;
+// All texts that the items of one stage may give together.
+inline constexpr std::size_t max_each_bytes = std::size_t{64} << 20;
 // The longest text an out-port may give.
 inline constexpr std::size_t max_text_bytes = std::size_t{1} << 20;
 // A stream's sender waits while even its fastest reader is this far behind.

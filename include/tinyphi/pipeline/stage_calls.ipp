@@ -271,6 +271,7 @@ struct item_runs {
   std::optional<error> failed;
   std::size_t next = 0;
   std::size_t workers = 0;
+  std::size_t n_bytes = 0;  // of the outputs' texts
   asio::steady_timer ended;
 };
 
@@ -283,7 +284,14 @@ inline task<void> work_through(request& r, std::size_t i, item_runs& runs) {
     f.item = runs.items[f.index];
     auto out = co_await run_call(r, i, f);
     if (out) {
+      for (const auto& v : *out) runs.n_bytes += v ? v->text_bytes() : 0;
       runs.outputs[n] = *std::move(out);
+      if (runs.n_bytes > max_each_bytes) {
+        runs.failed =
+            error{error_code::limit, "the items give more than " +
+                                         std::to_string(max_each_bytes) +
+                                         " bytes of text"};
+      }
     } else if (s.collect && !r.stopping()) {
       const error& e = out.error();
       runs.failures.push_back({static_cast<std::int64_t>(f.index),

@@ -100,6 +100,9 @@ class value_data {
   // A member of a record; null if there is none, or if this is no record.
   [[nodiscard]] const value_data* find(std::string_view name) const;
 
+  // Of all texts in it.
+  [[nodiscard]] std::size_t text_bytes() const;
+
   // Equal in depth; an integer never equals a number.
   friend bool operator==(const value_data& a, const value_data& b);
 
@@ -131,6 +134,19 @@ inline const value_data* value_data::find(std::string_view name) const {
   if (r == nullptr) return nullptr;
   const auto it = std::ranges::find(*r, name, &member::name);
   return it == r->end() ? nullptr : &it->value;
+}
+
+inline std::size_t value_data::text_bytes() const {
+  if (const auto* text = get<std::string>()) return text->size();
+  std::size_t n = 0;
+  if (const auto* items = get<list>()) {
+    for (const value_data& item : *items) n += item.text_bytes();
+  } else if (const auto* members = get<record>()) {
+    for (const member& m : *members) n += m.value.text_bytes();
+  } else if (const auto* prompt = get<labelled_prompt>()) {
+    for (const prompt_segment& s : prompt->segments) n += s.text.size();
+  }
+  return n;
 }
 
 inline bool operator==(const value_data& a, const value_data& b) {

@@ -110,7 +110,13 @@ class type_pass {
   std::optional<type> type_behind(const graph_source& s, type t,
                                   const std::string& where) {
     for (const std::string& field : s.fields) {
-      if (t.is(type_kind::any) || t.is(type_kind::json)) return t;
+      if (t.is(type_kind::any)) return t;
+      if (t.is(type_kind::json)) {
+        c_.report(fault::unknown_value, s.at,
+                  where + ": what is before " + quote(field) +
+                      " is json, whose members are not known before it runs");
+        return std::nullopt;
+      }
       const type* member = t.find(field);
       if (member == nullptr) {
         std::vector<std::string_view> known;
