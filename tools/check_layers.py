@@ -66,6 +66,7 @@ UNTESTED = {
     "include/tinyphi/pipeline/expression/syntax.h": "expression",
     "include/tinyphi/pipeline/graph.h": "compile, executor",
     "include/tinyphi/pipeline/host.h": "registry, compile",
+    "include/tinyphi/pipeline/named_types.h": "spec, plugins/json_pick",
     "include/tinyphi/pipeline/param.h": "registry",
     "include/tinyphi/pipeline/passes/compilation.h": "compile, language",
     "include/tinyphi/pipeline/pipeline.h": "executor",

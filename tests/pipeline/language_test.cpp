@@ -779,3 +779,25 @@ TEST_CASE("what is wrong with a call is told, in the caller or in the file") {
   CHECK(with_stage("use = \"./n0.toml\"").find("more than 8 deep") !=
         std::string::npos);
 }
+
+TEST_CASE("a called file may read no more than its caller") {
+  const files f;
+  f.write("main.toml", R"toml(tinyphi = 1
+allow.read = ["in"]
+input.text = "text"
+output.a = "one.a"
+stage.one.use = "./one.toml"
+)toml");
+  const auto with_folder = [&](const std::string& folder) {
+    f.write("one.toml", "tinyphi = 1\nallow.read = [\"" + folder +
+                            "\"]\ninput.text = \"text\"\noutput.a = "
+                            "\"s.text\"\nstage.s.use = \"echo\"\n");
+    return f.faults();
+  };
+  CHECK(with_folder("in/new").empty());
+  CHECK_THAT(with_folder("inn"),
+             Catch::StartsWith("main.toml:5:17: error[TP4003]: stage one: "
+                               "./one.toml grants [allow].read = '") &&
+                 Catch::EndsWith("inn', which no folder of this file's "
+                                 "[allow].read holds"));
+}

@@ -231,6 +231,51 @@ TEST_CASE("words of an enum, and models that few configs need") {
         "wants text");
 }
 
+TEST_CASE("sizes and durations have units and ranges") {
+  struct config {
+    byte_size most{1 << 16};
+    std::chrono::milliseconds pause{1500};
+  };
+  constexpr auto most =
+      param("most", &config::most).range(byte_size{1}, byte_size{1 << 20});
+  constexpr auto pause = param("pause", &config::pause);
+  CHECK(describe_param(most).type == "size");
+  CHECK(describe_param(most).default_value == "\"64KiB\"");
+  CHECK(describe_param(pause).type == "duration");
+  CHECK(describe_param(pause).default_value == "\"1500ms\"");
+  std::vector<diagnostic> faults;
+  config c;
+  const auto read = [&](const config_node& with) {
+    const host h({}, "/base", {});
+    param_reader reader(&with, "stage w", {2, 1}, h, faults);
+    faults.clear();
+    reader.read(c, most);
+    reader.read(c, pause);
+    return faults.empty() ? "" : to_string(faults[0], "f");
+  };
+  CHECK(read(table({{"most", {}, text("8KiB")}, {"pause", {}, text("2s")}}))
+            .empty());
+  CHECK(c.most == byte_size{8192});
+  CHECK(c.pause == std::chrono::seconds(2));
+  CHECK(read(table({{"most", {}, number(7)}})).empty());
+  CHECK(c.most == byte_size{7});
+  CHECK(read(table({{"most", {}, text("2MiB")}})) ==
+        "f:1:1: error[TP1005]: stage w: with.most is \"2MiB\", allowed are "
+        "1 to \"1MiB\"");
+  CHECK(read(table({{"most", {}, text("8 KiB")}})) ==
+        "f:1:1: error[TP1004]: stage w: with.most is '8 KiB', a size is a "
+        "number of bytes, or such as \"64KiB\"");
+  CHECK(read(table({{"most", {}, number(-1)}})) ==
+        "f:7:3: error[TP1004]: stage w: with.most is an integer, the plugin "
+        "wants size");
+  CHECK(read(table({{"pause", {}, text("2")}}))
+            .starts_with("f:1:1: error[TP1004]: stage w: with.pause is '2', a "
+                         "duration is above zero"));
+  CHECK(read(table({{"pause", {}, number(2)}})) ==
+        "f:7:3: error[TP1004]: stage w: with.pause is an integer, the plugin "
+        "wants duration");
+}
+
 TEST_CASE("a text's bytes know their place in the file") {
   const config_node n{std::string("a\nb\xC3\xA9"
                                   "c"),

@@ -104,9 +104,15 @@ TEST_CASE("every key that is wrong is found where it stands") {
       {with("[input.r]\ntype = \"txt\""),
        "t.toml:9:8: error[TP1005]: input r: no type 'txt'; did you mean "
        "'text'?"},
-      {with("[input.r]\ntype = \"list<file>\""),
-       "t.toml:9:8: error[TP1008]: input r: type 'list<file>' is not supported "
+      {with("[input.r]\ntype = \"list<call>\""),
+       "t.toml:9:8: error[TP1008]: input r: type 'list<call>' is not supported "
        "yet"},
+      {with("[allow]\nread = \"docs\""),
+       "t.toml:9:8: error[TP1004]: [allow]: read is a string, it must be "
+       "a list of strings"},
+      {with("[allow]\nwrite = [\"a\\u0000b\"]"),
+       "t.toml:9:10: error[TP1005]: [allow].write: a folder's name holds no "
+       "NUL"},
       {with("[input.r]\ntype = \"text\"\ntrust = \"usr\""),
        "t.toml:10:9: error[TP1005]: input r: trust must be trusted, user or "
        "untrusted; did you mean 'user'?"},
@@ -302,4 +308,19 @@ TEST_CASE("a hostile file costs no more time and memory than its size") {
     stages += "[stage.s" + std::to_string(i) + "]\nuse = 'echo'\n";
   }
   CHECK(finds(with(stages), "[stage] has 20001 " + has_256));
+}
+
+TEST_CASE("folders that data may name start at the file's own") {
+  std::vector<diagnostic> faults;
+  const auto spec = read_spec(
+      with("[env]\nBOX = { type = \"text\", default = \"box\" }\n"
+           "[allow]\nread = [\"${env.BOX}/new\", \"../old/\"]\n"
+           "write = [\"/var/out\"]"),
+      "/base/t.toml",
+      [](const std::string&) { return std::optional<std::string>(); }, faults);
+  CHECK(faults.empty());
+  REQUIRE(spec);
+  using paths = std::vector<std::filesystem::path>;
+  CHECK(spec->allowed.read == paths{"/base/box/new", "/old/"});
+  CHECK(spec->allowed.write == paths{"/var/out"});
 }

@@ -78,7 +78,7 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
   g->summary = spec.summary;
   g->deadline = spec.deadline;
   g->services = std::make_shared<host>(options, file.parent_path(), spec.models,
-                                       spec.rules);
+                                       spec.rules, spec.allowed);
   std::error_code unknown;
   callers.push_back(std::filesystem::weakly_canonical(file, unknown));
   compilation c(spec, plugins, options, std::move(callers), *g, faults);

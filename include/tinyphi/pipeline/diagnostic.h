@@ -67,6 +67,7 @@ enum class fault : std::uint16_t {
   setup_failed = 4000,       // a stage could not be created
   driven_port = 4001,        // untrusted data decides what an effect does
   driven_effect = 4002,      // untrusted data decides whether an effect happens
+  not_allowed = 4003,        // more than [allow] of the caller says
   label_too_low = 4004,  // a file is called with less trusted data than it says
   user_in_system = 4007,   // a value that is not trusted in a system turn
   unneeded_grant = 4008,   // an exception of [allow].flow that nothing needs

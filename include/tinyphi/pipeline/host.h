@@ -44,6 +44,20 @@ struct rules_spec {
   std::optional<config_node> rules;  // a list of tables, as such files have it
 };
 
+// [allow].read and [allow].write: the folders in which data may name files,
+// absolute and without "..". What the file itself names needs no grant.
+struct allowed_folders {
+  std::vector<std::filesystem::path> read;
+  std::vector<std::filesystem::path> write;
+};
+
+// Whether `place` is `folder` or lies in it; both absolute and without "..".
+[[nodiscard]] inline bool is_within(const std::filesystem::path& place,
+                                    const std::filesystem::path& folder) {
+  const auto rest = place.lexically_relative(folder);
+  return !rest.empty() && *rest.begin() != "..";
+}
+
 // What the static checks need to know of a model. Parts that are not known
 // are left out: tokens are then bounded by bytes.
 struct model_facts {
@@ -75,11 +89,13 @@ class host {
  public:
   host(host_options options, std::filesystem::path base_dir,
        std::map<std::string, model_spec, std::less<>> models,
-       std::map<std::string, rules_spec, std::less<>> rules = {})
+       std::map<std::string, rules_spec, std::less<>> rules = {},
+       allowed_folders allowed = {})
       : options_(std::move(options)),
         base_dir_(std::move(base_dir)),
         models_(std::move(models)),
-        rules_(std::move(rules)) {}
+        rules_(std::move(rules)),
+        allowed_(std::move(allowed)) {}
 
   // The folder of the pipeline file; its relative paths start here.
   [[nodiscard]] const std::filesystem::path& base_dir() const {
@@ -93,6 +109,15 @@ class host {
   [[nodiscard]] const std::map<std::string, rules_spec, std::less<>>& rules()
       const {
     return rules_;
+  }
+  // Folders in which a stage may open what data names.
+  [[nodiscard]] const std::vector<std::filesystem::path>& allowed_reads()
+      const {
+    return allowed_.read;
+  }
+  [[nodiscard]] const std::vector<std::filesystem::path>& allowed_writes()
+      const {
+    return allowed_.write;
   }
   // The engine of [model.<name>], opened at the first call.
   [[nodiscard]] result<tinyphi::engine> engine(std::string_view name);
@@ -111,6 +136,7 @@ class host {
   std::filesystem::path base_dir_;
   std::map<std::string, model_spec, std::less<>> models_;
   std::map<std::string, rules_spec, std::less<>> rules_;
+  allowed_folders allowed_;
   std::mutex mutex_;
   once_per_model<std::shared_ptr<tinyphi::engine>> engines_;
   once_per_model<model_facts> facts_;

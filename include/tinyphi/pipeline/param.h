@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -43,13 +44,22 @@ struct token_cap {
   std::string over = {};  // "error", "cut", "drop"; empty: the default
 };
 
-// The types a config member may have. An optional model is needed by some
-// configs only: left out, it is the only one, and empty if there are several.
-// An enum's values are 0, 1, ... in the order of names().
+// A number of bytes: 65536, or "64KiB".
+struct byte_size {
+  std::uint64_t bytes = 0;
+
+  friend auto operator<=>(const byte_size&, const byte_size&) = default;
+};
+
+// The types a config member may have. A time is written "500ms" or "2m". An
+// optional model is needed by some configs only: left out, it is the only one,
+// and empty if there are several. An enum's values are 0, 1, ... in the order
+// of names().
 template <class T>
 concept param_type = std::same_as<T, bool> || std::same_as<T, std::int64_t> ||
     std::same_as<T, double> || std::same_as<T, std::string> ||
     std::same_as<T, std::filesystem::path> || std::is_enum_v<T> ||
+    std::same_as<T, byte_size> || std::same_as<T, std::chrono::milliseconds> ||
     std::same_as<T, model_ref> || std::same_as<T, std::optional<model_ref>> ||
     std::same_as<T, std::vector<rules_ref>> ||
     std::same_as<T, std::vector<std::string>> ||
@@ -57,9 +67,11 @@ concept param_type = std::same_as<T, bool> || std::same_as<T, std::int64_t> ||
     std::same_as<T, std::map<std::string, double>> ||
     std::same_as<T, std::map<std::string, token_cap>>;
 
+// What may have a range.
 template <class T>
 inline constexpr bool is_number =
-    std::same_as<T, std::int64_t> || std::same_as<T, double>;
+    std::same_as<T, std::int64_t> || std::same_as<T, double> ||
+    std::same_as<T, byte_size> || std::same_as<T, std::chrono::milliseconds>;
 
 // One row of params(). Build it with param(); each call returns a copy:
 //   param("top_k", &config::top_k).range(1, 64).doc("passages to return")
@@ -137,6 +149,8 @@ template <param_type T>
     return "text";
   }
   if constexpr (std::same_as<T, std::filesystem::path>) return "path";
+  if constexpr (std::same_as<T, byte_size>) return "size";
+  if constexpr (std::same_as<T, std::chrono::milliseconds>) return "duration";
   if constexpr (std::same_as<T, model_ref> ||
                 std::same_as<T, std::optional<model_ref>>) {
     return "model";
@@ -161,6 +175,9 @@ template <param_type T>
 [[nodiscard]] inline std::string toml_number(std::int64_t x) {
   return std::to_string(x);
 }
+// "64KiB" and "500ms" with the quotes; 7 bytes are 7.
+[[nodiscard]] std::string toml_number(byte_size size);
+[[nodiscard]] std::string toml_number(std::chrono::milliseconds time);
 [[nodiscard]] std::string quoted(std::string_view text);
 // "a, b, c"
 [[nodiscard]] std::string joined(std::span<const std::string_view> words);
@@ -213,6 +230,10 @@ class param_reader {
  private:
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 std::filesystem::path& out);
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                byte_size& out);
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                std::chrono::milliseconds& out);
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 model_ref& out);
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "tinyphi/pipeline/config_reader.h"
 #include "tinyphi/pipeline/param.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -17,6 +18,18 @@ TINYPHI_FUNC std::string toml_number(double x) {
   std::string text(buffer, end);
   if (text.find_first_of(".en") == std::string::npos) text += ".0";
   return text;
+}
+
+TINYPHI_FUNC std::string toml_number(byte_size size) {
+  const bool is_whole = size.bytes != 0 && size.bytes % 1024 == 0;
+  return is_whole ? detail::quoted(bytes_text(size.bytes))
+                  : std::to_string(size.bytes);
+}
+
+TINYPHI_FUNC std::string toml_number(std::chrono::milliseconds time) {
+  const auto ms = time.count();
+  return detail::quoted(ms % 1000 == 0 ? std::to_string(ms / 1000) + "s"
+                                       : std::to_string(ms) + "ms");
 }
 
 TINYPHI_FUNC std::string quoted(std::string_view text) {
@@ -105,6 +118,41 @@ TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
   const auto* text = n.get<std::string>();
   if (text == nullptr) return false;
   out = host_->base_dir() / std::filesystem::path(*text);
+  return true;
+}
+
+TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
+                                           std::string_view name,
+                                           byte_size& out) {
+  if (const auto* bytes = n.get<std::int64_t>(); bytes && *bytes >= 0) {
+    out.bytes = static_cast<std::uint64_t>(*bytes);
+    return true;
+  }
+  const auto* text = n.get<std::string>();
+  if (text == nullptr) return false;
+  if (const auto bytes = parse_bytes(*text)) {
+    out.bytes = *bytes;
+  } else {
+    report(fault::wrong_type, n.at,
+           "with." + std::string(name) + " is " + quote(*text) +
+               ", a size is a number of bytes, or such as \"64KiB\"");
+  }
+  return true;
+}
+
+TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
+                                           std::string_view name,
+                                           std::chrono::milliseconds& out) {
+  const auto* text = n.get<std::string>();
+  if (text == nullptr) return false;
+  if (const auto time = parse_duration(*text)) {
+    out = *time;
+  } else {
+    report(fault::wrong_type, n.at,
+           "with." + std::string(name) + " is " + quote(*text) +
+               ", a duration is above zero and up to a day, such as \"500ms\" "
+               "or \"2m\"");
+  }
   return true;
 }
 

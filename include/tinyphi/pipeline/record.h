@@ -94,6 +94,19 @@ template <>
 struct data_traits<labelled_prompt>
     : detail::plain_traits<labelled_prompt, type_kind::prompt> {};
 
+// The name of a file that came as data.
+struct file_name {
+  std::string name;
+};
+template <>
+struct data_traits<file_name> {
+  static tinyphi::type type() { return type_kind::file; }
+  static value_data to_data(file_name x) { return std::move(x.name); }
+  static file_name from_data(const value_data& data) {
+    return {*data.get<std::string>()};
+  }
+};
+
 template <>
 struct data_traits<double> : detail::plain_traits<double, type_kind::number> {
   static double from_data(const value_data& data) { return *data.number(); }

@@ -159,6 +159,7 @@ struct pipeline_spec {
   std::vector<stage_spec> stages;
   std::vector<switch_spec> switches;
   std::vector<flow_grant_spec> flow_grants;
+  allowed_folders allowed;
   std::vector<test_spec> tests;
 };
 

@@ -55,6 +55,9 @@ class spec_reader : private config_reader {
   void read_switches();
   void read_switch(const config_member& entry);
   void read_allow();
+  // The folders of [allow].read or [allow].write, absolute.
+  std::vector<std::filesystem::path> read_folders(const config_node& allow,
+                                                  std::string_view key);
   void read_tests();
   void read_test(const config_node& node);
   void read_test_runs(const config_node& node, const std::string& where,

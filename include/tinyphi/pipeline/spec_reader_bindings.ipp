@@ -141,10 +141,34 @@ TINYPHI_FUNC void spec_reader::read_switch(const config_member& entry) {
   spec_.switches.push_back(std::move(s));
 }
 
+TINYPHI_FUNC std::vector<std::filesystem::path> spec_reader::read_folders(
+    const config_node& allow, std::string_view key) {
+  const config_member* m = allow.find(key);
+  if (m == nullptr) return {};
+  config_node filled{config_table{*m}, allow.at, {}};
+  fill_in(filled, "[allow]." + m->key);
+  std::vector<std::filesystem::path> folders;
+  const auto names = read_texts(filled, key, "[allow]");
+  if (!names) return folders;
+  for (const config_node* name : *names) {
+    const auto& text = *name->get<std::string>();
+    if (text.find('\0') != std::string::npos) {
+      report(fault::out_of_range, name->at,
+             "[allow]." + m->key + ": a folder's name holds no NUL");
+      continue;
+    }
+    folders.push_back(
+        std::filesystem::absolute(base_dir_ / text).lexically_normal());
+  }
+  return folders;
+}
+
 TINYPHI_FUNC void spec_reader::read_allow() {
   const config_node* allow =
-      section("allow", {"flow"}, {"read", "write", "net", "exec"});
+      section("allow", {"flow", "read", "write"}, {"net", "exec"});
   if (allow == nullptr) return;
+  spec_.allowed.read = read_folders(*allow, "read");
+  spec_.allowed.write = read_folders(*allow, "write");
   const auto* grants =
       optional_key<config_array>(*allow, "flow", "[allow]", "a list of tables");
   if (grants == nullptr ||

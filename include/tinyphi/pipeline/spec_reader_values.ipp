@@ -3,33 +3,11 @@
 #ifndef TINYPHI_PIPELINE_SPEC_READER_VALUES_IPP_
 #define TINYPHI_PIPELINE_SPEC_READER_VALUES_IPP_
 
+#include "tinyphi/pipeline/named_types.h"
 #include "tinyphi/pipeline/spec_reader.h"
 #include "tinyphi/pipeline/spec_reader.ipp"
 
 TINYPHI_NAMESPACE_BEGIN
-
-namespace detail {
-
-struct named_type {
-  std::string_view name;
-  type (*make)();
-};
-// The types that a file can name, but for lists of them.
-inline constexpr named_type named_types[] = {
-    {"text", [] { return type(type_kind::text); }},
-    {"bool", [] { return type(type_kind::boolean); }},
-    {"int", [] { return type(type_kind::integer); }},
-    {"float", [] { return type(type_kind::number); }},
-    {"duration", [] { return type(type_kind::duration); }},
-    {"size", [] { return type(type_kind::size); }},
-    {"json", [] { return type(type_kind::json); }},
-    {"document", &type_of<document>},
-    {"citation", &type_of<citation>},
-    {"verdict", &type_of<verdict>},
-    {"failure", &type_of<failure>},
-    {"message", &type_of<chat_message>}};
-
-}  // namespace detail
 
 TINYPHI_FUNC std::optional<type> spec_reader::read_type(
     const config_node& node, const std::string& where) {
@@ -38,40 +16,9 @@ TINYPHI_FUNC std::optional<type> spec_reader::read_type(
     report(fault::wrong_type, node.at, where + ": a type is a string");
     return std::nullopt;
   }
-  std::string_view name = *text;
-  std::size_t n_lists = 0;
-  while (name.starts_with("list<") && name.ends_with('>')) {
-    name = name.substr(5, name.size() - 6);
-    ++n_lists;
-  }
-  if (n_lists > type::max_depth) {
-    report(fault::out_of_range, node.at,
-           where + ": lists nest " + std::to_string(n_lists) +
-               " deep, allowed are " + std::to_string(type::max_depth));
-    return std::nullopt;
-  }
-  const auto found =
-      std::ranges::find(detail::named_types, name, &detail::named_type::name);
-  if (found != std::end(detail::named_types)) {
-    type t = found->make();
-    while (n_lists-- > 0) t = type::list_of(std::move(t));
-    return t;
-  }
-  constexpr std::string_view later[] = {"file", "message", "usage", "call",
-                                        "index"};
-  constexpr retired_key retired[] = {{"docs", "write \"list<document>\""},
-                                     {"citations", "write \"list<citation>\""}};
-  if (std::ranges::find(later, name) != std::end(later)) {
-    report(fault::not_supported, node.at,
-           where + ": type " + quote(*text) + " is not supported yet");
-    return std::nullopt;
-  }
-  std::vector<std::string_view> names;
-  for (const detail::named_type& t : detail::named_types) {
-    names.push_back(t.name);
-  }
-  report(fault::out_of_range, node.at,
-         where + ": no type " + quote(name) + key_hint(name, names, retired));
+  auto named = parse_type(*text);
+  if (named) return *std::move(named);
+  report(named.error().code, node.at, where + ": " + named.error().message);
   return std::nullopt;
 }
 

@@ -115,6 +115,7 @@ using named_values = std::map<std::string, value, std::less<>>;
 //   input member            takes             output member
 //   std::string_view        text              std::string
 //   bool, int64_t, double   bool, int, float  the same
+//   file_name               file              the same
 //   a struct (record.h)     its record        the same
 //   std::vector<above>      a list            the same
 //   value_data              json              the same

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Calls of other files: `use = "./note.toml"` is a stage with the file's inputs
-// and outputs as ports. Its faults: TP1010, TP2018, and those of the file.
+// and outputs as ports. Its faults: TP1010, TP2018, TP4003, and those of the
+// file.
 #ifndef TINYPHI_PIPELINE_PASSES_CALLS_IPP_
 #define TINYPHI_PIPELINE_PASSES_CALLS_IPP_
 
@@ -97,16 +98,19 @@ class call_pass {
                 where + text.error().message);
       return nullptr;
     }
-    return describe(s, compile(*text, path));
+    return describe(s, compile(*text, path, s));
   }
 
  private:
   std::shared_ptr<graph> compile(const std::string& text,
-                                 const std::filesystem::path& path) {
+                                 const std::filesystem::path& path,
+                                 const stage_spec& s) {
     std::vector<diagnostic> faults;
     std::shared_ptr<graph> g;
-    const auto spec = read_spec(text, path, c_.options.env, faults);
+    auto spec = read_spec(text, path, c_.options.env, faults);
     if (spec) {
+      inherit(spec->allowed.read, c_.spec.allowed.read, "read", s);
+      inherit(spec->allowed.write, c_.spec.allowed.write, "write", s);
       g = compile_graph(*spec, c_.plugins, c_.options, path, faults,
                         c_.callers);
     }
@@ -115,6 +119,25 @@ class call_pass {
       c_.faults.push_back(std::move(d));
     }
     return g;
+  }
+
+  // A file that grants no folders has those of its caller; what it grants must
+  // lie within them.
+  void inherit(std::vector<std::filesystem::path>& folders,
+               const std::vector<std::filesystem::path>& callers,
+               std::string_view key, const stage_spec& s) {
+    if (folders.empty()) folders = callers;
+    for (const auto& folder : folders) {
+      const auto holds = [&](const std::filesystem::path& outer) {
+        return is_within(folder, outer);
+      };
+      if (std::ranges::any_of(callers, holds)) continue;
+      c_.report(fault::not_allowed, s.plugin_at,
+                "stage " + s.id + ": " + s.plugin + " grants [allow]." +
+                    std::string(key) + " = " + quote(folder.string()) +
+                    ", which no folder of this file's [allow]." +
+                    std::string(key) + " holds");
+    }
   }
 
   const stage_type* describe(const stage_spec& s, std::shared_ptr<graph> g) {
