@@ -5,15 +5,19 @@
 #define TINYPHI_PLUGINS_PLUGINS_H_
 
 #include "plugins/cite_verify/cite_verify.h"
+#include "plugins/file/file_read.h"
+#include "plugins/file/file_write.h"
 #include "plugins/generate/generate.h"
 #include "plugins/guard_injection/guard_injection.h"
 #include "plugins/guard_links/guard_links.h"
 #include "plugins/guard_pii/guard_pii.h"
 #include "plugins/guard_rules/guard_rules.h"
 #include "plugins/ingest/ingest.h"
+#include "plugins/json_pick/json_pick.h"
 #include "plugins/prompt/prompt.h"
 #include "plugins/retrieve_fts/retrieve_fts.h"
 #include "plugins/retrieve_fuse/retrieve_fuse.h"
+#include "plugins/table/table_read.h"
 #include "plugins/text/text_clean.h"
 #include "plugins/text/text_join.h"
 #include "plugins/text/text_split.h"
@@ -24,15 +28,19 @@ TINYPHI_NAMESPACE_BEGIN
 
 inline void register_builtin_plugins(registry& r) {
   r.add<cite_verify_stage>();
+  r.add<file_read_stage>();
+  r.add<file_write_stage>();
   r.add<generate_stage>();
   r.add<guard_injection_stage>();
   r.add<guard_links_stage>();
   r.add<guard_pii_stage>();
   r.add<guard_rules_stage>();
   r.add<ingest_stage>();
+  r.add<json_pick_stage>();
   r.add<prompt_stage>();
   r.add<retrieve_fts_stage>();
   r.add<retrieve_fuse_stage>();
+  r.add<table_read_stage>();
   r.add<text_clean_stage>();
   r.add<text_join_stage>();
   r.add<text_split_stage>();
