@@ -481,6 +481,23 @@ TEST_CASE("scores are the log-probabilities of plain forward passes") {
   }
   CHECK(message_of(e.score(prompt, std::vector<std::string>{" a", ""})) ==
         "candidate 1 adds no token to the prompt; both need text");
+
+  // Exact tokens give the same; texts that share less with the first, too.
+  auto longer = shared;
+  longer.insert(longer.end(), {5, 6});
+  auto other = longer;
+  other[1] = 7;
+  const auto alone = e.score({{other, 2}});
+  const auto together = e.score({{longer, 2}, {longer, 1}, {other, 2}});
+  REQUIRE_OK(alone);
+  REQUIRE_OK(together);
+  CHECK((*together)[2].logprobs == alone->front().logprobs);
+  REQUIRE((*together)[0].logprobs.size() == 2);
+  CHECK((*together)[1].logprobs ==
+        std::vector{(*together)[0].logprobs.back()});
+  CHECK(message_of(e.score({{longer, 2}, {{1, 2}, 2}})) ==
+        "2 of 2 tokens are to be scored; allowed are 1 to one less than all");
+  CHECK(!e.score({{longer, 0}}));
 }
 
 TEST_CASE("more candidates than the queue holds are scored all the same") {

@@ -110,6 +110,13 @@ struct text_score {
   std::vector<float> logprobs;  // of its tokens, in order
 };
 
+// Tokens, and how many of the last ones are to be scored: at least one, and not
+// all.
+struct scored_text {
+  std::vector<token_id> ids;
+  std::size_t n_scored = 0;
+};
+
 // A shared handle: copies are the same engine. All members may be called from
 // any thread. It has no thread of its own: whoever iterates a generation
 // drives, or a thread of the caller's in drive(). The same request gives the
@@ -177,6 +184,10 @@ class engine {
   [[nodiscard]] result<std::vector<text_score>> score(
       std::span<const segment> prompt, std::span<const std::string> candidates,
       const generation_params& params = {});
+  // The same of exact tokens. What a text has in common with the first one
+  // before what is scored is computed once.
+  [[nodiscard]] result<std::vector<text_score>> score(
+      std::vector<scored_text> texts, const generation_params& params = {});
   // [texts][hidden]: the mean of each text's last hidden states, scaled to
   // length 1.
   [[nodiscard]] result<std::vector<std::vector<float>>> embed(

@@ -248,25 +248,38 @@ TINYPHI_FUNC result<std::vector<text_score>> engine::score(
   TINYPHI_TRY(const auto shared, encode(prompt));
   // The prompt and a candidate are tokenized together, as the model has learnt
   // to read them, so that what they share may end before the prompt does.
-  std::vector<text_request> requests;
+  std::vector<scored_text> texts;
   std::vector<segment> whole(prompt.begin(), prompt.end());
   whole.emplace_back();
   for (const std::string& candidate : candidates) {
     whole.back().text = candidate;
-    text_request r;
-    TINYPHI_TRY(r.text, encode(whole));
-    const auto differs = std::mismatch(shared.begin(), shared.end(),
-                                       r.text.begin(), r.text.end());
-    r.n_scored = static_cast<std::size_t>(r.text.end() - differs.second);
-    if (r.n_scored == 0 || r.n_scored == r.text.size()) {
+    scored_text t;
+    TINYPHI_TRY(t.ids, encode(whole));
+    const auto differs =
+        std::mismatch(shared.begin(), shared.end(), t.ids.begin(), t.ids.end());
+    t.n_scored = static_cast<std::size_t>(t.ids.end() - differs.second);
+    if (t.n_scored == 0 || t.n_scored == t.ids.size()) {
       return tinyphi::error{
           error_code::invalid_argument,
-          "candidate " + std::to_string(requests.size()) +
-              (r.n_scored == 0 ? " adds no token to the prompt"
+          "candidate " + std::to_string(texts.size()) +
+              (t.n_scored == 0 ? " adds no token to the prompt"
                                : " follows an empty prompt") +
               "; both need text"};
     }
-    requests.push_back(std::move(r));
+    texts.push_back(std::move(t));
+  }
+  return score(std::move(texts), params);
+}
+
+TINYPHI_FUNC result<std::vector<text_score>> engine::score(
+    std::vector<scored_text> texts, const generation_params& params) {
+  for (const scored_text& t : texts) {
+    if (t.n_scored > 0 && t.n_scored < t.ids.size()) continue;
+    return tinyphi::error{error_code::invalid_argument,
+                          std::to_string(t.n_scored) + " of " +
+                              std::to_string(t.ids.size()) +
+                              " tokens are to be scored; allowed are 1 to one "
+                              "less than all"};
   }
   std::vector<generation> runs;
   std::vector<text_score> scores;
@@ -278,14 +291,19 @@ TINYPHI_FUNC result<std::vector<text_score>> engine::score(
     scores.push_back(std::move(s));
     return {};
   };
-  std::size_t first_shares = 0;
-  for (text_request& r : requests) {
-    const std::size_t before = r.text.size() - r.n_scored - 1;
-    if (runs.empty()) {
-      first_shares = before;
-    } else {
+  // The last token before those that are scored gives the first score.
+  const auto before = [](const scored_text& t) {
+    return t.ids.begin() +
+           static_cast<std::ptrdiff_t>(t.ids.size() - t.n_scored - 1);
+  };
+  for (const scored_text& t : texts) {
+    text_request r{.text = t.ids, .n_scored = t.n_scored};
+    if (!runs.empty()) {
+      const scored_text& first = texts.front();
+      const auto same = std::mismatch(t.ids.begin(), before(t),
+                                      first.ids.begin(), before(first));
       r.leader = runs.front().sequence_;
-      r.n_shared = std::min(first_shares, before);
+      r.n_shared = static_cast<std::size_t>(same.first - t.ids.begin());
     }
     runs.push_back({scheduler_, scheduler_->submit_text(std::move(r), params)});
     if (runs.size() - scores.size() == texts_at_once()) {

@@ -210,7 +210,8 @@ struct call_facts {
 struct stage_facts {
   std::vector<param_fault> faults;
 
-  // Of out-ports whose types stage_ports left open.
+  // Of out-ports whose types stage_ports left open, or that say less than is
+  // known: a text that is one of a few.
   std::map<std::string, type, std::less<>> out_types;
 
   // A prompt stage: at most `tokens` (caps, fixed text and chat markers) will
