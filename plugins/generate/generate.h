@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "plugins/prompt/model_prompt.h"
 #include "tinyphi/generate/engine.h"
 #include "tinyphi/pipeline/stage.h"
 
@@ -92,16 +93,7 @@ struct generate_stage {
   // The pool steps the model; pieces are sent on from where the stage runs, so
   // a slow reader holds back this answer and nothing else.
   task<outputs> run(run_context& cx, inputs in, streams out) const {
-    if (in.prompt->model != model_) {
-      throw stage_error(error_code::invalid_argument,
-                        "the prompt was laid out for model '" +
-                            in.prompt->model + "', this stage runs '" + model_ +
-                            "'; give both stages the same with.model");
-    }
-    std::vector<segment> prompt;
-    for (const prompt_segment& s : in.prompt->segments) {
-      prompt.push_back({s.text, s.control});
-    }
+    const std::vector<segment> prompt = segments_for(model_, *in.prompt);
     generation_params params = params_;
     params.stop_when = cx.stop();
     params.set_origin(cx.origin());

@@ -493,8 +493,7 @@ TEST_CASE("scores are the log-probabilities of plain forward passes") {
   REQUIRE_OK(together);
   CHECK((*together)[2].logprobs == alone->front().logprobs);
   REQUIRE((*together)[0].logprobs.size() == 2);
-  CHECK((*together)[1].logprobs ==
-        std::vector{(*together)[0].logprobs.back()});
+  CHECK((*together)[1].logprobs == std::vector{(*together)[0].logprobs.back()});
   CHECK(message_of(e.score({{longer, 2}, {{1, 2}, 2}})) ==
         "2 of 2 tokens are to be scored; allowed are 1 to one less than all");
   CHECK(!e.score({{longer, 0}}));
