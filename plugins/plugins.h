@@ -13,6 +13,7 @@
 #include "plugins/guard_links/guard_links.h"
 #include "plugins/guard_pii/guard_pii.h"
 #include "plugins/guard_rules/guard_rules.h"
+#include "plugins/guard_stream/guard_stream.h"
 #include "plugins/ingest/ingest.h"
 #include "plugins/json_pick/json_pick.h"
 #include "plugins/prompt/prompt.h"
@@ -37,6 +38,7 @@ inline void register_builtin_plugins(registry& r) {
   r.add<guard_links_stage>();
   r.add<guard_pii_stage>();
   r.add<guard_rules_stage>();
+  r.add<guard_stream_stage>();
   r.add<ingest_stage>();
   r.add<json_pick_stage>();
   r.add<prompt_stage>();

@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "plugins/guard/kinds.h"
 #include "plugins/guard/pii.h"
-#include "tinyphi/pipeline/diagnostic.h"
 #include "tinyphi/pipeline/stage.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -26,7 +26,7 @@ struct guard_pii_stage {
 
   enum class actions : std::uint8_t { redact, restore };
   struct config {
-    std::vector<std::string> kinds = {"card", "iban", "phone", "email", "ip"};
+    std::vector<std::string> kinds = guard::default_kinds();
     actions action = actions::redact;
   };
   struct inputs {
@@ -72,18 +72,12 @@ struct guard_pii_stage {
     // Words come from a caller, not from a file.
     const auto known = std::span(guard::pii_kind_names).first(6);
     if (c.kinds.empty()) report("names no kind, so nothing would be found");
-    for (const std::string& name : c.kinds) {
-      if (guard::parse_pii_kind(name)) continue;
-      const std::string hint = did_you_mean(name, known);
-      report("no kind " + quote(name) +
-             (hint.empty() ? "; there are card, iban, phone, email, ip and date"
-                           : hint));
-    }
+    guard::check_kinds(c.kinds, known, facts);
     return facts;
   }
 
   guard_pii_stage(const config& c, const host&)
-      : kinds_(parse(c.kinds)),
+      : kinds_(guard::parse_kinds(c.kinds)),
         finder_(unwrap(guard::pii_finder::make(kinds_))),
         action_(c.action) {}
 
@@ -97,15 +91,6 @@ struct guard_pii_stage {
   }
 
  private:
-  static std::vector<guard::pii_kind> parse(
-      const std::vector<std::string>& names) {
-    std::vector<guard::pii_kind> kinds;
-    for (const std::string& name : names) {
-      if (const auto kind = guard::parse_pii_kind(name)) kinds.push_back(*kind);
-    }
-    return kinds;
-  }
-
   [[nodiscard]] outputs redact(const inputs& in) const {
     if (in.keys) {
       throw stage_error(error_code::invalid_argument,
