@@ -196,6 +196,37 @@ TEST_CASE("every key that is wrong is found where it stands") {
   }
 }
 
+TEST_CASE("references to what is wrong itself are no second fault") {
+  const std::pair<std::string, std::string> all[] = {
+      {with("[stage.t-1]\nuse = \"echo\"\nin.text = \"s.text\"\n"
+            "[output.b]\nfrom = \"t-1.text\""),
+       "t.toml:8:8: error[TP1007]: stage 't-1': a name is a lower-case letter "
+       "and up to 31 lower-case letters, digits and '_'"},
+      {with("[input.R]\ntype = \"text\"\n[output.b]\nfrom = \"input.R\""),
+       "t.toml:8:8: error[TP1007]: input 'R': a name is a lower-case letter "
+       "and up to 31 lower-case letters, digits and '_'"},
+      {with("[switch.s]\na = \"true\"\nb = \"else\""),
+       "t.toml:4:8: error[TP1012]: stage s: 's' is defined on line 8, too; "
+       "stages and switches share their names"},
+      {with("[switch.z]\na = \"true\"\nb = \"false\"\n[stage.t]\nuse = "
+            "\"echo\"\nin.text = \"s.text\"\nwhen = \"z.a\"\n[output.b]\n"
+            "from = \"t.text?\""),
+       "t.toml:10:1: error[TP2012]: switch z: the last case must be \"else\", "
+       "and only the last"},
+      {with("with.add = \"${env.N}\"\n[env]\nN = { type = \"text\" }"),
+       "t.toml:10:1: error[TP1009]: env N is not set and has no default"},
+      {with("[env]\nN = { type = \"text\" }\n[output.b]\nfrom = \"env.N\""),
+       "t.toml:9:1: error[TP1009]: env N is not set and has no default"},
+      {with("[env]\nN = { type = \"text\" }\n[model.m]\npath = "
+            "\"${env.N}\""),
+       "t.toml:9:1: error[TP1009]: env N is not set and has no default"},
+  };
+  for (const auto& [text, faults] : all) {
+    INFO(text);
+    CHECK(faults_of(text) == faults);
+  }
+}
+
 TEST_CASE("all faults of a file come at once, in its order") {
   CHECK(
       faults_of(with("timout = 1\nfalback = 2")) ==

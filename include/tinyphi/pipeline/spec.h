@@ -141,7 +141,8 @@ struct env_spec {
   value_data value;
   tinyphi::type type;
   position at;
-  bool in_text = false;  // a text of the file has ${env.NAME} in it
+  bool in_text = false;   // a text of the file has ${env.NAME} in it
+  bool poisoned = false;  // has a fault, which was reported
 };
 
 struct pipeline_spec {

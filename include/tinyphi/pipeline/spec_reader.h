@@ -76,8 +76,9 @@ class spec_reader : private config_reader {
   [[nodiscard]] std::optional<type> read_type(const config_node& node,
                                               const std::string& where);
   // Replaces ${env.X} in all texts of the node, and $$ by $.
-  void fill_in(config_node& node, const std::string& where);
-  void fill_in_text(config_node& node, const std::string& where);
+  // False after a fault, reported here or where the variable is declared.
+  bool fill_in(config_node& node, const std::string& where);
+  bool fill_in_text(config_node& node, const std::string& where);
 
   std::filesystem::path base_dir_;
   const env_lookup* env_;

@@ -136,6 +136,10 @@ TINYPHI_FUNC void spec_reader::read_env() {
 
 TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
   const std::string where = "env " + entry.key;
+  // A variable that is wrong is kept, so that references to it stand.
+  env_spec& env = spec_.env[entry.key];
+  env.at = entry.at;
+  env.poisoned = true;
   const auto name_char = [](char c) {
     return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
   };
@@ -209,7 +213,9 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
   };
   bound("min", std::less<>());
   bound("max", std::greater<>());
-  spec_.env.emplace(entry.key, env_spec{*std::move(value), type, entry.at});
+  env.value = *std::move(value);
+  env.type = type;
+  env.poisoned = false;
 }
 
 TINYPHI_FUNC void spec_reader::read_limits() {
@@ -241,7 +247,7 @@ TINYPHI_FUNC void spec_reader::read_models() {
       continue;
     }
     config_node filled = entry.value;
-    fill_in(filled, where);
+    if (!fill_in(filled, where)) continue;
     if (const auto* path =
             optional_key<std::string>(filled, "path", where, "a string")) {
       model.path = base_dir_ / *path;

@@ -11,14 +11,16 @@ TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
 
-// "input.x", "stage.port.field", "env.X", "item", "item.field", "index".
+// "input.x", "stage.port.field", "env.X", "item", "item.field", "index". That
+// a name is no id is said where it is defined.
 inline bool is_reference(std::string_view text) {
-  if (text.starts_with("env.")) return text.size() > 4;
   if (text == "item" || text == "index") return true;
   std::size_t n = 0;
   for (std::size_t begin = 0; begin <= text.size(); ++n) {
     const std::size_t end = std::min(text.find('.', begin), text.size());
-    if (!is_id(text.substr(begin, end - begin))) return false;
+    if (!is_name(text.substr(begin, end - begin), text.size(), "_-")) {
+      return false;
+    }
     begin = end + 1;
   }
   return n >= 2;
@@ -104,7 +106,8 @@ TINYPHI_FUNC void spec_reader::read_switches() {
 
 TINYPHI_FUNC void spec_reader::read_switch(const config_member& entry) {
   const std::string where = "switch " + entry.key;
-  if (!check_id(entry, "switch") || !check_node_name(entry, where)) return;
+  const std::size_t before = faults_->size();
+  if (check_id(entry, "switch")) check_node_name(entry, where);
   const auto* cases = entry.value.get<config_table>();
   if (cases == nullptr) {
     return report(fault::wrong_type, entry.value.at,
@@ -115,28 +118,28 @@ TINYPHI_FUNC void spec_reader::read_switch(const config_member& entry) {
   if (!check_size(cases->size(), entry.at, where, spec_limits::max_cases)) {
     return;
   }
+  // A case that is wrong is kept, so that references to it stand.
+  bool has_one_else = true;
   for (const config_member& m : *cases) {
-    if (!check_id(m, where + ": case")) return;
+    check_id(m, where + ": case");
+    s.cases.push_back({.name = m.key, .at = m.at, .test = {}});
     const auto* test = m.value.get<std::string>();
     const bool is_last = &m == &cases->back();
     if (test == nullptr) {
-      return report(fault::wrong_type, m.value.at,
-                    where + "." + m.key + " is " + std::string(m.value.kind()) +
-                        ", it must be a condition, or \"else\"");
+      report(fault::wrong_type, m.value.at,
+             where + "." + m.key + " is " + std::string(m.value.kind()) +
+                 ", it must be a condition, or \"else\"");
+    } else if ((*test == "else") == is_last) {
+      if (!is_last) s.cases.back().test = m.value;
+    } else if (std::exchange(has_one_else, false)) {
+      report(fault::bad_switch, m.at,
+             where + ": the last case must be \"else\", and only the last");
     }
-    if ((*test == "else") != is_last) {
-      return report(fault::bad_switch, m.at,
-                    where +
-                        ": the last case must be \"else\", and only the "
-                        "last");
-    }
-    s.cases.push_back({.name = m.key, .at = m.at, .test = {}});
-    if (!is_last) s.cases.back().test = m.value;
   }
-  if (s.cases.size() < 2) {
-    return report(fault::bad_switch, entry.at,
-                  where + " has " + std::to_string(s.cases.size()) +
-                      " case; it chooses among two or more");
+  if (s.cases.size() < 2 && faults_->size() == before) {
+    report(fault::bad_switch, entry.at,
+           where + " has " + std::to_string(s.cases.size()) +
+               " case; it chooses among two or more");
   }
   spec_.switches.push_back(std::move(s));
 }

@@ -29,14 +29,13 @@ TINYPHI_FUNC void spec_reader::read_input_type(const config_node& node,
 
 TINYPHI_FUNC void spec_reader::read_input(const config_member& entry) {
   const std::string where = "input " + entry.key;
-  if (!check_id(entry, "input")) return;
-  input_spec input;
+  check_id(entry, "input");
+  // An input that is wrong is kept, so that references to it stand.
+  input_spec& input = spec_.inputs.emplace_back();
   input.name = entry.key;
   input.at = entry.at;
   if (entry.value.get<std::string>() != nullptr) {
-    read_input_type(entry.value, where, input);
-    spec_.inputs.push_back(std::move(input));
-    return;
+    return read_input_type(entry.value, where, input);
   }
   if (!check_table(
           entry, where,
@@ -77,7 +76,7 @@ TINYPHI_FUNC void spec_reader::read_input(const config_member& entry) {
   }
   if (const config_member* m = node.find("default")) {
     config_node filled = m->value;
-    fill_in(filled, where);
+    if (!fill_in(filled, where)) return;
     if (input.optional) {
       report(fault::keys_conflict, m->at,
              where +
@@ -87,7 +86,6 @@ TINYPHI_FUNC void spec_reader::read_input(const config_member& entry) {
     }
     input.default_value = read_value(filled, input.type, where + ": default");
   }
-  spec_.inputs.push_back(std::move(input));
 }
 
 TINYPHI_FUNC void spec_reader::read_outputs() {
@@ -124,7 +122,7 @@ TINYPHI_FUNC void spec_reader::read_outputs() {
       optional_key<std::string>(entry.value, "doc", where, "a string");
       if (const config_member* value = entry.value.find("default")) {
         output.default_value = value->value;
-        fill_in(*output.default_value, where);
+        if (!fill_in(*output.default_value, where)) continue;
       }
     }
     spec_.outputs.push_back(std::move(output));

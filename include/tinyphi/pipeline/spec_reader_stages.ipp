@@ -36,16 +36,19 @@ TINYPHI_FUNC bool spec_reader::check_node_name(const config_member& entry,
 
 TINYPHI_FUNC void spec_reader::read_stage(const config_member& entry) {
   const std::string where = "stage " + entry.key;
-  if (!check_id(entry, "stage") || !check_node_name(entry, where)) return;
+  // A stage that is wrong is kept, so that references to it stand; without its
+  // plugin, nothing more is said of it.
+  stage_spec& stage = spec_.stages.emplace_back();
+  stage.id = entry.key;
+  stage.at = entry.at;
+  const bool is_named =
+      check_id(entry, "stage") && check_node_name(entry, where);
   if (!check_table(entry, where,
                    {"use", "in", "with", "when", "each", "parallel", "on_error",
                     "fallback", "repeat", "retry", "timeout", "after", "doc"},
                    {}, {{"cache", "leave it out"}})) {
     return;
   }
-  stage_spec stage;
-  stage.id = entry.key;
-  stage.at = entry.at;
   const config_node& node = entry.value;
   read_use(entry, stage);
   if (const config_member* in = node.find("in")) read_bindings(*in, stage);
@@ -56,7 +59,7 @@ TINYPHI_FUNC void spec_reader::read_stage(const config_member& entry) {
                  ", not a table of parameters");
     } else {
       stage.with = with->value;
-      fill_in(*stage.with, where);
+      if (!fill_in(*stage.with, where)) stage.plugin.clear();
     }
   }
   if (optional_key<std::string>(node, "when", where, "a string")) {
@@ -76,7 +79,7 @@ TINYPHI_FUNC void spec_reader::read_stage(const config_member& entry) {
     read_fallback(*m, stage);
   }
   optional_key<std::string>(node, "doc", where, "a string");
-  spec_.stages.push_back(std::move(stage));
+  if (!is_named) stage.plugin.clear();
 }
 
 TINYPHI_FUNC void spec_reader::read_use(const config_member& entry,
@@ -239,7 +242,7 @@ TINYPHI_FUNC void spec_reader::read_fallback(const config_member& m,
   const std::string where = "stage " + stage.id;
   if (m.value.get<config_table>() != nullptr) {
     stage.fallback = m.value;
-    fill_in(*stage.fallback, where);
+    if (!fill_in(*stage.fallback, where)) stage.plugin.clear();
     return;
   }
   const auto* text = m.value.get<std::string>();

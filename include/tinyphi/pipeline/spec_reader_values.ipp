@@ -40,20 +40,26 @@ TINYPHI_FUNC std::optional<value_data> spec_reader::read_value(
   return std::nullopt;
 }
 
-TINYPHI_FUNC void spec_reader::fill_in(config_node& node,
+TINYPHI_FUNC bool spec_reader::fill_in(config_node& node,
                                        const std::string& where) {
   if (node.get<std::string>() != nullptr) return fill_in_text(node, where);
+  bool right = true;
   if (auto* list = std::get_if<config_array>(&node.data)) {
-    for (config_node& item : *list) fill_in(item, where);
+    for (config_node& item : *list) right = fill_in(item, where) && right;
   } else if (auto* table = std::get_if<config_table>(&node.data)) {
-    for (config_member& m : *table) fill_in(m.value, where);
+    for (config_member& m : *table) right = fill_in(m.value, where) && right;
   }
+  return right;
 }
 
-TINYPHI_FUNC void spec_reader::fill_in_text(config_node& node,
+TINYPHI_FUNC bool spec_reader::fill_in_text(config_node& node,
                                             const std::string& where) {
-  if (filled_bytes_ > spec_limits::max_filled_bytes) return;  // reported
+  if (filled_bytes_ > spec_limits::max_filled_bytes) return false;  // reported
   const std::string text = *node.get<std::string>();
+  const auto refuse = [&](fault code, std::size_t offset, std::string message) {
+    report(code, node.text_position(offset), where + ": " + message);
+    return false;
+  };
   std::string out;
   for (std::size_t i = 0; i < text.size();) {
     if (text[i] != '$' || i + 1 == text.size() ||
@@ -67,15 +73,14 @@ TINYPHI_FUNC void spec_reader::fill_in_text(config_node& node,
     }
     const std::size_t end = text.find('}', i);
     if (end == std::string::npos) {
-      return report(fault::bad_env, node.text_position(i),
-                    where +
-                        ": '${' without '}'; write '$${' for the "
-                        "characters themselves");
+      return refuse(fault::bad_env, i,
+                    "'${' without '}'; write '$${' for the characters "
+                    "themselves");
     }
     const std::string name = text.substr(i + 2, end - i - 2);
     if (name.starts_with("secret.")) {
-      return report(fault::not_supported, node.text_position(i),
-                    where + ": ${secret.x} is not supported yet");
+      return refuse(fault::not_supported, i,
+                    "${secret.x} is not supported yet");
     }
     const auto value = name.starts_with("env.") ? spec_.env.find(name.substr(4))
                                                 : spec_.env.end();
@@ -83,11 +88,12 @@ TINYPHI_FUNC void spec_reader::fill_in_text(config_node& node,
       std::vector<std::string> full;
       for (const auto& e : spec_.env) full.push_back("env." + e.first);
       const std::vector<std::string_view> known(full.begin(), full.end());
-      return report(fault::bad_env, node.text_position(i),
-                    where + ": ${" + name + "} names nothing in [env]" +
-                        did_you_mean(name, known));
+      return refuse(
+          fault::bad_env, i,
+          "${" + name + "} names nothing in [env]" + did_you_mean(name, known));
     }
     const env_spec& env = value->second;
+    if (env.poisoned) return false;
     const bool is_alone = i == 0 && end + 1 == text.size();
     if (const auto* t = env.value.get<std::string>()) {
       out += *t;
@@ -102,23 +108,22 @@ TINYPHI_FUNC void spec_reader::fill_in_text(config_node& node,
       if (is_alone) node.data = *x;
     }
     value->second.in_text = true;
-    if (node.get<std::string>() == nullptr) return;
+    if (node.get<std::string>() == nullptr) return true;
     if (out.size() > spec_limits::max_filled_bytes - filled_bytes_) {
       filled_bytes_ = spec_limits::max_filled_bytes + 1;
-      return report(fault::out_of_range, node.text_position(i),
-                    where +
-                        ": with ${...} filled in, the file's texts have "
-                        "more than " +
+      return refuse(fault::out_of_range, i,
+                    "with ${...} filled in, the file's texts have more than " +
                         std::to_string(spec_limits::max_filled_bytes) +
                         " bytes");
     }
     i = end + 1;
   }
-  if (out == text) return;
+  if (out == text) return true;
   filled_bytes_ +=
       std::min(out.size(), spec_limits::max_filled_bytes - filled_bytes_);
   node.data = std::move(out);
   node.text_at = {};
+  return true;
 }
 
 TINYPHI_NAMESPACE_END

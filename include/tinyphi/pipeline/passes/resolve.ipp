@@ -65,6 +65,7 @@ inline found_name find_name(const compilation& c,
           0,
           "no " + quote(full) + " in [env]" + did_you_mean(names[1], known)};
     }
+    if (env->second.poisoned) return {};
     source.what = graph_source::kind::constant;
     source.constant = env->second.value;
     source.type = env->second.type;
