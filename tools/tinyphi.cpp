@@ -53,6 +53,7 @@ int run(int argc, char** argv) {
   cli::add_doctor(app, command);
   cli::add_run(app, command);
   cli::add_check(app, command);
+  cli::add_explain(app, command);
   cli::add_list(app, command);
   cli::add_graph(app, command);
   cli::add_test(app, command);

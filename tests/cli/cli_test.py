@@ -35,7 +35,7 @@ DEMO = ROOT / "pipelines/models/tinyphi-demo-7m-q8_0.gguf"
 TINY = DATA / "tiny"
 COMMANDS = ["generate", "chat", "tokenize", "logits", "inspect", "plan",
             "bench", "doctor", "run", "check", "list", "graph", "score",
-            "embed", "serve", "test"]
+            "embed", "serve", "test", "explain"]
 
 DONE, FAILED, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, TRY_AGAIN, CONFIG = (
     0, 1, 64, 65, 66, 69, 75, 78)
@@ -1007,6 +1007,20 @@ def test_faults_have_file_line_column_and_a_suggestion():
                 assert f"{file}:{line}:" in err and part in err, err
             faults = json.loads(tinyphi("check", "--json", file).stdout)
             assert faults[0]["line"] == line, faults
+
+
+def test_codes_are_explained():  # the pages: explain_test.py
+    page = expect(tinyphi("explain", "TP2007"), DONE)
+    assert page.startswith("TP2007 maybe_absent (error)\n\n"), page
+    for code in ("tp2007", "maybe_absent"):
+        assert expect(tinyphi("explain", code), DONE) == page
+    told = json.loads(expect(tinyphi("explain", "TP2007", "--json"), DONE))
+    assert (told["code"], told["name"]) == ("TP2007", "maybe_absent"), told
+    assert page.endswith(told["page"]), told
+    fails(NO_INPUT, ["explain", "TP207"], "no code 'TP207'", "'TP2007'")
+    fails(NO_INPUT, ["explain", "maybe_absnt"], "'maybe_absent'")
+    fails(NO_INPUT, ["explain", "what"], "tinyphi explain lists all")
+    assert "tinyphi explain TP2007" in expect(tinyphi("check", "--help"), DONE)
 
 
 def test_graph_in_every_format():

@@ -24,6 +24,7 @@ void add_bench(CLI::App& app, action& run);
 void add_doctor(CLI::App& app, action& run);
 void add_run(CLI::App& app, action& run);
 void add_check(CLI::App& app, action& run);
+void add_explain(CLI::App& app, action& run);
 void add_list(CLI::App& app, action& run);
 void add_graph(CLI::App& app, action& run);
 void add_test(CLI::App& app, action& run);

@@ -192,7 +192,8 @@ void add_run(CLI::App& app, action& run) {
 void add_check(CLI::App& app, action& run) {
   CLI::App* command =
       add_command(app, "check", "check pipeline files without running them",
-                  "tinyphi check pipelines/docs-qa/docs-qa.toml");
+                  "tinyphi check pipelines/docs-qa/docs-qa.toml\n"
+                  "What a code such as TP2007 means: tinyphi explain TP2007");
   auto o = std::make_shared<check_options>();
   command->add_option("files", o->files, "pipeline files")->required();
   command->add_flag("--open", o->open_all,

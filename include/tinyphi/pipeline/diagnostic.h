@@ -89,6 +89,73 @@ enum class fault : std::uint16_t {
   bad_credential = 6009,   // not "credential:NAME"
 };
 
+// The name of each code, which `tinyphi explain` has a page for.
+struct named_fault {
+  fault code;
+  std::string_view name;
+};
+inline constexpr named_fault named_faults[] = {
+    {fault::not_toml, "not_toml"},
+    {fault::unknown_key, "unknown_key"},
+    {fault::missing_key, "missing_key"},
+    {fault::wrong_type, "wrong_type"},
+    {fault::out_of_range, "out_of_range"},
+    {fault::bad_version, "bad_version"},
+    {fault::bad_name, "bad_name"},
+    {fault::not_supported, "not_supported"},
+    {fault::bad_env, "bad_env"},
+    {fault::unknown_plugin, "unknown_plugin"},
+    {fault::defined_twice, "defined_twice"},
+    {fault::keys_conflict, "keys_conflict"},
+    {fault::unused_name, "unused_name"},
+    {fault::bad_type, "bad_type"},
+    {fault::unknown_port, "unknown_port"},
+    {fault::unknown_value, "unknown_value"},
+    {fault::type_mismatch, "type_mismatch"},
+    {fault::unbound_port, "unbound_port"},
+    {fault::several_prompts, "several_prompts"},
+    {fault::cycle, "cycle"},
+    {fault::maybe_absent, "maybe_absent"},
+    {fault::bad_expression, "bad_expression"},
+    {fault::each_no_list, "each_no_list"},
+    {fault::each_hole, "each_hole"},
+    {fault::bad_carry, "bad_carry"},
+    {fault::bad_switch, "bad_switch"},
+    {fault::never_fails, "never_fails"},
+    {fault::bad_fallback, "bad_fallback"},
+    {fault::unused_value, "unused_value"},
+    {fault::redundant_after, "redundant_after"},
+    {fault::no_retry, "no_retry"},
+    {fault::never_runs, "never_runs"},
+    {fault::bad_template, "bad_template"},
+    {fault::unknown_variable, "unknown_variable"},
+    {fault::bad_fit, "bad_fit"},
+    {fault::over_budget, "over_budget"},
+    {fault::context_too_large, "context_too_large"},
+    {fault::other_model, "other_model"},
+    {fault::setup_failed, "setup_failed"},
+    {fault::driven_port, "driven_port"},
+    {fault::driven_effect, "driven_effect"},
+    {fault::user_in_system, "user_in_system"},
+    {fault::unneeded_grant, "unneeded_grant"},
+    {fault::granted, "granted"},
+    {fault::bad_fake, "bad_fake"},
+    {fault::fake_incomplete, "fake_incomplete"},
+    {fault::needs_fake, "needs_fake"},
+    {fault::expect_failed, "expect_failed"},
+    {fault::bad_expect, "bad_expect"},
+    {fault::not_covered, "not_covered"},
+    {fault::bad_address, "bad_address"},
+    {fault::exposed, "exposed"},
+    {fault::plain_http, "plain_http"},
+    {fault::nothing_served, "nothing_served"},
+    {fault::name_taken, "name_taken"},
+    {fault::bad_digest, "bad_digest"},
+    {fault::same_digest, "same_digest"},
+    {fault::unknown_name, "unknown_name"},
+    {fault::bad_credential, "bad_credential"},
+};
+
 enum class severity : std::uint8_t { error, warning, note };
 // Of a fault; only errors keep a file from being run.
 [[nodiscard]] constexpr severity severity_of(fault code) {
@@ -107,6 +174,9 @@ enum class severity : std::uint8_t { error, warning, note };
   constexpr std::string_view names[] = {"error", "warning", "note"};
   return names[static_cast<std::size_t>(s)];
 }
+
+// "TP2007".
+[[nodiscard]] std::string to_string(fault code);
 
 struct diagnostic {
   fault code = fault::not_toml;

@@ -11,13 +11,9 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-namespace detail {
-
-inline std::string code_text(fault code) {
+TINYPHI_FUNC std::string to_string(fault code) {
   return "TP" + std::to_string(static_cast<unsigned>(code));
 }
-
-}  // namespace detail
 
 TINYPHI_FUNC bool has_errors(std::span<const diagnostic> all) {
   return std::ranges::any_of(all, [](const diagnostic& d) {
@@ -32,7 +28,7 @@ TINYPHI_FUNC std::string to_string(const diagnostic& d, std::string_view file) {
         ':' + std::to_string(d.at.line) + ':' + std::to_string(d.at.column);
   }
   place += ": " + std::string(to_string(severity_of(d.code))) + "[" +
-           detail::code_text(d.code) + "]: " + d.message;
+           to_string(d.code) + "]: " + d.message;
   hide_controls(place);
   return place;
 }
@@ -51,7 +47,7 @@ TINYPHI_FUNC std::string to_json(std::span<const diagnostic> all,
                                  std::string_view file) {
   json::array list;
   for (const diagnostic& d : all) {
-    list.push_back({{"code", detail::code_text(d.code)},
+    list.push_back({{"code", to_string(d.code)},
                     {"severity", to_string(severity_of(d.code))},
                     {"file", d.file.empty() ? file : d.file},
                     {"line", d.at.line},
