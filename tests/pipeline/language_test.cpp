@@ -470,6 +470,10 @@ TEST_CASE("a failure is tried again, as often and for as long as said") {
           "\"io\"");
   REQUIRE_OK(r);
   CHECK(report_of(*r, "s").attempts == 3);
+  CHECK(faults("tinyphi = 1\ninput.texts = \"list<text>\"\noutput.a = "
+               "\"s.text\"\n[stage.s]\nuse = \"store\"\nretry = 2") ==
+        "t.toml:6:1: error[TP2019]: stage s: has effect write, so it is not "
+        "retried");
 }
 
 TEST_CASE("values of a fallback stand for a failed stage") {

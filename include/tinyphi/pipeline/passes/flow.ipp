@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Information flow: an effect other than reading must not be driven by what
 // untrusted people wrote, neither by a port that decides what is done nor by
-// what decides whether it is done. [allow].flow grants exceptions. Its faults:
-// TP4001, TP4002, TP4008, TP4009.
+// what decides whether it is done. [allow].flow grants exceptions. And an
+// effect is not tried again. Its faults: TP2019, TP4001, TP4002, TP4009.
 #ifndef TINYPHI_PIPELINE_PASSES_FLOW_IPP_
 #define TINYPHI_PIPELINE_PASSES_FLOW_IPP_
 
@@ -87,6 +87,10 @@ inline void check_flow(compilation& c, std::size_t i,
   if (!has(stage.effects, driven)) return;
   const std::string where = "stage " + stage.id + ": ";
   const std::string effects = to_string_of_effects(stage.effects);
+  if (stage.retry.max > 0) {
+    c.report(fault::no_retry, stage.retry.at,
+             where + "has effect " + effects + ", so it is not retried");
+  }
   for (const graph_port& p : stage.in) {
     const std::string name = stage.id + "." + p.info.name;
     if (!p.info.decides || p.label != trust::untrusted || is_granted(c, name)) {
