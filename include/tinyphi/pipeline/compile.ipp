@@ -24,13 +24,15 @@ inline bool only_reads_stream(const compilation& c, std::size_t i,
   const graph& g = c.g;
   const graph_stage& s = g.stages[i];
   std::size_t n_needs = 0, n_streams = 0;
+  const auto add_if_in = [&](const auto& stages) {
+    if (std::ranges::find(stages, other) != stages.end()) ++n_needs;
+  };
   const auto needs = [&](std::size_t slot) {
     if (slot >= g.slots.size()) return;  // item, index
     const auto node = c.node_of(slot);
     if (node && *node >= g.stages.size()) {
       // A switch may look at the other stage's values.
-      const auto before = stages_before(c, *node);
-      n_needs += std::ranges::count(before, other);
+      add_if_in(stages_before(c, *node));
     }
     if (node && *node == other) ++n_needs;
   };
@@ -45,9 +47,9 @@ inline bool only_reads_stream(const compilation& c, std::size_t i,
     }
   }
   if (s.when) std::ranges::for_each(s.when->test.reads(), needs);
-  if (s.when) n_needs += std::ranges::count(s.when->test.calls(), other);
+  if (s.when) add_if_in(s.when->test.calls());
   if (s.each && s.each->what == graph_source::kind::slot) needs(s.each->slot);
-  n_needs += std::ranges::count(s.after_by_name, other);
+  add_if_in(s.after_by_name);
   return n_streams > 0 && n_needs == n_streams;
 }
 

@@ -134,9 +134,11 @@ class presence_table {
     trust label = trust::trusted;
     for (auto& [v, outcomes] : seen) {
       label = join(label, c_.g.variables[v].label);
-      const bool in_all = std::ranges::all_of(all, [&](const guard_set& set) {
-        return std::ranges::find(set, v, &graph_guard::variable) != set.end();
-      });
+      const auto names_it = [variable = v](const guard_set& set) {
+        return std::ranges::find(set, variable, &graph_guard::variable) !=
+               set.end();
+      };
+      const bool in_all = std::ranges::all_of(all, names_it);
       if (!in_all) {
         outcomes = all_outcomes(c_.g.variables[v]);
       } else if (outcomes != all_outcomes(c_.g.variables[v])) {
