@@ -72,6 +72,16 @@ template <class Judge>
   return {true, {}, "the text could not be judged: " + why};
 }
 
+// The same on the pool. A request that is over is that, and no verdict.
+template <class Judge>
+[[nodiscard]] task<tinyphi::verdict> judge_on_pool(run_context& cx,
+                                                   const Judge& judge) {
+  const auto closed = [&] { return judge_closed(judge); };
+  tinyphi::verdict v = co_await cx.blocking(closed);
+  unwrap(cx.stop().check());
+  co_return v;
+}
+
 }  // namespace guard
 TINYPHI_NAMESPACE_END
 

@@ -56,10 +56,9 @@ struct guard_injection_stage {
     const auto judge = [&] {
       return guard::judge_injection(in.text, rules_, &cx.stop());
     };
-    const auto closed = [&] { return guard::judge_closed(judge); };
+    task<tinyphi::verdict> judged = guard::judge_on_pool(cx, judge);
     outputs out;
-    out.verdict = co_await cx.blocking(closed);
-    unwrap(cx.stop().check());
+    out.verdict = co_await std::move(judged);
     co_return out;
   }
 
