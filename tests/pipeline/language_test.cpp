@@ -164,9 +164,40 @@ struct shout {
   }
 };
 
+// Bools that may be absent, as digits.
+struct tell {
+  static constexpr stage_info info{.id = "tell", .summary = "Tells bools"};
+  struct config {};
+  struct inputs {
+    std::optional<std::vector<bool>> all;
+    std::optional<bool> one;
+    std::optional<std::string_view> text;
+  };
+  struct outputs {
+    std::string text;
+  };
+  static constexpr auto params() { return std::tuple{}; }
+  static constexpr auto in_ports() {
+    return std::tuple{port("all", &inputs::all), port("one", &inputs::one),
+                      port("text", &inputs::text)};
+  }
+  static constexpr auto out_ports() {
+    return std::tuple{port("text", &outputs::text)};
+  }
+  tell(config, host&) {}
+  task<outputs> run(run_context&, inputs in) const {
+    outputs out;
+    if (in.all) {
+      for (const bool b : *in.all) out.text += b ? '1' : '0';
+    }
+    if (in.one) out.text += *in.one ? '1' : '0';
+    co_return out;
+  }
+};
+
 registry all_stages() {
   registry r = fakes();
-  r.add<flaky>().add<letters>().add<store>().add<shout>();
+  r.add<flaky>().add<letters>().add<store>().add<shout>().add<tell>();
   return r;
 }
 
@@ -220,6 +251,20 @@ TEST_CASE("the first case of a switch that holds wins") {
     CHECK(output_of(*r, "is_long") == is_long);
     CHECK(output_of(*r, "c").as_string().starts_with("(") == !is_long);
   }
+}
+
+TEST_CASE("a case is chosen also for those who could do without it") {
+  // Nobody else looks at the switch before them.
+  const std::string text = std::string(gate).substr(0, gate.find("[stage]")) +
+                           "[output]\nall = \"k.text\"\none = \"o.text\"\n"
+                           "[stage]\nk = { use = \"tell\", in.all = "
+                           "[\"gate.short\", \"gate.other\"] }\no = { use = "
+                           "\"tell\", in.one = \"gate.other\", in.text = "
+                           "\"input.text\" }\n";
+  const auto r = compiled(text).run({{"text", "abcd"}});
+  REQUIRE_OK(r);
+  CHECK(output_of(*r, "all") == "01");
+  CHECK(output_of(*r, "one") == "1");
 }
 
 TEST_CASE("alternatives are counted by what excludes each other") {

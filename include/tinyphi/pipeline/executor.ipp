@@ -27,10 +27,10 @@ inline bool is_left_out(const request& r, const graph_binding& b) {
 // Why the stage does not run; empty if it does.
 inline result<std::string> reason_to_skip(request& r, const graph_stage& s) {
   for (const graph_port& p : s.in) {
+    if (auto wrong = decide_cases(r, p.binding)) return *std::move(wrong);
     if (!p.required || p.binding.from.empty() || is_left_out(r, p.binding)) {
       continue;
     }
-    if (auto wrong = decide_switches(r, p.binding)) return *std::move(wrong);
     // `item` and `index` are there whenever it runs.
     const frame any{.item = value_data(), .index = 0, .carried = {}};
     const bool is_item =
@@ -52,20 +52,27 @@ inline result<std::string> reason_to_skip(request& r, const graph_stage& s) {
 
 task<void> run_stage(request& r, std::size_t i);
 
+// What a coroutine of the request threw is the request's failure.
+inline void end_coroutine(request& r, const std::exception_ptr& thrown,
+                          std::string_view doing = {}) {
+  if (thrown) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (...) {
+      error e = current_stage_error();
+      r.fail(doing.empty() ? std::move(e) : std::move(e).within(doing));
+    }
+  }
+  if (--r.running == 0) r.tick.cancel();
+  r.notify();
+}
+
 // Starts what waited for nothing but this.
 inline void count_down(request& r, std::size_t stage) {
   if (--r.stages[stage].waits_for > 0 || r.stopping()) return;
   ++r.running;
   const auto ended = [&r](std::exception_ptr thrown) {
-    if (thrown) {
-      try {
-        std::rethrow_exception(thrown);
-      } catch (...) {
-        r.fail(current_stage_error());
-      }
-    }
-    if (--r.running == 0) r.tick.cancel();
-    r.notify();
+    end_coroutine(r, thrown);
   };
   asio::co_spawn(r.strand, run_stage(r, stage), ended);
 }
@@ -200,15 +207,7 @@ inline task<void> watch(request& r) {
 inline task<void> run_request(std::shared_ptr<request> r) {
   co_await asio::this_coro::throw_if_cancelled(false);
   const auto ended = [r](std::exception_ptr thrown) {
-    if (thrown) {
-      try {
-        std::rethrow_exception(thrown);
-      } catch (...) {
-        r->fail(current_stage_error().within("reading the output"));
-      }
-    }
-    if (--r->running == 0) r->tick.cancel();
-    r->notify();
+    end_coroutine(*r, thrown, "reading the output");
   };
   // One more than it waits for, so that none starts before all are counted.
   for (const std::size_t i : r->g->order) {

@@ -102,7 +102,6 @@ struct graph_stage {
   std::string id;
   position at;
   stage_info plugin;
-  std::string use;  // as the file has it
   effect effects = effect::none;
   std::vector<graph_port> in;  // fixed ports, then open ones
   std::size_t n_fixed_ports = 0;
@@ -134,6 +133,11 @@ struct graph_stage {
   stage_facts facts;
   std::size_t reserve = 0;   // of a prompt: tokens for those who take it
   std::string reserved_for;  // the stage that may add so many
+  // Whether an out-port is the list of items that failed.
+  [[nodiscard]] bool lists_failures(std::size_t port) const {
+    return collect && port + 1 == out.size();
+  }
+
   std::unique_ptr<stage_setup> setup;
   std::shared_ptr<const stage_instance> instance;  // null until create_stages
 };
@@ -180,6 +184,16 @@ struct graph {
   std::deque<std::string> called_files;  // what such stages are called
   std::shared_ptr<host> services;
 };
+
+// The switch that a slot is a case of; nothing if it is none.
+[[nodiscard]] inline std::optional<std::size_t> switch_of(const graph& g,
+                                                          std::size_t slot) {
+  for (std::size_t i = 0; i < g.switches.size(); ++i) {
+    const graph_switch& s = g.switches[i];
+    if (slot >= s.first_slot && slot - s.first_slot < s.cases.size()) return i;
+  }
+  return std::nullopt;
+}
 
 TINYPHI_NAMESPACE_END
 

@@ -156,19 +156,14 @@ struct frame {
   std::vector<std::optional<value_data>> carried;
 };
 
-inline std::optional<error> decide_switch(request& r, std::size_t i);
+// Decides the switch that a slot is a case of, if it is one.
+inline std::optional<error> decide_case(request& r, std::size_t slot);
 
 // A condition in the middle of a request. Its error is `limit` only.
 inline result<bool> holds(request& r, const graph_condition& condition,
                           const frame* f) {
-  const graph& g = *r.g;
   for (const std::size_t slot : condition.test.reads()) {
-    for (std::size_t i = 0; i < g.switches.size(); ++i) {
-      const graph_switch& s = g.switches[i];
-      if (slot < s.first_slot || slot - s.first_slot >= s.cases.size())
-        continue;
-      if (auto wrong = decide_switch(r, i)) return *std::move(wrong);
-    }
+    if (auto wrong = decide_case(r, slot)) return *std::move(wrong);
   }
   const value_data index = f == nullptr ? 0 : f->index;
   expression_values values;
@@ -206,18 +201,15 @@ inline std::optional<error> decide_switch(request& r, std::size_t i) {
   return std::nullopt;
 }
 
-inline std::optional<error> decide_switches(request& r,
-                                            const graph_binding& b) {
-  for (std::size_t i = 0; i < r.g->switches.size(); ++i) {
-    const graph_switch& s = r.g->switches[i];
-    for (const graph_source& source : b.from) {
-      if (source.what != graph_source::kind::slot ||
-          source.slot < s.first_slot ||
-          source.slot - s.first_slot >= s.cases.size()) {
-        continue;
-      }
-      if (auto wrong = decide_switch(r, i)) return wrong;
-    }
+inline std::optional<error> decide_case(request& r, std::size_t slot) {
+  const auto of = switch_of(*r.g, slot);
+  return of ? decide_switch(r, *of) : std::nullopt;
+}
+
+inline std::optional<error> decide_cases(request& r, const graph_binding& b) {
+  for (const graph_source& source : b.from) {
+    if (source.what != graph_source::kind::slot) continue;
+    if (auto wrong = decide_case(r, source.slot)) return wrong;
   }
   return std::nullopt;
 }
@@ -345,7 +337,7 @@ inline void keep_record(request& r) {
 inline result<run_result> make_result(request& r) {
   run_result out;
   for (const graph_output& o : r.g->outputs) {
-    if (auto wrong = decide_switches(r, o.binding)) return *std::move(wrong);
+    if (auto wrong = decide_cases(r, o.binding)) return *std::move(wrong);
     if (auto v = value_of(r, o.binding, nullptr)) {
       out.outputs.add(o.name, {conform(*v, o.type), o.label});
     } else if (o.default_value) {

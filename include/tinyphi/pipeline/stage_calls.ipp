@@ -91,7 +91,7 @@ inline result<call_outputs> sort_outputs(
   std::size_t next_plain = 0, next_stream = 0;
   for (std::size_t i = 0; i < s.out.size(); ++i) {
     const port_info& p = s.out[i];
-    if (s.collect && i + 1 == s.out.size()) break;
+    if (s.lists_failures(i)) break;
     if (p.stream) {
       out[i] = value_data(streams[next_stream++]->text());
       continue;

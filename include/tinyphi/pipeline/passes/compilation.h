@@ -43,7 +43,6 @@ struct stage_notes {
   bool misbound = false;
   bool open_outputs_known = true;
   std::optional<expression_tree> when;
-  std::optional<expression_tree> until;
   call_facts call;
 };
 
@@ -86,26 +85,10 @@ struct compilation {
     if (it == g.stages.end()) return std::nullopt;
     return static_cast<std::size_t>(it - g.stages.begin());
   }
-  [[nodiscard]] std::optional<std::size_t> find_switch(
-      std::string_view name) const {
-    const auto it = std::ranges::find(g.switches, name, &graph_switch::name);
-    if (it == g.switches.end()) return std::nullopt;
-    return static_cast<std::size_t>(it - g.switches.begin());
-  }
-  // The switch that a slot is a case of.
-  [[nodiscard]] std::optional<std::size_t> switch_of(std::size_t slot) const {
-    for (std::size_t i = 0; i < g.switches.size(); ++i) {
-      const graph_switch& s = g.switches[i];
-      if (slot >= s.first_slot && slot - s.first_slot < s.cases.size()) {
-        return i;
-      }
-    }
-    return std::nullopt;
-  }
   // The node that gives a slot its value; nothing for an input.
   [[nodiscard]] std::optional<node_index> node_of(std::size_t slot) const {
     if (g.slots[slot].stage != no_stage) return g.slots[slot].stage;
-    if (const auto s = switch_of(slot)) return g.stages.size() + *s;
+    if (const auto s = switch_of(g, slot)) return g.stages.size() + *s;
     return std::nullopt;
   }
   void need(node_index node, std::optional<node_index> other) {

@@ -54,7 +54,6 @@ class port_pass {
     stage_notes& notes = c_.stages.emplace_back();
     stage.id = s.id;
     stage.at = s.at;
-    stage.use = s.plugin;
     stage.timeout = s.timeout;
     stage.parallel = s.parallel;
     stage.collect = s.collect;

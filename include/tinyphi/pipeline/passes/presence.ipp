@@ -56,7 +56,7 @@ class presence_table {
   }
   // The case of a switch, or a bool that is true (0) or false (1).
   graph_guard is_true(std::size_t slot, bool outcome) {
-    if (const auto s = c_.switch_of(slot)) {
+    if (const auto s = switch_of(c_.g, slot)) {
       const graph_switch& of = c_.g.switches[*s];
       const std::size_t v = switch_variable(*s);
       const std::uint64_t bit = std::uint64_t{1} << (slot - of.first_slot);

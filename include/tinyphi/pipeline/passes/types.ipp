@@ -390,10 +390,9 @@ class type_pass {
       slot.label = stage.label;
       slot.guards = stage.guards;
       slot.type = own[n];
-      const bool is_failed_list = stage.collect && n + 1 == stage.out.size();
       const bool has_holes =
           slot.optional || (stage.has_fallback && !stage.fallback[n]);
-      if (stage.each && !is_failed_list) {
+      if (stage.each && !stage.lists_failures(n)) {
         slot.type = type::list_of(own[n]);
         if (has_holes) {
           slot.optional = false;

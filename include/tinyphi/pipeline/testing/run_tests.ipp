@@ -20,7 +20,6 @@ struct coverage {
       : ran(g.stages.size()),
         failed(g.stages.size()),
         repeated(g.stages.size()),
-        held(g.stages.size()),
         held_not(g.stages.size()),
         slots(g.slots.size()) {}
 
@@ -32,7 +31,6 @@ struct coverage {
       ran[i] = ran[i] || done;
       failed[i] = failed[i] || s.failed;
       repeated[i] = repeated[i] || s.rounds > 1;
-      held[i] = held[i] || done || s.failed;
       held_not[i] = held_not[i] || s.reason.starts_with("when: ");
     }
     for (std::size_t i = 0; i < record.slots.size(); ++i) {
@@ -74,7 +72,7 @@ struct coverage {
     return out;
   }
 
-  std::vector<bool> ran, failed, repeated, held, held_not;  // by stage
+  std::vector<bool> ran, failed, repeated, held_not;  // by stage
   std::vector<bool> slots;  // those of switches that were chosen
 };
 

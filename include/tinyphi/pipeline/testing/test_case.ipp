@@ -280,8 +280,7 @@ class test_compiler {
   [[nodiscard]] type type_of_port(const graph_stage& stage,
                                   std::size_t n) const {
     const type t = g_.slots[stage.first_slot + n].type;
-    const bool is_failed_list = stage.collect && n + 1 == stage.out.size();
-    return stage.each && !is_failed_list ? t.element() : t;
+    return stage.each && !stage.lists_failures(n) ? t.element() : t;
   }
 
   void read_failure(const config_member& m, const std::string& name,
