@@ -134,6 +134,12 @@ scheduler make_scheduler(const model& m, const memory_budget& budget,
   options.kv_bytes =
       400 * page_tokens * kv_bytes_per_token(m.config(), m.default_kv_type());
   options.budget = budget;
+  // A machine that reads a slice of 256 within the second that a slice alone
+  // may take: under sanitizers a slow one reads smaller slices from the start.
+  step_cost cost;
+  cost.set({.decode_rows = 1}, 1.0);
+  cost.set({.prefill_tokens = 256}, 50.0);
+  options.step_costs = cost.learnt();
   return scheduler(m, options);
 }
 
