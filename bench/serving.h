@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -79,12 +80,24 @@ class request {
  public:
   request(tinyphi::engine& e, const tokens& prompt,
           tinyphi::generation_params p)
-      : begin_(now()), answer_(submit(e, prompt, std::move(p))) {
-    if (answer_.done() && answer_.error()) fail(answer_.error()->message);
+      : begin_(now()) {
+    p.on_progress = [log = std::weak_ptr(log_)] {
+      const auto l = log.lock();
+      if (!l) return;
+      const std::lock_guard lock(l->mutex);
+      // It is told of each part of the prompt that was read, too.
+      if (!l->answer) return;
+      const auto progress = l->answer->progress();
+      if (progress.read >= progress.total) l->times.push_back(now());
+    };
+    // Before the answer is here nobody may say what has come of it.
+    const std::lock_guard lock(log_->mutex);
+    log_->answer.emplace(e.complete(prompt, p));
+    if (done() && answer().error()) fail(answer().error()->message);
   }
 
-  [[nodiscard]] bool done() const { return answer_.done(); }
-  void cancel() { answer_.cancel(); }
+  [[nodiscard]] bool done() const { return log_->answer->done(); }
+  void cancel() { answer().cancel(); }
 
   // Blocks until n tokens have come, or all.
   void wait_for(std::size_t n) {
@@ -92,10 +105,10 @@ class request {
   }
   // Blocks until the answer is complete; a failure ends the program.
   const tinyphi::generation& finish() {
-    while (answer_.next_piece()) {
+    while (answer().next_piece()) {
     }
-    if (answer_.error()) fail(answer_.error()->message);
-    return answer_;
+    if (answer().error()) fail(answer().error()->message);
+    return answer();
   }
   // Milliseconds from the request to its nth token, n from 1.
   double token_ms(std::size_t n) {
@@ -111,22 +124,15 @@ class request {
 
  private:
   struct event_log {
-    std::mutex mutex;
+    // What is refused says so while it is submitted.
+    std::recursive_mutex mutex;
     std::vector<steady_time> times;
+    std::optional<tinyphi::generation> answer;
   };
-
-  tinyphi::generation submit(tinyphi::engine& e, const tokens& prompt,
-                             tinyphi::generation_params p) const {
-    p.on_progress = [log = log_] {
-      const std::lock_guard lock(log->mutex);
-      log->times.push_back(now());
-    };
-    return e.complete(prompt, p);
-  }
+  [[nodiscard]] tinyphi::generation& answer() const { return *log_->answer; }
 
   std::shared_ptr<event_log> log_ = std::make_shared<event_log>();
   steady_time begin_;
-  tinyphi::generation answer_;
 };
 
 // An engine that a thread drives; with `wait` it has measured its steps.

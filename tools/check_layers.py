@@ -97,6 +97,7 @@ UNTESTED = {
     "include/tinyphi/serve/served_pipeline.h": "daemon_test.py",
     "include/tinyphi/serve/respond.h": "daemon_test.py",
     "include/tinyphi/serve/served_set.h": "reload_test.py",
+    "include/tinyphi/serve/trigger_runner.h": "triggers_test.py",
     "include/tinyphi/serve/server_state.h": "daemon_test.py",
     "include/tinyphi/serve/text_routes.h": "daemon_test.py",
     "include/tinyphi/serve/exposition.h": "metrics",

@@ -39,6 +39,8 @@
 #include "tinyphi/serve/serve_answer.ipp"
 #include "tinyphi/serve/served_model.ipp"
 #include "tinyphi/serve/served_pipeline.ipp"
+#include "tinyphi/serve/trigger_runner.ipp"
+#include "tinyphi/serve/watched_folder.ipp"
 #include "tinyphi/serve/served_set.ipp"
 #include "tinyphi/serve/server_state.ipp"
 #include "tinyphi/serve/systemd.ipp"

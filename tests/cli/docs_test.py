@@ -94,6 +94,18 @@ def check_example(config, package):
     ask(WORK / f"ask-{package}")
 
 
+def check_skeleton(config):
+    """plugins/skeleton, with what is installed and nothing else; it runs as a
+    test of plugins."""
+    for name in ("count_words.h", "count_words_test.cpp"):
+        text = (SOURCE / "plugins/skeleton" / name).read_text(encoding="utf-8")
+        (WORK / name).write_text(text.replace("plugins/skeleton/", ""))
+    run(["bash", "-c", "${CXX:-c++} -std=c++20 -fsyntax-only -I. "
+         "count_words_test.cpp $(pkg-config --cflags tinyphi-pipeline catch2)"
+         " && pkg-config --libs tinyphi-pipeline"],
+        WORK, PKG_CONFIG_PATH=str(config))
+
+
 def check_server(config):
     """Clients end as they should, and share what was computed for the first."""
     code = blocks("README.md", "cpp")[1]
@@ -173,6 +185,8 @@ def main():
     for package in ("tinyphi", "tinyphi-compiled"):
         cases.append((f"README.md's program with {package}",
                       lambda p=package: check_example(config, p)))
+    cases.append(("plugins/README.md's stage compiles with what is installed",
+                  lambda: check_skeleton(config)))
     cases.append(("README.md's program of 30 lines serves four clients",
                   lambda: check_server(config)))
     cases.append(("CONTRIBUTING.md follows a request through 35 files at most",

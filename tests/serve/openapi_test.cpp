@@ -63,6 +63,7 @@ TEST_CASE("every route of the daemon is described") {
   CHECK(d.to.routes().size() > 8);
   std::size_t absent = 0;
   for (const route& r : d.to.routes()) {
+    if (r.takes) continue;  // a path that a pipeline's file chose
     INFO(r.method << " " << r.pattern);
     const operation* known = find_operation(r.method, r.pattern);
     if (known == nullptr && r.errors == error_form::ollama) {

@@ -79,6 +79,7 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
   g->version = spec.version;
   g->summary = spec.summary;
   g->deadline = spec.deadline;
+  g->triggers = spec.triggers;
   g->services = std::make_shared<host>(options, file.parent_path(), spec.models,
                                        spec.rules, spec.allowed);
   std::error_code unknown;

@@ -50,12 +50,18 @@ struct config_member {
   std::string key;
   position at;  // of the key
   config_node value;
+  // The known key that `key`, which is none and was reported, was probably
+  // meant to be: the reader goes on as if it stood there.
+  mutable std::string meant = {};
 };
 
 inline const config_member* config_node::find(std::string_view key) const {
   if (const auto* table = get<config_table>()) {
     for (const config_member& m : *table) {
       if (m.key == key) return &m;
+    }
+    for (const config_member& m : *table) {
+      if (m.meant == key) return &m;
     }
   }
   return nullptr;

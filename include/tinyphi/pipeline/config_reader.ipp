@@ -105,9 +105,12 @@ TINYPHI_FUNC void config_reader::check_keys(const config_node& table,
       continue;
     }
     const std::vector<std::string_view> names(known);
+    const std::string hint =
+        key_hint(m.key, names, {retired.begin(), retired.size()});
     report(fault::unknown_key, m.at,
-           prefix + "unknown key " + quote(m.key) +
-               key_hint(m.key, names, {retired.begin(), retired.size()}));
+           prefix + "unknown key " + quote(m.key) + hint);
+    const std::string_view meant = nearest_name(m.key, names);
+    if (!meant.empty() && table.find(meant) == nullptr) m.meant = meant;
   }
 }
 

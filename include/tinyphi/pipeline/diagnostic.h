@@ -204,6 +204,9 @@ struct diagnostic {
 // 'text' in quotes, cut where it is very long.
 [[nodiscard]] std::string quote(std::string_view text);
 
+// The known name nearest to `found`; empty if none is near.
+[[nodiscard]] std::string_view nearest_name(
+    std::string_view found, std::span<const std::string_view> known);
 // "; did you mean 'x'?" for the known name nearest to `found`, or nothing if
 // none is near.
 [[nodiscard]] std::string did_you_mean(std::string_view found,

@@ -64,8 +64,8 @@ TINYPHI_FUNC std::string quote(std::string_view text) {
   return "'" + std::string(text) + "...'";
 }
 
-TINYPHI_FUNC std::string did_you_mean(std::string_view found,
-                                      std::span<const std::string_view> known) {
+TINYPHI_FUNC std::string_view nearest_name(
+    std::string_view found, std::span<const std::string_view> known) {
   // Names are short; a long text is not a slip of the pen, and the distance
   // is quadratic.
   constexpr std::size_t longest = 128;
@@ -80,6 +80,12 @@ TINYPHI_FUNC std::string did_you_mean(std::string_view found,
       best = name;
     }
   }
+  return best;
+}
+
+TINYPHI_FUNC std::string did_you_mean(std::string_view found,
+                                      std::span<const std::string_view> known) {
+  const std::string_view best = nearest_name(found, known);
   if (best.empty()) return {};
   return "; did you mean '" + std::string(best) + "'?";
 }

@@ -173,6 +173,7 @@ struct graph {
   std::string version;
   std::string summary;
   std::optional<duration> deadline;
+  std::vector<trigger_spec> triggers;  // when a daemon runs it by itself
   std::vector<input_spec> inputs;
   std::vector<graph_slot> slots;  // inputs first, in their order
   std::vector<graph_stage> stages;

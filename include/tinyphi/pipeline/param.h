@@ -267,6 +267,7 @@ class param_reader {
   const host* host_;
   std::vector<diagnostic>* faults_;
   std::vector<std::string_view> known_;
+  std::vector<std::string_view> missing_;  // of the required ones
   std::vector<std::string> models_;
   std::vector<std::string> rules_;
 };
@@ -290,8 +291,7 @@ void param_reader::read(Config& config, const param_row<Config, T>& row) {
   const config_member* given = with_ ? with_->find(row.name) : nullptr;
   if (given == nullptr) {
     if (row.is_required) {
-      report(fault::missing_key, at_,
-             "with." + std::string(row.name) + " must be given");
+      missing_.push_back(row.name);
     } else if constexpr (std::same_as<T, model_ref>) {
       use_default_model(row.name, out);
     } else if constexpr (std::same_as<T, std::optional<model_ref>>) {

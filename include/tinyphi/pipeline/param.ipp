@@ -92,13 +92,19 @@ TINYPHI_FUNC void param_reader::report(fault code, position at,
 }
 
 TINYPHI_FUNC void param_reader::finish(std::span<const retired_key> retired) {
+  const config_table none;
   const auto* table = with_ ? with_->get<config_table>() : nullptr;
-  if (table == nullptr) return;
-  for (const config_member& m : *table) {
+  for (const config_member& m : table ? *table : none) {
     if (std::ranges::find(known_, m.key) != known_.end()) continue;
     report(fault::unknown_key, m.at,
            "unknown parameter 'with." + m.key + "'" +
                key_hint(m.key, known_, retired));
+    // What was meant by it is not missing as well.
+    std::erase(missing_, nearest_name(m.key, known_));
+  }
+  for (const std::string_view name : missing_) {
+    report(fault::missing_key, at_,
+           "with." + std::string(name) + " must be given");
   }
 }
 

@@ -17,6 +17,7 @@
 #include "tinyphi/pipeline/config_node.h"
 #include "tinyphi/pipeline/diagnostic.h"
 #include "tinyphi/pipeline/host.h"
+#include "tinyphi/pipeline/trigger.h"
 #include "tinyphi/pipeline/type.h"
 #include "tinyphi/pipeline/value.h"
 
@@ -161,6 +162,7 @@ struct pipeline_spec {
   std::vector<switch_spec> switches;
   std::vector<flow_grant_spec> flow_grants;
   allowed_folders allowed;
+  std::vector<trigger_spec> triggers;
   std::vector<test_spec> tests;
 };
 

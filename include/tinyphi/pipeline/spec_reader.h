@@ -58,6 +58,12 @@ class spec_reader : private config_reader {
   // The folders of [allow].read or [allow].write, absolute.
   std::vector<std::filesystem::path> read_folders(const config_node& allow,
                                                   std::string_view key);
+  void read_triggers();
+  void read_trigger(const config_member& entry);
+  void read_trigger_when(const config_member& entry, const std::string& where,
+                         trigger_spec& t);
+  void read_trigger_inputs(const config_member& entry,
+                           const std::string& where, trigger_spec& t);
   void read_tests();
   void read_test(const config_node& node);
   void read_test_runs(const config_node& node, const std::string& where,
@@ -98,6 +104,7 @@ TINYPHI_NAMESPACE_END
 #include "tinyphi/pipeline/spec_reader_rules.ipp"
 #include "tinyphi/pipeline/spec_reader_stages.ipp"
 #include "tinyphi/pipeline/spec_reader_tests.ipp"
+#include "tinyphi/pipeline/spec_reader_triggers.ipp"
 #include "tinyphi/pipeline/spec_reader_values.ipp"
 #endif
 

@@ -94,8 +94,8 @@ TINYPHI_FUNC value_data node_data(const config_node& node) {
 TINYPHI_FUNC pipeline_spec spec_reader::read() {
   check_keys(*root_, "",
              {"tinyphi", "pipeline", "env", "allow", "limits", "input",
-              "output", "model", "rules", "switch", "stage", "test"},
-             {"include", "secret", "type", "tool", "prompt", "trigger"},
+              "output", "model", "rules", "switch", "stage", "trigger", "test"},
+             {"include", "secret", "type", "tool", "prompt"},
              {{"defaults", "write timeout in [limits]"},
               {"each", "write `each` in the stage that runs for every item"},
               {"loop", "write `repeat` in the stage that runs again"}});
@@ -109,6 +109,7 @@ TINYPHI_FUNC pipeline_spec spec_reader::read() {
   read_allow();
   read_switches();
   read_stages();
+  read_triggers();
   read_tests();
   return std::move(spec_);
 }

@@ -41,6 +41,7 @@
 #include "tinyphi/serve/systemd.h"
 #include "tinyphi/serve/text_routes.h"
 #include "tinyphi/serve/trace_context.h"
+#include "tinyphi/serve/trigger_runner.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -48,6 +49,12 @@ namespace detail {
 
 inline constexpr std::size_t n_workers = 2;
 inline constexpr std::chrono::seconds max_ending{5};
+
+// The first of the folders that systemd gave for what outlives the process.
+inline std::filesystem::path state_folder(const daemon_program& p) {
+  const std::string all = p.env("STATE_DIRECTORY").value_or(std::string());
+  return all.substr(0, all.find(':'));
+}
 
 }  // namespace detail
 
@@ -89,6 +96,13 @@ class daemon::impl {
     add_ops_routes(routes_, state_);
     add_model_routes(routes_, state_);
     add_text_routes(routes_, state_);
+    triggers_.emplace(trigger_services{
+        &io_, &workers_, &state_.running, detail::state_folder(program_),
+        [this](std::string_view line) { program_.say(line); },
+        [this] {
+          if (state_.draining) end_if_drained();
+        }});
+    state_.triggers = &*triggers_;
     add_pipeline_routes(routes_, state_);
     if (config_.ollama) add_ollama_routes(routes_, state_);
   }
@@ -376,6 +390,7 @@ class daemon::impl {
   // No new answers; those under way have some time to end.
   void drain() {
     state_.draining = true;
+    triggers_->stop();
     notes_.stopping();
     loading_.token.cancel();
     drain_timer_.expires_after(config_.drain);
@@ -433,6 +448,7 @@ class daemon::impl {
   std::vector<listening_socket> sockets_;
   std::vector<std::string> addresses_;
   std::optional<http_server> server_;
+  std::optional<trigger_runner> triggers_;
   stop_condition loading_;
   std::optional<error> failed_;
   bool ended_ = false;

@@ -80,6 +80,7 @@ TINYPHI_FUNC void daemon::impl::take(served_set set) {
     });
   }
   state_.pipelines = set_.pipelines;
+  triggers_->use(set_.pipelines);
 }
 
 // SIGHUP, or POST /admin/reload. One that comes while this is under way

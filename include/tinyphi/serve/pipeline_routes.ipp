@@ -13,6 +13,7 @@
 #include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/request_tables.h"
 #include "tinyphi/serve/respond.h"
+#include "tinyphi/serve/trigger_runner.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -121,10 +122,28 @@ inline api_result<pipeline_request> read_pipeline_request(
   return r;
 }
 
-inline boost::asio::awaitable<void> run_pipeline(http_exchange& x,
-                                                 server_state& s,
-                                                 const std::string& name) {
-  auto request = read_pipeline_request(x, s, name);
+// What a body asks of a trigger: an object with the inputs that the trigger
+// does not give itself.
+inline api_result<pipeline_request> read_trigger_request(
+    const http_exchange& x, const server_state& s, const std::string& path) {
+  const auto target = s.triggers->find(path);
+  if (!target) return no_such_route({}, "POST", path);  // gone by a reload
+  TINYPHI_TRY(json::object given, parse_body(x.request().body));
+  pipeline_request r;
+  TINYPHI_TRY(r.pipeline,
+              pipeline_for(s, target->pipeline->name, *x.request().from));
+  for (const auto& [name, constant] : target->trigger->with) {
+    if (given.if_contains(name) != nullptr) {
+      return invalid_value(name, "input " + name + " is the trigger's");
+    }
+    given[name] = to_json(constant);
+  }
+  TINYPHI_TRY(r.inputs, pipeline_inputs(*r.pipeline, given));
+  return r;
+}
+
+inline boost::asio::awaitable<void> run_pipeline(
+    http_exchange& x, server_state& s, api_result<pipeline_request> request) {
   if (!request) {
     co_await respond_with(x, request.error());
     co_return;
@@ -362,7 +381,16 @@ TINYPHI_FUNC void add_pipeline_routes(router& to, server_state& s) {
   to.add({"POST", "/v1/pipelines/{name}", route_access::key, s.max_body,
           error_form::openai,
           [&s](http_exchange& x, const std::vector<std::string>& captured) {
-            return detail::run_pipeline(x, s, captured[0]);
+            return detail::run_pipeline(
+                x, s, detail::read_pipeline_request(x, s, captured[0]));
+          }});
+  to.add({"POST", "", route_access::key, s.max_body, error_form::openai,
+          [&s](http_exchange& x, const std::vector<std::string>& captured) {
+            return detail::run_pipeline(
+                x, s, detail::read_trigger_request(x, s, captured[0]));
+          },
+          [&s](std::string_view path) {
+            return s.triggers != nullptr && s.triggers->find(path).has_value();
           }});
 }
 

@@ -35,6 +35,9 @@ struct route {
   std::size_t max_body = 0;
   error_form errors = error_form::openai;
   route_handler handle = {};
+  // Instead of a pattern: which paths it answers, as long as it says so. What
+  // is captured is the path.
+  std::function<bool(std::string_view path)> takes = {};
 };
 
 struct route_match {

@@ -48,7 +48,12 @@ TINYPHI_FUNC route_match router::find(std::string_view method,
                                       std::string_view path) const {
   route_match m;
   for (const route& r : routes_) {
-    auto captured = detail::captures(r.pattern, path);
+    std::optional<std::vector<std::string>> captured;
+    if (!r.takes) {
+      captured = detail::captures(r.pattern, path);
+    } else if (r.takes(path)) {
+      captured.emplace({std::string(path)});
+    }
     if (!captured && r.pattern.starts_with(detail::version_prefix)) {
       captured = detail::captures(
           std::string_view(r.pattern).substr(detail::version_prefix.size()),

@@ -20,6 +20,8 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
+class trigger_runner;
+
 struct server_state {
   answer_environment answers;
   running_requests running;
@@ -40,6 +42,7 @@ struct server_state {
   std::function<metrics_snapshot()> snapshot = {};
   std::function<bool()> reload = {};  // false: there is nothing to read again
   std::function<void()> drain = {};
+  const trigger_runner* triggers = nullptr;
 
   // The model that `name` means, by itself before by "*"; an empty name means
   // the first. Null: none.

@@ -74,7 +74,13 @@ struct compilation {
   std::vector<std::vector<node_index>> needs;
   std::vector<node_index> order;  // each behind what it needs
   used_names used;
+  // Names of nothing that a message was about: whoever misspelt what he
+  // declared hears of it once, not at each place that refers to it.
+  mutable std::set<std::string, std::less<>> told;
 
+  [[nodiscard]] bool is_first(std::string_view unknown) const {
+    return told.emplace(unknown).second;
+  }
   void report(fault code, position at, std::string message) {
     faults.push_back({code, at, std::move(message)});
   }

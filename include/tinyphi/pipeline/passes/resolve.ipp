@@ -58,6 +58,7 @@ inline found_name find_name(const compilation& c,
   if (names[0] == "env" && names.size() > 1) {
     const auto env = c.spec.env.find(names[1]);
     if (env == c.spec.env.end()) {
+      if (!c.is_first(full)) return {};
       std::vector<std::string_view> known;
       for (const auto& e : c.spec.env) known.push_back(e.first);
       return {
@@ -82,6 +83,8 @@ inline found_name find_name(const compilation& c,
       (!c.stages[*owner].known || !c.stages[*owner].open_outputs_known)) {
     return {};
   }
+  const bool is_stage = owner.has_value() || names[0] == "input";
+  if (!c.is_first(is_stage ? std::string_view(full) : names[0])) return {};
   std::string message = "no such value " + quote(full) +
                         did_you_mean(full, known_values(c, has_item));
   if (!has_item && (names[0] == "item" || names[0] == "index")) {
@@ -143,6 +146,7 @@ class resolve_pass {
     const position at = text.text_position(asked.begin);
     const auto stage = c_.find_stage(asked.name);
     if (!stage) {
+      if (!c_.is_first(asked.name)) return false;
       c_.report(fault::unknown_value, at,
                 where + ": no stage " + quote(asked.name) +
                     did_you_mean(asked.name, stage_ids()));
@@ -232,7 +236,7 @@ class resolve_pass {
       if (const auto other = c_.find_stage(r.name)) {
         c_.need(i, *other);
         stage.after_by_name.push_back(*other);
-      } else {
+      } else if (c_.is_first(r.name)) {
         c_.report(fault::unknown_value, r.at,
                   where + ".after: no stage " + quote(r.name) +
                       did_you_mean(r.name, stage_ids()));
@@ -384,6 +388,7 @@ class resolve_pass {
   }
 
   void report_variable(const graph_port& port, std::size_t i) {
+    if (!c_.is_first("input." + port.info.name)) return;
     const graph_stage& stage = c_.g.stages[i];
     std::vector<std::string_view> names;
     for (const input_spec& input : c_.g.inputs) names.push_back(input.name);

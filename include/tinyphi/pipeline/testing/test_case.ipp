@@ -4,6 +4,8 @@
 #define TINYPHI_PIPELINE_TESTING_TEST_CASE_IPP_
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include "tinyphi/pipeline/testing/test_case.h"
 
@@ -171,6 +173,11 @@ class test_compiler {
   void report(fault code, position at, std::string message) {
     faults_.push_back({code, at, where_ + ": " + std::move(message)});
   }
+  // Whether no test was told of this name before: where a stage is called
+  // otherwise, all tests that fake it are wrong for one reason.
+  bool is_first(std::string unknown) {
+    return told_.insert(std::move(unknown)).second;
+  }
 
   void read_inputs(const test_spec& s, test_case& t) {
     std::vector<std::string_view> names;
@@ -180,6 +187,7 @@ class test_compiler {
     for (const config_member& m : *given) {
       const auto it = std::ranges::find(g_.inputs, m.key, &input_spec::name);
       if (it == g_.inputs.end()) {
+        if (!is_first("input " + m.key)) continue;
         report(fault::unknown_value, m.at,
                "no input " + quote(m.key) + did_you_mean(m.key, names));
         continue;
@@ -200,6 +208,7 @@ class test_compiler {
     if (it != g_.stages.end()) {
       return static_cast<std::size_t>(it - g_.stages.begin());
     }
+    if (!is_first("stage " + id)) return std::nullopt;
     std::vector<std::string_view> ids;
     for (const graph_stage& s : g_.stages) ids.push_back(s.id);
     report(fault::bad_fake, at,
@@ -257,6 +266,7 @@ class test_compiler {
       }
       const auto port = std::ranges::find(stage.out, m.key, &port_info::name);
       if (port == stage.out.end()) {
+        if (!is_first(stage.id + "." + m.key)) return std::nullopt;
         std::vector<std::string_view> known;
         for (const port_info& p : stage.out) known.push_back(p.name);
         report(fault::bad_fake, m.at,
@@ -317,7 +327,11 @@ class test_compiler {
       t.expects_error = t.expects_error || path.names.front() == "error";
     }
     auto checked = tinyphi::check_condition(*std::move(tree), expect_scope(g_));
-    if (!checked) return wrong(checked.error());
+    if (!checked) {
+      const expression_fault& f = checked.error();
+      const bool is_name = f.what == expression_fault::kind::unknown_name;
+      return !is_name || is_first(f.message) ? wrong(f) : void();
+    }
     t.expect.push_back({*std::move(checked), text, node.at});
   }
 
@@ -476,6 +490,7 @@ class test_compiler {
   const graph& g_;
   std::vector<diagnostic>& faults_;
   std::string where_;
+  std::set<std::string> told_;
 };
 
 }  // namespace detail
@@ -484,9 +499,8 @@ TINYPHI_FUNC std::vector<test_case> compile_tests(
     const pipeline_spec& spec, const graph& g,
     std::vector<diagnostic>& faults) {
   std::vector<test_case> tests;
-  for (const test_spec& s : spec.tests) {
-    tests.push_back(detail::test_compiler(g, faults).compile(s));
-  }
+  detail::test_compiler compiler(g, faults);
+  for (const test_spec& s : spec.tests) tests.push_back(compiler.compile(s));
   return tests;
 }
 
