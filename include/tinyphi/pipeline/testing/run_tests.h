@@ -54,8 +54,8 @@ struct test_options {
                                     const test_options& options);
 
 // What expectations see of a request that has ended, by the numbers of
-// test_numbers; `failure` is where its error is kept. All arguments must outlive
-// the values.
+// test_numbers; `failure` is where its error is kept. All arguments must
+// outlive the values.
 [[nodiscard]] expression_values values_of_request(
     const graph& g, const result<run_result>& ended, const run_record& record,
     std::vector<value_data>& failure);

@@ -236,9 +236,9 @@ class test_runner {
 
 }  // namespace detail
 
-TINYPHI_FUNC expression_values values_of_request(
-    const graph& g, const result<run_result>& ended, const run_record& record,
-    std::vector<value_data>& failure) {
+TINYPHI_FUNC expression_values
+values_of_request(const graph& g, const result<run_result>& ended,
+                  const run_record& record, std::vector<value_data>& failure) {
   const test_numbers numbers(g);
   failure.clear();
   if (!ended) {
@@ -269,8 +269,7 @@ TINYPHI_FUNC expression_values values_of_request(
     const std::string& id = g.stages[call % numbers.n_stages].id;
     const auto it = std::ranges::find(record.stages, id, &stage_report::id);
     // A request whose inputs are refused has no reports.
-    const stage_report s =
-        it == record.stages.end() ? stage_report() : *it;
+    const stage_report s = it == record.stages.end() ? stage_report() : *it;
     if (function == "failed") return value_data(s.failed);
     if (function == "ran") {
       return value_data(s.outcome == stage_outcome::done);
