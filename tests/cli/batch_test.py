@@ -36,7 +36,7 @@ env.SIGN = { type = "text", default = "Me" }
 allow.read = ["inbox"]
 input.name = { type = "text", max_bytes = 100 }
 input.n = { type = "int", default = 1 }
-input.file = { type = "file", default = "a.txt" }
+input.file = { type = "file", default = "inbox/a.txt" }
 output.text = "say.text"
 output.twice = "tail.text"
 [stage.read]
@@ -51,7 +51,7 @@ use = "./tail.toml"
 in.text = "say.text"
 """
 TAIL = """tinyphi = 1
-input.text = { type = "text", max_bytes = "1MiB" }
+input.text = { type = "text", trust = "untrusted", max_bytes = "1MiB" }
 output.text = "add.text"
 [stage.add]
 use = "text.const"
@@ -189,13 +189,12 @@ def test_what_cannot_be_the_text_of_an_input_says_what_helps():
 def test_a_model_stands_for_the_only_one_and_for_those_without_a_path():
     with Folder() as folder:
         text = SMALLEST.read_text()
-        one = text.replace("[stage.prompt]",
-                           'model.main.path = "no.gguf"\n[stage.prompt]', 1)
+        one = text.replace("tinyphi = 1",
+                           'tinyphi = 1\nmodel.main.path = "no.gguf"', 1)
         folder.write("none.toml", text)
         folder.write("one.toml", one)
         folder.write("own.toml", one.replace(
-            "[stage.prompt]", 'model.other.path = "not.gguf"\n[stage.prompt]',
-            1))
+            "tinyphi = 1", 'tinyphi = 1\nmodel.other.path = "not.gguf"', 1))
         question = ["-i", "question=Hello!"]
         for file in ("none.toml", "one.toml"):
             done = folder("run", file, *question, "-m", DEMO)
@@ -214,7 +213,7 @@ def test_a_model_stands_for_the_only_one_and_for_those_without_a_path():
 def requests(n):
     """Every seventh fails: there is no such file."""
     return [{"name": f"N{i}", "n": i,
-             "file": "no.txt" if i % 7 == 3 else "ab"[i % 2] + ".txt"}
+             "file": f"inbox/{'no' if i % 7 == 3 else 'ab'[i % 2]}.txt"}
             for i in range(n)]
 
 
@@ -494,10 +493,10 @@ CASES = [
      "expect": ["output.text contains 'Hello Di'", "len(read.text) == 6"]},
     {"input": {"name": "Ed"},
      "expect": ["output.text contains 'Eve'", "ran(say)"]},
-    {"input": {"name": "Flo", "file": "no.txt"},
+    {"input": {"name": "Flo", "file": "inbox/no.txt"},
      "expect": ["error.code == 'not_found'", "error.stage == 'read'"]},
-    {"input": {"name": "Gus", "file": "no.txt"}, "answer": "x"},
-    {"input": {"name": "Hal", "file": "no.txt"}, "expect": ["ran(say)"]},
+    {"input": {"name": "Gus", "file": "inbox/no.txt"}, "answer": "x"},
+    {"input": {"name": "Hal", "file": "inbox/no.txt"}, "expect": ["ran(say)"]},
 ]
 
 

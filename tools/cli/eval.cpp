@@ -107,7 +107,7 @@ result<eval_case> read_case(const tinyphi::graph& g, const json::object& o) {
     return c;
   }
   const json::string* text = answer->if_string();
-  c.answer.emplace(text == nullptr ? "" : text->c_str());
+  c.answer = text == nullptr ? "" : std::string(text->data(), text->size());
   if (tinyphi::fts::split_words(*c.answer).empty()) {
     return wrong("answer is a text with at least one word");
   }
@@ -175,9 +175,10 @@ class evaluation {
              const result<tinyphi::run_result>& ended, case_report& r) const {
     r.answer.emplace();
     if (!ended) return;
-    const auto output = ended->outputs.begin();
+    const std::string& first = pipeline_.graph().outputs.front().name;
+    const auto output = ended->outputs.find(first);
     if (output == ended->outputs.end()) {
-      r.problems.emplace_back("no output is present");
+      r.problems.push_back("output." + first + " is absent");
       return;
     }
     r.answer = score_answer(to_text(output->second.data), answer);

@@ -17,6 +17,7 @@ namespace cli {
 namespace {
 
 namespace json = tinyphi::json;
+
 struct run_options {
   std::string file;
   std::vector<std::string> inputs;  // NAME=TEXT
