@@ -57,6 +57,7 @@ int run(int argc, char** argv) {
   cli::add_list(app, command);
   cli::add_graph(app, command);
   cli::add_test(app, command);
+  cli::add_eval(app, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

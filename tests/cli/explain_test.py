@@ -34,9 +34,10 @@ def blocks_of(page):
     return re.findall(r"^```(\S.*)\n((?:.*\n)*?)```$", page, re.M)
 
 
-def faults_of(command, name, text):
+def faults_of(command, name, text, pipeline=""):
     with tempfile.TemporaryDirectory(prefix="tinyphi-explain-") as folder:
         pathlib.Path(folder, name).write_text(text)
+        pathlib.Path(folder, "file.toml").write_text(pipeline)
         done = tinyphi(*command, name, folder=folder)
     said = done.stdout + done.stderr
     return done.returncode, re.findall(r"^.*\[TP\d+\]: .*$", said, re.M)
@@ -68,13 +69,16 @@ def check_page(fault):
     if code in WITHOUT_FILES or code >= "TP6000":
         assert all(kind == "toml example" for kind, _ in blocks), blocks
         return
+    # What stands in the lines of another file needs a pipeline beside it.
+    pipeline = blocks.pop(0)[1] if blocks[0][0] == "toml file" else ""
+    kind = "jsonl" if pipeline else "toml"
     (first, wrong), (second, message), (third, right) = blocks
-    assert (first, third) == ("toml wrong", "toml right"), blocks
+    assert (first, third) == (f"{kind} wrong", f"{kind} right"), blocks
     command = second.removeprefix("text").split() or ["check"]
-    _, said = faults_of(command, "wrong.toml", wrong)
+    _, said = faults_of(command, f"wrong.{kind}", wrong, pipeline)
     assert said == message.splitlines() and len(said) == 1, (said, message)
     assert f": {fault['severity']}[{code}]: " in said[0], said
-    status, said = faults_of(command, "right.toml", right)
+    status, said = faults_of(command, f"right.{kind}", right, pipeline)
     assert (status, said) == (0, []), (status, said)
 
 

@@ -12,6 +12,8 @@ TEST_CASE("a diagnostic reads as file, line, column, code and message") {
         "a.toml:42:1: error[TP1002]: unknown key 'timout'");
   const diagnostic whole{fault::missing_key, {}, "no [output]"};
   CHECK(to_string(whole, "a.toml") == "a.toml: error[TP1003]: no [output]");
+  const diagnostic line{fault::bad_case, {7, 0}, "not JSON"};
+  CHECK(to_string(line, "in.jsonl") == "in.jsonl:7: error[TP5007]: not JSON");
 }
 
 TEST_CASE("a diagnostic is one line, whatever the file's names hold") {

@@ -28,6 +28,7 @@ void add_explain(CLI::App& app, action& run);
 void add_list(CLI::App& app, action& run);
 void add_graph(CLI::App& app, action& run);
 void add_test(CLI::App& app, action& run);
+void add_eval(CLI::App& app, action& run);
 void add_score(CLI::App& app, action& run);
 void add_serve(CLI::App& app, action& run);
 void add_embed(CLI::App& app, action& run);

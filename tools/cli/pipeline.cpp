@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string_view>
 
@@ -13,7 +14,9 @@
 #include "cli/terminal.h"
 #include "exit_code.h"
 #include "plugins/plugins.h"
+#include "tinyphi/base/mapped_file.h"
 #include "tinyphi/model/vocabulary.h"
+#include "tinyphi/pipeline/toml_file.h"
 
 namespace cli {
 
@@ -126,6 +129,56 @@ tinyphi::host_options pipeline_host(const tinyphi::cancel_token& token) {
     return value;
   };
   return options;
+}
+
+result<tinyphi::host_options> pipeline_host(
+    const std::string& file, const std::string& model,
+    const tinyphi::cancel_token& token) {
+  tinyphi::host_options options = pipeline_host(token);
+  if (model.empty()) return options;
+  std::filesystem::path only;  // empty: the models without a path
+  std::string names;
+  // What is wrong with the file is said by prove().
+  std::vector<tinyphi::diagnostic> faults;
+  const auto text = tinyphi::read_file(file, tinyphi::toml_limits::max_bytes);
+  const auto spec = text ? tinyphi::read_spec(*text, file, options.env, faults)
+                         : std::nullopt;
+  bool all_have_paths = spec.has_value();
+  if (spec) {
+    for (const auto& [name, m] : spec->models) {
+      all_have_paths = all_have_paths && !m.path.empty();
+      names += (names.empty() ? "" : ", ") + name;
+      only = m.path;
+    }
+    if (all_have_paths && spec->models.size() > 1) {
+      return tinyphi::error{
+          tinyphi::error_code::invalid_argument,
+          "--model " + model + ": " + file + " has models of its own (" +
+              names + "); leave out the path of the one that it stands for"};
+    }
+  }
+  if (!all_have_paths) only.clear();
+  const auto chosen = [only, model](tinyphi::model_spec m) {
+    if (m.path.empty() || m.path == only) m.path = model;
+    return m;
+  };
+  options.open_model = [chosen, open = std::move(options.open_model)](
+                           const tinyphi::model_spec& m) {
+    return open(chosen(m));
+  };
+  options.describe_model =
+      [chosen, describe = std::move(options.describe_model)](
+          const tinyphi::model_spec& m) { return describe(chosen(m)); };
+  return options;
+}
+
+void add_pipeline_model(CLI::App& command, std::string& model) {
+  command
+      .add_option("-m,--model", model,
+                  "GGUF file or Hugging Face folder, for the pipeline's only "
+                  "model or the models that it gives no path; without it those "
+                  "are the built-in demo model")
+      ->type_name("MODEL");
 }
 
 proved_pipeline prove(const std::string& file, bool as_json,

@@ -4,6 +4,7 @@
 #ifndef TOOLS_CLI_PIPELINE_H_
 #define TOOLS_CLI_PIPELINE_H_
 
+#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 
@@ -22,6 +23,16 @@ namespace cli {
 [[nodiscard]] tinyphi::host_options pipeline_host(
     const tinyphi::cancel_token& token);
 
+// The same, but `model`, unless it is empty, stands for the models of `file`
+// that have no path, and for its only one. invalid_argument if it has several
+// and all have one.
+[[nodiscard]] tinyphi::result<tinyphi::host_options> pipeline_host(
+    const std::string& file, const std::string& model,
+    const tinyphi::cancel_token& token);
+
+// -m for commands that run a pipeline.
+void add_pipeline_model(CLI::App& command, std::string& model);
+
 // Reads and proves a pipeline file; faults are printed, as text on stderr or
 // as JSON on stdout, warnings and notes on stderr. Null and an exit status if
 // an error is among them.
@@ -35,6 +46,9 @@ struct proved_pipeline {
                                     const tinyphi::host_options& options);
 
 [[nodiscard]] std::string to_text(const tinyphi::value_data& v);
+// By name, in the order of the file.
+[[nodiscard]] tinyphi::json::object outputs_to_json(
+    const tinyphi::run_result& r);
 
 }  // namespace cli
 

@@ -56,4 +56,12 @@ std::string to_text(const tinyphi::value_data& v) {
   return json::serialize(to_json(v));
 }
 
+json::object outputs_to_json(const tinyphi::run_result& r) {
+  json::object outputs;
+  for (const auto& [name, value] : r.outputs) {
+    outputs[name] = to_json(value.data);
+  }
+  return outputs;
+}
+
 }  // namespace cli

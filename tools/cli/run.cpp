@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "cli/batch.h"
 #include "cli/command.h"
+#include "cli/given_inputs.h"
 #include "cli/pipeline.h"
 #include "cli/terminal.h"
 #include "exit_code.h"
@@ -15,39 +17,17 @@ namespace cli {
 namespace {
 
 namespace json = tinyphi::json;
-using tinyphi::result;
 
 struct run_options {
   std::string file;
   std::vector<std::string> inputs;  // NAME=TEXT
+  std::string model;
+  batch_options batch;
   bool stream = false;
   bool as_json = false;
 };
 
-result<tinyphi::input_values> parse_inputs(
-    const tinyphi::graph& g, const std::vector<std::string>& given) {
-  tinyphi::input_values values;
-  for (const std::string& text : given) {
-    const auto equals = text.find('=');
-    if (equals == std::string::npos) {
-      return tinyphi::error{tinyphi::error_code::invalid_argument,
-                            "--input " + text + ": not of the form NAME=TEXT"};
-    }
-    const std::string name = text.substr(0, equals);
-    TINYPHI_TRY(auto value, parse_input(g, name, text.substr(equals + 1)));
-    if (!values.emplace(name, std::move(value)).second) {
-      return tinyphi::error{tinyphi::error_code::invalid_argument,
-                            "--input " + name + ": given twice"};
-    }
-  }
-  return values;
-}
-
 json::object result_to_json(const tinyphi::run_result& r) {
-  json::object outputs;
-  for (const auto& [name, value] : r.outputs) {
-    outputs[name] = to_json(value.data);
-  }
   json::array stages;
   for (const tinyphi::stage_report& s : r.stages) {
     stages.push_back({{"id", s.id},
@@ -55,7 +35,7 @@ json::object result_to_json(const tinyphi::run_result& r) {
                       {"reason", s.reason},
                       {"seconds", s.seconds}});
   }
-  return {{"outputs", std::move(outputs)},
+  return {{"outputs", outputs_to_json(r)},
           {"stages", std::move(stages)},
           {"seconds", r.seconds}};
 }
@@ -79,12 +59,17 @@ void print_outputs(const tinyphi::pipeline& p, const tinyphi::run_result& r,
 }
 
 int run_pipeline(const run_options& o) {
+  if (!o.batch.each.empty()) {
+    return run_batch(o.file, o.model, o.inputs, o.batch, o.as_json);
+  }
   const interrupt_guard interrupt;
-  const auto host = pipeline_host(interrupt.token());
+  const auto chosen = pipeline_host(o.file, o.model, interrupt.token());
+  if (!chosen) return fail(chosen.error());
+  const auto& host = *chosen;
   auto proved = prove(o.file, false, host);
   if (!proved.graph) return proved.status;
   // Before a model is loaded, which may take a while.
-  auto inputs = parse_inputs(*proved.graph, o.inputs);
+  auto inputs = given_inputs(*proved.graph, o.inputs);
   if (!inputs) return fail(inputs.error());
   const auto pipeline =
       tinyphi::pipeline::create(std::move(proved.graph), o.file, host);
@@ -171,20 +156,26 @@ int show_graph(const graph_options& o) {
 
 void add_run(CLI::App& app, action& run) {
   CLI::App* command =
-      add_command(app, "run", "run a pipeline once",
+      add_command(app, "run", "run a pipeline once, or for each line of a file",
                   "tinyphi run pipelines/docs-qa/docs-qa.toml "
-                  "--input question='How do I reset the pump?'");
+                  "--input question='How do I reset the pump?'\n"
+                  "         tinyphi run pipelines/summarise/summarise.toml "
+                  "-i text=@report.txt\n"
+                  "         tinyphi run pipelines/smallest.toml "
+                  "--each questions.jsonl --out answers.jsonl --resume");
   auto o = std::make_shared<run_options>();
   command->add_option("file", o->file, "pipeline file")->required();
-  command
-      ->add_option("--input,-i", o->inputs,
-                   "value of an input; may be given several times")
+  command->add_option("--input,-i", o->inputs, given_inputs_help)
       ->type_name("NAME=TEXT")
       ->allow_extra_args(false);
-  command->add_flag("--stream", o->stream, "print text while it is made");
+  add_pipeline_model(*command, o->model);
+  CLI::Option* each = add_batch_options(*command, o->batch);
+  command->add_flag("--stream", o->stream, "print text while it is made")
+      ->excludes(each);
   command->add_flag("--json", o->as_json,
                     "outputs, stages and times as one JSON object; with "
-                    "--stream each piece is an object before it");
+                    "--stream each piece is an object before it, with --each "
+                    "it counts requests");
   command->final_callback(
       [o, &run] { run = [o] { return run_pipeline(*o); }; });
 }

@@ -15,7 +15,8 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-// From 1; columns count characters. 0: the file as a whole.
+// From 1; columns count characters. Line 0: the file as a whole, column 0: the
+// line as a whole.
 struct position {
   std::size_t line = 0;
   std::size_t column = 0;
@@ -77,6 +78,7 @@ enum class fault : std::uint16_t {
   needs_fake = 5003,       // a model or an effect in a test without one
   expect_failed = 5004,    // what a test expects does not hold
   bad_expect = 5005,       // an expectation that does not parse or type
+  bad_case = 5007,         // a line of `run --each` or `eval` that cannot be
   not_covered = 5008,      // what no test reaches
   bad_address = 6001,      // `listen`, `hosts`, `origins`: not of their form
   exposed = 6002,          // an address that others reach, without keys
@@ -147,6 +149,7 @@ inline constexpr named_fault named_faults[] = {
     {fault::needs_fake, "needs_fake"},
     {fault::expect_failed, "expect_failed"},
     {fault::bad_expect, "bad_expect"},
+    {fault::bad_case, "bad_case"},
     {fault::not_covered, "not_covered"},
     {fault::bad_address, "bad_address"},
     {fault::exposed, "exposed"},

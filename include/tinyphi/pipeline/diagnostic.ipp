@@ -23,10 +23,8 @@ TINYPHI_FUNC bool has_errors(std::span<const diagnostic> all) {
 
 TINYPHI_FUNC std::string to_string(const diagnostic& d, std::string_view file) {
   std::string place(d.file.empty() ? file : d.file);
-  if (d.at.line != 0) {
-    place +=
-        ':' + std::to_string(d.at.line) + ':' + std::to_string(d.at.column);
-  }
+  if (d.at.line != 0) place += ':' + std::to_string(d.at.line);
+  if (d.at.column != 0) place += ':' + std::to_string(d.at.column);
   place += ": " + std::string(to_string(severity_of(d.code))) + "[" +
            to_string(d.code) + "]: " + d.message;
   hide_controls(place);

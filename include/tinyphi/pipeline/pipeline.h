@@ -66,6 +66,9 @@ class pipeline {
       input_values inputs, const stop_condition& stop = {},
       const std::function<void(std::string_view output,
                                std::string_view piece)>& on_text = {}) const;
+  // The same with all options of a request.
+  [[nodiscard]] result<run_result> run(input_values inputs,
+                                       run_options options) const;
   // The same on the executor of the awaiting coroutine.
   [[nodiscard]] task<result<run_result>> async_run(
       input_values inputs, run_options options = {}) const;

@@ -170,6 +170,11 @@ TINYPHI_FUNC result<run_result> pipeline::run(
       co_return;
     };
   }
+  return run(std::move(inputs), std::move(options));
+}
+
+TINYPHI_FUNC result<run_result> pipeline::run(input_values inputs,
+                                              run_options options) const {
   boost::asio::io_context context(1);
   std::optional<result<run_result>> out;
   const auto ended = [](std::exception_ptr) {};  // `out` stays empty

@@ -53,6 +53,16 @@ struct test_options {
                                     std::string_view file,
                                     const test_options& options);
 
+// What expectations see of a request that has ended, by the numbers of
+// test_numbers; `failure` is where its error is kept. All arguments must
+// outlive the values.
+[[nodiscard]] expression_values values_of_request(
+    const graph& g, const result<run_result>& ended, const run_record& record,
+    std::vector<value_data>& failure);
+// Why it does not hold, with what was there instead; empty: it holds.
+[[nodiscard]] std::string find_fault(const test_expectation& e,
+                                     const expression_values& values);
+
 TINYPHI_NAMESPACE_END
 
 #if TINYPHI_HEADER_ONLY

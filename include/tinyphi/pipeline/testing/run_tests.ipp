@@ -221,66 +221,9 @@ class test_runner {
     return error{error_code::internal, "the request ended without a result"};
   }
 
-  // What an expectation sees; see test_numbers. The views live as long as the
-  // result and the record.
   expression_values values_of(const result<run_result>& ended,
                               const run_record& record) {
-    const test_numbers numbers(*g_);
-    error_ = {};
-    if (!ended) {
-      error_ = {value_data(to_string(ended.error().code)),
-                value_data(record.failed_stage),
-                value_data(ended.error().message)};
-    }
-    expression_values values;
-    values.slot = [this, numbers, &ended,
-                   &record](std::size_t slot) -> const value_data* {
-      if (slot < numbers.n_slots) {
-        return slot < record.slots.size() && record.slots[slot]
-                   ? &*record.slots[slot]
-                   : nullptr;
-      }
-      slot -= numbers.n_slots;
-      if (slot >= numbers.n_outputs) {
-        slot -= numbers.n_outputs;
-        return slot < error_.size() ? &error_[slot] : nullptr;
-      }
-      if (!ended) return nullptr;
-      const auto it = ended->outputs.find(g_->outputs[slot].name);
-      return it == ended->outputs.end() ? nullptr : &it->second.data;
-    };
-    values.call = [this, numbers, &record](std::size_t call) {
-      const std::string_view function =
-          test_numbers::functions[call / numbers.n_stages];
-      const std::string& id = g_->stages[call % numbers.n_stages].id;
-      const auto it = std::ranges::find(record.stages, id, &stage_report::id);
-      if (function == "failed") return value_data(it->failed);
-      if (function == "ran") {
-        return value_data(it->outcome == stage_outcome::done);
-      }
-      return value_data(function == "rounds" ? it->rounds : it->attempts);
-    };
-    return values;
-  }
-
-  // Empty if the expectation holds.
-  static std::string find_fault(const test_expectation& e,
-                                const expression_values& values) {
-    const auto holds = e.test.holds(values);
-    if (!holds) return e.text + " is false: " + holds.error().message;
-    if (*holds) return {};
-    const expression_node& root = e.test.tree().nodes().back();
-    std::string text = e.text + " is false";
-    if (root.what != expression_node::kind::operation ||
-        root.operands.size() != 2) {
-      return text;
-    }
-    const expression_node& left = e.test.tree().nodes()[root.operands[0]];
-    const auto value = e.test.evaluate(values, root.operands[0]);
-    if (!value || value->get<bool>() != nullptr) return text;
-    return text + ": " +
-           e.test.tree().text().substr(left.begin, left.end - left.begin) +
-           " is " + shown(*value);
+    return values_of_request(*g_, ended, record, error_);
   }
 
   std::shared_ptr<graph> g_;
@@ -292,6 +235,68 @@ class test_runner {
 };
 
 }  // namespace detail
+
+TINYPHI_FUNC expression_values
+values_of_request(const graph& g, const result<run_result>& ended,
+                  const run_record& record, std::vector<value_data>& failure) {
+  const test_numbers numbers(g);
+  failure.clear();
+  if (!ended) {
+    failure = {value_data(to_string(ended.error().code)),
+               value_data(record.failed_stage),
+               value_data(ended.error().message)};
+  }
+  expression_values values;
+  values.slot = [numbers, &g, &ended, &record,
+                 &failure](std::size_t slot) -> const value_data* {
+    if (slot < numbers.n_slots) {
+      return slot < record.slots.size() && record.slots[slot]
+                 ? &*record.slots[slot]
+                 : nullptr;
+    }
+    slot -= numbers.n_slots;
+    if (slot >= numbers.n_outputs) {
+      slot -= numbers.n_outputs;
+      return slot < failure.size() ? &failure[slot] : nullptr;
+    }
+    if (!ended) return nullptr;
+    const auto it = ended->outputs.find(g.outputs[slot].name);
+    return it == ended->outputs.end() ? nullptr : &it->second.data;
+  };
+  values.call = [numbers, &g, &record](std::size_t call) {
+    const std::string_view function =
+        test_numbers::functions[call / numbers.n_stages];
+    const std::string& id = g.stages[call % numbers.n_stages].id;
+    const auto it = std::ranges::find(record.stages, id, &stage_report::id);
+    // A request whose inputs are refused has no reports.
+    const stage_report s = it == record.stages.end() ? stage_report() : *it;
+    if (function == "failed") return value_data(s.failed);
+    if (function == "ran") {
+      return value_data(s.outcome == stage_outcome::done);
+    }
+    return value_data(function == "rounds" ? s.rounds : s.attempts);
+  };
+  return values;
+}
+
+TINYPHI_FUNC std::string find_fault(const test_expectation& e,
+                                    const expression_values& values) {
+  const auto holds = e.test.holds(values);
+  if (!holds) return e.text + " is false: " + holds.error().message;
+  if (*holds) return {};
+  const expression_node& root = e.test.tree().nodes().back();
+  std::string text = e.text + " is false";
+  if (root.what != expression_node::kind::operation ||
+      root.operands.size() != 2) {
+    return text;
+  }
+  const expression_node& left = e.test.tree().nodes()[root.operands[0]];
+  const auto value = e.test.evaluate(values, root.operands[0]);
+  if (!value || value->get<bool>() != nullptr) return text;
+  return text + ": " +
+         e.test.tree().text().substr(left.begin, left.end - left.begin) +
+         " is " + detail::shown(*value);
+}
 
 TINYPHI_FUNC test_report run_tests(const std::shared_ptr<graph>& g,
                                    const std::vector<test_case>& tests,

@@ -25,7 +25,13 @@ struct test_expectation {
   expression test;
   std::string text;
   position at;
+
+  // Whether it looks at the error with which a request ends.
+  [[nodiscard]] bool asks_error() const;
 };
+// `text` proved against the graph; `at` is where it stands.
+[[nodiscard]] result<test_expectation, expression_fault> compile_expectation(
+    const graph& g, const std::string& text, position at);
 
 struct test_case {
   std::string name;

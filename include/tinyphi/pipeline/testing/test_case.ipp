@@ -321,18 +321,14 @@ class test_compiler {
              node.text_position(f.offset),
              "expect " + quote(text) + ": " + f.message);
     };
-    auto tree = expression_tree::parse(text);
-    if (!tree) return wrong(tree.error());
-    for (const auto& path : tree->paths()) {
-      t.expects_error = t.expects_error || path.names.front() == "error";
-    }
-    auto checked = tinyphi::check_condition(*std::move(tree), expect_scope(g_));
-    if (!checked) {
-      const expression_fault& f = checked.error();
+    auto e = compile_expectation(g_, text, node.at);
+    if (!e) {
+      const expression_fault& f = e.error();
       const bool is_name = f.what == expression_fault::kind::unknown_name;
       return !is_name || is_first(f.message) ? wrong(f) : void();
     }
-    t.expect.push_back({*std::move(checked), text, node.at});
+    t.expects_error = t.expects_error || e->asks_error();
+    t.expect.push_back(*std::move(e));
   }
 
   // Whether an expectation looks at the stage itself or at what it gives.
@@ -494,6 +490,21 @@ class test_compiler {
 };
 
 }  // namespace detail
+
+TINYPHI_FUNC bool test_expectation::asks_error() const {
+  return std::ranges::any_of(test.tree().paths(), [](const auto& path) {
+    return path.names.front() == "error";
+  });
+}
+
+TINYPHI_FUNC result<test_expectation, expression_fault> compile_expectation(
+    const graph& g, const std::string& text, position at) {
+  auto tree = expression_tree::parse(text);
+  if (!tree) return tree.error();
+  auto checked = check_condition(*std::move(tree), detail::expect_scope(g));
+  if (!checked) return checked.error();
+  return test_expectation{*std::move(checked), text, at};
+}
 
 TINYPHI_FUNC std::vector<test_case> compile_tests(
     const pipeline_spec& spec, const graph& g,
