@@ -14,6 +14,7 @@
 #include "tinyphi/pipeline/host.ipp"
 #include "tinyphi/pipeline/param.ipp"
 #include "tinyphi/pipeline/pipeline.ipp"
+#include "tinyphi/pipeline/request_queue.ipp"
 #include "tinyphi/pipeline/spec.ipp"
 #include "tinyphi/pipeline/spec_reader.ipp"
 #include "tinyphi/pipeline/spec_reader_bindings.ipp"

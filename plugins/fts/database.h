@@ -46,6 +46,8 @@ class statement {
   [[nodiscard]] result<bool> step();
   // Runs to the end and can then be bound and run again.
   [[nodiscard]] result<void> run();
+  // Forgets where it is: it can be bound and run again.
+  void reset() { sqlite3_reset(handle_.get()); }
 
   [[nodiscard]] std::int64_t integer(int column) const {
     return sqlite3_column_int64(handle_.get(), column);

@@ -51,7 +51,9 @@ class index_update {
     }
     TINYPHI_TRY(const auto n_files, db_.integer("SELECT count(*) FROM file"
                                                 " WHERE taken"));
-    TINYPHI_TRY(const auto n_chunks, db_.integer("SELECT count(*) FROM chunk"));
+    // Of `chunk` itself all texts would be read.
+    TINYPHI_TRY(const auto n_chunks,
+                db_.integer("SELECT count(*) FROM chunk_docsize"));
     report_.n_files = static_cast<std::size_t>(n_files);
     report_.n_chunks = static_cast<std::size_t>(n_chunks);
     return {};

@@ -80,6 +80,9 @@ class search {
     TINYPHI_CHECK_OK(weigh(terms));
     const std::string query = match_query(terms);
     if (query.empty()) return std::vector<hit>{};
+    TINYPHI_TRY(path_of_, db_.prepare("SELECT path FROM file WHERE id = ?"));
+    TINYPHI_TRY(holds_, db_.prepare("SELECT 1 FROM chunk WHERE chunk MATCH ?"
+                                    " AND rowid = ?"));
     TINYPHI_TRY(auto rows,
                 db_.prepare("SELECT rowid, title, heading, body, line,"
                             " bm25(chunk, ?, ?, ?) AS rank FROM chunk"
@@ -145,9 +148,9 @@ class search {
                  to_valid_utf8(row.text(3)),
                  static_cast<std::size_t>(row.integer(4))};
     h.number = static_cast<std::size_t>(id & ((1 << chunk_bits) - 1));
-    TINYPHI_TRY(auto file, db_.prepare("SELECT path FROM file WHERE id = ?"));
-    TINYPHI_TRY(const bool known, file.bind(1, id >> chunk_bits).step());
-    if (known) h.source = to_valid_utf8(file.text(0));
+    path_of_.reset();
+    TINYPHI_TRY(const bool known, path_of_.bind(1, id >> chunk_bits).step());
+    if (known) h.source = to_valid_utf8(path_of_.text(0));
     double found = 0;
     for (const term& t : terms) {
       TINYPHI_TRY(const bool holds, passage_holds(id, t));
@@ -160,13 +163,15 @@ class search {
 
   result<bool> passage_holds(std::int64_t id, const term& t) {
     if (t.n_passages == 0) return false;
-    TINYPHI_TRY(auto find, db_.prepare("SELECT 1 FROM chunk WHERE chunk MATCH ?"
-                                       " AND rowid = ?"));
-    return find.bind(1, std::string_view(t.query)).bind(2, id).step();
+    holds_.reset();
+    return holds_.bind(1, std::string_view(t.query)).bind(2, id).step();
   }
 
   const database& db_;
   const search_options& options_;
+  // Run for each hit, so they are prepared once.
+  statement path_of_{nullptr};
+  statement holds_{nullptr};
   std::int64_t n_passages_ = 0;
   double total_ = 0;
 };

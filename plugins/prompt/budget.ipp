@@ -65,7 +65,7 @@ inline std::size_t layout::cost_of_text(const std::string& text) const {
 
 // The tokens that a place may cost, where variables without a cap have `share`
 // in it: the sum of the caps and of its own texts, but no more than its type
-// can come to.
+// or the bytes of its text can come to.
 inline std::size_t layout::room(const templates::place& p,
                                 std::size_t share) const {
   if (p.constant) return count(*p.constant);
@@ -87,6 +87,10 @@ inline std::size_t layout::room(const templates::place& p,
   if (open) sum += share;
   if (!p.is_loop) {
     for (const std::string& text : p.literals) sum += count(text);
+  }
+  if (p.is_path && p.type.is(type_kind::text)) {
+    const auto bytes = max_bytes_.find(p.reads.front());
+    if (bytes != max_bytes_.end()) sum = std::min(sum, bytes->second);
   }
   return std::min({sum, longest.value_or(most), most});
 }

@@ -170,6 +170,8 @@ class layout {
   std::optional<chat_format> format_;
   std::optional<error> not_ready_;
   std::map<std::string, type, std::less<>> list_types_;  // of those looped over
+  // Of the texts in a variable, where that is known before it runs.
+  std::map<std::string, std::size_t, std::less<>> max_bytes_;
   std::vector<turn> turns_;
   std::vector<part> parts_;  // without history
   bool has_history_ = false;

@@ -26,6 +26,7 @@ inline layout::layout(layout_source source) : source_(std::move(source)) {
 inline layout::layout(layout_source source, const call_facts& call, host& h)
     : layout(std::move(source)) {
   has_history_ = !is_raw() && call.types.contains(history);
+  max_bytes_ = call.max_bytes;
   if (auto facts = h.facts(source_.model)) {
     context_ = facts->context;
     tokenizer_ = std::move(facts->tokenizer);

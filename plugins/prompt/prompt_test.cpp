@@ -831,3 +831,28 @@ TEST_CASE("without a tokenizer bytes are counted, but nothing is laid out") {
                     "the tokenizer of model 'phi' is not known; a prompt "
                     "cannot be laid out");
 }
+
+TEST_CASE("the bytes that a text may have bound what it needs") {
+  host h = host_with(4096);
+  const auto worst = [&](const std::string& user, std::size_t max_bytes,
+                         std::map<std::string, token_cap> fit = {}) {
+    auto c = chat(user);
+    c.fit = std::move(fit);
+    call_facts call = facts_of({{"a", said("x")}}, 300);
+    if (max_bytes != 0) call.max_bytes["a"] = max_bytes;
+    const auto facts = prompt_stage::check(c, call, h);
+    CHECK(words_of(facts.faults).empty());
+    REQUIRE(facts.prompt);
+    return facts.prompt->tokens;
+  };
+  const std::size_t nothing = worst("Why?", 0);
+  CHECK(worst("Why?{{ a }}", 0) > 3700);
+  CHECK(worst("Why?{{ a }}", 40) == nothing + 40);
+  CHECK(worst("Why?{{ a }}{{ a }}", 40) == nothing + 80);
+  CHECK(worst("Why?{{ a }}", 40, {{"a", {1000}}}) == nothing + 40);
+  CHECK(worst("Why?{{ a }}", 40, {{"a", {30}}}) == nothing + 30);
+  // More than the context leaves is no bound, and what a function prints may be
+  // longer than its text.
+  CHECK(worst("Why?{{ a }}", 65536) == worst("Why?{{ a }}", 0));
+  CHECK(worst("Why?{{ a | upper }}", 40) > 3700);
+}

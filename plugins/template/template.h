@@ -88,6 +88,7 @@ struct place {
   std::vector<std::string> prints;
   std::vector<std::string> literals;    // texts in its expression
   std::optional<std::string> constant;  // what it prints, if it reads nothing
+  bool is_path = false;  // it prints a part of one variable, as it stands
 };
 
 // What one node that stands outside of loops has printed.

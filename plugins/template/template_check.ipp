@@ -152,6 +152,8 @@ class template_checker final : public expression_scope {
     }
     const auto& whole = e.tree().nodes().back();
     if (p.is_loop && whole.steps.size() == 1) p.list = whole.name;
+    p.is_path = !p.is_loop && whole.what == expression_node::kind::path &&
+                p.reads.size() == 1;
     if (!p.is_loop && p.reads.empty()) {
       if (const auto data = e.evaluate({}))
         p.constant = printed(*data, e.type());

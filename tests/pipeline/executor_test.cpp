@@ -282,7 +282,8 @@ TEST_CASE("an error names its stage, whatever the plugin threw") {
         "stage s: threw something that is not an exception");
   CHECK(message_of(thrown("pool")) == "stage s: threw: from the pool");
   CHECK(message_of(thrown("long")) ==
-        "stage s: port text is 1048577 bytes, at most 1048576 are allowed");
+        "stage s: port text is 1048577 bytes, at most 1048576 are allowed by "
+        "[limits].text");
 }
 
 TEST_CASE("one failure cancels the stages that run") {
@@ -521,6 +522,7 @@ with.n = 1)");
 TEST_CASE("many requests share one pipeline and one io_context") {
   const pipeline p = compiled(R"(
 tinyphi = 1
+limits.concurrency = 50
 [input]
 q = "text"
 [output]

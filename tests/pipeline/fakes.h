@@ -337,7 +337,7 @@ struct thrower {
       co_await cx.blocking(work);
     }
     if (config_.how == "long") {
-      co_return outputs{std::string(max_text_bytes + 1, 'x')};
+      co_return outputs{std::string(request_limits().text + 1, 'x')};
     }
     throw stage_error(error_code::unavailable, "the server is down");
   }

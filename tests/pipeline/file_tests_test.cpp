@@ -281,3 +281,46 @@ expect = ["ran(gen)"]
         "t.toml:14:8: warning[TP5008]: stage late: the fallback was never "
         "taken");
 }
+
+TEST_CASE("time passes in a test only while all wait, and then at once") {
+  const std::string text = R"toml(tinyphi = 1
+input.text = "text"
+output.a = { first = ["s.text", "late.text"] }
+output.b = "work.on_pool"
+limits.deadline = "50m"
+[stage]
+s = { use = "echo", retry = { max = 2, wait = "15m" }, fallback = "skip" }
+late = { use = "echo", when = "failed(s)", timeout = "5s", with.wait_ms = 60000 }
+work = { use = "block", timeout = "10ms", with.ms = 50 }
+[[test]]
+name = "waits cost nothing, and work is not late"
+input = { text = "x" }
+script.s = [{ error = "unavailable" }, { error = "unavailable" }, { text = "done" }]
+expect = ["output.a == 'done'", "attempts(s) == 3", "output.b"]
+[[test]]
+name = "nor does a timeout"
+input = { text = "x" }
+fake = { s.error = "io" }
+expect = ["error.code == 'deadline'", "error.stage == 'late'"]
+)toml";
+  const auto problems = [](const std::string& file) {
+    const auto checked = check_pipeline_text(file, "t.toml", fakes());
+    INFO(to_string(checked.faults, "t.toml"));
+    REQUIRE(checked.proved);
+    std::string all;
+    for (const test_outcome& t :
+         run_tests(checked.proved, checked.tests, "t.toml", {}).tests) {
+      CHECK(t.seconds < 30);
+      all += to_string(t.problems, "t.toml");
+    }
+    return all;
+  };
+  CHECK(problems(text).empty());
+  // 20 minutes and 40 are more than the request has.
+  std::string late = text;
+  late.replace(late.find("15m"), 3, "20m");
+  late.replace(
+      late.find("\"output.a == 'done'\", \"attempts(s) == 3\", \"output.b\""),
+      52, "\"error.code == 'deadline'\"");
+  CHECK(problems(late).empty());
+}

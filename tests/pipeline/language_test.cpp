@@ -418,21 +418,6 @@ in.text = "item"
         "its own");
 }
 
-TEST_CASE("what the items of a stage give together has a bound") {
-  const std::string text =
-      "tinyphi = 1\ninput.l = \"list<text>\"\noutput.a = "
-      "\"s.text\"\n[stage.s]\nuse = \"echo\"\neach = \"input.l\"\nin.text = "
-      "\"item\"\nwith.add = \"" +
-      std::string(1000000, 'x') + "\"\n";
-  const auto p = compiled(text);
-  const auto run = [&](std::size_t n) {
-    return p.run({{"l", value_data::list(n, "")}});
-  };
-  CHECK(run(67).has_value());
-  CHECK(message_of(run(68)) ==
-        "stage s: the items give more than 67108864 bytes of text");
-}
-
 TEST_CASE("members of json are not taken by name, they may be absent") {
   CHECK(faults("tinyphi = 1\ninput.j = \"json\"\noutput.a = \"input.j.x\"\n") ==
         "t.toml:3:12: error[TP2002]: output a: what is before 'x' is json, "

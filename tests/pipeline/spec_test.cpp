@@ -73,8 +73,8 @@ TEST_CASE("every key that is wrong is found where it stands") {
       {with("repeat = { until = \"true\", max = 1 }"),
        "t.toml:8:34: error[TP1005]: stage s.repeat: max is 1, allowed are 2 to "
        "100"},
-      {with("[limits]\nmemory = \"1MiB\""),
-       "t.toml:9:1: error[TP1008]: [limits]: 'memory' is not supported yet"},
+      {with("[pipeline]\nserve = true"),
+       "t.toml:9:1: error[TP1008]: [pipeline]: 'serve' is not supported yet"},
       {with("[switch.x]\nelse = [\"s\"]"),
        "t.toml:9:8: error[TP1004]: switch x.else is a list, it must be a "
        "condition, or \"else\""},

@@ -802,6 +802,33 @@ def test_pipelines():
         assert r.returncode != 0 and "none.toml" in r.stderr, r
 
 
+def test_pipeline_queue():
+    """a pipeline runs as many requests as its file says, and tells the others when to come"""
+    root = pathlib.Path(__file__).resolve().parent.parent.parent
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(root / "pipelines/docs-qa", pathlib.Path(folder) / "docs-qa")
+        file = pathlib.Path(folder) / "docs-qa/docs-qa.toml"
+        file.write_text(file.read_text().replace("[limits]\n", "[limits]\nconcurrency = 1\nqueue = 1\n"))
+        config = pathlib.Path(folder) / "daemon.toml"
+        config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n[model.demo]\n'
+                          '[pipeline.docs]\npath = "docs-qa/docs-qa.toml"\n')
+        with Daemon(str(config)) as d:
+            found = [None] * 16
+            def one(i):
+                body = {"inputs": {"question": "What does a green light mean?"}, "stream": i % 2 == 1}
+                found[i] = d.ask("POST", "/v1/pipelines/docs", body)
+            threads = [threading.Thread(target=one, args=(i,)) for i in range(16)]
+            for t in threads: t.start()
+            for t in threads: t.join()
+            assert {f[0] for f in found} == {200, 503}, [f[0] for f in found]
+            for status, headers, body in found:
+                if status != 503: continue
+                assert body["error"]["code"] == "overloaded", body
+                assert "[limits].concurrency" in body["error"]["message"], body
+                assert int(headers["retry-after"]) >= 1 and int(headers["retry-after-ms"]) > 0
+            assert d.ask("POST", "/v1/pipelines/docs", {"inputs": {"question": "Why?"}})[0] == 200
+
+
 def test_idle():
     """an idle daemon takes no CPU time: at most two wake-ups a second"""
     with Daemon(*LOCAL) as d:

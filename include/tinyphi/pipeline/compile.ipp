@@ -66,6 +66,38 @@ inline void count_waits(compilation& c) {
   }
 }
 
+inline void count_readers(graph& g) {
+  for (graph_stage& s : g.stages) {
+    const auto read = [&](std::size_t slot) {
+      if (slot >= g.slots.size()) return;  // item, index
+      if (std::ranges::find(s.reads, slot) != s.reads.end()) return;
+      s.reads.push_back(slot);
+      ++g.slots[slot].n_readers;
+    };
+    const auto take = [&](const graph_source& from) {
+      if (from.what == graph_source::kind::slot) read(from.slot);
+    };
+    for (const graph_port& p : s.in) {
+      std::ranges::for_each(p.binding.from, take);
+    }
+    if (s.each) take(*s.each);
+    if (s.when) std::ranges::for_each(s.when->test.reads(), read);
+  }
+  for (const graph_switch& s : g.switches) {
+    for (const auto& one : s.cases) {
+      if (!one.test) continue;
+      for (const std::size_t slot : one.test->test.reads()) {
+        ++g.slots[slot].n_readers;
+      }
+    }
+  }
+  for (const graph_output& o : g.outputs) {
+    for (const graph_source& from : o.binding.from) {
+      if (from.what == graph_source::kind::slot) ++g.slots[from.slot].n_readers;
+    }
+  }
+}
+
 }  // namespace detail
 
 TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
@@ -80,6 +112,7 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
   g->summary = spec.summary;
   g->deadline = spec.deadline;
   g->triggers = spec.triggers;
+  g->limits = spec.limits;
   g->services = std::make_shared<host>(options, file.parent_path(), spec.models,
                                        spec.rules, spec.allowed);
   std::error_code unknown;
@@ -94,6 +127,7 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
   }
   if (has_errors(std::span(faults).subspan(before))) return nullptr;
   detail::count_waits(c);
+  detail::count_readers(*g);
   for (std::size_t i = 0; i < g->stages.size(); ++i) {
     g->stages[i].call = std::move(c.stages[i].call);
     g->effects = g->effects | g->stages[i].effects;

@@ -18,16 +18,12 @@
 
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/generate/request.h"
+#include "tinyphi/pipeline/clock.h"
 #include "tinyphi/pipeline/graph.h"
+#include "tinyphi/pipeline/value_ledger.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
-// The most items that `each` runs for.
-inline constexpr std::size_t max_each_items = 10000;
-// All texts that the items of one stage may give together.
-inline constexpr std::size_t max_each_bytes = std::size_t{64} << 20;
-// The longest text an out-port may give.
-inline constexpr std::size_t max_text_bytes = std::size_t{1} << 20;
 // A stream's sender waits while even its fastest reader is this far behind.
 inline constexpr std::size_t max_unread_bytes = std::size_t{4} << 10;
 
@@ -100,6 +96,15 @@ struct run_record {
   std::string failed_stage;                      // empty: none
 };
 
+// What a called file takes over from the request that it is a part of.
+struct enclosing_request {
+  std::shared_ptr<request_clock> clock;
+  std::optional<steady_time> deadline;  // by that clock
+  std::shared_ptr<value_ledger> values;
+  // Somebody reads what the called file streams while it runs.
+  bool is_followed = false;
+};
+
 struct run_options {
   // Not an aggregate: g++ 12 destroys aggregate temporaries of a co_await
   // expression, such as a default argument, twice.
@@ -107,9 +112,14 @@ struct run_options {
 
   stop_condition stop;
   text_reader on_text;  // may be empty
-  request_origin origin;
+  // Its priority is the best that the request may have; the file's own class
+  // counts if it is lower.
+  request_origin origin = {.priority = priority_class::interactive};
+  std::shared_ptr<request_clock> clock;        // null: the steady clock
   std::shared_ptr<const run_doubles> doubles;  // may be null
   std::shared_ptr<run_record> record;          // filled in, unless null
+  // Of a called file; null for all others. It must outlive the request.
+  const enclosing_request* within = nullptr;
 };
 
 // Runs the graph on the executor of the calling coroutine; blocking work goes

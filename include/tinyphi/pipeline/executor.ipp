@@ -6,6 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include "tinyphi/pipeline/cancel_watch.h"
 #include "tinyphi/pipeline/executor.h"
 #include "tinyphi/pipeline/stage_calls.ipp"
 
@@ -90,6 +91,7 @@ inline void end_stage(request& r, std::size_t i, stage_run::state how) {
   const graph_stage& s = r.g->stages[i];
   run.now = how;
   stage_began(r, i);
+  r.let_go(s);
   for (const std::size_t other : s.before) count_down(r, other);
   r.notify();
 }
@@ -115,7 +117,7 @@ inline task<void> run_stage(request& r, std::size_t i) {
   }
   run.started = std::chrono::steady_clock::now();
   run.now = stage_run::state::running;
-  std::optional<result<call_outputs>> out;
+  std::optional<result<kept_values>> out;
   if (s.each) {
     out.emplace(co_await run_items(r, i));
   } else {
@@ -129,9 +131,10 @@ inline task<void> run_stage(request& r, std::size_t i) {
     co_return;
   }
   bool any = false;
+  call_outputs given = (**out).take();
   for (std::size_t port = 0; port < s.out.size(); ++port) {
-    any = any || (**out)[port].has_value();
-    r.slots[s.first_slot + port] = std::move((**out)[port]);
+    any = any || given[port].has_value();
+    r.fill(s.first_slot + port, std::move(given[port]));
   }
   const bool is_done = !run.failed || s.each || any;
   end_stage(r, i, is_done ? stage_run::state::done : stage_run::state::skipped);
@@ -192,16 +195,29 @@ inline task<void> stream_output(request& r, const graph_output& out) {
   }
 }
 
-// The stop token of the caller has no way to wake anybody, so it is polled.
+// Ends what is out of time.
 inline task<void> watch(request& r) {
-  constexpr auto period = std::chrono::milliseconds(5);
   while (r.running > 0) {
-    r.tick.expires_after(period);
+    r.tick_at = r.next_deadline();
+    r.clock->set(r.tick, r.tick_at);
     boost::system::error_code woken;
     auto token = asio::redirect_error(asio::use_awaitable, woken);
     co_await r.tick.async_wait(token);
     r.enforce_limits();
   }
+  r.clock->forget(r.tick);
+}
+
+// A called file is cancelled by its caller; all others are told by the token.
+inline std::optional<cancel_watch::entry> watch_token(
+    const std::shared_ptr<request>& r) {
+  if (r->options.within != nullptr) return std::nullopt;
+  std::function<void()> wake = [weak = std::weak_ptr(r), strand = r->strand] {
+    asio::post(strand, [weak] {
+      if (const auto still = weak.lock()) still->enforce_limits();
+    });
+  };
+  return cancel_watch::add(r->strand, r->options.stop.token, std::move(wake));
 }
 
 inline task<void> run_request(std::shared_ptr<request> r) {
@@ -221,6 +237,7 @@ inline task<void> run_request(std::shared_ptr<request> r) {
     asio::co_spawn(r->strand, stream_output(*r, out), token);
   }
   for (const std::size_t i : r->g->order) count_down(*r, i);
+  const auto watched_token = watch_token(r);
   bool watching = true;
   const auto watched = [r, &watching](std::exception_ptr) {
     watching = false;
@@ -237,6 +254,14 @@ inline task<void> run_request(std::shared_ptr<request> r) {
   }
 }
 
+inline void count_inputs(request& r) {
+  for (std::size_t i = 0; i < r.g->inputs.size(); ++i) {
+    if (!r.slots[i]) continue;
+    auto over = r.values->keep(*r.slots[i], "input " + r.g->inputs[i].name);
+    if (over) return r.fail(*std::move(over));
+  }
+}
+
 }  // namespace detail
 
 TINYPHI_FUNC task<result<run_result>> run_graph(
@@ -249,9 +274,12 @@ TINYPHI_FUNC task<result<run_result>> run_graph(
   const auto r = std::make_shared<detail::request>(
       std::move(g), std::move(options), std::move(pool), home);
   r->slots = *std::move(slots);
-  task<void> whole = detail::run_request(r);
-  const auto& token = boost::asio::use_awaitable;
-  co_await boost::asio::co_spawn(r->strand, std::move(whole), token);
+  detail::count_inputs(*r);
+  if (!r->failure) {
+    task<void> whole = detail::run_request(r);
+    const auto& token = boost::asio::use_awaitable;
+    co_await boost::asio::co_spawn(r->strand, std::move(whole), token);
+  }
   std::optional<result<run_result>> ended;
   if (r->failure) {
     ended.emplace(std::move(*r->failure));

@@ -51,6 +51,9 @@ struct graph_slot {
   bool stream = false;
   bool optional = false;  // an out-port or input that may be absent by itself
   bool poisoned = false;  // a fault of it was reported; nothing else is
+  // Stages that read it; one more if an output or a switch does, which may be
+  // as late as the end of the request.
+  std::size_t n_readers = 0;
   guard_set guards;
   trust label = trust::trusted;
 
@@ -126,6 +129,7 @@ struct graph_stage {
   std::vector<std::size_t> before;
   std::vector<std::size_t> read_while_running_by;
   std::size_t n_waits = 0;
+  std::vector<std::size_t> reads;  // slots, each once
   guard_set guards;
   std::optional<std::size_t> failure;  // the variable: done, failed
   trust label = trust::trusted;        // of its outputs
@@ -174,6 +178,7 @@ struct graph {
   std::string summary;
   std::optional<duration> deadline;
   std::vector<trigger_spec> triggers;  // when a daemon runs it by itself
+  request_limits limits;
   std::vector<input_spec> inputs;
   std::vector<graph_slot> slots;  // inputs first, in their order
   std::vector<graph_stage> stages;

@@ -69,9 +69,12 @@ class pipeline {
   // The same with all options of a request.
   [[nodiscard]] result<run_result> run(input_values inputs,
                                        run_options options) const;
-  // The same on the executor of the awaiting coroutine.
+  // The same on the executor of the awaiting coroutine. As many requests as
+  // [limits] says run at once, and more wait, their deadlines running; the
+  // others are refused as `unavailable`, and may come again after a while.
   [[nodiscard]] task<result<run_result>> async_run(
       input_values inputs, run_options options = {}) const;
+  [[nodiscard]] double retry_after_seconds() const;
 
   [[nodiscard]] const tinyphi::graph& graph() const { return *graph_; }
 

@@ -9,13 +9,15 @@
 
 #include "tinyphi/base/mapped_file.h"
 #include "tinyphi/pipeline/pipeline.h"
+#include "tinyphi/pipeline/request_queue.h"
 #include "tinyphi/pipeline/toml_file.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
-// The caller's pool, or one of our own.
+// The caller's pool, or one of our own, and who may use it.
 struct pipeline::pool {
-  explicit pool(const host_options& options) {
+  pool(const host_options& options, const request_limits& limits)
+      : queue(limits.concurrency, limits.queue) {
     if (options.pool == nullptr) {
       own.emplace(std::max<std::size_t>(options.pool_threads, 1));
     }
@@ -25,6 +27,7 @@ struct pipeline::pool {
 
   std::optional<boost::asio::thread_pool> own;
   boost::asio::any_io_executor executor;
+  request_queue queue;
 };
 
 namespace detail {
@@ -118,7 +121,8 @@ TINYPHI_FUNC result<pipeline> pipeline::create(
     std::shared_ptr<tinyphi::graph> g, const std::string& file,
     const host_options& options) {
   TINYPHI_CHECK_OK(create_stages(*g, file));
-  return pipeline(std::move(g), std::make_shared<pool>(options));
+  auto shared = std::make_shared<pool>(options, g->limits);
+  return pipeline(std::move(g), std::move(shared));
 }
 
 TINYPHI_FUNC result<pipeline> pipeline::compile(
@@ -142,9 +146,21 @@ TINYPHI_FUNC task<result<run_result>> pipeline::async_run(
     input_values inputs, run_options options) const {
   // The handle may be gone before the request is: the frame holds a copy.
   const auto alive = pool_;
+  const auto g = graph_;
+  if (g->deadline) {
+    const auto end = std::chrono::steady_clock::now() + *g->deadline;
+    options.stop.deadline = std::min(options.stop.deadline.value_or(end), end);
+  }
+  task<result<request_queue::place>> coming = alive->queue.enter(options.stop);
+  const auto place = co_await std::move(coming);
+  if (!place) co_return place.error();
   task<result<run_result>> whole =
-      run_graph(graph_, std::move(inputs), std::move(options), alive->executor);
+      run_graph(g, std::move(inputs), std::move(options), alive->executor);
   co_return co_await std::move(whole);
+}
+
+TINYPHI_FUNC double pipeline::retry_after_seconds() const {
+  return pool_->queue.retry_after_seconds();
 }
 
 namespace detail {

@@ -20,7 +20,10 @@ TINYPHI_NAMESPACE_BEGIN
 struct stage_outputs {
   std::vector<std::optional<value_data>> plain;
   std::map<std::string, value_data, std::less<>> open;
+  std::vector<bool> absent;  // by stream port: it has no text; empty: all have
 };
+
+struct enclosing_request;  // executor.h
 
 // What `run` takes. Values are by in-port, null where absent; so are texts that
 // are being written.
@@ -29,6 +32,8 @@ struct stage_inputs {
   std::span<text_feed* const> feeds;
   named_values open;
   std::span<text_sink* const> streams;  // by stream port
+  // The request that the stage runs in, for those that are files.
+  const enclosing_request* within = nullptr;
 };
 
 // A created stage. Any number of runs at once.

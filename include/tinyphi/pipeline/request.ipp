@@ -60,6 +60,11 @@ struct request {
       : g(std::move(graph)),
         options(std::move(opts)),
         pool(std::move(blocking_pool)),
+        clock(options.within != nullptr ? options.within->clock
+                                        : options.clock),
+        values(std::make_shared<value_ledger>(
+            g->limits,
+            options.within != nullptr ? options.within->values : nullptr)),
         strand(asio::make_strand(home)),
         changed(strand, steady_time::max()),
         tick(strand),
@@ -67,11 +72,14 @@ struct request {
         token(options.stop.token.child()),
         stages(g->stages.size()),
         streams(g->slots.size()) {
-    if (g->deadline) deadline = started + *g->deadline;
-    if (options.stop.deadline &&
-        (!deadline || *options.stop.deadline < *deadline)) {
-      deadline = options.stop.deadline;
-    }
+    if (clock == nullptr) clock = std::make_shared<real_clock>();
+    if (g->deadline) deadline = clock->now() + *g->deadline;
+    const auto& outer = options.within != nullptr ? options.within->deadline
+                                                  : options.stop.deadline;
+    if (outer && (!deadline || *outer < *deadline)) deadline = outer;
+    options.origin.priority =
+        std::max(options.origin.priority, g->limits.priority);
+    for (const graph_slot& s : g->slots) readers_left.push_back(s.n_readers);
   }
 
   // Wakes those who deliver outputs, and who waits for the end.
@@ -98,17 +106,33 @@ struct request {
   }
   // Ends what has run out of time or was cancelled from outside.
   void enforce_limits();
+  // When it has to do that next.
+  [[nodiscard]] steady_time next_deadline() const;
+  // Something began that has to end by then.
+  void expect(steady_time end) {
+    if (end < tick_at) tick.cancel();
+  }
+  // A value of a stage, which counts already.
+  void fill(std::size_t slot, std::optional<value_data> v);
+  // A stage that reads slots has ended.
+  void let_go(const graph_stage& reader);
+  // Nobody will read it any more.
+  void forget(std::size_t slot);
 
   std::shared_ptr<const graph> g;
   run_options options;
   asio::any_io_executor pool;
+  std::shared_ptr<request_clock> clock;
+  std::shared_ptr<value_ledger> values;
   asio::strand<asio::any_io_executor> strand;
   asio::steady_timer changed;
   asio::steady_timer tick;
+  steady_time tick_at = steady_time::min();  // when it expires
   steady_time started;
   std::optional<steady_time> deadline;
   cancel_token token;
   std::vector<std::optional<value_data>> slots;
+  std::vector<std::size_t> readers_left;  // by slot
   std::deque<stage_run> stages;
   std::vector<std::shared_ptr<stream_port>> streams;  // by slot
   std::deque<asio::cancellation_signal> readers;      // of streamed outputs
@@ -131,7 +155,7 @@ inline task<void> wait_for_change(request& r) {
 
 inline void request::enforce_limits() {
   if (stopping()) return;
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = clock->now();
   if (options.stop.token.cancelled()) {
     return fail({error_code::cancelled, "the request was cancelled"});
   }
@@ -147,13 +171,44 @@ inline void request::enforce_limits() {
   }
 }
 
+inline steady_time request::next_deadline() const {
+  steady_time next = steady_time::max();
+  if (stopping()) return next;
+  if (deadline) next = *deadline;
+  for (const stage_run& s : stages) {
+    for (const attempt& a : s.attempts) {
+      if (a.deadline && !a.timed_out) next = std::min(next, *a.deadline);
+    }
+  }
+  return next;
+}
+
+inline void request::fill(std::size_t slot, std::optional<value_data> v) {
+  slots[slot] = std::move(v);
+  if (readers_left[slot] == 0) forget(slot);
+}
+
+inline void request::let_go(const graph_stage& reader) {
+  for (const std::size_t slot : reader.reads) {
+    if (--readers_left[slot] == 0) forget(slot);
+  }
+}
+
+// A test looks at all values in the end.
+inline void request::forget(std::size_t slot) {
+  if (!slots[slot] || options.record != nullptr) return;
+  values->release(*slots[slot]);
+  slots[slot].reset();
+  streams[slot].reset();
+}
+
 // What `item`, `index` and carried values are while a stage runs for one item
 // and one round.
 struct frame {
   std::optional<value_data> item;
   std::size_t index = 0;
-  // Of the round before, by out-port; empty in the first.
-  std::vector<std::optional<value_data>> carried;
+  // Of the round before, by out-port; none in the first.
+  std::optional<kept_values> carried;
 };
 
 // Decides the switch that a slot is a case of, if it is one.

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tinyphi/generate/request.h"
 #include "tinyphi/pipeline/config_node.h"
 #include "tinyphi/pipeline/diagnostic.h"
 #include "tinyphi/pipeline/host.h"
@@ -30,6 +31,22 @@ struct spec_limits {
   static constexpr std::size_t max_cases = 64;        // of a switch
   // Of all texts with ${env.X} in them, filled in.
   static constexpr std::size_t max_filled_bytes = std::size_t{4} << 20;
+};
+
+// [limits] without the times: what a request of the file may take.
+struct request_limits {
+  static constexpr std::size_t most_items = 1'000'000;
+  static constexpr std::size_t most_text = std::size_t{64} << 20;
+  static constexpr std::size_t most_memory = std::size_t{1} << 40;
+  static constexpr std::size_t most_concurrency = 10'000;
+  static constexpr std::size_t most_queue = 100'000;
+
+  std::size_t items = 10'000;                   // of each list
+  std::size_t text = std::size_t{1} << 20;      // bytes of each text
+  std::size_t memory = std::size_t{256} << 20;  // bytes of all values at once
+  std::size_t concurrency = 2;                  // requests that run at once,
+  std::size_t queue = 16;                       // and that wait
+  priority_class priority = priority_class::normal;
 };
 
 // "input.x", "stage.port", or with a "?" behind it: may be absent.
@@ -56,7 +73,7 @@ struct input_spec {
   bool optional = false;  // "TYPE?": it may be left out
   std::optional<value_data> default_value;
   std::size_t max_bytes = std::size_t{64} << 10;  // of each text in it
-  std::size_t max_items = 10000;                  // of each list in it
+  std::size_t max_items = 10'000;                 // of each list in it
 };
 
 struct output_spec {
@@ -152,6 +169,9 @@ struct pipeline_spec {
   std::string summary;
   std::map<std::string, env_spec, std::less<>> env;
   std::optional<duration> deadline;
+  request_limits limits;
+  // Where the file has those that it sets.
+  std::map<std::string, position, std::less<>> limits_at;
   std::vector<input_spec> inputs;
   std::vector<output_spec> outputs;
   std::map<std::string, model_spec, std::less<>> models;  // never empty
@@ -175,6 +195,13 @@ struct pipeline_spec {
     std::string_view text, const std::filesystem::path& file,
     const std::function<std::optional<std::string>(const std::string&)>& env,
     std::vector<diagnostic>& faults);
+
+// A text in `data` longer than max_bytes, a list longer than max_items, or a
+// text that is not UTF-8; nothing if there is none. To stand behind the name of
+// what `data` is: " is 5 bytes, ...".
+[[nodiscard]] std::optional<error> find_size_fault(const value_data& data,
+                                                   std::size_t max_bytes,
+                                                   std::size_t max_items);
 
 // `data` as a value for the input, or why it cannot be one: another type, a
 // text longer than max_bytes, a list longer than max_items, or a text that is

@@ -19,15 +19,14 @@ TINYPHI_FUNC std::optional<pipeline_spec> read_spec(
   return spec_reader(*root, file, env, faults).read();
 }
 
-namespace detail {
-
-inline std::optional<error> find_size_fault(const value_data& data,
-                                            const input_spec& input) {
+TINYPHI_FUNC std::optional<error> find_size_fault(const value_data& data,
+                                                  std::size_t max_bytes,
+                                                  std::size_t max_items) {
   if (const auto* text = data.get<std::string>()) {
-    if (text->size() > input.max_bytes) {
+    if (text->size() > max_bytes) {
       return error{error_code::limit,
                    " is " + std::to_string(text->size()) + " bytes, at most " +
-                       std::to_string(input.max_bytes) + " are allowed"};
+                       std::to_string(max_bytes) + " are allowed"};
     }
     const std::size_t bad = find_invalid_utf8(*text);
     if (bad == std::string_view::npos) return std::nullopt;
@@ -35,25 +34,27 @@ inline std::optional<error> find_size_fault(const value_data& data,
                  ": byte " + std::to_string(bad) + " is not UTF-8"};
   }
   if (const auto* items = data.get<value_data::list>()) {
-    if (items->size() > input.max_items) {
+    if (items->size() > max_items) {
       return error{error_code::limit, " has " + std::to_string(items->size()) +
                                           " items, at most " +
-                                          std::to_string(input.max_items) +
+                                          std::to_string(max_items) +
                                           " are allowed"};
     }
     for (const value_data& item : *items) {
-      if (auto wrong = find_size_fault(item, input)) return wrong;
+      if (auto wrong = find_size_fault(item, max_bytes, max_items)) {
+        return wrong;
+      }
     }
   }
   if (const auto* members = data.get<value_data::record>()) {
     for (const auto& m : *members) {
-      if (auto wrong = find_size_fault(m.value, input)) return wrong;
+      if (auto wrong = find_size_fault(m.value, max_bytes, max_items)) {
+        return wrong;
+      }
     }
   }
   return std::nullopt;
 }
-
-}  // namespace detail
 
 TINYPHI_FUNC result<value_data> check_input(const input_spec& input,
                                             const value_data& data) {
@@ -61,7 +62,7 @@ TINYPHI_FUNC result<value_data> check_input(const input_spec& input,
   if (const auto wrong = find_misfit(data, input.type)) {
     return error{error_code::invalid_argument, where + ": " + *wrong};
   }
-  if (auto wrong = detail::find_size_fault(data, input)) {
+  if (auto wrong = find_size_fault(data, input.max_bytes, input.max_items)) {
     return error{wrong->code, where + wrong->message};
   }
   return conform(data, input.type);

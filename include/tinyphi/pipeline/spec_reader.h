@@ -34,6 +34,11 @@ class spec_reader : private config_reader {
   void read_env();
   void read_env_entry(const config_member& entry);
   void read_limits();
+  // A whole number of bytes, or a text such as "64KiB".
+  std::optional<std::size_t> read_size(const config_node& table,
+                                       std::string_view key,
+                                       const std::string& where,
+                                       std::size_t high);
   void read_models();
   void read_rules();
   void read_rules_entry(const config_member& entry);
@@ -41,6 +46,10 @@ class spec_reader : private config_reader {
   void read_input(const config_member& entry);
   void read_input_type(const config_node& node, const std::string& where,
                        input_spec& input);
+  void read_input_sizes(const config_node& node, const std::string& where,
+                        input_spec& input);
+  void check_input_default(const config_node& node, const std::string& where,
+                           const input_spec& input);
   void read_outputs();
   void read_stages();
   void read_stage(const config_member& entry);

@@ -33,6 +33,10 @@ std::optional<value_data> as_data(std::optional<T> x) {
   return value_data(*std::move(x));
 }
 
+// Of `[limits].class`, in the order of priority_class.
+inline constexpr std::string_view class_names[] = {"interactive", "normal",
+                                                   "batch"};
+
 inline std::optional<bool> parse_bool(std::string_view text) {
   if (text == "true") return true;
   if (text == "false") return false;
@@ -220,12 +224,49 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
 }
 
 TINYPHI_FUNC void spec_reader::read_limits() {
-  if (const config_node* limits = section(
-          "limits", {"deadline", "timeout"},
-          {"concurrency", "queue", "class", "memory", "items", "text"})) {
-    spec_.deadline = read_duration(*limits, "deadline", "[limits]");
-    default_timeout_ = read_duration(*limits, "timeout", "[limits]");
+  const config_node* limits =
+      section("limits",
+              {"deadline", "timeout", "concurrency", "queue", "class", "memory",
+               "items", "text"},
+              {});
+  if (limits == nullptr) return;
+  const std::string where = "[limits]";
+  for (const config_member& m : *limits->get<config_table>()) {
+    spec_.limits_at.emplace(m.key, m.at);
   }
+  spec_.deadline = read_duration(*limits, "deadline", where);
+  default_timeout_ = read_duration(*limits, "timeout", where);
+  request_limits& most = spec_.limits;
+  const auto count = [&](std::string_view key, std::size_t& out,
+                         std::int64_t low, std::size_t high) {
+    const auto n =
+        read_integer(*limits, key, where, low, static_cast<std::int64_t>(high));
+    if (n) out = static_cast<std::size_t>(*n);
+  };
+  count("items", most.items, 1, request_limits::most_items);
+  count("concurrency", most.concurrency, 1, request_limits::most_concurrency);
+  count("queue", most.queue, 0, request_limits::most_queue);
+  most.text = read_size(*limits, "text", where, request_limits::most_text)
+                  .value_or(most.text);
+  most.memory = read_size(*limits, "memory", where, request_limits::most_memory)
+                    .value_or(most.memory);
+  if (const auto n =
+          read_choice(*limits, "class", where, detail::class_names)) {
+    most.priority = static_cast<priority_class>(*n);
+  }
+}
+
+TINYPHI_FUNC std::optional<std::size_t> spec_reader::read_size(
+    const config_node& table, std::string_view key, const std::string& where,
+    std::size_t high) {
+  const config_member* m = table.find(key);
+  if (m != nullptr && m->value.get<std::string>() != nullptr) {
+    const auto n = read_bytes(table, key, where, 1024, high);
+    return n ? std::optional<std::size_t>(*n) : std::nullopt;
+  }
+  const auto n =
+      read_integer(table, key, where, 1, static_cast<std::int64_t>(high));
+  return n ? std::optional(static_cast<std::size_t>(*n)) : std::nullopt;
 }
 
 TINYPHI_FUNC void spec_reader::read_models() {

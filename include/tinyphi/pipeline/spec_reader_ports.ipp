@@ -34,6 +34,8 @@ TINYPHI_FUNC void spec_reader::read_input(const config_member& entry) {
   input_spec& input = spec_.inputs.emplace_back();
   input.name = entry.key;
   input.at = entry.at;
+  input.max_bytes = std::min(input.max_bytes, spec_.limits.text);
+  input.max_items = spec_.limits.items;
   if (entry.value.get<std::string>() != nullptr) {
     return read_input_type(entry.value, where, input);
   }
@@ -61,19 +63,7 @@ TINYPHI_FUNC void spec_reader::read_input(const config_member& entry) {
     }
   }
   optional_key<std::string>(node, "doc", where, "a string");
-  constexpr std::int64_t most_bytes = std::int64_t{1} << 20;
-  const config_member* size = node.find("max_bytes");
-  if (size != nullptr && size->value.get<std::string>() != nullptr) {
-    if (const auto n = read_bytes(node, "max_bytes", where, 1024, most_bytes)) {
-      input.max_bytes = static_cast<std::size_t>(*n);
-    }
-  } else if (const auto n =
-                 read_integer(node, "max_bytes", where, 1, most_bytes)) {
-    input.max_bytes = static_cast<std::size_t>(*n);
-  }
-  if (const auto n = read_integer(node, "max_items", where, 1, 1000000)) {
-    input.max_items = static_cast<std::size_t>(*n);
-  }
+  read_input_sizes(node, where, input);
   if (const config_member* m = node.find("default")) {
     config_node filled = m->value;
     if (!fill_in(filled, where)) return;
@@ -85,7 +75,42 @@ TINYPHI_FUNC void spec_reader::read_input(const config_member& entry) {
       input.optional = false;
     }
     input.default_value = read_value(filled, input.type, where + ": default");
+    check_input_default(filled, where, input);
   }
+}
+
+// Neither may be more than [limits] allows of every text and list.
+TINYPHI_FUNC void spec_reader::read_input_sizes(const config_node& node,
+                                                const std::string& where,
+                                                input_spec& input) {
+  const auto check = [&](std::string_view key, std::size_t n,
+                         std::string_view limit, std::size_t most) {
+    if (n <= most) return n;
+    report(fault::out_of_range, node.find(key)->value.at,
+           where + ": " + std::string(key) + " is " + std::to_string(n) +
+               ", [limits]." + std::string(limit) + " allows " +
+               std::to_string(most) + "; raise it, too");
+    return most;
+  };
+  if (const auto n =
+          read_size(node, "max_bytes", where, request_limits::most_text)) {
+    input.max_bytes = check("max_bytes", *n, "text", spec_.limits.text);
+  }
+  const auto most = static_cast<std::int64_t>(request_limits::most_items);
+  if (const auto n = read_integer(node, "max_items", where, 1, most)) {
+    input.max_items = check("max_items", static_cast<std::size_t>(*n), "items",
+                            spec_.limits.items);
+  }
+}
+
+TINYPHI_FUNC void spec_reader::check_input_default(const config_node& node,
+                                                   const std::string& where,
+                                                   const input_spec& input) {
+  if (!input.default_value) return;
+  const auto wrong =
+      find_size_fault(*input.default_value, input.max_bytes, input.max_items);
+  if (!wrong) return;
+  report(fault::out_of_range, node.at, where + ": default" + wrong->message);
 }
 
 TINYPHI_FUNC void spec_reader::read_outputs() {

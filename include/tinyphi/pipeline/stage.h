@@ -199,6 +199,8 @@ struct call_facts {
   // Of the in-ports that something is bound to.
   std::map<std::string, type, std::less<>> types;
   std::map<std::string, trust, std::less<>> labels;
+  // The most bytes of each text in them, where that is known before it runs.
+  std::map<std::string, std::size_t, std::less<>> max_bytes;
   // Tokens that those who take its prompt may add.
   std::size_t reserve = 0;
 };
@@ -337,6 +339,8 @@ class pool_jobs : public boost::asio::execution_context::service {
 
   explicit pool_jobs(boost::asio::execution_context& owner) : service(owner) {}
   [[nodiscard]] job begin() { return job(count_); }
+  // None whose end is not known on the stages' side yet.
+  [[nodiscard]] bool none() const { return *count_ == 0; }
 
  private:
   void shutdown() override {

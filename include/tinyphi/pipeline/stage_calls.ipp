@@ -49,7 +49,7 @@ inline std::optional<value_data> port_value(const request& r,
                                             const graph_port& p,
                                             const frame& f) {
   if (p.carried == no_stage) return value_of(r, p.binding, &f);
-  return f.carried.empty() ? std::nullopt : f.carried[p.carried];
+  return f.carried ? f.carried->all()[p.carried] : std::nullopt;
 }
 
 inline void gather_inputs(request& r, const graph_stage& s, const frame& f,
@@ -83,6 +83,18 @@ inline void gather_inputs(request& r, const graph_stage& s, const frame& f,
   }
 }
 
+// Counts what a call gives, by out-port.
+inline result<kept_values> keep_outputs(request& r, const graph_stage& s,
+                                        call_outputs out) {
+  kept_values kept(r.values);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (auto over = kept.add(std::move(out[i]), "port " + s.out[i].name)) {
+      return *std::move(over);
+    }
+  }
+  return kept;
+}
+
 // What a stage gave, by out-port; or what is wrong with it.
 inline result<call_outputs> sort_outputs(
     const graph_stage& s, stage_outputs given,
@@ -93,7 +105,9 @@ inline result<call_outputs> sort_outputs(
     const port_info& p = s.out[i];
     if (s.lists_failures(i)) break;
     if (p.stream) {
-      out[i] = value_data(streams[next_stream++]->text());
+      const std::size_t n = next_stream++;
+      const bool is_absent = n < given.absent.size() && given.absent[n];
+      if (!is_absent) out[i] = streams[n]->whole();
       continue;
     }
     if (next_plain < given.plain.size()) {
@@ -101,13 +115,6 @@ inline result<call_outputs> sort_outputs(
     } else if (const auto it = given.open.find(p.name);
                it != given.open.end()) {
       out[i] = it->second;
-    }
-    const auto* text = out[i] ? out[i]->get<std::string>() : nullptr;
-    if (text != nullptr && text->size() > max_text_bytes) {
-      return error{error_code::limit,
-                   "port " + p.name + " is " + std::to_string(text->size()) +
-                       " bytes, at most " + std::to_string(max_text_bytes) +
-                       " are allowed"};
     }
     if (!out[i] && p.required) {
       return error{error_code::internal, "port " + p.name + " was not given"};
@@ -127,23 +134,29 @@ inline bool is_streamed(const request& r, std::size_t slot) {
 }
 
 // One attempt, within its timeout.
-inline task<result<call_outputs>> run_attempt(request& r, std::size_t i,
-                                              const frame& f, bool& was_read) {
+inline task<result<kept_values>> run_attempt(request& r, std::size_t i,
+                                             const frame& f, bool& was_read) {
   const graph_stage& s = r.g->stages[i];
   stage_run& run = r.stages[i];
   const std::size_t number = run.n_attempts++;
   if (r.options.doubles && r.options.doubles->fake) {
     if (auto given = r.options.doubles->fake(i, number)) {
-      co_return *std::move(given);
+      if (!*given) co_return std::move(*given).error();
+      co_return keep_outputs(r, s, **std::move(given));
     }
   }
   const auto now = run.attempts.emplace(run.attempts.end());
   now->token = r.token.child();
-  const auto begun = std::chrono::steady_clock::now();
-  if (s.timeout) now->deadline = begun + *s.timeout;
-  std::optional<steady_time> deadline = r.deadline;
-  if (now->deadline && (!deadline || *now->deadline < *deadline)) {
-    deadline = now->deadline;
+  enclosing_request part{.clock = r.clock,
+                         .deadline = r.deadline,
+                         .values = r.values,
+                         .is_followed = false};
+  if (s.timeout) {
+    now->deadline = r.clock->now() + *s.timeout;
+    r.expect(*now->deadline);
+    if (!part.deadline || *now->deadline < *part.deadline) {
+      part.deadline = now->deadline;
+    }
   }
   std::vector<std::shared_ptr<stream_port>> streams;
   attempt_inputs in;
@@ -155,32 +168,42 @@ inline task<result<call_outputs>> run_attempt(request& r, std::size_t i,
     if (is_read) {
       followers.on_first = [&r, i] { stage_began(r, i); };
       followers.reader_comes = is_streamed(r, s.first_slot + port);
+      part.is_followed =
+          followers.reader_comes || !s.read_while_running_by.empty();
     }
-    streams.push_back(std::make_shared<stream_port>(r.strand, now->token,
-                                                    std::move(followers)));
+    streams.push_back(std::make_shared<stream_port>(
+        r.strand, now->token, std::move(followers), "port " + s.out[port].name,
+        r.values));
     in.sinks.push_back(streams.back().get());
     if (is_read) r.streams[s.first_slot + port] = streams.back();
   }
   r.notify();
+  std::optional<steady_time> deadline;
+  if (part.deadline) deadline = r.clock->on_steady_clock(*part.deadline);
   run_context cx({now->token, deadline}, r.pool, s.label, r.options.origin);
-  std::optional<result<call_outputs>> out;
+  std::optional<result<kept_values>> out;
   try {
     stage_inputs views{.values = in.fixed,
                        .feeds = in.fixed_feeds,
                        .open = std::move(in.open),
-                       .streams = in.sinks};
+                       .streams = in.sinks,
+                       .within = &part};
     task<stage_outputs> body = s.instance->run(cx, std::move(views));
     auto token =
         asio::bind_cancellation_slot(now->signal.slot(), asio::use_awaitable);
     stage_outputs given =
         co_await asio::co_spawn(r.strand, std::move(body), token);
-    out.emplace(sort_outputs(s, std::move(given), streams));
+    auto sorted = sort_outputs(s, std::move(given), streams);
+    if (sorted) {
+      out.emplace(keep_outputs(r, s, *std::move(sorted)));
+    } else {
+      out.emplace(std::move(sorted).error());
+    }
   } catch (...) {
     out.emplace(current_stage_error());
   }
   r.enforce_limits();  // a request that is over says so, not its stages
-  if (s.timeout && seconds_since(begun) >=
-                       std::chrono::duration<double>(*s.timeout).count()) {
+  if (now->deadline && r.clock->now() >= *now->deadline) {
     out.emplace(error{
         error_code::deadline,
         "no result within " + std::to_string(s.timeout->count()) + " ms"});
@@ -194,50 +217,52 @@ inline task<result<call_outputs>> run_attempt(request& r, std::size_t i,
 }
 
 // Attempts, until one succeeds or there are no more.
-inline task<result<call_outputs>> run_attempts(request& r, std::size_t i,
-                                               const frame& f, bool& was_read) {
+inline task<result<kept_values>> run_attempts(request& r, std::size_t i,
+                                              const frame& f, bool& was_read) {
   const retry_spec& retry = r.g->stages[i].retry;
   duration wait = retry.wait;
   for (std::size_t left = retry.max;; --left) {
     auto out = co_await run_attempt(r, i, f, was_read);
     if (out || left == 0 || was_read || r.stopping() ||
         std::ranges::find(retry.on, out.error().code) == retry.on.end()) {
-      co_return out;
+      co_return std::move(out);
     }
     if (wait.count() > 0) {
-      asio::steady_timer timer(r.strand, wait);
+      asio::steady_timer timer(r.strand);
       const auto entry = r.timers.insert(r.timers.end(), &timer);
+      r.clock->set(timer, r.clock->now() + wait);
       boost::system::error_code woken;
       auto token = asio::redirect_error(asio::use_awaitable, woken);
       co_await timer.async_wait(token);
+      r.clock->forget(timer);
       r.timers.erase(entry);
       wait *= 2;
     }
-    if (r.stopping()) co_return out;
+    if (r.stopping()) co_return std::move(out);
   }
 }
 
 // Whether the outputs of a round are good enough.
 inline result<bool> is_enough(const graph_repeat& repeat,
-                              const call_outputs& out) {
+                              const kept_values& out) {
   expression_values values;
   values.slot = [&](std::size_t port) -> const value_data* {
-    return out[port] ? &*out[port] : nullptr;
+    return out.all()[port] ? &*out.all()[port] : nullptr;
   };
   return repeat.until.test.holds(values);
 }
 
-inline task<result<call_outputs>> run_rounds(request& r, std::size_t i,
-                                             frame& f, bool& was_read) {
+inline task<result<kept_values>> run_rounds(request& r, std::size_t i, frame& f,
+                                            bool& was_read) {
   const auto& repeat = r.g->stages[i].repeat;
   const std::size_t max = repeat ? repeat->max_rounds : 1;
   for (std::size_t round = 1;; ++round) {
     ++r.stages[i].rounds;
     auto out = co_await run_attempts(r, i, f, was_read);
-    if (!out || !repeat) co_return out;
+    if (!out || !repeat) co_return std::move(out);
     const auto enough = is_enough(*repeat, *out);
     if (!enough) co_return error{enough.error()}.within("repeat.until");
-    if (*enough || (round == max && repeat->last)) co_return out;
+    if (*enough || (round == max && repeat->last)) co_return std::move(out);
     if (round == max) {
       co_return error{
           error_code::exhausted,
@@ -248,16 +273,17 @@ inline task<result<call_outputs>> run_rounds(request& r, std::size_t i,
 }
 
 // One item, or the only run. A failure that a fallback stands for is none.
-inline task<result<call_outputs>> run_call(request& r, std::size_t i,
-                                           frame& f) {
+inline task<result<kept_values>> run_call(request& r, std::size_t i, frame& f) {
   const graph_stage& s = r.g->stages[i];
   bool was_read = false;
   auto out = co_await run_rounds(r, i, f, was_read);
   // After the first piece of a stream was read there is no way back.
-  if (out || !s.has_fallback || was_read || r.stopping()) co_return out;
+  if (out || !s.has_fallback || was_read || r.stopping()) {
+    co_return std::move(out);
+  }
   r.stages[i].failed = true;
   r.stages[i].reason = out.error().message;
-  co_return s.fallback;
+  co_return keep_outputs(r, s, s.fallback);
 }
 
 // The items of a stage with `each`, while they are worked through.
@@ -266,12 +292,11 @@ struct item_runs {
 
   value_data::list items;
   std::vector<std::size_t> chosen;  // those that `when` does not leave out
-  std::vector<std::optional<call_outputs>> outputs;  // of the chosen ones
+  std::vector<std::optional<kept_values>> outputs;  // of the chosen ones
   std::vector<failure> failures;
   std::optional<error> failed;
   std::size_t next = 0;
   std::size_t workers = 0;
-  std::size_t n_bytes = 0;  // of the outputs' texts
   asio::steady_timer ended;
 };
 
@@ -284,14 +309,7 @@ inline task<void> work_through(request& r, std::size_t i, item_runs& runs) {
     f.item = runs.items[f.index];
     auto out = co_await run_call(r, i, f);
     if (out) {
-      for (const auto& v : *out) runs.n_bytes += v ? v->text_bytes() : 0;
-      runs.outputs[n] = *std::move(out);
-      if (runs.n_bytes > max_each_bytes) {
-        runs.failed =
-            error{error_code::limit, "the items give more than " +
-                                         std::to_string(max_each_bytes) +
-                                         " bytes of text"};
-      }
+      runs.outputs[n].emplace(*std::move(out));
     } else if (s.collect && !r.stopping()) {
       const error& e = out.error();
       runs.failures.push_back({static_cast<std::int64_t>(f.index),
@@ -307,12 +325,6 @@ inline task<void> work_through(request& r, std::size_t i, item_runs& runs) {
 inline std::optional<error> choose_items(request& r, const graph_stage& s,
                                          item_runs& runs) {
   runs.items = *value_of(r, *s.each, nullptr)->get<value_data::list>();
-  if (runs.items.size() > max_each_items) {
-    return error{error_code::limit,
-                 "each: " + std::to_string(runs.items.size()) +
-                     " items, at most " + std::to_string(max_each_items) +
-                     " are allowed"};
-  }
   for (std::size_t n = 0; n < runs.items.size(); ++n) {
     if (s.when_asks_item) {
       frame f;
@@ -333,8 +345,8 @@ inline call_outputs join_items(const graph_stage& s, item_runs& runs) {
   call_outputs out;
   for (std::size_t port = 0; port < s.out.size(); ++port) {
     value_data::list all;
-    for (auto& one : runs.outputs) {
-      if (one && (*one)[port]) all.push_back(*std::move((*one)[port]));
+    for (const auto& one : runs.outputs) {
+      if (one && one->all()[port]) all.push_back(*one->all()[port]);
     }
     out.emplace_back(value_data(std::move(all)));
   }
@@ -345,7 +357,7 @@ inline call_outputs join_items(const graph_stage& s, item_runs& runs) {
   return out;
 }
 
-inline task<result<call_outputs>> run_items(request& r, std::size_t i) {
+inline task<result<kept_values>> run_items(request& r, std::size_t i) {
   const graph_stage& s = r.g->stages[i];
   item_runs runs(r);
   if (auto wrong = choose_items(r, s, runs)) co_return *std::move(wrong);
@@ -371,7 +383,7 @@ inline task<result<call_outputs>> run_items(request& r, std::size_t i) {
     co_await runs.ended.async_wait(token);
   }
   if (runs.failed) co_return *std::move(runs.failed);
-  co_return join_items(s, runs);
+  co_return keep_outputs(r, s, join_items(s, runs));
 }
 
 }  // namespace detail

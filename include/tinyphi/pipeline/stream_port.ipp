@@ -40,20 +40,31 @@ class stream_port final : public text_sink {
     // Somebody reads from the first piece on, and is waited for.
     bool reader_comes = false;
   };
-  stream_port(const strand_type& strand, cancel_token sender, followers f)
+  // `name` is for messages; `values` counts the text.
+  stream_port(const strand_type& strand, cancel_token sender, followers f,
+              std::string name, std::shared_ptr<value_ledger> values)
       : strand_(strand),
         changed_(strand, steady_time::max()),
         sender_(std::move(sender)),
-        followers_(std::move(f)) {}
+        followers_(std::move(f)),
+        name_(std::move(name)),
+        values_(std::move(values)) {}
+  stream_port(const stream_port&) = delete;
+  stream_port& operator=(const stream_port&) = delete;
+  ~stream_port() override { values_->shrink(text_.size()); }
 
   task<void> send(std::string piece) override {
-    if (piece.size() > max_text_bytes - text_.size()) {
-      throw stage_error(
-          error_code::limit,
-          "more than " + std::to_string(max_text_bytes) + " bytes of text");
+    if (piece.size() > values_->most().text - text_.size()) {
+      throw stage_error(error_code::limit,
+                        name_ + " is longer than the " +
+                            std::to_string(values_->most().text) +
+                            " bytes that are allowed by [limits].text");
     }
     while (followers_.reader_comes && !has_begun_ && !sender_.cancelled()) {
       co_await wait();
+    }
+    if (auto over = values_->grow(piece.size(), name_)) {
+      throw stage_error(*std::move(over));
     }
     const bool is_first = text_.empty() && !piece.empty();
     text_ += piece;
@@ -74,15 +85,29 @@ class stream_port final : public text_sink {
   // comes only now finds nothing.
   void end(bool failed) {
     ended_ = true;
-    if (failed && !was_read_) text_.clear();
+    if (failed && !was_read_) {
+      values_->shrink(text_.size());
+      text_.clear();
+      whole_.reset();
+    }
     wake();
   }
   void wake() { changed_.cancel(); }
 
-  [[nodiscard]] const std::string& text() const { return text_; }
+  [[nodiscard]] const std::string& text() const {
+    return whole_ ? *whole_->get<std::string>() : text_;
+  }
+  // All of the text as a value, which from now on counts by itself.
+  [[nodiscard]] value_data whole() {
+    if (!whole_) {
+      values_->shrink(text_.size());
+      whole_ = value_data(std::exchange(text_, {}));
+    }
+    return *whole_;
+  }
   // Somebody was given a piece, even if he has not taken it yet.
   [[nodiscard]] bool was_read() const { return was_read_; }
-  void note_reader() { was_read_ = was_read_ || !text_.empty(); }
+  void note_reader() { was_read_ = was_read_ || !text().empty(); }
 
   // A reader of the text, while it reads.
   class cursor {
@@ -102,9 +127,9 @@ class stream_port final : public text_sink {
     task<std::optional<std::string>> next(const cancel_token& stop) {
       while (!stop.cancelled()) {
         at_->waits = false;
-        if (at_->offset < port_->text_.size()) {
+        if (at_->offset < port_->text().size()) {
           port_->was_read_ = true;
-          co_return port_->text_.substr(at_->offset);
+          co_return port_->text().substr(at_->offset);
         }
         if (port_->ended_) break;
         at_->waits = true;
@@ -127,12 +152,12 @@ class stream_port final : public text_sink {
   [[nodiscard]] bool is_far_ahead() const {
     if (places_.empty()) return false;
     const auto fastest = std::ranges::max_element(places_, {}, &place::offset);
-    return text_.size() - fastest->offset > max_unread_bytes;
+    return text().size() - fastest->offset > max_unread_bytes;
   }
   // A reader waits for what is there by now.
   [[nodiscard]] bool keeps_waiting() const {
     return std::ranges::any_of(places_, [&](const place& p) {
-      return p.waits && p.offset < text_.size();
+      return p.waits && p.offset < text().size();
     });
   }
   task<void> wait() {
@@ -145,7 +170,10 @@ class stream_port final : public text_sink {
   asio::steady_timer changed_;
   cancel_token sender_;
   followers followers_;
+  std::string name_;  // for messages
+  std::shared_ptr<value_ledger> values_;
   std::string text_;
+  std::optional<value_data> whole_;  // then text_ is empty
   std::list<place> places_;
   bool has_begun_ = false;  // there was a reader
   bool ended_ = false;

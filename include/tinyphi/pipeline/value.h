@@ -100,8 +100,20 @@ class value_data {
   // A member of a record; null if there is none, or if this is no record.
   [[nodiscard]] const value_data* find(std::string_view name) const;
 
-  // Of all texts in it.
-  [[nodiscard]] std::size_t text_bytes() const;
+  // What it shares with its copies; null for null, booleans and numbers.
+  [[nodiscard]] const void* payload() const {
+    return std::visit(
+        []<class T>(const T& x) -> const void* {
+          if constexpr (requires { x.get(); }) {
+            return x.get();
+          } else {
+            return nullptr;
+          }
+        },
+        data_);
+  }
+  // Of memory, what the payload takes without the values in it.
+  [[nodiscard]] std::size_t own_bytes() const;
 
   // Equal in depth; an integer never equals a number.
   friend bool operator==(const value_data& a, const value_data& b);
@@ -136,15 +148,23 @@ inline const value_data* value_data::find(std::string_view name) const {
   return it == r->end() ? nullptr : &it->value;
 }
 
-inline std::size_t value_data::text_bytes() const {
-  if (const auto* text = get<std::string>()) return text->size();
-  std::size_t n = 0;
+inline std::size_t value_data::own_bytes() const {
+  constexpr std::size_t counters = 2 * sizeof(void*);  // of a shared_ptr
+  if (const auto* text = get<std::string>()) {
+    return counters + sizeof(std::string) + text->size();
+  }
   if (const auto* items = get<list>()) {
-    for (const value_data& item : *items) n += item.text_bytes();
-  } else if (const auto* members = get<record>()) {
-    for (const member& m : *members) n += m.value.text_bytes();
-  } else if (const auto* prompt = get<labelled_prompt>()) {
-    for (const prompt_segment& s : prompt->segments) n += s.text.size();
+    return counters + sizeof(list) + items->size() * sizeof(value_data);
+  }
+  if (const auto* members = get<record>()) {
+    return counters + sizeof(record) + members->size() * sizeof(member);
+  }
+  const auto* prompt = get<labelled_prompt>();
+  if (prompt == nullptr) return 0;
+  std::size_t n = counters + sizeof(labelled_prompt) +
+                  prompt->ids.size() * sizeof(std::int32_t);
+  for (const prompt_segment& s : prompt->segments) {
+    n += sizeof(prompt_segment) + s.text.size();
   }
   return n;
 }

@@ -24,14 +24,21 @@ inline std::string named_event(const char* name, const json::value& data) {
   return "event: " + std::string(name) + "\n" + sse_event(data);
 }
 
-inline run_options pipeline_options(http_exchange& x, const cancel_token& stop,
+inline run_options pipeline_options(http_exchange& x, const served_pipeline& p,
+                                    const cancel_token& stop,
                                     const answer_environment& around) {
   run_options options;
   options.stop.token = stop;
   options.stop.deadline =
       after_ms(x.request().arrived, around.deadlines.total_ms);
-  options.origin = origin_of(*x.request().from, std::nullopt);
+  options.origin =
+      origin_of(*x.request().from, p.compiled.graph().limits.priority);
   return options;
+}
+
+// Who is refused since too many wait is told when to come again.
+inline api_error pipeline_error(const served_pipeline& p, const error& e) {
+  return to_api_error(e, p.compiled.retry_after_seconds());
 }
 
 inline running_request pipeline_entry_of(const http_exchange& x,
@@ -158,7 +165,7 @@ inline boost::asio::awaitable<void> run_pipeline(
   auto entry = s.running.add(pipeline_entry_of(x, *p));
   x.report().model = entry->model;
   const counted_request counted(x, *entry.operator->(), s.counts);
-  run_options options = pipeline_options(x, entry->stop, s.answers);
+  run_options options = pipeline_options(x, *p, entry->stop, s.answers);
   bool begun = false;
   if (request->stream) {
     options.on_text = [&](std::string_view output,
@@ -183,7 +190,7 @@ inline boost::asio::awaitable<void> run_pipeline(
   if (x.gone().cancelled()) co_return;
   if (!request->stream || (!done && !begun)) {
     if (!done) {
-      const api_error e = to_api_error(done.error());
+      const api_error e = pipeline_error(*p, done.error());
       co_await respond_with(x, e);
     } else {
       json::object o = outputs_of(*done);
@@ -198,13 +205,13 @@ inline boost::asio::awaitable<void> run_pipeline(
     co_await std::move(beginning);
   }
   if (!done) {
-    const api_error e = to_api_error(done.error());
+    const api_error e = pipeline_error(*p, done.error());
     x.report().code = e.code;
     x.report().cause = e.cause;
   }
   std::string last =
       done ? named_event("done", outputs_of(*done))
-           : named_event("error", to_json(to_api_error(done.error())));
+           : named_event("error", to_json(pipeline_error(*p, done.error())));
   auto writing = x.write(std::move(last));
   if (co_await std::move(writing)) co_await x.end_stream();
 }
@@ -330,7 +337,7 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
   const auto d = make(r, std::move(facts));
   detail::pipeline_answer told(x, *d, r.stream);
   ended_answer& answer = told.answer;
-  run_options options = detail::pipeline_options(x, entry->stop, around);
+  run_options options = detail::pipeline_options(x, *p, entry->stop, around);
   options.on_text = [&](std::string_view output,
                         std::string piece) -> boost::asio::awaitable<void> {
     if (output != p->chat_output) co_return;
@@ -341,7 +348,7 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
   auto done = co_await std::move(running);
   if (x.gone().cancelled()) co_return;
   if (!done) {
-    const api_error e = to_api_error(done.error());
+    const api_error e = detail::pipeline_error(*p, done.error());
     if (!told.begun) {
       auto refusing = detail::refuse_in_form(x, make, e);
       co_await std::move(refusing);

@@ -20,6 +20,8 @@ class file_instance final : public stage_instance {
  public:
   explicit file_instance(std::shared_ptr<const graph> g) : g_(std::move(g)) {}
 
+  // A text that nobody follows is whole before it is sent on: until then the
+  // file may try again.
   task<stage_outputs> run(run_context& cx, stage_inputs in) const override {
     input_values inputs;
     for (std::size_t i = 0; i < in.values.size(); ++i) {
@@ -27,8 +29,15 @@ class file_instance final : public stage_instance {
       inputs.emplace(g_->inputs[i].name, in.values[i]->data);
     }
     run_options options;
-    options.stop = cx.stop();
+    options.stop.token = cx.stop().token;
     options.origin = cx.origin();
+    options.within = in.within;
+    if (in.within->is_followed) {
+      text_sink* const to = in.streams.front();
+      options.on_text = [to](std::string_view, std::string piece) {
+        return to->send(std::move(piece));
+      };
+    }
     task<result<run_result>> whole =
         run_graph(g_, std::move(inputs), std::move(options), cx.pool());
     const result<run_result> done = co_await std::move(whole);
@@ -36,9 +45,17 @@ class file_instance final : public stage_instance {
     stage_outputs out;
     for (const graph_output& o : g_->outputs) {
       const auto it = done->outputs.find(o.name);
-      out.plain.push_back(it == done->outputs.end()
-                              ? std::nullopt
-                              : std::optional(it->second.data));
+      const bool is_absent = it == done->outputs.end();
+      if (!o.stream) {
+        out.plain.push_back(is_absent ? std::nullopt
+                                      : std::optional(it->second.data));
+        continue;
+      }
+      out.absent.push_back(is_absent);
+      if (is_absent || in.within->is_followed) continue;
+      std::string text = *it->second.get<std::string>();
+      task<void> sent = in.streams.front()->send(std::move(text));
+      co_await std::move(sent);
     }
     co_return out;
   }
@@ -111,6 +128,7 @@ class call_pass {
     if (spec) {
       inherit(spec->allowed.read, c_.spec.allowed.read, "read", s);
       inherit(spec->allowed.write, c_.spec.allowed.write, "write", s);
+      inherit_limits(*spec, s);
       g = compile_graph(*spec, c_.plugins, c_.options, path, faults,
                         c_.callers);
     }
@@ -140,6 +158,29 @@ class call_pass {
     }
   }
 
+  // What a file does not set it has from its caller; what it sets must not be
+  // more. How many requests run at once is asked of the first file only, and
+  // its class is the best that any of its models has.
+  void inherit_limits(pipeline_spec& spec, const stage_spec& s) {
+    const request_limits& callers = c_.spec.limits;
+    const auto inherit = [&](std::string_view key, std::size_t& own,
+                             std::size_t most) {
+      if (!spec.limits_at.contains(key)) own = most;
+      if (own <= most) return;
+      c_.report(fault::out_of_range, s.plugin_at,
+                "stage " + s.id + ": " + s.plugin + " sets [limits]." +
+                    std::string(key) + " to " + std::to_string(own) +
+                    ", and this file allows " + std::to_string(most) +
+                    "; a called file may take less, not more");
+    };
+    inherit("items", spec.limits.items, callers.items);
+    inherit("text", spec.limits.text, callers.text);
+    inherit("memory", spec.limits.memory, callers.memory);
+    if (!spec.limits_at.contains("class")) {
+      spec.limits.priority = callers.priority;
+    }
+  }
+
   const stage_type* describe(const stage_spec& s, std::shared_ptr<graph> g) {
     if (g == nullptr) return nullptr;
     stage_type& type = c_.called.emplace_back();
@@ -154,8 +195,11 @@ class call_pass {
       type.in_ports.push_back(std::move(p));
     }
     for (const graph_output& o : g->outputs) {
-      type.out_ports.push_back(
-          {.name = o.name, .types = {o.type}, .required = !o.may_be_absent});
+      auto& ports = o.stream ? type.stream_ports : type.out_ports;
+      ports.push_back({.name = o.name,
+                       .types = {o.type},
+                       .required = !o.may_be_absent,
+                       .stream = o.stream});
       type.info.makes = join(type.info.makes, o.label);
     }
     const std::string file =

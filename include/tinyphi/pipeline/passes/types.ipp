@@ -173,6 +173,35 @@ class type_pass {
     return b.is_list ? type::list_of(*all) : *all;
   }
 
+  // The most bytes of a text in a value: of inputs, of their items and fields,
+  // and of what the file itself says.
+  std::optional<std::size_t> max_bytes_of(const graph_binding& b,
+                                          const graph_stage& stage) const {
+    std::size_t most = 0;
+    for (const graph_source& s : b.from) {
+      const graph_source& from =
+          s.what == graph_source::kind::item ? *stage.each : s;
+      if (from.what == graph_source::kind::slot &&
+          from.slot < c_.g.inputs.size()) {
+        most = std::max(most, c_.g.inputs[from.slot].max_bytes);
+      } else if (const auto* text = from.constant.get<std::string>()) {
+        most = std::max(most, text->size());
+      } else {
+        return std::nullopt;
+      }
+    }
+    return most;
+  }
+
+  // What stands in the file itself is not longer than a value may be.
+  void check_size(const value_data& data, position at,
+                  const std::string& where) {
+    const request_limits& limits = c_.g.limits;
+    const auto wrong = find_size_fault(data, limits.text, limits.items);
+    if (!wrong) return;
+    c_.report(fault::out_of_range, at, where + wrong->message + " by [limits]");
+  }
+
   // Under which conditions a binding has a value.
   guard_set guards_of(const graph_binding& b) {
     if (b.is_list) return {};
@@ -262,6 +291,9 @@ class type_pass {
     flow.label = join(flow.label, label);
     notes.call.types[p.info.name] = t.value_or(type());
     notes.call.labels[p.info.name] = label;
+    if (const auto most = max_bytes_of(p.binding, stage)) {
+      notes.call.max_bytes[p.info.name] = *most;
+    }
     if (!t || p.poisoned) return;
     p.type = *t;
     if (label > p.info.accepts) {
@@ -378,6 +410,7 @@ class type_pass {
         poison(stage);
       } else {
         stage.fallback[n] = conform(data, own[n]);
+        check_size(data, m.value.at, where + "." + m.key);
       }
     }
   }
@@ -464,6 +497,7 @@ class type_pass {
                   where + ": default: " + *wrong);
       } else {
         out.default_value = conform(data, *t);
+        check_size(data, spec.default_value->at, where + ": default");
       }
     } else if (!guards.empty() && !out.may_be_absent) {
       c_.report(fault::maybe_absent, first.at,

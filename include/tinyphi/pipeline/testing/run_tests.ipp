@@ -152,13 +152,15 @@ class test_runner {
     run_options options;
     options.stop = options_->stop;
     options.record = std::make_shared<run_record>();
+    const auto clock = t.with_model ? nullptr : std::make_shared<test_clock>();
+    options.clock = clock;
     std::vector<diagnostic> problems;
     const auto forbid = [&](std::size_t stage) {
       problems.push_back(
           {fault::needs_fake, t.at, where + t.needs_fake[stage]});
     };
     options.doubles = doubles_of(t, forbid);
-    const auto ended = run(t.inputs, options);
+    const auto ended = run(t.inputs, options, clock.get());
     reached_.add(*g_, *options.record);
     if (!problems.empty()) return problems;
     if (!ended && !t.expects_error) {
@@ -206,8 +208,19 @@ class test_runner {
                                    std::move(options), std::move(pool)));
   }
 
-  result<run_result> run(const input_values& inputs,
-                         const run_options& options) {
+  // Once nothing is left to compute, a wait ends.
+  static void run_on(boost::asio::io_context& context, test_clock& clock) {
+    const auto& jobs = boost::asio::use_service<pool_jobs>(context);
+    while (!context.stopped()) {
+      const bool idle = jobs.none();
+      if (context.poll() > 0 || context.stopped()) continue;
+      if (!idle || !clock.advance()) context.run_one();
+    }
+  }
+
+  // By the steady clock without another one.
+  result<run_result> run(const input_values& inputs, const run_options& options,
+                         test_clock* clock) {
     boost::asio::io_context context(1);
     const boost::asio::any_io_executor pool =
         own_pool_ ? own_pool_->get_executor()
@@ -216,7 +229,11 @@ class test_runner {
     const auto ended = [](std::exception_ptr) {};  // `out` stays empty
     boost::asio::co_spawn(context, run_into(g_, inputs, options, pool, out),
                           ended);
-    context.run();
+    if (clock != nullptr) {
+      run_on(context, *clock);
+    } else {
+      context.run();
+    }
     if (out) return *std::move(out);
     return error{error_code::internal, "the request ended without a result"};
   }
