@@ -281,3 +281,11 @@ expect = ["ran(gen)"]
         "t.toml:14:8: warning[TP5008]: stage late: the fallback was never "
         "taken");
 }
+
+TEST_CASE("a request whose inputs are refused has run nothing") {
+  const std::string test = "[[test]]\nname = \"too long\"\ninput = { q = \"" +
+                           std::string((std::size_t{64} << 10) + 1, 'x') +
+                           "\" }\nexpect = [\"error.code == 'limit'\", \"not "
+                           "ran(look)\", \"attempts(look) == 0\"]\n";
+  CHECK(outcomes(test) == "passed too long\n");
+}

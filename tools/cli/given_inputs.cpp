@@ -30,7 +30,7 @@ result<const input_spec*> find_input(const tinyphi::graph& g,
   if (it != g.inputs.end()) return &*it;
   std::vector<std::string_view> names;
   for (const input_spec& i : g.inputs) names.push_back(i.name);
-  return wrong("no input " + quote(name) + did_you_mean(name, names));
+  return wrong("no input " + quote(name) + tinyphi::did_you_mean(name, names));
 }
 
 // What helps whoever named a file that cannot be read.
