@@ -324,3 +324,11 @@ expect = ["error.code == 'deadline'", "error.stage == 'late'"]
       52, "\"error.code == 'deadline'\"");
   CHECK(problems(late).empty());
 }
+
+TEST_CASE("a request whose inputs are refused has run nothing") {
+  const std::string test = "[[test]]\nname = \"too long\"\ninput = { q = \"" +
+                           std::string((std::size_t{64} << 10) + 1, 'x') +
+                           "\" }\nexpect = [\"error.code == 'limit'\", \"not "
+                           "ran(look)\", \"attempts(look) == 0\"]\n";
+  CHECK(outcomes(test) == "passed too long\n");
+}

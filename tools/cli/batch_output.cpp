@@ -140,10 +140,10 @@ result<void> batch_output::write_sources(const batch_sources& sources) const {
   for (const auto& [what, hash] : sources) all[what] = hash;
   const std::string text =
       json::serialize(json::object{{"made_of", std::move(all)}}) + "\n";
-  tinyphi::replacement_file file(sources_path_);
-  TINYPHI_CHECK_OK(file.create());
-  TINYPHI_CHECK_OK(file.write(std::as_bytes(std::span(text))));
-  return file.commit();
+  tinyphi::replacement_file whole(sources_path_);
+  TINYPHI_CHECK_OK(whole.create());
+  TINYPHI_CHECK_OK(whole.write(std::as_bytes(std::span(text))));
+  return whole.commit();
 }
 
 result<void> batch_output::compare(const batch_sources& sources) const {

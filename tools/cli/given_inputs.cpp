@@ -30,7 +30,7 @@ result<const input_spec*> find_input(const tinyphi::graph& g,
   if (it != g.inputs.end()) return &*it;
   std::vector<std::string_view> names;
   for (const input_spec& i : g.inputs) names.push_back(i.name);
-  return wrong("no input " + quote(name) + did_you_mean(name, names));
+  return wrong("no input " + quote(name) + tinyphi::did_you_mean(name, names));
 }
 
 // What helps whoever named a file that cannot be read.
@@ -55,7 +55,7 @@ result<std::string> read_text(const input_spec& input,
                               const std::string& file) {
   const std::size_t most =
       is_text(input) ? input.max_bytes
-                     : std::max(input.max_bytes, tinyphi::max_text_bytes);
+                     : std::max(input.max_bytes, tinyphi::request_limits{}.text);
   auto text = file == "-" ? read_stdin(most) : tinyphi::read_file(file, most);
   if (!text) {
     error e = std::move(text).error();
