@@ -31,7 +31,7 @@ input.question  = { type = "text", max_bytes = 4000 }
 output.answer   = { from = "generate.text", default = "" }
 [stage]
 ingest   = { use = "ingest", with.folder = "docs", with.index = "docs.db" }
-find     = { use = "retrieve.fts", in.query = "input.question", in.index = "ingest.index", with.top_k = "${env.TOP_K}" }
+find     = { use = "retrieve.fts", in.query = "input.question", with.index = "docs.db", with.top_k = "${env.TOP_K}" }
 generate = { use = "generate", with.max_tokens = 100 }
 [stage.prompt]
 use         = "prompt"
@@ -116,7 +116,8 @@ MISTAKES = [
             ("top_k: 4", "top_k: 0", "0", "greater than 0|> 0|at least 1",
              "find")),
     Mistake("a required parameter is missing",
-            (', with.index = "docs.db"', "", "with.index", "must be given"),
+            ('"ingest", with.folder = "docs"', '"ingest"', "with.folder",
+             "must be given"),
             ("""      document_store:
         init_parameters: {}
         type: haystack.document_stores.in_memory.document_store.InMemoryDocumentStore

@@ -55,6 +55,7 @@ std::string faults_with(const std::string& trigger) {
 input.f = "file"
 input.q = { type = "text", default = "x" }
 output.a = "s.text"
+output.b = "input.f"
 [allow]
 read = ["inbox"]
 [stage.s]

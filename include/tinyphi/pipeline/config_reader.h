@@ -113,6 +113,9 @@ class config_reader {
 
   const config_node* root_;
   std::vector<diagnostic>* faults_;
+  // A misspelt table has a part of what another table should have, so what is
+  // not there may be meant all the same.
+  bool incomplete_ = false;
 };
 
 template <class T>

@@ -110,7 +110,12 @@ TINYPHI_FUNC void config_reader::check_keys(const config_node& table,
     report(fault::unknown_key, m.at,
            prefix + "unknown key " + quote(m.key) + hint);
     const std::string_view meant = nearest_name(m.key, names);
-    if (!meant.empty() && table.find(meant) == nullptr) m.meant = meant;
+    if (meant.empty()) continue;
+    if (table.find(meant) == nullptr) {
+      m.meant = meant;
+    } else {
+      incomplete_ = true;
+    }
   }
 }
 

@@ -70,11 +70,12 @@ check_pipeline_text(std::string_view text, const std::filesystem::path& file,
                     const registry& plugins, const host_options& options) {
   pipeline_check checked;
   const auto spec = read_spec(text, file, options.env, checked.faults);
-  if (spec) {
+  if (spec && !spec->incomplete) {
     checked.proved = compile_graph(
         *spec, plugins, detail::sharing_models(options), file, checked.faults);
   }
-  if (checked.proved) {
+  // Where a stage is wrong, what its tests say of it may be right.
+  if (checked.proved && !has_errors(checked.faults)) {
     checked.tests = compile_tests(*spec, *checked.proved, checked.faults);
   }
   if (has_errors(checked.faults)) checked.proved = nullptr;

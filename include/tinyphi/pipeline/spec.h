@@ -184,6 +184,9 @@ struct pipeline_spec {
   allowed_folders allowed;
   std::vector<trigger_spec> triggers;
   std::vector<test_spec> tests;
+  // A part of it stands under a misspelt name, which was reported: what refers
+  // to that part must not be reported as well.
+  bool incomplete = false;
 };
 
 // Reads a pipeline file's text. `file` is its path: relative paths in it start

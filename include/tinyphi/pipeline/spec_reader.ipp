@@ -115,6 +115,7 @@ TINYPHI_FUNC pipeline_spec spec_reader::read() {
   read_stages();
   read_triggers();
   read_tests();
+  spec_.incomplete = incomplete_;
   return std::move(spec_);
 }
 

@@ -125,7 +125,7 @@ class call_pass {
     std::vector<diagnostic> faults;
     std::shared_ptr<graph> g;
     auto spec = read_spec(text, path, c_.options.env, faults);
-    if (spec) {
+    if (spec && !spec->incomplete) {
       inherit(spec->allowed.read, c_.spec.allowed.read, "read", s);
       inherit(spec->allowed.write, c_.spec.allowed.write, "write", s);
       inherit_limits(*spec, s);
