@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // tinyphi run, check and graph: pipeline files.
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "cli/approval.h"
 #include "cli/command.h"
 #include "cli/pipeline.h"
 #include "cli/terminal.h"
@@ -20,6 +22,7 @@ using tinyphi::result;
 struct run_options {
   std::string file;
   std::vector<std::string> inputs;  // NAME=TEXT
+  std::vector<std::string> approved;
   bool stream = false;
   bool as_json = false;
 };
@@ -86,6 +89,10 @@ int run_pipeline(const run_options& o) {
   // Before a model is loaded, which may take a while.
   auto inputs = parse_inputs(*proved.graph, o.inputs);
   if (!inputs) return fail(inputs.error());
+  for (const std::string& stage : o.approved) {
+    const std::string wrong = wrong_approval(*proved.graph, stage);
+    if (!wrong.empty()) return fail_usage("--approve: " + wrong);
+  }
   const auto pipeline =
       tinyphi::pipeline::create(std::move(proved.graph), o.file, host);
   if (!pipeline) return fail(pipeline.error());
@@ -105,8 +112,10 @@ int run_pipeline(const run_options& o) {
   };
   tinyphi::stop_condition stop;
   stop.token = interrupt.token();
-  const auto done = o.stream ? pipeline->run(std::move(*inputs), stop, on_text)
-                             : pipeline->run(std::move(*inputs), stop);
+  using text_function = std::function<void(std::string_view, std::string_view)>;
+  const auto done = pipeline->run(std::move(*inputs), stop,
+                                  o.stream ? text_function(on_text) : nullptr,
+                                  approve_at_terminal(o.approved));
   if (line_open) print("\n");
   if (!done) return fail(done.error());
   if (o.as_json) {
@@ -180,6 +189,13 @@ void add_run(CLI::App& app, action& run) {
       ->add_option("--input,-i", o->inputs,
                    "value of an input; may be given several times")
       ->type_name("NAME=TEXT")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--approve", o->approved,
+                   "yes to what this stage asks a person; without it the "
+                   "question is put at the terminal, and no is the answer "
+                   "where there is none")
+      ->type_name("STAGE")
       ->allow_extra_args(false);
   command->add_flag("--stream", o->stream, "print text while it is made");
   command->add_flag("--json", o->as_json,

@@ -39,7 +39,7 @@ enum class stage_outcome : std::uint8_t { skipped, done };
 struct stage_report {
   std::string id;
   stage_outcome outcome = stage_outcome::skipped;
-  std::string reason;        // why it was skipped
+  std::string reason;        // why it was skipped, or gave less than it may
   double seconds = 0;        // from its start to its end
   std::size_t rounds = 0;    // of `repeat`, over all items; else 1 for each run
   std::size_t attempts = 0;  // those after a failure included
@@ -108,6 +108,7 @@ struct run_options {
   stop_condition stop;
   text_reader on_text;  // may be empty
   request_origin origin;
+  approver approve;  // may be empty: every question is then denied
   std::shared_ptr<const run_doubles> doubles;  // may be null
   std::shared_ptr<run_record> record;          // filled in, unless null
 };

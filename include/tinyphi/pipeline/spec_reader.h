@@ -58,6 +58,7 @@ class spec_reader : private config_reader {
   // The folders of [allow].read or [allow].write, absolute.
   std::vector<std::filesystem::path> read_folders(const config_node& allow,
                                                   std::string_view key);
+  void read_hosts(const config_node& allow);
   void read_tests();
   void read_test(const config_node& node);
   void read_test_runs(const config_node& node, const std::string& where,

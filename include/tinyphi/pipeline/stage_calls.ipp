@@ -162,7 +162,8 @@ inline task<result<call_outputs>> run_attempt(request& r, std::size_t i,
     if (is_read) r.streams[s.first_slot + port] = streams.back();
   }
   r.notify();
-  run_context cx({now->token, deadline}, r.pool, s.label, r.options.origin);
+  run_context cx({now->token, deadline}, r.pool, s.label, r.options.origin,
+                 {s.id, r.options.approve});
   std::optional<result<call_outputs>> out;
   try {
     stage_inputs views{.values = in.fixed,
@@ -175,6 +176,7 @@ inline task<result<call_outputs>> run_attempt(request& r, std::size_t i,
     stage_outputs given =
         co_await asio::co_spawn(r.strand, std::move(body), token);
     out.emplace(sort_outputs(s, std::move(given), streams));
+    if (!cx.reason().empty()) run.reason = cx.reason();
   } catch (...) {
     out.emplace(current_stage_error());
   }
