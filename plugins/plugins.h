@@ -4,16 +4,18 @@
 #ifndef TINYPHI_PLUGINS_PLUGINS_H_
 #define TINYPHI_PLUGINS_PLUGINS_H_
 
+#include "plugins/approve/approve.h"
 #include "plugins/cite_verify/cite_verify.h"
+#include "plugins/classify/classify.h"
 #include "plugins/file/file_read.h"
 #include "plugins/file/file_write.h"
-#include "plugins/classify/classify.h"
 #include "plugins/generate/generate.h"
 #include "plugins/guard_injection/guard_injection.h"
 #include "plugins/guard_links/guard_links.h"
 #include "plugins/guard_pii/guard_pii.h"
 #include "plugins/guard_rules/guard_rules.h"
 #include "plugins/guard_stream/guard_stream.h"
+#include "plugins/http_fetch/http_fetch.h"
 #include "plugins/ingest/ingest.h"
 #include "plugins/json_pick/json_pick.h"
 #include "plugins/prompt/prompt.h"
@@ -29,6 +31,7 @@
 TINYPHI_NAMESPACE_BEGIN
 
 inline void register_builtin_plugins(registry& r) {
+  r.add<approve_stage>();
   r.add<cite_verify_stage>();
   r.add<file_read_stage>();
   r.add<file_write_stage>();
@@ -39,6 +42,7 @@ inline void register_builtin_plugins(registry& r) {
   r.add<guard_pii_stage>();
   r.add<guard_rules_stage>();
   r.add<guard_stream_stage>();
+  r.add<http_fetch_stage>();
   r.add<ingest_stage>();
   r.add<json_pick_stage>();
   r.add<prompt_stage>();

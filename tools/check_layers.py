@@ -38,6 +38,7 @@ LIBRARIES = {
     r"utf8proc\.h": r"include/tinyphi/(text/|schema/regex_syntax\.ipp|pipeline/expression/)|plugins/",
     r"sqlite3": r"plugins/",
     r"re2/": r"include/tinyphi/pipeline/regex\.h",
+    r"(openssl/|boost/asio/ssl)": r"plugins/http_fetch/tls\.h",
     r"seccomp\.h": r"include/tinyphi/serve/sandbox\.ipp",
 }
 
@@ -78,6 +79,8 @@ UNTESTED = {
     "include/tinyphi/pipeline/stage.h": "registry, executor",
     "include/tinyphi/pipeline/testing/run_tests.h": "file_tests",
     "include/tinyphi/pipeline/testing/test_case.h": "file_tests",
+    "include/tinyphi/pipeline/network_host.h": "spec, plugins/http_fetch",
+    "include/tinyphi/pipeline/text_stream.h": "registry, executor",
     "include/tinyphi/pipeline/toml_file.h": "spec, key_file",
     "include/tinyphi/pipeline/record.h": "type",
     "include/tinyphi/pipeline/value.h": "type",

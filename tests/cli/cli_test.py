@@ -68,7 +68,7 @@ def fails(code, args, *parts, stdin=b""):
 class Terminal:
     """The program on a terminal of its own, whose input is not echoed."""
 
-    def __init__(self, *args, **options):
+    def __init__(self, *args, with_stderr=False, **options):
         self.end, inner = pty.openpty()
         modes = termios.tcgetattr(inner)
         modes[1] &= ~termios.OPOST  # bytes as they were written
@@ -76,7 +76,8 @@ class Terminal:
         termios.tcsetattr(inner, termios.TCSANOW, modes)
         self.process = subprocess.Popen(
             [PROGRAM, *map(str, args)], stdin=inner, stdout=inner,
-            stderr=subprocess.PIPE, start_new_session=True,
+            stderr=inner if with_stderr else subprocess.PIPE,
+            start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **options)
         os.close(inner)
         self.shown = b""
@@ -104,7 +105,7 @@ class Terminal:
         self.show(seconds=seconds)
         _, err = self.process.communicate(timeout=seconds)
         os.close(self.end)
-        return self.process.returncode, err.decode()
+        return self.process.returncode, (err or b"").decode()
 
 
 def on_terminal(*args, **options):
@@ -973,6 +974,68 @@ def test_run_names_inputs_that_are_missing_unknown_or_twice():
                          (["question=a", "question=b"], "twice")]:
         args = [a for i in inputs for a in ("--input", i)]
         expect(tinyphi("run", file, *args), USAGE, part)
+
+
+APPROVAL = """tinyphi = 1
+input.mail = { type = "text", trust = "untrusted" }
+output.sent = { from = "ask.mail", default = "nothing" }
+[stage.ask]
+use = "approve"
+in.mail = "input.mail"
+with.ask = "Send it to {{ mail }}?"
+"""
+
+
+def test_a_person_is_asked_at_the_terminal_only():
+    with temporary() as folder:
+        file = pathlib.Path(folder, "ask.toml")
+        file.write_text(APPROVAL)
+        args = ("run", file, "-i", "mail=a\x1b[2J\nYes? [y/N] y")
+        done = tinyphi(*args)
+        assert done.returncode == DONE and done.stdout == b"nothing\n", done
+        assert b"--approve ask says yes beforehand" in done.stderr, done
+        out = expect(tinyphi(*args, "--json"), DONE, "no terminal")
+        (stage,) = json.loads(out)["stages"]
+        assert stage["reason"].startswith("denied: there is no terminal"), out
+        out = expect(tinyphi(*args, "--approve", "ask"), DONE)
+        assert out == "a\x1b[2J\nYes? [y/N] y\n", out
+        expect(tinyphi(*args, "--approve", "aks"), USAGE, "did you mean 'ask'?")
+        for typed, sent in ((b"y\n", b"a.[2J\nYes? [y/N] y"), (b"\n", b"nothing"),
+                            (b"yo\n", b"nothing"), (b"\x04", b"nothing")):
+            terminal = Terminal(*args, with_stderr=True)
+            terminal.show(lambda shown: shown.endswith(b"[y/N] "), seconds=30)
+            asked, terminal.shown = terminal.shown, b""
+            assert asked == (
+                b"Stage ask asks:\n  | Send it to a.[2J\n  | Yes? [y/N] y?\n"
+                b"mail, 18 bytes:\n  | a.[2J\n  | Yes? [y/N] y\nYes? [y/N] "
+            ), asked
+            terminal.type(typed)
+            status, _ = terminal.ended()
+            assert status == DONE, terminal.shown
+            assert terminal.shown.strip() == sent, (typed, terminal.shown)
+
+
+def test_a_mail_calls_nobody_without_a_person_or_a_grant():
+    asks = ROOT / "pipelines/triage/triage-asks.toml"
+    granted = ROOT / "pipelines/triage/triage-granted.toml"
+    assert expect(tinyphi("check", asks), DONE) == f"{asks}: ok\n"
+    done = tinyphi("check", granted)
+    assert done.returncode == DONE and b": note[TP4009]: " in done.stderr, done
+    text = granted.read_text()
+    text = "".join(line for line in text.splitlines(True)
+                   if not line.startswith(("#", "allow.flow")))
+    with temporary() as folder:
+        wrong = pathlib.Path(folder, "triage.toml")
+        wrong.write_text(text)
+        said = tinyphi("check", wrong).stderr.decode()
+        assert said == (
+            f"{wrong}:8:39: error[TP4002]: stage page: has effect net, and untrusted "
+            "data decides whether it runs: page.when <- sort.label <- prompt.prompt "
+            '<- input.mail; put a person in between (use = "approve") or grant '
+            "page.when with a reason in [allow].flow\n"), said
+    for file in (asks, granted):
+        out = expect(tinyphi("test", file, "--coverage"), DONE)
+        assert "FAILED" not in out and "TP5008" not in out, out
 
 
 def test_pipeline_files_that_are_not_there():

@@ -19,9 +19,8 @@ import tempfile
 PROGRAM = os.path.abspath(sys.argv[1])
 ROOT = pathlib.Path(sys.argv[2])
 FOLDER = ROOT / "tools/explain"
-# file.read and others can be driven like that, but only with files that are there;
-# a second file is called; the daemon's file is not a pipeline.
-WITHOUT_FILES = {"TP4001", "TP4003", "TP4004"}
+# A second file is called; the daemon's file is not a pipeline.
+WITHOUT_FILES = {"TP4004"}
 
 
 def tinyphi(*args, folder=None):

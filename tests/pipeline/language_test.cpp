@@ -609,13 +609,15 @@ output.a = "k.text?"
   // What is written is free; whether and where is not.
   CHECK(stored("in.texts = \"l.all\"").find("TP40") == std::string::npos);
   CHECK(stored("when = \"l.first.blocked\"") ==
-        "t.toml:7:1: error[TP4002]: stage k: has effect write, and untrusted "
-        "data decides whether it runs: k.when <- l.first <- input.text; grant "
-        "k.when with a reason in [allow].flow");
+        "t.toml:7:29: error[TP4002]: stage k: has effect write, and untrusted "
+        "data decides whether it runs: k.when <- l.first <- input.text; put a "
+        "person in between (use = \"approve\") or grant k.when with a reason "
+        "in [allow].flow");
   CHECK(stored("in.place = \"l.first.rule\"") ==
         "t.toml:7:33: error[TP4001]: stage k: in.place decides what is done "
-        "(effect write) and is untrusted: l.first <- input.text; grant k.place "
-        "with a reason in [allow].flow");
+        "(effect write) and is untrusted: l.first <- input.text; put a person "
+        "in between (use = \"approve\") or grant k.place with a reason in "
+        "[allow].flow");
   CHECK(stored("each = \"l.all\", in.texts = \"input.texts\"")
             .find("k.each <- l.all") != std::string::npos);
   CHECK(stored("when = \"l.first.blocked\"",

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // tinyphi run, check and graph: pipeline files.
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "cli/approval.h"
 #include "cli/batch.h"
 #include "cli/command.h"
 #include "cli/given_inputs.h"
@@ -23,6 +25,7 @@ struct run_options {
   std::vector<std::string> inputs;  // NAME=TEXT
   std::string model;
   batch_options batch;
+  std::vector<std::string> approved;
   bool stream = false;
   bool as_json = false;
 };
@@ -71,6 +74,10 @@ int run_pipeline(const run_options& o) {
   // Before a model is loaded, which may take a while.
   auto inputs = given_inputs(*proved.graph, o.inputs);
   if (!inputs) return fail(inputs.error());
+  for (const std::string& stage : o.approved) {
+    const std::string wrong = wrong_approval(*proved.graph, stage);
+    if (!wrong.empty()) return fail_usage("--approve: " + wrong);
+  }
   const auto pipeline =
       tinyphi::pipeline::create(std::move(proved.graph), o.file, host);
   if (!pipeline) return fail(pipeline.error());
@@ -90,8 +97,10 @@ int run_pipeline(const run_options& o) {
   };
   tinyphi::stop_condition stop;
   stop.token = interrupt.token();
-  const auto done = o.stream ? pipeline->run(std::move(*inputs), stop, on_text)
-                             : pipeline->run(std::move(*inputs), stop);
+  using text_function = std::function<void(std::string_view, std::string_view)>;
+  const auto done = pipeline->run(std::move(*inputs), stop,
+                                  o.stream ? text_function(on_text) : nullptr,
+                                  approve_at_terminal(o.approved));
   if (line_open) print("\n");
   if (!done) return fail(done.error());
   if (o.as_json) {
@@ -170,6 +179,13 @@ void add_run(CLI::App& app, action& run) {
       ->allow_extra_args(false);
   add_pipeline_model(*command, o->model);
   CLI::Option* each = add_batch_options(*command, o->batch);
+  command
+      ->add_option("--approve", o->approved,
+                   "yes to what this stage asks a person; without it the "
+                   "question is put at the terminal, and no is the answer "
+                   "where there is none")
+      ->type_name("STAGE")
+      ->allow_extra_args(false);
   command->add_flag("--stream", o->stream, "print text while it is made")
       ->excludes(each);
   command->add_flag("--json", o->as_json,

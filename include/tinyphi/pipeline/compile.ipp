@@ -131,6 +131,10 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
   for (std::size_t i = 0; i < g->stages.size(); ++i) {
     g->stages[i].call = std::move(c.stages[i].call);
     g->effects = g->effects | g->stages[i].effects;
+    if (!waits_for_person(*g, g->stages[i])) {
+      g->unasked_effects =
+          g->unasked_effects | detail::unasked_effects(g->stages[i]);
+    }
   }
   return g;
 }

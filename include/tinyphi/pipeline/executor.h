@@ -35,7 +35,7 @@ enum class stage_outcome : std::uint8_t { skipped, done };
 struct stage_report {
   std::string id;
   stage_outcome outcome = stage_outcome::skipped;
-  std::string reason;        // why it was skipped
+  std::string reason;        // why it was skipped, or gave less than it may
   double seconds = 0;        // from its start to its end
   std::size_t rounds = 0;    // of `repeat`, over all items; else 1 for each run
   std::size_t attempts = 0;  // those after a failure included
@@ -116,6 +116,7 @@ struct run_options {
   // counts if it is lower.
   request_origin origin = {.priority = priority_class::interactive};
   std::shared_ptr<request_clock> clock;        // null: the steady clock
+  approver approve;  // may be empty: every question is then denied
   std::shared_ptr<const run_doubles> doubles;  // may be null
   std::shared_ptr<run_record> record;          // filled in, unless null
   // Of a called file; null for all others. It must outlive the request.

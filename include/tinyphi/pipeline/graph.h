@@ -4,6 +4,7 @@
 #ifndef TINYPHI_PIPELINE_GRAPH_H_
 #define TINYPHI_PIPELINE_GRAPH_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -11,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tinyphi/pipeline/expression/expression.h"
@@ -30,6 +32,7 @@ struct guard_variable {
   // "switch gate may choose closed".
   std::vector<std::string> reasons;
   trust label = trust::trusted;  // of the data that decides
+  bool is_answer = false;        // of a person; its outcomes are yes and no
 };
 
 // A value exists only if `variable` has one of `outcomes`, a set of bits.
@@ -132,6 +135,7 @@ struct graph_stage {
   std::vector<std::size_t> reads;  // slots, each once
   guard_set guards;
   std::optional<std::size_t> failure;  // the variable: done, failed
+  std::optional<std::size_t> answer;   // the variable: a person's yes, no
   trust label = trust::trusted;        // of its outputs
   call_facts call;
   stage_facts facts;
@@ -186,8 +190,9 @@ struct graph {
   std::vector<std::size_t> order;  // of stages, each behind what it needs
   std::vector<graph_output> outputs;
   std::vector<guard_variable> variables;
-  effect effects = effect::none;         // of all stages
-  std::deque<std::string> called_files;  // what such stages are called
+  effect effects = effect::none;          // of all stages
+  effect unasked_effects = effect::none;  // of those that wait for no person
+  std::deque<std::string> called_files;   // what such stages are called
   std::shared_ptr<host> services;
 };
 
@@ -199,6 +204,32 @@ struct graph {
     if (slot >= s.first_slot && slot - s.first_slot < s.cases.size()) return i;
   }
   return std::nullopt;
+}
+
+// Whether the stage runs only if a person has said yes.
+[[nodiscard]] inline bool waits_for_person(const graph& g,
+                                           const graph_stage& s) {
+  return std::ranges::any_of(s.guards, [&](const graph_guard& guard) {
+    return g.variables[guard.variable].is_answer && guard.outcomes == 1;
+  });
+}
+
+// What is wrong with `name` as the name of a stage at which a person is asked;
+// empty: nothing. "note.ask" is one in the file that stage note calls.
+[[nodiscard]] inline std::string wrong_approval(const graph& g,
+                                                std::string_view name) {
+  const std::string_view id = name.substr(0, name.find('.'));
+  const bool is_inside = id.size() < name.size();
+  std::vector<std::string_view> known;
+  for (const graph_stage& s : g.stages) {
+    const bool calls_file = s.plugin.id.starts_with("./");
+    if (s.id == id && (is_inside ? calls_file : s.plugin.asks_person)) {
+      return {};
+    }
+    if (s.plugin.asks_person) known.push_back(s.id);
+  }
+  return "no stage " + quote(name) + " asks a person" +
+         did_you_mean(name, known);
 }
 
 TINYPHI_NAMESPACE_END

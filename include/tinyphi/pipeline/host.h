@@ -16,8 +16,10 @@
 #include <utility>
 #include <vector>
 
+#include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
 #include "tinyphi/pipeline/config_node.h"
+#include "tinyphi/pipeline/network_host.h"
 #include "tinyphi/text/tokenizer.h"
 
 namespace boost::asio {
@@ -46,9 +48,11 @@ struct rules_spec {
 
 // [allow].read and [allow].write: the folders in which data may name files,
 // absolute and without "..". What the file itself names needs no grant.
-struct allowed_folders {
+// [allow].net: the hosts that may be spoken to, whoever names them.
+struct allowed_places {
   std::vector<std::filesystem::path> read;
   std::vector<std::filesystem::path> write;
+  std::vector<network_host> net = {};
 };
 
 // Whether `place` is `folder` or lies in it; both absolute and without "..".
@@ -65,6 +69,29 @@ struct model_facts {
   std::optional<tinyphi::tokenizer> tokenizer = {};
   std::size_t own_context = 0;  // as the model's file says; set by host::facts
 };
+
+// Whether values may go on, asked of a person.
+struct approval_question {
+  struct shown_value {
+    std::string name;
+    std::string text;         // as a person reads it, cut where it is long
+    std::size_t n_bytes = 0;  // of the whole
+  };
+  // The stage; in a file that is called "note.ask", behind the stage that calls
+  // it.
+  std::string stage;
+  std::string text;  // the question, cut where it is long
+  std::vector<shown_value> values;
+};
+struct approval {
+  bool given = false;
+  std::string reason = {};  // why it is not given
+};
+// Asks a person and waits: on the pool, and no longer than the condition says.
+// Texts are as hostile as those who wrote them. It may be asked by several
+// threads at once, and does not throw. Who is not asked says no.
+using approver =
+    std::function<approval(const approval_question&, const stop_condition&)>;
 
 struct host_options {
   // Opens an engine; called at most once per model, when a stage that runs the
@@ -90,7 +117,7 @@ class host {
   host(host_options options, std::filesystem::path base_dir,
        std::map<std::string, model_spec, std::less<>> models,
        std::map<std::string, rules_spec, std::less<>> rules = {},
-       allowed_folders allowed = {})
+       allowed_places allowed = {})
       : options_(std::move(options)),
         base_dir_(std::move(base_dir)),
         models_(std::move(models)),
@@ -119,6 +146,10 @@ class host {
       const {
     return allowed_.write;
   }
+  // Hosts that a stage may speak to.
+  [[nodiscard]] const std::vector<network_host>& allowed_hosts() const {
+    return allowed_.net;
+  }
   // The engine of [model.<name>], opened at the first call.
   [[nodiscard]] result<tinyphi::engine> engine(std::string_view name);
   // Hands that on to host_options::on_beginning.
@@ -136,7 +167,7 @@ class host {
   std::filesystem::path base_dir_;
   std::map<std::string, model_spec, std::less<>> models_;
   std::map<std::string, rules_spec, std::less<>> rules_;
-  allowed_folders allowed_;
+  allowed_places allowed_;
   std::mutex mutex_;
   once_per_model<std::shared_ptr<tinyphi::engine>> engines_;
   once_per_model<model_facts> facts_;

@@ -65,6 +65,7 @@ concept param_type = std::same_as<T, bool> || std::same_as<T, std::int64_t> ||
     std::same_as<T, std::vector<std::string>> ||
     std::same_as<T, std::map<std::string, std::int64_t>> ||
     std::same_as<T, std::map<std::string, double>> ||
+    std::same_as<T, std::map<std::string, std::string>> ||
     std::same_as<T, std::map<std::string, token_cap>>;
 
 // What may have a range.
@@ -164,6 +165,9 @@ template <param_type T>
   }
   if constexpr (std::same_as<T, std::map<std::string, double>>) {
     return "table of float";
+  }
+  if constexpr (std::same_as<T, std::map<std::string, std::string>>) {
+    return "table of text";
   }
   if constexpr (std::same_as<T, std::map<std::string, token_cap>>) {
     return "table of tokens, or of { max, over }";

@@ -61,11 +61,12 @@ class pipeline {
       const host_options& options);
 
   // Runs one request and waits for its end. on_text gets the pieces of
-  // streamed outputs, on this thread; it may be empty.
+  // streamed outputs, on this thread; it may be empty, as `approve` may be.
   [[nodiscard]] result<run_result> run(
       input_values inputs, const stop_condition& stop = {},
       const std::function<void(std::string_view output,
-                               std::string_view piece)>& on_text = {}) const;
+                               std::string_view piece)>& on_text = {},
+      approver approve = {}) const;
   // The same with all options of a request.
   [[nodiscard]] result<run_result> run(input_values inputs,
                                        run_options options) const;

@@ -176,10 +176,11 @@ inline task<void> run_into(const pipeline& p, input_values inputs,
 
 TINYPHI_FUNC result<run_result> pipeline::run(
     input_values inputs, const stop_condition& stop,
-    const std::function<void(std::string_view, std::string_view)>& on_text)
-    const {
+    const std::function<void(std::string_view, std::string_view)>& on_text,
+    approver approve) const {
   run_options options;
   options.stop = stop;
+  options.approve = std::move(approve);
   if (on_text) {
     options.on_text = [&on_text](std::string_view output,
                                  std::string piece) -> task<void> {

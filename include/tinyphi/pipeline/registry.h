@@ -47,7 +47,7 @@ class stage_instance {
 class stage_setup {
  public:
   virtual ~stage_setup() = default;
-  [[nodiscard]] virtual stage_ports ports() const = 0;
+  [[nodiscard]] virtual stage_ports ports(bound_ports bound) const = 0;
   [[nodiscard]] virtual stage_facts check(const call_facts& call,
                                           host& h) const = 0;
   // Throws what the stage's constructor throws.
@@ -209,8 +209,10 @@ class setup_of final : public stage_setup {
  public:
   explicit setup_of(typename S::config c) : config_(std::move(c)) {}
 
-  stage_ports ports() const override {
-    if constexpr (requires { S::ports(config_); }) {
+  stage_ports ports([[maybe_unused]] bound_ports bound) const override {
+    if constexpr (requires { S::ports(config_, bound); }) {
+      return S::ports(config_, bound);
+    } else if constexpr (requires { S::ports(config_); }) {
       return S::ports(config_);
     } else {
       return {};

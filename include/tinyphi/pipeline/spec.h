@@ -145,12 +145,13 @@ struct test_spec {
   std::string name;
   position at;
   std::vector<std::string> tags;
-  std::optional<config_node> input;   // a table of values
-  std::optional<config_node> fake;    // by stage, a table by out-port
-  std::optional<config_node> script;  // by stage, a list of such tables
-  std::vector<reference_spec> only;   // names of stages
-  std::vector<config_node> expect;    // strings
-  bool with_model = false;            // mode = "model"
+  std::optional<config_node> input;     // a table of values
+  std::optional<config_node> fake;      // by stage, a table by out-port
+  std::optional<config_node> script;    // by stage, a list of such tables
+  std::vector<reference_spec> only;     // names of stages
+  std::vector<reference_spec> approve;  // stages at which a person says yes
+  std::vector<config_node> expect;      // strings
+  bool with_model = false;              // mode = "model"
   std::size_t times = 1;
   std::size_t pass = 1;
 };
@@ -181,8 +182,8 @@ struct pipeline_spec {
   std::vector<stage_spec> stages;
   std::vector<switch_spec> switches;
   std::vector<flow_grant_spec> flow_grants;
-  allowed_folders allowed;
   std::vector<trigger_spec> triggers;
+  allowed_places allowed;
   std::vector<test_spec> tests;
   // A part of it stands under a misspelt name, which was reported: what refers
   // to that part must not be reported as well.

@@ -73,6 +73,7 @@ class spec_reader : private config_reader {
                          trigger_spec& t);
   void read_trigger_inputs(const config_member& entry,
                            const std::string& where, trigger_spec& t);
+  void read_hosts(const config_node& allow);
   void read_tests();
   void read_test(const config_node& node);
   void read_test_runs(const config_node& node, const std::string& where,

@@ -166,12 +166,33 @@ TINYPHI_FUNC std::vector<std::filesystem::path> spec_reader::read_folders(
   return folders;
 }
 
+TINYPHI_FUNC void spec_reader::read_hosts(const config_node& allow) {
+  const config_member* m = allow.find("net");
+  if (m == nullptr) return;
+  config_node filled{config_table{*m}, allow.at, {}};
+  fill_in(filled, "[allow].net");
+  const auto names = read_texts(filled, "net", "[allow]");
+  if (!names) return;
+  for (const config_node* name : *names) {
+    const auto& text = *name->get<std::string>();
+    auto host = parse_network_host(text);
+    if (host) {
+      spec_.allowed.net.push_back(*std::move(host));
+    } else {
+      report(fault::out_of_range, name->at,
+             "[allow].net: " + quote(text) +
+                 " must be a host or host:port: " + host.error().message);
+    }
+  }
+}
+
 TINYPHI_FUNC void spec_reader::read_allow() {
   const config_node* allow =
-      section("allow", {"flow", "read", "write"}, {"net", "exec"});
+      section("allow", {"flow", "read", "write", "net"}, {"exec"});
   if (allow == nullptr) return;
   spec_.allowed.read = read_folders(*allow, "read");
   spec_.allowed.write = read_folders(*allow, "write");
+  read_hosts(*allow);
   const auto* grants =
       optional_key<config_array>(*allow, "flow", "[allow]", "a list of tables");
   if (grants == nullptr ||

@@ -48,8 +48,8 @@ TINYPHI_FUNC void spec_reader::read_test(const config_node& node) {
   }
   check_keys(node, where,
              {"name", "doc", "tags", "input", "fake", "script", "only",
-              "expect", "mode", "runs"},
-             {"approve", "snapshot", "seed", "trace"});
+              "approve", "expect", "mode", "runs"},
+             {"snapshot", "seed", "trace"});
   optional_key<std::string>(node, "doc", where, "a string");
   if (const auto tags = read_texts(node, "tags", where)) {
     for (const config_node* tag : *tags) {
@@ -64,11 +64,15 @@ TINYPHI_FUNC void spec_reader::read_test(const config_node& node) {
   take("input", test.input);
   take("fake", test.fake);
   take("script", test.script);
-  if (const auto only = read_texts(node, "only", where)) {
-    for (const config_node* id : *only) {
-      test.only.push_back({*id->get<std::string>(), false, id->at});
+  const auto take_names = [&](std::string_view key, auto& out) {
+    const auto names = read_texts(node, key, where);
+    if (!names) return;
+    for (const config_node* id : *names) {
+      out.push_back({*id->get<std::string>(), false, id->at});
     }
-  }
+  };
+  take_names("only", test.only);
+  take_names("approve", test.approve);
   if (const auto expect = read_texts(node, "expect", where)) {
     for (const config_node* e : *expect) test.expect.push_back(*e);
   }

@@ -29,7 +29,6 @@
 #include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
@@ -55,13 +54,11 @@
 #include "tinyphi/pipeline/host.h"
 #include "tinyphi/pipeline/param.h"
 #include "tinyphi/pipeline/record.h"
+#include "tinyphi/pipeline/text_stream.h"
 #include "tinyphi/pipeline/type.h"
 #include "tinyphi/pipeline/value.h"
 
 TINYPHI_NAMESPACE_BEGIN
-
-template <class T>
-using task = boost::asio::awaitable<T>;
 
 // What a stage does beyond computing its outputs; a set of flags.
 enum class effect : std::uint8_t {
@@ -85,6 +82,13 @@ struct stage_info {
   std::string_view summary;
   effect effects = effect::none;
   trust makes = trust::trusted;  // its outputs are at least this untrusted
+  // A person looks at its inputs and says yes or no. Out-ports that may be
+  // absent are there after a yes, all others tell the answer; all are labelled
+  // `user`, whatever led to the question.
+  bool asks_person = false;
+  // Of a file that is called: what happens without a person's yes; all of
+  // `effects`, unless something is said here.
+  std::optional<effect> unasked_effects = {};
 };
 
 // Why a stage cannot be created or cannot go on; the one thing that its
@@ -183,9 +187,13 @@ struct param_fault {
   position at = {};  // where it stands, unless in the parameter itself
 };
 
-// The ports of a stage that follow from its config. A stage that has some
-// offers
+// The in-ports that a file binds, by name.
+using bound_ports = std::span<const std::string>;
+
+// The ports of a stage that follow from its config, or from what the file binds
+// to it. A stage that has some offers
 //   static stage_ports ports(const config&)
+//   static stage_ports ports(const config&, bound_ports)
 // Types that depend on what is bound are left open (`type()`); check() tells
 // those of out-ports.
 struct stage_ports {
@@ -216,6 +224,10 @@ struct stage_facts {
   // known: a text that is one of a few.
   std::map<std::string, type, std::less<>> out_types;
 
+  // Whether it may be tried again although it has an effect: twice is as good
+  // as once.
+  bool idempotent = false;
+
   // A prompt stage: at most `tokens` (caps, fixed text and chat markers) will
   // be in its prompt; refused with TP3004 if they and the tokens that are
   // reserved for those who take it exceed the model's context.
@@ -235,52 +247,22 @@ struct stage_facts {
   std::optional<answer_budget> answer;
 };
 
-// Where a running stage sends text piece by piece. What was sent is afterwards
-// the value of the port.
-class text_sink {
- public:
-  virtual ~text_sink() = default;
-  // Whole UTF-8 characters. Waits while the reader is far behind. Throws when
-  // the stage is cancelled or the text is longer than a value may be.
-  virtual task<void> send(std::string piece) = 0;
-};
-class text_stream {
- public:
-  text_stream() = default;
-  explicit text_stream(text_sink& sink) : sink_(&sink) {}
-  task<void> send(std::string piece) { return sink_->send(std::move(piece)); }
-
- private:
-  text_sink* sink_ = nullptr;
-};
-
-// A text as it is being written, or one that is there already.
-class text_feed {
- public:
-  virtual ~text_feed() = default;
-  // The next piece, of whole UTF-8 characters; nothing at the end. Throws when
-  // the stage is cancelled.
-  virtual task<std::optional<std::string>> next() = 0;
-};
-class text_source {
- public:
-  text_source() = default;
-  explicit text_source(text_feed& feed) : feed_(&feed) {}
-  task<std::optional<std::string>> next() { return feed_->next(); }
-
- private:
-  text_feed* feed_ = nullptr;
+// The stage that runs, and who is asked for approval; empty: nobody.
+struct call_site {
+  std::string stage = {};
+  approver approve = {};
 };
 
 // One run of one stage.
 class run_context {
  public:
   run_context(stop_condition stop, boost::asio::any_io_executor pool,
-              trust label, request_origin origin = {})
+              trust label, request_origin origin = {}, call_site site = {})
       : stop_(std::move(stop)),
         pool_(std::move(pool)),
         label_(label),
-        origin_(origin) {}
+        origin_(origin),
+        site_(std::move(site)) {}
 
   // The stage's and the request's deadline, whichever is earlier, and their
   // cancellation. Blocking work polls it every few milliseconds.
@@ -290,6 +272,10 @@ class run_context {
   // Who asked: a model that runs for it takes its place in the queue, and finds
   // nothing in the cache that others have computed.
   [[nodiscard]] const request_origin& origin() const { return origin_; }
+  [[nodiscard]] const call_site& site() const { return site_; }
+  // Why outputs are absent, for reports of the request.
+  void give_reason(std::string why) { reason_ = std::move(why); }
+  [[nodiscard]] const std::string& reason() const { return reason_; }
   // Where blocking work runs.
   [[nodiscard]] const boost::asio::any_io_executor& pool() const {
     return pool_;
@@ -305,6 +291,8 @@ class run_context {
   boost::asio::any_io_executor pool_;
   trust label_;
   request_origin origin_;
+  call_site site_;
+  std::string reason_;
 };
 
 namespace detail {

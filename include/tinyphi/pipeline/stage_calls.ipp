@@ -180,7 +180,8 @@ inline task<result<kept_values>> run_attempt(request& r, std::size_t i,
   r.notify();
   std::optional<steady_time> deadline;
   if (part.deadline) deadline = r.clock->on_steady_clock(*part.deadline);
-  run_context cx({now->token, deadline}, r.pool, s.label, r.options.origin);
+  run_context cx({now->token, deadline}, r.pool, s.label, r.options.origin,
+                 {s.id, r.options.approve});
   std::optional<result<kept_values>> out;
   try {
     stage_inputs views{.values = in.fixed,
@@ -199,6 +200,7 @@ inline task<result<kept_values>> run_attempt(request& r, std::size_t i,
     } else {
       out.emplace(std::move(sorted).error());
     }
+    if (!cx.reason().empty()) run.reason = cx.reason();
   } catch (...) {
     out.emplace(current_stage_error());
   }

@@ -38,6 +38,13 @@ class file_instance final : public stage_instance {
         return to->send(std::move(piece));
       };
     }
+    if (cx.site().approve) {
+      options.approve = [site = cx.site()](approval_question question,
+                                           const stop_condition& stop) {
+        question.stage = site.stage + "." + question.stage;
+        return site.approve(question, stop);
+      };
+    }
     task<result<run_result>> whole =
         run_graph(g_, std::move(inputs), std::move(options), cx.pool());
     const result<run_result> done = co_await std::move(whole);
@@ -69,7 +76,7 @@ class file_setup final : public stage_setup {
   file_setup(std::shared_ptr<graph> g, std::string file)
       : g_(std::move(g)), file_(std::move(file)) {}
 
-  stage_ports ports() const override { return {}; }
+  stage_ports ports(bound_ports) const override { return {}; }
   stage_facts check(const call_facts&, host&) const override { return {}; }
   std::unique_ptr<stage_instance> create(const call_facts&,
                                          host&) const override {
@@ -129,6 +136,7 @@ class call_pass {
       inherit(spec->allowed.read, c_.spec.allowed.read, "read", s);
       inherit(spec->allowed.write, c_.spec.allowed.write, "write", s);
       inherit_limits(*spec, s);
+      inherit_hosts(spec->allowed.net, s);
       g = compile_graph(*spec, c_.plugins, c_.options, path, faults,
                         c_.callers);
     }
@@ -181,12 +189,25 @@ class call_pass {
     }
   }
 
+  void inherit_hosts(std::vector<network_host>& hosts, const stage_spec& s) {
+    const auto& callers = c_.spec.allowed.net;
+    if (hosts.empty()) hosts = callers;
+    for (const network_host& host : hosts) {
+      if (std::ranges::find(callers, host) != callers.end()) continue;
+      c_.report(fault::not_allowed, s.plugin_at,
+                "stage " + s.id + ": " + s.plugin +
+                    " grants [allow].net = " + quote(to_string(host)) +
+                    ", which this file's [allow].net does not name");
+    }
+  }
+
   const stage_type* describe(const stage_spec& s, std::shared_ptr<graph> g) {
     if (g == nullptr) return nullptr;
     stage_type& type = c_.called.emplace_back();
     type.info.id = c_.g.called_files.emplace_back(s.plugin);
     type.info.summary = g->summary;
     type.info.effects = g->effects;
+    type.info.unasked_effects = g->unasked_effects;
     for (const input_spec& i : g->inputs) {
       port_info p{.name = i.name,
                   .types = {i.type},

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Information flow: an effect other than reading must not be driven by what
 // untrusted people wrote, neither by a port that decides what is done nor by
-// what decides whether it is done. [allow].flow grants exceptions. And an
-// effect is not tried again. Its faults: TP2019, TP4001, TP4002, TP4009.
+// what decides whether it is done. [allow].flow grants exceptions, and what
+// waits for a person's yes is driven by that person. And an effect is not tried
+// again unless twice is as good as once. Its faults: TP2019, TP4001, TP4002,
+// TP4009.
 #ifndef TINYPHI_PIPELINE_PASSES_FLOW_IPP_
 #define TINYPHI_PIPELINE_PASSES_FLOW_IPP_
 
@@ -37,6 +39,11 @@ inline std::string to_string_of_effects(effect e) {
     text += (text.empty() ? "" : ", ") + std::string(name);
   }
   return text;
+}
+
+// The effects of a stage that no person inside it has to allow.
+inline effect unasked_effects(const graph_stage& s) {
+  return s.plugin.unasked_effects.value_or(s.effects);
 }
 
 inline std::string trail_of(const compilation& c, const graph_binding& b,
@@ -80,17 +87,24 @@ inline bool is_granted(compilation& c, const std::string& to) {
   return true;
 }
 
+inline std::string ways_out(const std::string& name) {
+  return "put a person in between (use = \"approve\") or grant " + name +
+         " with a reason in [allow].flow";
+}
+
 inline void check_flow(compilation& c, std::size_t i,
                        const flow_of_stage& flow) {
   graph_stage& stage = c.g.stages[i];
   constexpr effect driven = effect::write | effect::net | effect::exec;
   if (!has(stage.effects, driven)) return;
   const std::string where = "stage " + stage.id + ": ";
-  const std::string effects = to_string_of_effects(stage.effects);
-  if (stage.retry.max > 0) {
+  std::string effects = to_string_of_effects(stage.effects);
+  if (stage.retry.max > 0 && !stage.facts.idempotent) {
     c.report(fault::no_retry, stage.retry.at,
              where + "has effect " + effects + ", so it is not retried");
   }
+  if (!has(unasked_effects(stage), driven)) return;
+  effects = to_string_of_effects(unasked_effects(stage));
   for (const graph_port& p : stage.in) {
     const std::string name = stage.id + "." + p.info.name;
     if (!p.info.decides || p.label != trust::untrusted || is_granted(c, name)) {
@@ -100,7 +114,7 @@ inline void check_flow(compilation& c, std::size_t i,
              p.binding.from.empty() ? stage.at : p.binding.from.front().at,
              where + "in." + p.info.name + " decides what is done (effect " +
                  effects + ") and is untrusted: " + trail_of(c, p.binding) +
-                 "; grant " + name + " with a reason in [allow].flow");
+                 "; " + ways_out(name));
   }
   if (flow.control != trust::untrusted) return;
   // Guards of its inputs drive it as its `when` would.
@@ -113,11 +127,12 @@ inline void check_flow(compilation& c, std::size_t i,
       trail = trail_of(c, p.binding);
     }
   }
-  c.report(fault::driven_effect, stage.at,
+  const auto& when = c.spec.stages[i].when;
+  c.report(fault::driven_effect,
+           flow.driver == "when" && when ? when->at : stage.at,
            where + "has effect " + effects +
                ", and untrusted data decides whether it runs: " + name +
-               " <- " + trail + "; grant " + name +
-               " with a reason in [allow].flow");
+               " <- " + trail + "; " + ways_out(name));
 }
 
 }  // namespace detail

@@ -129,7 +129,9 @@ class port_pass {
       notes.open_outputs_known = !type.open_out_ports;
       return;
     }
-    const stage_ports ports = stage.setup->ports();
+    std::vector<std::string> bound;
+    for (const binding_spec& b : s.in) bound.push_back(b.port);
+    const stage_ports ports = stage.setup->ports(bound);
     report_params(c_, s, ports.faults);
     for (const port_info& p : ports.in) add_port(stage, p);
     stage.out.insert(stage.out.end(), ports.out.begin(), ports.out.end());

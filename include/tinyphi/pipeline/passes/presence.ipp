@@ -43,7 +43,7 @@ class presence_table {
   explicit presence_table(compilation& c) : c_(c) {}
 
   std::size_t add(std::vector<std::string> reasons, trust label) {
-    c_.g.variables.push_back({std::move(reasons), label});
+    c_.g.variables.push_back({std::move(reasons), label, false});
     return c_.g.variables.size() - 1;
   }
 
@@ -54,8 +54,23 @@ class presence_table {
                  c_.g.slots[slot].label),
         1};
   }
+  // Whether a person has said yes (0); no (1) is also where nobody was asked.
+  graph_guard is_approved(std::size_t stage, bool outcome) {
+    graph_stage& s = c_.g.stages[stage];
+    if (!s.answer) {
+      s.answer = add({"a person may say yes at stage " + s.id,
+                      "a person may say no at stage " + s.id},
+                     trust::user);
+      c_.g.variables.back().is_answer = true;
+    }
+    return {*s.answer, outcome ? std::uint64_t{1} : std::uint64_t{2}};
+  }
   // The case of a switch, or a bool that is true (0) or false (1).
   graph_guard is_true(std::size_t slot, bool outcome) {
+    const std::size_t stage = c_.g.slots[slot].stage;
+    if (stage != no_stage && is_answer(c_.g.stages[stage], slot)) {
+      return is_approved(stage, outcome);
+    }
     if (const auto s = switch_of(c_.g, slot)) {
       const graph_switch& of = c_.g.switches[*s];
       const std::size_t v = switch_variable(*s);
@@ -179,6 +194,11 @@ class presence_table {
     const auto it = std::ranges::find(c_.g.slots, path.name, &graph_slot::name);
     if (it == c_.g.slots.end()) return std::nullopt;
     return static_cast<std::size_t>(it - c_.g.slots.begin());
+  }
+
+  // Whether the slot tells what a person said.
+  [[nodiscard]] bool is_answer(const graph_stage& s, std::size_t slot) const {
+    return s.plugin.asks_person && !s.each && !c_.g.slots[slot].optional;
   }
 
  private:

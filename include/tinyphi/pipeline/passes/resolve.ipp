@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What names stand for. An in-port that the file does not bind takes
+// What names stand for. An in-port that the file neither binds nor gives as a
+// parameter of its name takes
 //   1. the [input] of exactly its name, whether the port is required or not;
 //   2. if it is a prompt: the only prompt of the file that does not depend on
 //      its stage.
@@ -346,8 +347,10 @@ class resolve_pass {
     if (!notes.known || !notes.complete || notes.misbound) return;
     const stage_spec& s = c_.spec.stages[i];
     for (graph_port& p : c_.g.stages[i].in) {
-      const bool given = std::ranges::any_of(
-          s.in, [&](const auto& b) { return b.port == p.info.name; });
+      const bool given =
+          std::ranges::any_of(
+              s.in, [&](const auto& b) { return b.port == p.info.name; }) ||
+          is_parameter(p, i);
       if (given || p.carried != no_stage) continue;
       const auto slot = slot_by_rule(p, i);
       if (!slot) continue;
@@ -359,6 +362,15 @@ class resolve_pass {
       p.implicit = true;
       c_.need(i, c_.node_of(*slot));
     }
+  }
+
+  // Whether the file gives the value of a fixed port as a parameter.
+  [[nodiscard]] bool is_parameter(const graph_port& port, std::size_t i) const {
+    const graph_stage& stage = c_.g.stages[i];
+    const auto& with = c_.spec.stages[i].with;
+    const auto n = static_cast<std::size_t>(&port - stage.in.data());
+    return with && n < stage.n_fixed_ports &&
+           with->find(port.info.name) != nullptr;
   }
 
   // What an open port takes; nothing if there is nothing, which is reported

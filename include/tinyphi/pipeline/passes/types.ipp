@@ -390,6 +390,13 @@ class type_pass {
     graph_stage& stage = c_.g.stages[i];
     stage.fallback.resize(stage.out.size());
     if (!given) return;
+    if (stage.plugin.asks_person) {
+      c_.report(fault::bad_fallback, stage.at,
+                "stage " + stage.id +
+                    ".fallback: values would stand for a person's answer; "
+                    "write fallback = \"skip\", or leave it out");
+      return;
+    }
     for (const config_member& m : *given->get<config_table>()) {
       const auto port = std::ranges::find(stage.out, m.key, &port_info::name);
       const std::string where = "stage " + stage.id + ".fallback";
@@ -431,6 +438,13 @@ class type_pass {
           slot.optional = false;
           report_hole(stage, n);
         }
+        continue;
+      }
+      if (stage.plugin.asks_person) slot.label = trust::user;
+      if (slot.optional && stage.plugin.asks_person) {
+        // What waits for it runs because a person said yes, whatever led to the
+        // question: other guards add nothing, as there is no yes without them.
+        slot.guards = {presence_.is_approved(number, true)};
         continue;
       }
       if (slot.optional) {

@@ -160,6 +160,11 @@ class test_runner {
           {fault::needs_fake, t.at, where + t.needs_fake[stage]});
     };
     options.doubles = doubles_of(t, forbid);
+    options.approve = [&t](const approval_question& q, const stop_condition&) {
+      return std::ranges::find(t.approved, q.stage) != t.approved.end()
+                 ? approval{.given = true}
+                 : approval{.given = false, .reason = "the test says no"};
+    };
     const auto ended = run(t.inputs, options, clock.get());
     reached_.add(*g_, *options.record);
     if (!problems.empty()) return problems;

@@ -40,7 +40,8 @@ struct test_case {
   input_values inputs;
   // By stage: one for each run, the last of them for all that follow.
   std::map<std::size_t, std::vector<stage_fake>> fakes;
-  std::vector<bool> left_out;  // by stage: it does not run
+  std::vector<bool> left_out;         // by stage: it does not run
+  std::vector<std::string> approved;  // where a person says yes; see approver
   // By stage: why it must not run in a test; empty if it may.
   std::vector<std::string> needs_fake;
   std::vector<test_expectation> expect;

@@ -159,6 +159,13 @@ class test_compiler {
     t.left_out.resize(g_.stages.size());
     read_inputs(s, t);
     const std::size_t before = faults_.size();
+    for (const reference_spec& r : s.approve) {
+      if (const std::string wrong = wrong_approval(g_, r.name);
+          !wrong.empty()) {
+        report(fault::bad_fake, r.at, "approve: " + wrong);
+      }
+      t.approved.push_back(r.name);
+    }
     if (s.fake) read_fakes(*s.fake, t, false);
     if (s.script) read_fakes(*s.script, t, true);
     for (const config_node& e : s.expect) read_expectation(e, t);

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// Questions of pipelines to the person at the terminal.
+#ifndef TOOLS_CLI_APPROVAL_H_
+#define TOOLS_CLI_APPROVAL_H_
+
+#include <string>
+#include <vector>
+
+#include "tinyphi/pipeline/host.h"
+
+namespace cli {
+
+// Says yes for the stages in `approved`. Of others it shows the question on
+// stderr and reads the answer from the terminal; where there is none, it says
+// no. One question at a time.
+[[nodiscard]] tinyphi::approver approve_at_terminal(
+    std::vector<std::string> approved);
+
+}  // namespace cli
+
+#endif  // TOOLS_CLI_APPROVAL_H_
