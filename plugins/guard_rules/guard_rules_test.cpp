@@ -112,6 +112,26 @@ TEST_CASE("what is wrong with [rules] and their names is found in its place") {
   }
 }
 
+TEST_CASE("rules of a library are rules of the file, with their places") {
+  const auto check = [](const std::string& rules) {
+    host_options options;
+    options.read_library = [rules](const std::filesystem::path&,
+                                   const std::filesystem::path&) {
+      return result<std::string>("tinyphi = 1\n[rules.a]\nrule = " + rules);
+    };
+    const std::string text =
+        "tinyphi = 1\ninclude = [\"a.toml\"]\ninput.text = \"text\"\n"
+        "output.v = \"s.verdict\"\n[stage.s]\nuse = \"guard.rules\"\n"
+        "with.rules = [\"a\"]";
+    const auto p = pipeline::compile_text(text, "t.toml", plugins(), options);
+    return p ? judged(*p, "it is red").rule : p.error().message;
+  };
+  CHECK(check("[{ id = 'code', regex = 'red' }]") == "code");
+  CHECK(check("[{ id = 'x', regex = '(' }]") ==
+        "a.toml:3:29: error[TP1005]: stage s: with.rules: [rules.a]: rule 'x': "
+        "regex: not a pattern of RE2: missing ): (");
+}
+
 TEST_CASE("a stopped judgement is no verdict") {
   host h({}, "/", {}, {{"a", {"a", {}, "/nowhere.toml", {}}}});
   CHECK(guard_rules_stage::check({{{"a"}}}, {}, h).faults.empty());

@@ -26,6 +26,7 @@ struct prompt_stage {
     std::string user;
     std::string raw;
     std::map<std::string, token_cap> fit;
+    template_ref shared;
   };
   struct inputs {
     named_values values;
@@ -49,7 +50,10 @@ struct prompt_stage {
         param("fit", &config::fit)
             .doc("most tokens for each in-port, as it is printed: NAME = N or "
                  "{ max = N, over = \"error\" (texts), \"cut\", \"drop\" "
-                 "(lists, history) }; what has none shares the rest")};
+                 "(lists, history) }; what has none shares the rest"),
+        param("template", &config::shared)
+            .doc("a [prompt.x] table, which has those of system, user, raw and "
+                 "fit that the stage has not")};
   }
   static constexpr auto in_ports() {
     return std::tuple{open_ports(&inputs::values)};

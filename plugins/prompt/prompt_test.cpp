@@ -8,6 +8,7 @@
 
 #include "support/run_stage.h"
 #include "support/test.h"
+#include "tinyphi/pipeline.h"
 #include "tinyphi/text/tokenizer_json.h"
 
 using namespace tinyphi;
@@ -855,4 +856,55 @@ TEST_CASE("the bytes that a text may have bound what it needs") {
   // longer than its text.
   CHECK(worst("Why?{{ a }}", 65536) == worst("Why?{{ a }}", 0));
   CHECK(worst("Why?{{ a | upper }}", 40) > 3700);
+}
+
+TEST_CASE("a stage has the texts of a [prompt.x], and its own beside them") {
+  registry plugins;
+  plugins.add<prompt_stage>();
+  // `user` begins on line 5 of the library, `with` on line 7 of the file.
+  const auto faults = [&](const std::string& user, const std::string& with,
+                          const std::string& rest = {}) {
+    host_options options;
+    options.read_library = [&](const std::filesystem::path&,
+                               const std::filesystem::path&) {
+      return result<std::string>(
+          "tinyphi = 1\n[prompt.ask]\nsystem = \"Be brief.\"\nuser = '''\n" +
+          user + "'''\n");
+    };
+    const std::string text =
+        "tinyphi = 1\ninclude = [\"a.toml\"]\ninput.question = \"text\"\n"
+        "output.n = \"s.tokens\"\n[stage.s]\nuse = \"prompt\"\n" +
+        with + "\n" + rest;
+    return to_string(
+        check_pipeline_text(text, "t.toml", plugins, options).faults, "t.toml");
+  };
+  const std::string right = "Question: {{ question }}";
+  const std::string take = "with.template = \"ask\"\n";
+  CHECK(faults(right, take).empty());
+  CHECK(faults(right, take + "with.fit = { question = 40 }").empty());
+  CHECK_THAT(faults("Question: {{ qestion }}", take),
+             Catch::StartsWith("a.toml:5:14: error[TP3002]: stage s: "));
+  CHECK_THAT(faults("Question: {{ question", take),
+             Catch::StartsWith("a.toml:5:22: error[TP3001]: stage s: "));
+  CHECK_THAT(faults(right, take + "with.fit = { qestion = 40 }"),
+             Catch::StartsWith("t.toml:8:24: error[TP3003]: stage s: "));
+  CHECK(faults(right, take + "with.system = \"Be long.\"") ==
+        "t.toml:8:6: error[TP1013]: stage s: with.system and "
+        "[prompt.ask].system exclude each other");
+  CHECK(faults(right, "with.template = \"aks\"") ==
+        "t.toml:7:17: error[TP2002]: stage s: with.template: no [prompt.aks]; "
+        "did you mean 'ask'?");
+  CHECK(faults(right, "with.template = 1") ==
+        "t.toml:7:17: error[TP1004]: stage s: with.template is an integer, the "
+        "plugin wants prompt template");
+  CHECK(faults(right, take, "[prompt.b]\nuser = \"{{ question }}\"") ==
+        "t.toml:9:9: error[TP1014]: prompt b is never used");
+  CHECK(faults(right, "with.template = \"b\"",
+               "[prompt.b]\nusr = \"{{ question }}\"") ==
+        "t.toml:9:1: error[TP1002]: prompt b: unknown key 'usr'; did you mean "
+        "'user'?");
+  CHECK(faults(right, "with.template = \"b\"",
+               "[prompt.b]\nuser = \"{{ question }}${env.END}\"\n"
+               "[env]\nEND = { type = \"text\", default = \"!\" }")
+            .empty());
 }

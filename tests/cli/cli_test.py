@@ -1072,6 +1072,37 @@ def test_faults_have_file_line_column_and_a_suggestion():
             assert faults[0]["line"] == line, faults
 
 
+def test_faults_of_a_library_name_it_and_no_command_prints_a_secret():
+    mark = "MARKED-5Yk2"
+    good = (ROOT / "pipelines/smallest.toml").read_text()
+    assert good.startswith("tinyphi = 1\n"), good
+    good = good.replace("\n", '\ninclude = ["lib/shared.toml"]\n', 1)
+    secrets = ('tinyphi = 1\n[secret]\na = { env = "MARK" }\n'
+               'b = { file = "token" }\n')
+    said = b""
+    with temporary() as folder:
+        file = pathlib.Path(folder) / "p.toml"
+        library = pathlib.Path(folder) / "lib/shared.toml"
+        library.parent.mkdir()
+        (library.parent / "token").write_text(mark)
+        for text, shared, part in [
+                (good, secrets, None),
+                (good.replace('user = "', 'user = "${secret.a}', 1), secrets, "[TP4006]"),
+                (good, secrets + "[stage.s]\n", f"{library}:5:2: error[TP1011]"),
+                (good, secrets + 'c = { env = 1 }\n', f"{library}:5:13: error[TP1004]")]:
+            file.write_text(text)
+            library.write_text(shared)
+            for args in [("check", file), ("check", "--json", file), ("check", "--open", file),
+                         ("graph", file), ("graph", file, "--format", "svg"), ("plan", file),
+                         ("test", file), ("run", file, "--input", "question=Why?")]:
+                done = tinyphi(*args, env={**os.environ, "MARK": mark})
+                assert done.returncode == (CONFIG if part else DONE), (args, done)
+                if part and "--json" not in args:
+                    assert part in done.stderr.decode(), done
+                said += done.stdout + done.stderr
+    assert b"secret" in said and mark.encode() not in said, said
+
+
 def test_codes_are_explained():  # the pages: explain_test.py
     page = expect(tinyphi("explain", "TP2007"), DONE)
     assert page.startswith("TP2007 maybe_absent (error)\n\n"), page

@@ -169,7 +169,8 @@ TEST_CASE("every key that is wrong is found where it stands") {
        "t.toml:8:15: error[TP1009]: stage s: ${env.NO} names nothing in [env]; "
        "did you mean 'env.NA'?"},
       {with("with.add = '${secret.x}'"),
-       "t.toml:8:13: error[TP1008]: stage s: ${secret.x} is not supported yet"},
+       "t.toml:8:12: error[TP1009]: stage s: ${secret.x} names nothing in "
+       "[secret]"},
       {with("with.add = '${env.X'"),
        "t.toml:8:13: error[TP1009]: stage s: '${' without '}'; write '$${' for "
        "the characters themselves"},

@@ -148,6 +148,25 @@ def test_a_pipeline_is_compiled_again_and_a_broken_one_takes_nobodys_place(folde
         assert d.ask("POST", "/v1/pipelines/docs", QUESTION)[0] == 404
 
 
+def test_a_library_is_read_again_with_its_pipeline(folder):
+    shutil.copytree(ROOT / "pipelines/docs-qa", folder / "docs-qa")
+    pipeline = folder / "docs-qa/docs-qa.toml"
+    library = folder / "docs-qa/shared.toml"
+    text = pipeline.read_text()
+    assert text.count("tinyphi = 1\n") == 1
+    write(pipeline, text.replace("tinyphi = 1\n", 'tinyphi = 1\ninclude = ["shared.toml"]\n'))
+    write(library, "tinyphi = 1\n")
+    path = config(folder, '[model.demo]\n[pipeline.docs]\npath = "docs-qa/docs-qa.toml"\n')
+    with Daemon(str(path)) as d:
+        assert d.ask("POST", "/v1/pipelines/docs", QUESTION)[0] == 200
+        write(library, "tinyphi = 1\n[stage.find]\n")
+        reload(d, "not reloaded")
+        assert "shared.toml:2:2: error[TP1011]" in "".join(d.lines)
+        write(library, "tinyphi = 1\n[prompt.unused]\nuser = 'x'\n")
+        reload(d)
+        assert d.ask("POST", "/v1/pipelines/docs", QUESTION)[0] == 200
+
+
 def test_a_stream_ends_with_the_model_that_it_began_with(folder):
     model = folder / "model.gguf"
     shutil.copy(MINI, model)

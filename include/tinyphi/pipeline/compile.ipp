@@ -114,7 +114,7 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
   g->triggers = spec.triggers;
   g->limits = spec.limits;
   g->services = std::make_shared<host>(options, file.parent_path(), spec.models,
-                                       spec.rules, spec.allowed);
+                                       spec.rules, spec.allowed, spec.secrets);
   std::error_code unknown;
   callers.push_back(std::filesystem::weakly_canonical(file, unknown));
   compilation c(spec, plugins, options, std::move(callers), *g, faults);
@@ -125,7 +125,9 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
     check_budgets(c);
     if (!has_errors(faults)) report_unused(c);
   }
-  if (has_errors(std::span(faults).subspan(before))) return nullptr;
+  const std::span<diagnostic> found = std::span(faults).subspan(before);
+  name_libraries(found, spec.libraries);
+  if (has_errors(found)) return nullptr;
   detail::count_waits(c);
   detail::count_readers(*g);
   for (std::size_t i = 0; i < g->stages.size(); ++i) {

@@ -22,9 +22,14 @@ using config_array = std::vector<config_node>;
 using config_table =
     std::vector<config_member>;  // in the order of the file, no doubles
 
+// "${secret.NAME}" in place of a text: the name of an entry of [secret].
+struct secret_name {
+  std::string name;
+};
+
 struct config_node {
   std::variant<bool, std::int64_t, double, std::string, config_array,
-               config_table>
+               config_table, secret_name>
       data;
   position at;
   // Where the first character of a string's text stands, if the text is in the
@@ -68,9 +73,9 @@ inline const config_member* config_node::find(std::string_view key) const {
 }
 
 inline std::string_view config_node::kind() const {
-  constexpr std::string_view names[] = {"true or false", "an integer",
-                                        "a number",      "a string",
-                                        "a list",        "a table"};
+  constexpr std::string_view names[] = {
+      "true or false", "an integer", "a number", "a string",
+      "a list",        "a table",    "a secret"};
   return names[data.index()];
 }
 

@@ -55,7 +55,8 @@ class config_reader {
   ~config_reader() = default;
 
   // `tinyphi = 1`: the version of the language.
-  void check_version();
+  void check_version() { check_version(*root_); }
+  void check_version(const config_node& file);
   // The table at `key` with its keys checked; null (reported) if it is no
   // table, null if it is not there. `later` are keys of the language that this
   // version does not have.

@@ -80,11 +80,11 @@ TINYPHI_FUNC std::string bytes_text(std::uint64_t bytes) {
   return std::to_string(n) + std::string(detail::byte_units[place]);
 }
 
-TINYPHI_FUNC void config_reader::check_version() {
-  const config_member* version = root_->find("tinyphi");
+TINYPHI_FUNC void config_reader::check_version(const config_node& file) {
+  const config_member* version = file.find("tinyphi");
   const auto* number = version ? version->value.get<std::int64_t>() : nullptr;
   if (version == nullptr) {
-    report(fault::bad_version, {1, 1},
+    report(fault::bad_version, {1, 1, file.at.library},
            "the file must say 'tinyphi = 1', the version of its language");
   } else if (number == nullptr || *number != 1) {
     report(fault::bad_version, version->value.at,

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "tinyphi/config.h"
@@ -20,8 +21,14 @@ TINYPHI_NAMESPACE_BEGIN
 struct position {
   std::size_t line = 0;
   std::size_t column = 0;
+  std::size_t library = 0;  // which one, from 1; 0: in the file itself
 
-  friend auto operator<=>(const position&, const position&) = default;
+  friend bool operator==(const position&, const position&) = default;
+  // The file itself comes first.
+  friend auto operator<=>(const position& a, const position& b) {
+    return std::tie(a.library, a.line, a.column) <=>
+           std::tie(b.library, b.line, b.column);
+  }
 };
 
 // One code per cause; codes keep their meaning for ever.
@@ -36,6 +43,7 @@ enum class fault : std::uint16_t {
   not_supported = 1008,    // part of the language that this version lacks
   bad_env = 1009,          // ${...} that names nothing, or an unusable value
   unknown_plugin = 1010,   // `use` names no plugin, or another major version
+  bad_include = 1011,      // a library that is missing, or has what it must not
   defined_twice = 1012,    // stages, switches and tools share their names
   keys_conflict = 1013,    // two keys that exclude each other, or need another
   unused_name = 1014,      // a name of a table that nothing uses
@@ -70,6 +78,7 @@ enum class fault : std::uint16_t {
   driven_effect = 4002,      // untrusted data decides whether an effect happens
   not_allowed = 4003,        // more than [allow] of the caller says
   label_too_low = 4004,  // a file is called with less trusted data than it says
+  bad_secret = 4006,     // a secret where it could be seen
   user_in_system = 4007,   // a value that is not trusted in a system turn
   unneeded_grant = 4008,   // an exception of [allow].flow that nothing needs
   granted = 4009,          // an exception that something needs
@@ -107,6 +116,7 @@ inline constexpr named_fault named_faults[] = {
     {fault::not_supported, "not_supported"},
     {fault::bad_env, "bad_env"},
     {fault::unknown_plugin, "unknown_plugin"},
+    {fault::bad_include, "bad_include"},
     {fault::defined_twice, "defined_twice"},
     {fault::keys_conflict, "keys_conflict"},
     {fault::unused_name, "unused_name"},
@@ -141,6 +151,7 @@ inline constexpr named_fault named_faults[] = {
     {fault::driven_effect, "driven_effect"},
     {fault::not_allowed, "not_allowed"},
     {fault::label_too_low, "label_too_low"},
+    {fault::bad_secret, "bad_secret"},
     {fault::user_in_system, "user_in_system"},
     {fault::unneeded_grant, "unneeded_grant"},
     {fault::granted, "granted"},
@@ -187,8 +198,9 @@ enum class severity : std::uint8_t { error, warning, note };
 struct diagnostic {
   fault code = fault::not_toml;
   position at;
-  std::string message;    // the place in words, what was found, what is allowed
-  std::string file = {};  // another one, that is called; empty: the file itself
+  std::string message;  // the place in words, what was found, what is allowed
+  // Another one, which is called or included; empty: the file itself.
+  std::string file = {};
 
   friend bool operator==(const diagnostic&, const diagnostic&) = default;
 };

@@ -20,6 +20,7 @@
 #include "tinyphi/base/error.h"
 #include "tinyphi/pipeline/config_node.h"
 #include "tinyphi/pipeline/network_host.h"
+#include "tinyphi/pipeline/secret.h"
 #include "tinyphi/text/tokenizer.h"
 
 namespace boost::asio {
@@ -93,6 +94,10 @@ struct approval {
 using approver =
     std::function<approval(const approval_question&, const stop_condition&)>;
 
+// The text of the file `name` below `folder`, which a pipeline file includes.
+using library_reader = std::function<result<std::string>(
+    const std::filesystem::path& folder, const std::filesystem::path& name)>;
+
 struct host_options {
   // Opens an engine; called at most once per model, when a stage that runs the
   // model is created. Without it such stages cannot be created.
@@ -105,6 +110,8 @@ struct host_options {
   std::function<void(const model_spec&, std::vector<token_id>)> on_beginning;
   // The value of an [env] name, for example from getenv; nothing: its default.
   std::function<std::optional<std::string>(const std::string& name)> env;
+  // Reads libraries in place of the disk; called while a file is checked.
+  library_reader read_library = {};
   // Runs blocking work and models. It must outlive the pipeline; null: the
   // pipeline owns a pool of pool_threads threads, started when it is compiled.
   boost::asio::thread_pool* pool = nullptr;
@@ -117,12 +124,14 @@ class host {
   host(host_options options, std::filesystem::path base_dir,
        std::map<std::string, model_spec, std::less<>> models,
        std::map<std::string, rules_spec, std::less<>> rules = {},
-       allowed_places allowed = {})
+       allowed_places allowed = {},
+       std::map<std::string, secret_spec, std::less<>> secrets = {})
       : options_(std::move(options)),
         base_dir_(std::move(base_dir)),
         models_(std::move(models)),
         rules_(std::move(rules)),
-        allowed_(std::move(allowed)) {}
+        allowed_(std::move(allowed)),
+        secrets_(std::move(secrets)) {}
 
   // The folder of the pipeline file; its relative paths start here.
   [[nodiscard]] const std::filesystem::path& base_dir() const {
@@ -150,6 +159,8 @@ class host {
   [[nodiscard]] const std::vector<network_host>& allowed_hosts() const {
     return allowed_.net;
   }
+  // An entry of [secret], read anew.
+  [[nodiscard]] result<secret_text> secret(std::string_view name) const;
   // The engine of [model.<name>], opened at the first call.
   [[nodiscard]] result<tinyphi::engine> engine(std::string_view name);
   // Hands that on to host_options::on_beginning.
@@ -168,6 +179,7 @@ class host {
   std::map<std::string, model_spec, std::less<>> models_;
   std::map<std::string, rules_spec, std::less<>> rules_;
   allowed_places allowed_;
+  std::map<std::string, secret_spec, std::less<>> secrets_;
   std::mutex mutex_;
   once_per_model<std::shared_ptr<tinyphi::engine>> engines_;
   once_per_model<model_facts> facts_;

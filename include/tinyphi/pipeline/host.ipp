@@ -7,6 +7,13 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
+TINYPHI_FUNC result<secret_text> host::secret(std::string_view name) const {
+  const auto spec = secrets_.find(name);
+  if (spec != secrets_.end()) return open_secret(spec->second, options_.env);
+  return error{error_code::not_found,
+               "no entry " + std::string(name) + " in [secret]"};
+}
+
 TINYPHI_FUNC result<tinyphi::engine> host::engine(std::string_view name) {
   const auto spec = models_.find(name);
   if (spec == models_.end()) {

@@ -22,6 +22,7 @@
 
 #include "tinyphi/pipeline/config_node.h"
 #include "tinyphi/pipeline/host.h"
+#include "tinyphi/pipeline/secret.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -32,6 +33,11 @@ struct model_ref {
 
 // A name of a [rules.x] table; a parameter is a list of them.
 struct rules_ref {
+  std::string name;
+};
+
+// A name of a [prompt.x] table, whose parameters the stage has besides its own.
+struct template_ref {
   std::string name;
 };
 
@@ -54,19 +60,28 @@ struct byte_size {
 // The types a config member may have. A time is written "500ms" or "2m". An
 // optional model is needed by some configs only: left out, it is the only one,
 // and empty if there are several. An enum's values are 0, 1, ... in the order
-// of names().
+// of names(). A secret is "${secret.NAME}"; those of a table may be plain texts
+// as well.
 template <class T>
 concept param_type = std::same_as<T, bool> || std::same_as<T, std::int64_t> ||
     std::same_as<T, double> || std::same_as<T, std::string> ||
     std::same_as<T, std::filesystem::path> || std::is_enum_v<T> ||
     std::same_as<T, byte_size> || std::same_as<T, std::chrono::milliseconds> ||
     std::same_as<T, model_ref> || std::same_as<T, std::optional<model_ref>> ||
-    std::same_as<T, std::vector<rules_ref>> ||
+    std::same_as<T, std::vector<rules_ref>> || std::same_as<T, template_ref> ||
+    std::same_as<T, secret_text> ||
+    std::same_as<T, std::map<std::string, secret_text>> ||
     std::same_as<T, std::vector<std::string>> ||
     std::same_as<T, std::map<std::string, std::int64_t>> ||
     std::same_as<T, std::map<std::string, double>> ||
     std::same_as<T, std::map<std::string, std::string>> ||
     std::same_as<T, std::map<std::string, token_cap>>;
+
+// What may be a secret.
+template <class T>
+inline constexpr bool is_secret =
+    std::same_as<T, secret_text> ||
+    std::same_as<T, std::map<std::string, secret_text>>;
 
 // What may have a range.
 template <class T>
@@ -157,6 +172,11 @@ template <param_type T>
     return "model";
   }
   if constexpr (std::same_as<T, std::vector<rules_ref>>) return "list of rules";
+  if constexpr (std::same_as<T, template_ref>) return "prompt template";
+  if constexpr (std::same_as<T, secret_text>) return "secret";
+  if constexpr (std::same_as<T, std::map<std::string, secret_text>>) {
+    return "table of secret or text";
+  }
   if constexpr (std::same_as<T, std::vector<std::string>>) {
     return "list of text";
   }
@@ -195,6 +215,9 @@ template <param_type T>
 
 }  // namespace detail
 
+// A secret in the node; null if there is none.
+[[nodiscard]] const config_node* find_secret(const config_node& node);
+
 // Where byte `offset` of the text of parameter `param` ("user", "fit.docs")
 // stands in the file; `otherwise` if the table, which may be null, does not
 // have it.
@@ -229,6 +252,10 @@ class param_reader {
   }
   // The [rules.x] tables, likewise.
   [[nodiscard]] const std::vector<std::string>& rules() const { return rules_; }
+  // The entries of [secret], likewise.
+  [[nodiscard]] const std::vector<std::string>& secrets() const {
+    return secrets_;
+  }
   void report(fault code, position at, std::string message);
 
  private:
@@ -246,6 +273,12 @@ class param_reader {
   }
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 std::vector<rules_ref>& out);
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                template_ref& out);
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                secret_text& out);
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                std::map<std::string, secret_text>& out);
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 std::vector<std::string>& out);
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
@@ -274,6 +307,7 @@ class param_reader {
   std::vector<std::string_view> missing_;  // of the required ones
   std::vector<std::string> models_;
   std::vector<std::string> rules_;
+  std::vector<std::string> secrets_;
 };
 
 template <class T>
@@ -306,6 +340,13 @@ void param_reader::read(Config& config, const param_row<Config, T>& row) {
     return;
   }
   const config_node& node = given->value;
+  if constexpr (!is_secret<T>) {
+    if (const config_node* secret = find_secret(node)) {
+      return report(fault::bad_secret, secret->at,
+                    "with." + std::string(row.name) + " takes none; " +
+                        std::string(secret_stands_alone));
+    }
+  }
   bool is_read = false;
   if constexpr (std::is_enum_v<T>) {
     const auto* text = node.get<std::string>();

@@ -108,6 +108,21 @@ TINYPHI_FUNC void param_reader::finish(std::span<const retired_key> retired) {
   }
 }
 
+TINYPHI_FUNC const config_node* find_secret(const config_node& node) {
+  if (node.get<secret_name>() != nullptr) return &node;
+  const config_node* found = nullptr;
+  if (const auto* list = node.get<config_array>()) {
+    for (const config_node& item : *list) {
+      if (found == nullptr) found = find_secret(item);
+    }
+  } else if (const auto* table = node.get<config_table>()) {
+    for (const config_member& m : *table) {
+      if (found == nullptr) found = find_secret(m.value);
+    }
+  }
+  return found;
+}
+
 TINYPHI_FUNC position param_place(const config_node* with,
                                   std::string_view param, std::size_t offset,
                                   position otherwise) {
@@ -207,6 +222,37 @@ TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
     }
     rules_.push_back(id);
     out.push_back({std::move(id)});
+  }
+  return true;
+}
+
+TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
+                                           std::string_view,
+                                           template_ref& out) {
+  return detail::read_scalar(n, out.name);  // the compiler knows what there is
+}
+
+TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
+                                           std::string_view, secret_text& out) {
+  const auto* secret = n.get<secret_name>();
+  if (secret == nullptr) return false;
+  out = secret_text::named(secret->name);
+  secrets_.push_back(secret->name);
+  return true;
+}
+
+TINYPHI_FUNC bool param_reader::read_value(
+    const config_node& n, std::string_view name,
+    std::map<std::string, secret_text>& out) {
+  const auto* table = n.get<config_table>();
+  if (table == nullptr) return false;
+  out.clear();
+  for (const config_member& m : *table) {
+    if (const auto* text = m.value.get<std::string>()) {
+      out[m.key] = secret_text::of(*text);
+    } else if (!read_value(m.value, name, out[m.key])) {
+      return false;
+    }
   }
   return true;
 }

@@ -69,7 +69,8 @@ TINYPHI_FUNC pipeline_check
 check_pipeline_text(std::string_view text, const std::filesystem::path& file,
                     const registry& plugins, const host_options& options) {
   pipeline_check checked;
-  const auto spec = read_spec(text, file, options.env, checked.faults);
+  const auto spec =
+      read_spec(text, file, options.env, checked.faults, options.read_library);
   if (spec && !spec->incomplete) {
     checked.proved = compile_graph(
         *spec, plugins, detail::sharing_models(options), file, checked.faults);

@@ -64,6 +64,7 @@ struct stage_type {
   std::vector<port_info> stream_ports;  // out-ports, too
   bool open_in_ports = false;           // more follow from the config
   bool open_out_ports = false;
+  bool takes_template = false;  // a parameter names a [prompt.x]
   std::function<std::unique_ptr<stage_setup>(param_reader&)> configure;
 };
 
@@ -204,6 +205,33 @@ class instance_of final : public stage_instance {
   S stage_;
 };
 
+template <class S>
+inline constexpr bool has_secrets = std::apply(
+    [](const auto&... row) {
+      return (is_secret<std::decay_t<
+                  decltype(std::declval<typename S::config>().*row.member)>> ||
+              ...);
+    },
+    S::params());
+
+// Reads the secrets of a config.
+template <class S>
+void open_secrets(typename S::config& config, const host& h) {
+  const auto open = [&](secret_text& secret) {
+    if (!secret.name().empty()) secret = unwrap(h.secret(secret.name()));
+  };
+  const auto one = [&](auto& member) {
+    using T = std::decay_t<decltype(member)>;
+    if constexpr (std::same_as<T, secret_text>) {
+      open(member);
+    } else if constexpr (is_secret<T>) {
+      for (auto& [name, secret] : member) open(secret);
+    }
+  };
+  std::apply([&](const auto&... row) { (one(config.*row.member), ...); },
+             S::params());
+}
+
 template <stage S>
 class setup_of final : public stage_setup {
  public:
@@ -228,12 +256,23 @@ class setup_of final : public stage_setup {
   }
   std::unique_ptr<stage_instance> create(const call_facts& call,
                                          host& h) const override {
-    return std::make_unique<instance_of<S>>(config_, call, h);
+    if constexpr (has_secrets<S>) {
+      typename S::config open = config_;
+      open_secrets<S>(open, h);
+      return std::make_unique<instance_of<S>>(open, call, h);
+    } else {
+      return std::make_unique<instance_of<S>>(config_, call, h);
+    }
   }
 
  private:
   typename S::config config_;
 };
+
+template <class S, class Row>
+inline constexpr bool is_template_row =
+    std::same_as<std::decay_t<Row>,
+                 param_row<typename S::config, template_ref>>;
 
 template <class S, class T>
 void describe_in_port(const port_row<typename S::inputs, T>& row,
@@ -274,6 +313,8 @@ registry& registry::add() {
   std::apply(
       [&](const auto&... row) {
         (type.params.push_back(describe_param(row)), ...);
+        type.takes_template =
+            (detail::is_template_row<S, decltype(row)> || ...);
       },
       S::params());
   std::apply(

@@ -18,6 +18,7 @@
 #include "tinyphi/pipeline/config_node.h"
 #include "tinyphi/pipeline/diagnostic.h"
 #include "tinyphi/pipeline/host.h"
+#include "tinyphi/pipeline/include.h"
 #include "tinyphi/pipeline/trigger.h"
 #include "tinyphi/pipeline/type.h"
 #include "tinyphi/pipeline/value.h"
@@ -164,6 +165,13 @@ struct env_spec {
   bool poisoned = false;  // has a fault, which was reported
 };
 
+// One [prompt.x] table: parameters of a stage that takes it with `template`.
+struct prompt_spec {
+  position at;
+  config_node params;     // a table
+  bool poisoned = false;  // has a fault, which was reported
+};
+
 struct pipeline_spec {
   std::string name;
   std::string version;
@@ -179,6 +187,8 @@ struct pipeline_spec {
   // Where the file has them; a model that it does not name has no place.
   std::map<std::string, position, std::less<>> models_at;
   std::map<std::string, rules_spec, std::less<>> rules;
+  std::map<std::string, secret_spec, std::less<>> secrets;
+  std::map<std::string, prompt_spec, std::less<>> prompts;
   std::vector<stage_spec> stages;
   std::vector<switch_spec> switches;
   std::vector<flow_grant_spec> flow_grants;
@@ -188,17 +198,19 @@ struct pipeline_spec {
   // A part of it stands under a misspelt name, which was reported: what refers
   // to that part must not be reported as well.
   bool incomplete = false;
+  std::vector<library_file> libraries;  // that the file includes
 };
 
 // Reads a pipeline file's text. `file` is its path: relative paths in it start
 // at its folder, and a file without a name is called after it. `env` gives the
-// values of [env] names (see host_options). All that is wrong is added to
-// `faults`; what could be understood is returned all the same, nothing if it
-// is not TOML.
+// values of [env] names, `libraries` the files that it includes (see
+// host_options). All that is wrong is added to `faults`; what could be
+// understood is returned all the same, nothing if the file or a library cannot
+// be read or is not TOML.
 [[nodiscard]] std::optional<pipeline_spec> read_spec(
     std::string_view text, const std::filesystem::path& file,
     const std::function<std::optional<std::string>(const std::string&)>& env,
-    std::vector<diagnostic>& faults);
+    std::vector<diagnostic>& faults, const library_reader& libraries = {});
 
 // A text in `data` longer than max_bytes, a list longer than max_items, or a
 // text that is not UTF-8; nothing if there is none. To stand behind the name of

@@ -12,11 +12,17 @@ TINYPHI_NAMESPACE_BEGIN
 TINYPHI_FUNC std::optional<pipeline_spec> read_spec(
     std::string_view text, const std::filesystem::path& file,
     const std::function<std::optional<std::string>(const std::string&)>& env,
-    std::vector<diagnostic>& faults) {
-  const std::optional<config_node> root =
-      parse_toml(text, "a pipeline file", faults);
+    std::vector<diagnostic>& faults, const library_reader& libraries) {
+  std::optional<config_node> root = parse_toml(text, "a pipeline file", faults);
   if (!root) return std::nullopt;
-  return spec_reader(*root, file, env, faults).read();
+  const std::size_t before = faults.size();
+  std::optional<pipeline_spec> spec;
+  std::vector<library_file> included;
+  if (add_libraries(*root, file, libraries, included, faults)) {
+    spec = spec_reader(*root, file, env, included, faults).read();
+  }
+  name_libraries(std::span(faults).subspan(before), included);
+  return spec;
 }
 
 TINYPHI_FUNC std::optional<error> find_size_fault(const value_data& data,

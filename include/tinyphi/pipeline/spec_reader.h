@@ -22,9 +22,11 @@ class spec_reader : private config_reader {
       std::function<std::optional<std::string>(const std::string&)>;
 
   spec_reader(const config_node& root, const std::filesystem::path& file,
-              const env_lookup& env, std::vector<diagnostic>& faults)
+              const env_lookup& env, std::vector<library_file> libraries,
+              std::vector<diagnostic>& faults)
       : config_reader(root, faults), base_dir_(file.parent_path()), env_(&env) {
     spec_.name = file.stem().string();
+    spec_.libraries = std::move(libraries);
   }
 
   [[nodiscard]] pipeline_spec read();
@@ -42,6 +44,11 @@ class spec_reader : private config_reader {
   void read_models();
   void read_rules();
   void read_rules_entry(const config_member& entry);
+  void read_secrets();
+  void read_secret(const config_member& entry);
+  void read_prompts();
+  // False (reported) for a secret in a text that is not filled in.
+  bool check_no_secret(const config_node& node, const std::string& where);
   void read_inputs();
   void read_input(const config_member& entry);
   void read_input_type(const config_node& node, const std::string& where,
@@ -91,10 +98,18 @@ class spec_reader : private config_reader {
                                        const std::string& where);
   [[nodiscard]] std::optional<type> read_type(const config_node& node,
                                               const std::string& where);
-  // Replaces ${env.X} in all texts of the node, and $$ by $.
+  // Replaces ${env.X} in all texts of the node, and $$ by $; where secrets may
+  // stand, a text that is ${secret.X} by its name.
   // False after a fault, reported here or where the variable is declared.
-  bool fill_in(config_node& node, const std::string& where);
-  bool fill_in_text(config_node& node, const std::string& where);
+  enum class secrets { refused, kept };
+  bool fill_in(config_node& node, const std::string& where,
+               secrets kept = secrets::refused);
+  bool fill_in_text(config_node& node, const std::string& where, secrets kept);
+  bool fill_in_secret(config_node& node, const std::string& name,
+                      const std::string& where);
+  // `path` as it stands at `at`: it starts at the folder of its file.
+  [[nodiscard]] std::filesystem::path resolve_path(const std::string& path,
+                                                   position at) const;
 
   std::filesystem::path base_dir_;
   const env_lookup* env_;
@@ -112,6 +127,7 @@ TINYPHI_NAMESPACE_END
 #include "tinyphi/pipeline/spec_reader_bindings.ipp"
 #include "tinyphi/pipeline/spec_reader_ports.ipp"
 #include "tinyphi/pipeline/spec_reader_rules.ipp"
+#include "tinyphi/pipeline/spec_reader_secrets.ipp"
 #include "tinyphi/pipeline/spec_reader_stages.ipp"
 #include "tinyphi/pipeline/spec_reader_tests.ipp"
 #include "tinyphi/pipeline/spec_reader_triggers.ipp"

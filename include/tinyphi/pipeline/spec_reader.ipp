@@ -88,6 +88,8 @@ TINYPHI_FUNC value_data node_data(const config_node& node) {
         members.push_back({m.key, node_data(m.value)});
       }
       return members;
+    } else if constexpr (std::same_as<T, secret_name>) {
+      return {};  // parameters only have secrets, and these are no data
     } else {
       return x;
     }
@@ -97,17 +99,20 @@ TINYPHI_FUNC value_data node_data(const config_node& node) {
 
 TINYPHI_FUNC pipeline_spec spec_reader::read() {
   check_keys(*root_, "",
-             {"tinyphi", "pipeline", "env", "allow", "limits", "input",
-              "output", "model", "rules", "switch", "stage", "trigger", "test"},
-             {"include", "secret", "type", "tool", "prompt"},
+             {"tinyphi", "include", "pipeline", "env", "secret", "allow",
+              "limits", "input", "output", "model", "rules", "prompt", "switch",
+              "stage", "trigger", "test"},
+             {"type", "tool"},
              {{"defaults", "write timeout in [limits]"},
               {"each", "write `each` in the stage that runs for every item"},
               {"loop", "write `repeat` in the stage that runs again"}});
   read_head();
   read_env();
   read_limits();
+  read_secrets();
   read_models();
   read_rules();
+  read_prompts();
   read_inputs();
   read_outputs();
   read_allow();
@@ -174,6 +179,7 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
                       "or size" +
                       (name ? did_you_mean(*name, names) : ""));
   }
+  if (!check_no_secret(entry.value, where)) return;
   const type type = kinds[found - names];
   std::optional<value_data> value;
   position at = entry.at;
@@ -188,6 +194,13 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
     at = m->value.at;
     value = read_value(m->value, type, where + ": default");
     if (!value) return;
+    // The file that uses it is in another folder.
+    if (type.is(type_kind::path) && at.library != 0) {
+      value = std::filesystem::absolute(
+                  resolve_path(*value->get<std::string>(), at))
+                  .lexically_normal()
+                  .string();
+    }
   } else {
     return report(fault::bad_env, entry.at,
                   where + " is not set and has no default");
@@ -293,7 +306,7 @@ TINYPHI_FUNC void spec_reader::read_models() {
     if (!fill_in(filled, where)) continue;
     if (const auto* path =
             optional_key<std::string>(filled, "path", where, "a string")) {
-      model.path = base_dir_ / *path;
+      model.path = resolve_path(*path, entry.at);
     }
     const auto* context =
         optional_key<std::int64_t>(filled, "context", where, "an integer");

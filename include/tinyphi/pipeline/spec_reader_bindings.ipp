@@ -129,6 +129,8 @@ TINYPHI_FUNC void spec_reader::read_switch(const config_member& entry) {
       report(fault::wrong_type, m.value.at,
              where + "." + m.key + " is " + std::string(m.value.kind()) +
                  ", it must be a condition, or \"else\"");
+    } else if (!check_no_secret(m.value, where + "." + m.key)) {
+      continue;
     } else if ((*test == "else") == is_last) {
       if (!is_last) s.cases.back().test = m.value;
     } else if (std::exchange(has_one_else, false)) {

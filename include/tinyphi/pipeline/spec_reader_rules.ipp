@@ -43,7 +43,7 @@ TINYPHI_FUNC void spec_reader::read_rules_entry(const config_member& entry) {
       report(fault::out_of_range, file->value.at,
              where + ": file is empty, it must name a rule file");
     } else if (path != nullptr) {
-      rules.path = base_dir_ / *path;
+      rules.path = resolve_path(*path, entry.at);
     }
     return;
   }

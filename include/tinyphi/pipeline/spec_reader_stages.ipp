@@ -50,6 +50,12 @@ TINYPHI_FUNC void spec_reader::read_stage(const config_member& entry) {
     return;
   }
   const config_node& node = entry.value;
+  bool right = true;
+  for (const config_member& m : *node.get<config_table>()) {
+    if (m.key == "with" || m.key == "fallback") continue;  // filled in
+    right = check_no_secret(m.value, where + "." + m.key) && right;
+  }
+  if (!right) return;
   read_use(entry, stage);
   if (const config_member* in = node.find("in")) read_bindings(*in, stage);
   if (const config_member* with = node.find("with")) {
@@ -59,7 +65,7 @@ TINYPHI_FUNC void spec_reader::read_stage(const config_member& entry) {
                  ", not a table of parameters");
     } else {
       stage.with = with->value;
-      if (!fill_in(*stage.with, where)) stage.plugin.clear();
+      if (!fill_in(*stage.with, where, secrets::kept)) stage.plugin.clear();
     }
   }
   if (optional_key<std::string>(node, "when", where, "a string")) {

@@ -40,20 +40,33 @@ TINYPHI_FUNC std::optional<value_data> spec_reader::read_value(
   return std::nullopt;
 }
 
+TINYPHI_FUNC std::filesystem::path spec_reader::resolve_path(
+    const std::string& path, position at) const {
+  if (at.library == 0) return base_dir_ / path;
+  return base_dir_ / spec_.libraries[at.library - 1].folder / path;
+}
+
 TINYPHI_FUNC bool spec_reader::fill_in(config_node& node,
-                                       const std::string& where) {
-  if (node.get<std::string>() != nullptr) return fill_in_text(node, where);
+                                       const std::string& where, secrets kept) {
+  if (node.get<std::string>() != nullptr) {
+    return fill_in_text(node, where, kept);
+  }
   bool right = true;
   if (auto* list = std::get_if<config_array>(&node.data)) {
-    for (config_node& item : *list) right = fill_in(item, where) && right;
+    for (config_node& item : *list) {
+      right = fill_in(item, where, kept) && right;
+    }
   } else if (auto* table = std::get_if<config_table>(&node.data)) {
-    for (config_member& m : *table) right = fill_in(m.value, where) && right;
+    for (config_member& m : *table) {
+      right = fill_in(m.value, where, kept) && right;
+    }
   }
   return right;
 }
 
 TINYPHI_FUNC bool spec_reader::fill_in_text(config_node& node,
-                                            const std::string& where) {
+                                            const std::string& where,
+                                            secrets kept) {
   if (filled_bytes_ > spec_limits::max_filled_bytes) return false;  // reported
   const std::string text = *node.get<std::string>();
   const auto refuse = [&](fault code, std::size_t offset, std::string message) {
@@ -79,14 +92,18 @@ TINYPHI_FUNC bool spec_reader::fill_in_text(config_node& node,
     }
     const std::string name = text.substr(i + 2, end - i - 2);
     if (name.starts_with("secret.")) {
-      return refuse(fault::not_supported, i,
-                    "${secret.x} is not supported yet");
+      const bool is_whole = i == 0 && end + 1 == text.size();
+      if (is_whole && kept == secrets::kept) {
+        return fill_in_secret(node, name.substr(7), where);
+      }
+      return refuse(fault::bad_secret, i, std::string(secret_stands_alone));
     }
     const auto value = name.starts_with("env.") ? spec_.env.find(name.substr(4))
                                                 : spec_.env.end();
     if (value == spec_.env.end()) {
       std::vector<std::string> full;
       for (const auto& e : spec_.env) full.push_back("env." + e.first);
+      for (const auto& s : spec_.secrets) full.push_back("secret." + s.first);
       const std::vector<std::string_view> known(full.begin(), full.end());
       return refuse(
           fault::bad_env, i,

@@ -20,10 +20,11 @@ struct toml_limits {
 };
 
 // The table that a file's text is. `what` is its kind in messages, "a pipeline
-// file". What is wrong is added to `faults`; nothing if it is not TOML.
+// file". What is wrong is added to `faults`; nothing if it is not TOML. All
+// places are of `library`, see position.
 [[nodiscard]] std::optional<config_node> parse_toml(
     std::string_view text, std::string_view what,
-    std::vector<diagnostic>& faults);
+    std::vector<diagnostic>& faults, std::size_t library = 0);
 
 TINYPHI_NAMESPACE_END
 

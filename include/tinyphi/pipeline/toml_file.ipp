@@ -78,8 +78,8 @@ inline std::size_t find_deep_key(std::string_view text) {
 class toml_reader {
  public:
   toml_reader(std::string_view text, std::string_view what,
-              std::vector<diagnostic>& faults)
-      : text_(text), what_(what), faults_(&faults) {
+              std::vector<diagnostic>& faults, std::size_t library)
+      : text_(text), what_(what), library_(library), faults_(&faults) {
     for (std::size_t i = 0; i < text.size(); ++i) {
       if (i == 0 || text[i - 1] == '\n') lines_.push_back(i);
     }
@@ -120,8 +120,8 @@ class toml_reader {
   }
 
  private:
-  static position place(const toml::source_region& r) {
-    return {r.begin.line, r.begin.column};
+  position place(const toml::source_region& r) const {
+    return {r.begin.line, r.begin.column, library_};
   }
 
   config_table members(const toml::table& table, std::size_t depth) {
@@ -163,6 +163,7 @@ class toml_reader {
 
   std::string_view text_;
   std::string_view what_;
+  std::size_t library_;
   std::vector<std::size_t> lines_;  // offset of each line's start
   std::vector<diagnostic>* faults_;
 };
@@ -171,39 +172,36 @@ class toml_reader {
 
 TINYPHI_FUNC std::optional<config_node> parse_toml(
     std::string_view text, std::string_view what,
-    std::vector<diagnostic>& faults) {
-  const auto refuse = [&](std::size_t offset, std::string why) {
-    faults.push_back(
-        {fault::not_toml, detail::place_of(text, offset), std::move(why)});
+    std::vector<diagnostic>& faults, std::size_t library) {
+  const auto refuse = [&](position at, std::string why) {
+    at.library = library;
+    faults.push_back({fault::not_toml, at, std::move(why)});
   };
   if (text.size() > toml_limits::max_bytes) {
-    faults.push_back({fault::not_toml,
-                      {},
-                      std::to_string(text.size()) + " bytes, " +
-                          std::string(what) + " has at most " +
-                          std::to_string(toml_limits::max_bytes)});
+    refuse({}, std::to_string(text.size()) + " bytes, " + std::string(what) +
+                   " has at most " + std::to_string(toml_limits::max_bytes));
     return std::nullopt;
   }
   if (const std::size_t bad = find_invalid_utf8(text);
       bad != std::string_view::npos) {
-    refuse(bad, "not UTF-8");
+    refuse(detail::place_of(text, bad), "not UTF-8");
     return std::nullopt;
   }
   if (const std::size_t deep = detail::find_deep_key(text);
       deep != std::string_view::npos) {
-    refuse(deep, "a key of more than " +
-                     std::to_string(toml_limits::max_depth) + " parts");
+    refuse(detail::place_of(text, deep),
+           "a key of more than " + std::to_string(toml_limits::max_depth) +
+               " parts");
     return std::nullopt;
   }
   try {
     const toml::table table = toml::parse(text);
-    return detail::toml_reader(text, what, faults).read(table, 0);
+    return detail::toml_reader(text, what, faults, library).read(table, 0);
   } catch (const toml::parse_error& e) {
-    faults.push_back({fault::not_toml,
-                      {e.source().begin.line, e.source().begin.column},
-                      "not TOML: " + std::string(e.description())});
+    refuse({e.source().begin.line, e.source().begin.column},
+           "not TOML: " + std::string(e.description()));
   } catch (const std::bad_alloc&) {
-    faults.push_back({fault::not_toml, {}, "out of memory while parsing"});
+    refuse({}, "out of memory while parsing");
   }
   return std::nullopt;
 }

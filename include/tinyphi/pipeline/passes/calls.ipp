@@ -131,7 +131,8 @@ class call_pass {
                                  const stage_spec& s) {
     std::vector<diagnostic> faults;
     std::shared_ptr<graph> g;
-    auto spec = read_spec(text, path, c_.options.env, faults);
+    auto spec =
+        read_spec(text, path, c_.options.env, faults, c_.options.read_library);
     if (spec && !spec->incomplete) {
       inherit(spec->allowed.read, c_.spec.allowed.read, "read", s);
       inherit(spec->allowed.write, c_.spec.allowed.write, "write", s);

@@ -27,6 +27,8 @@ struct used_names {
   std::set<std::string, std::less<>> env;  // by references and expressions
   std::set<std::string, std::less<>> models;
   std::set<std::string, std::less<>> rules;
+  std::set<std::string, std::less<>> secrets;
+  std::set<std::string, std::less<>> prompts;
   std::set<std::string, std::less<>> grants;  // of [allow].flow
 };
 
@@ -42,6 +44,8 @@ struct stage_notes {
   // open.
   bool misbound = false;
   bool open_outputs_known = true;
+  // Its parameters, those of its [prompt.x] included; null: none.
+  const config_node* with = nullptr;
   std::optional<expression_tree> when;
   call_facts call;
 };
@@ -66,6 +70,7 @@ struct compilation {
   const host_options& options;
   std::vector<std::filesystem::path> callers;  // this file is the last
   std::deque<stage_type> called;  // files that are called, as stages
+  std::deque<config_node> filled_templates;
   graph& g;
   std::vector<diagnostic>& faults;
   std::vector<stage_notes> stages;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The first pass: the names of everything that has a value, which is inputs,
 // cases of switches and ports of stages, those included that follow from a
-// config. Its faults: TP1010, and what plugins say of their parameters.
+// config. Its faults: TP1010, TP1013 and TP2002 of [prompt.x], and what plugins
+// say of their parameters.
 #ifndef TINYPHI_PIPELINE_PASSES_PORTS_IPP_
 #define TINYPHI_PIPELINE_PASSES_PORTS_IPP_
 
@@ -117,11 +118,17 @@ class port_pass {
   void configure(const stage_spec& s, const stage_type& type,
                  graph_stage& stage, stage_notes& notes) {
     const std::size_t before = c_.faults.size();
-    param_reader reader(s.with ? &*s.with : nullptr, "stage " + s.id, s.at,
-                        *c_.g.services, c_.faults);
+    notes.with = s.with ? &*s.with : nullptr;
+    if (type.takes_template && !add_template(s, notes)) {
+      notes.complete = notes.open_outputs_known = false;
+      return;
+    }
+    param_reader reader(notes.with, "stage " + s.id, s.at, *c_.g.services,
+                        c_.faults);
     stage.setup = type.configure(reader);
     c_.used.models.insert(reader.models().begin(), reader.models().end());
     c_.used.rules.insert(reader.rules().begin(), reader.rules().end());
+    c_.used.secrets.insert(reader.secrets().begin(), reader.secrets().end());
     const bool has_open = type.open_in_ports || type.open_out_ports;
     notes.configured = c_.faults.size() == before;
     if (c_.faults.size() != before || !has_open) {
@@ -132,23 +139,59 @@ class port_pass {
     std::vector<std::string> bound;
     for (const binding_spec& b : s.in) bound.push_back(b.port);
     const stage_ports ports = stage.setup->ports(bound);
-    report_params(c_, s, ports.faults);
+    report_params(c_, c_.stages.size() - 1, ports.faults);
     for (const port_info& p : ports.in) add_port(stage, p);
     stage.out.insert(stage.out.end(), ports.out.begin(), ports.out.end());
     notes.complete = notes.configured = c_.faults.size() == before;
     notes.open_outputs_known = notes.complete;
   }
 
+  // Adds the parameters of the [prompt.x] that `with.template` names, with
+  // their places. False if there is none to take.
+  bool add_template(const stage_spec& s, stage_notes& notes) {
+    const config_member* named = s.with ? s.with->find("template") : nullptr;
+    const auto* name = named ? named->value.get<std::string>() : nullptr;
+    if (name == nullptr) return true;
+    const std::string where = "stage " + s.id + ": with.";
+    c_.used.prompts.insert(*name);
+    const auto it = c_.spec.prompts.find(*name);
+    if (it == c_.spec.prompts.end()) {
+      std::vector<std::string_view> known;
+      for (const auto& p : c_.spec.prompts) known.push_back(p.first);
+      c_.report(fault::unknown_value, named->value.at,
+                where + "template: no [prompt." + *name + "]" +
+                    did_you_mean(*name, known));
+      return false;
+    }
+    if (it->second.poisoned) return false;
+    config_node all = *s.with;
+    auto& members = std::get<config_table>(all.data);
+    bool right = true;
+    for (const config_member& m : *it->second.params.get<config_table>()) {
+      if (const config_member* own = s.with->find(m.key)) {
+        c_.report(fault::keys_conflict, own->at,
+                  where + m.key + " and [prompt." + *name + "]." + m.key +
+                      " exclude each other");
+        right = false;
+      } else {
+        members.push_back(m);
+      }
+    }
+    notes.with = &c_.filled_templates.emplace_back(std::move(all));
+    return right;
+  }
+
  public:
   // What a stage says of its own parameters.
-  static void report_params(compilation& c, const stage_spec& s,
+  static void report_params(compilation& c, std::size_t stage,
                             const std::vector<param_fault>& faults) {
+    const stage_spec& s = c.spec.stages[stage];
     for (const param_fault& f : faults) {
       const std::string name = "with." + f.param;
       c.report(f.code,
-               f.at != position{} ? f.at
-                                  : param_place(s.with ? &*s.with : nullptr,
-                                                f.param, f.offset, s.at),
+               f.at != position{}
+                   ? f.at
+                   : param_place(c.stages[stage].with, f.param, f.offset, s.at),
                "stage " + s.id + ": " +
                    (f.message.starts_with(name) ? f.message
                                                 : name + ": " + f.message));

@@ -20,6 +20,7 @@ struct found_name {
   std::optional<graph_source> source;
   std::size_t n_names = 0;
   std::string message;  // empty as well if a fault was reported elsewhere
+  fault code = fault::unknown_value;
 };
 
 inline std::vector<std::string_view> split_names(std::string_view path) {
@@ -84,6 +85,12 @@ inline found_name find_name(const compilation& c,
       (!c.stages[*owner].known || !c.stages[*owner].open_outputs_known)) {
     return {};
   }
+  if (names[0] == "secret" && !owner) {
+    return {{},
+            0,
+            quote(full) + " is no value; " + std::string(secret_stands_alone),
+            fault::bad_secret};
+  }
   const bool is_stage = owner.has_value() || names[0] == "input";
   if (!c.is_first(is_stage ? std::string_view(full) : names[0])) return {};
   std::string message = "no such value " + quote(full) +
@@ -126,7 +133,7 @@ class resolve_pass {
       }
       right = false;
       if (found.message.empty()) continue;
-      c_.report(fault::unknown_value, text.text_position(path.offset),
+      c_.report(found.code, text.text_position(path.offset),
                 where + ": " + found.message);
     }
     for (const expression_node& n : parsed->nodes()) {
@@ -186,7 +193,7 @@ class resolve_pass {
     found_name found = find_name(c_, names, s);
     if (!found.source) {
       if (!found.message.empty()) {
-        c_.report(fault::unknown_value, r.at, where + ": " + found.message);
+        c_.report(found.code, r.at, where + ": " + found.message);
       }
       return std::nullopt;
     }
@@ -407,10 +414,9 @@ class resolve_pass {
     for (const binding_spec& b : c_.spec.stages[i].in) {
       names.push_back(b.port);
     }
-    const auto& with = c_.spec.stages[i].with;
     c_.report(fault::unknown_variable,
-              param_place(with ? &*with : nullptr, port.info.param,
-                          port.info.offset, stage.at),
+              param_place(c_.stages[i].with, port.info.param, port.info.offset,
+                          stage.at),
               "stage " + stage.id + ": the template uses " +
                   quote(port.info.name) + ", which is neither bound as in." +
                   port.info.name + " nor an input" +

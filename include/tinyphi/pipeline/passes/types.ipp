@@ -343,7 +343,7 @@ class type_pass {
                 "stage " + stage.id + ": " + e.what());
       return;
     }
-    port_pass::report_params(c_, c_.spec.stages[i], stage.facts.faults);
+    port_pass::report_params(c_, i, stage.facts.faults);
   }
 
   // Of the out-ports of one run, before lists are made of them.

@@ -55,18 +55,27 @@ inline std::vector<bool> asked_stages(const graph& g) {
   return asked;
 }
 
+// Of libraries, files use what they need.
 inline void report_unused_names(compilation& c) {
+  const auto check = [&](const char* table, const std::string& name,
+                         position at, bool is_used) {
+    if (is_used || at.library != 0) return;
+    c.report(fault::unused_name, at, table + (" " + name) + " is never used");
+  };
   for (const auto& [name, env] : c.spec.env) {
-    if (env.in_text || c.used.env.contains(name)) continue;
-    c.report(fault::unused_name, env.at, "env " + name + " is never used");
+    check("env", name, env.at, env.in_text || c.used.env.contains(name));
   }
   for (const auto& [name, at] : c.spec.models_at) {
-    if (c.used.models.contains(name)) continue;
-    c.report(fault::unused_name, at, "model " + name + " is never used");
+    check("model", name, at, c.used.models.contains(name));
   }
   for (const auto& [name, rules] : c.spec.rules) {
-    if (c.used.rules.contains(name)) continue;
-    c.report(fault::unused_name, rules.at, "rules " + name + " is never used");
+    check("rules", name, rules.at, c.used.rules.contains(name));
+  }
+  for (const auto& [name, secret] : c.spec.secrets) {
+    check("secret", name, secret.at, c.used.secrets.contains(name));
+  }
+  for (const auto& [name, prompt] : c.spec.prompts) {
+    check("prompt", name, prompt.at, c.used.prompts.contains(name));
   }
   for (const flow_grant_spec& grant : c.spec.flow_grants) {
     if (c.used.grants.contains(grant.to)) continue;
