@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The stage `demo.words`: a text -> how many words it has. Copy it to begin one
 // of your own; plugins/README.md says which line is what.
-#ifndef DEMO_COUNT_WORDS_H_
-#define DEMO_COUNT_WORDS_H_
+#ifndef TINYPHI_PLUGINS_SKELETON_COUNT_WORDS_H_
+#define TINYPHI_PLUGINS_SKELETON_COUNT_WORDS_H_
 
 #include <cstdint>
 #include <sstream>
@@ -59,4 +59,4 @@ struct count_words {
 
 }  // namespace demo
 
-#endif  // DEMO_COUNT_WORDS_H_
+#endif  // TINYPHI_PLUGINS_SKELETON_COUNT_WORDS_H_
