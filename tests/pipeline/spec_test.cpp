@@ -230,11 +230,11 @@ TEST_CASE("references to what is wrong itself are no second fault") {
 
 TEST_CASE("all faults of a file come at once, in its order") {
   CHECK(
-      faults_of(with("timout = \"1s\"\nfalback = \"skip\"")) ==
+      faults_of(with("timout = \"1s\"\nretri = 2")) ==
       "t.toml:8:1: error[TP1002]: stage s: unknown key 'timout'; did you mean "
       "'timeout'?\n"
-      "t.toml:9:1: error[TP1002]: stage s: unknown key 'falback'; did you mean "
-      "'fallback'?");
+      "t.toml:9:1: error[TP1002]: stage s: unknown key 'retri'; did you mean "
+      "'retry'?");
 }
 
 TEST_CASE("${env.X} keeps its type alone and is text inside a text") {
