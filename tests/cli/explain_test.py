@@ -20,8 +20,8 @@ PROGRAM = os.path.abspath(sys.argv[1])
 ROOT = pathlib.Path(sys.argv[2])
 FOLDER = ROOT / "tools/explain"
 # file.read and others can be driven like that, but only with files that are there;
-# a second file is called; the daemon's file is not a pipeline.
-WITHOUT_FILES = {"TP4001", "TP4003", "TP4004"}
+# a second file is called, or a trace is read; the daemon's file is not a pipeline.
+WITHOUT_FILES = {"TP4001", "TP4003", "TP4004", "TP5009"}
 
 
 def tinyphi(*args, folder=None):

@@ -75,6 +75,7 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
     std::vector<std::filesystem::path> callers) {
   const std::size_t before = faults.size();
   auto g = std::make_shared<graph>();
+  g->file = file.string();
   g->name = spec.name;
   g->version = spec.version;
   g->summary = spec.summary;
@@ -93,9 +94,11 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
   }
   if (has_errors(std::span(faults).subspan(before))) return nullptr;
   detail::count_waits(c);
+  g->hash = spec.hash;
   for (std::size_t i = 0; i < g->stages.size(); ++i) {
     g->stages[i].call = std::move(c.stages[i].call);
     g->effects = g->effects | g->stages[i].effects;
+    g->hash = joined_hash({g->hash, g->stages[i].hash});
   }
   return g;
 }

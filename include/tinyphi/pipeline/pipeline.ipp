@@ -116,8 +116,11 @@ inline result<std::shared_ptr<graph>> proved_graph(pipeline_check checked,
 
 TINYPHI_FUNC result<pipeline> pipeline::create(
     std::shared_ptr<tinyphi::graph> g, const std::string& file,
-    const host_options& options) {
-  TINYPHI_CHECK_OK(create_stages(*g, file));
+    const host_options& options, const std::vector<bool>& left_out) {
+  for (std::size_t i = 0; i < g->stages.size(); ++i) {
+    if (!left_out.empty() && left_out[i]) continue;
+    TINYPHI_CHECK_OK(create_stage(*g, i, file));
+  }
   return pipeline(std::move(g), std::make_shared<pool>(options));
 }
 
@@ -170,6 +173,11 @@ TINYPHI_FUNC result<run_result> pipeline::run(
       co_return;
     };
   }
+  return run(std::move(inputs), std::move(options));
+}
+
+TINYPHI_FUNC result<run_result> pipeline::run(input_values inputs,
+                                              run_options options) const {
   boost::asio::io_context context(1);
   std::optional<result<run_result>> out;
   const auto ended = [](std::exception_ptr) {};  // `out` stays empty

@@ -59,6 +59,7 @@ struct stage_type {
   std::vector<port_info> stream_ports;  // out-ports, too
   bool open_in_ports = false;           // more follow from the config
   bool open_out_ports = false;
+  std::string file_hash;  // of a file that is called: graph::hash
   std::function<std::unique_ptr<stage_setup>(param_reader&)> configure;
 };
 

@@ -67,6 +67,11 @@ struct request {
         token(options.stop.token.child()),
         stages(g->stages.size()),
         streams(g->slots.size()) {
+    if (options.trace && !options.trace->began) {
+      auto begun = std::make_shared<request_trace>(*options.trace);
+      begun->began = started;
+      options.trace = std::move(begun);
+    }
     if (g->deadline) deadline = started + *g->deadline;
     if (options.stop.deadline &&
         (!deadline || *options.stop.deadline < *deadline)) {
@@ -77,6 +82,10 @@ struct request {
   // Wakes those who deliver outputs, and who waits for the end.
   void notify() { changed.cancel(); }
   [[nodiscard]] bool stopping() const { return failure.has_value(); }
+  [[nodiscard]] bool leaves_out(std::size_t stage) const {
+    return options.doubles && !options.doubles->left_out.empty() &&
+           options.doubles->left_out[stage];
+  }
   // The first failure ends the request; later ones are its echo.
   void fail(error e) {
     if (stopping()) return;
@@ -152,6 +161,8 @@ inline void request::enforce_limits() {
 struct frame {
   std::optional<value_data> item;
   std::size_t index = 0;
+  std::size_t round = 1;
+  std::size_t attempt = 1;  // of the round
   // Of the round before, by out-port; empty in the first.
   std::vector<std::optional<value_data>> carried;
 };

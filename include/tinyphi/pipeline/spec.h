@@ -104,6 +104,7 @@ struct flow_grant_spec {
 
 struct stage_spec {
   std::string id;
+  std::string hash;  // of the tables that it is made of
   position at;
   std::string plugin;
   std::optional<std::int64_t> major;
@@ -132,7 +133,10 @@ struct test_spec {
   std::optional<config_node> script;  // by stage, a list of such tables
   std::vector<reference_spec> only;   // names of stages
   std::vector<config_node> expect;    // strings
-  bool with_model = false;            // mode = "model"
+  std::vector<config_node> snapshot;  // strings
+  std::filesystem::path trace;        // absolute, or from the working folder
+  position trace_at;
+  bool with_model = false;  // mode = "model"
   std::size_t times = 1;
   std::size_t pass = 1;
 };
@@ -147,6 +151,7 @@ struct env_spec {
 
 struct pipeline_spec {
   std::string name;
+  std::string hash;  // of all but the tests
   std::string version;
   std::string summary;
   std::map<std::string, env_spec, std::less<>> env;

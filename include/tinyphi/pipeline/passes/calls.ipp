@@ -29,6 +29,7 @@ class file_instance final : public stage_instance {
     run_options options;
     options.stop = cx.stop();
     options.origin = cx.origin();
+    options.trace = cx.trace();
     task<result<run_result>> whole =
         run_graph(g_, std::move(inputs), std::move(options), cx.pool());
     const result<run_result> done = co_await std::move(whole);
@@ -146,6 +147,7 @@ class call_pass {
     type.info.id = c_.g.called_files.emplace_back(s.plugin);
     type.info.summary = g->summary;
     type.info.effects = g->effects;
+    type.file_hash = g->hash;
     for (const input_spec& i : g->inputs) {
       port_info p{.name = i.name,
                   .types = {i.type},
