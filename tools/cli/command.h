@@ -29,6 +29,7 @@ void add_list(CLI::App& app, action& run);
 void add_graph(CLI::App& app, action& run);
 void add_test(CLI::App& app, action& run);
 void add_score(CLI::App& app, action& run);
+void add_replay(CLI::App& app, action& run);
 void add_serve(CLI::App& app, action& run);
 void add_embed(CLI::App& app, action& run);
 
