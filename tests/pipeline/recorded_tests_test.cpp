@@ -170,7 +170,7 @@ TEST_CASE("what a trace cannot know is not taken from it") {
   };
   CHECK(of_look("\"count\":2", "\"count\":\"2\"") ==
         "t.jsonl: error[TP5001]: stage look cannot have given count: a text, "
-        "not an integer");
+        "not an int");
   CHECK(of_look("\"count\":2", "\"cuont\":2") ==
         "t.jsonl: error[TP5001]: stage look has no out-port 'cuont'");
   CHECK(of_look(",\"count\":2", "") ==
@@ -366,8 +366,8 @@ TEST_CASE("a snapshot is of a reference") {
   CHECK(broken("1 + 1") ==
         "t.toml:15:14: error[TP5005]: test 't': snapshot '1 + 1': not a "
         "reference, such as output.x or stage.port");
-  CHECK(broken("output.").starts_with(
-      "t.toml:15:20: error[TP5005]: test 't': snapshot "));
+  CHECK_THAT(broken("output."),
+             Catch::Contains("error[TP5005]: test 't': snapshot 'output.': "));
 }
 
 TEST_CASE("a difference shows where two texts part") {

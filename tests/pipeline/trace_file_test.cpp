@@ -24,7 +24,7 @@ std::string with(std::string line, std::string_view from, std::string_view to) {
   return line.replace(at, from.size(), to);
 }
 
-std::string fault(const std::string& text) {
+std::string fault_in(const std::string& text) {
   const auto r = read_trace(text, "t.jsonl");
   if (!r) {
     CHECK((r.error().code == error_code::bad_data ||
@@ -74,28 +74,29 @@ never = { use = "echo", in.text = "bad.text" }
 
 TEST_CASE("what is no trace is refused with its line") {
   const std::string good = head_line + "\n" + run_line + "\n" + end_line + "\n";
-  CHECK(fault(good) == "(no error)");
-  CHECK(fault(good.substr(0, good.size() - 1)) == "(no error)");
-  CHECK(fault("") ==
+  CHECK(fault_in(good) == "(no error)");
+  CHECK(fault_in(good.substr(0, good.size() - 1)) == "(no error)");
+  CHECK(fault_in("") ==
         "t.jsonl:0: the trace ends before the request did; its last line says "
         "how it ended");
-  CHECK(fault(head_line + "\n" + run_line + "\n")
+  CHECK(fault_in(head_line + "\n" + run_line + "\n")
             .starts_with("t.jsonl:2: the trace ends before"));
-  CHECK(fault(good + run_line) ==
+  CHECK(fault_in(good + run_line) ==
         "t.jsonl:4: a line behind the end of the request");
-  CHECK(fault(good + "\n") ==
+  CHECK(fault_in(good + "\n") ==
         "t.jsonl:4: a line behind the end of the request");
-  CHECK(fault("[]") == "t.jsonl:1: not a JSON object");
-  CHECK(fault("{\"trace\":").starts_with("t.jsonl:1: byte 9: not valid JSON"));
-  CHECK(fault("{\"trace\":\"\xff\"}").find("not valid JSON") !=
-        std::string::npos);
+  CHECK(fault_in("[]") == "t.jsonl:1: not a JSON object");
   CHECK(
-      fault(with(head_line, "{\"q\":\"x\"}",
+      fault_in("{\"trace\":").starts_with("t.jsonl:1: byte 9: not valid JSON"));
+  CHECK(fault_in("{\"trace\":\"\xff\"}").find("not valid JSON") !=
+        std::string::npos);
+  CHECK(fault_in(
+            with(head_line, "{\"q\":\"x\"}",
                  "{\"q\":" + std::string(60, '[') + std::string(60, ']') + "}"))
-          .find("not valid JSON") != std::string::npos);
+            .find("not valid JSON") != std::string::npos);
   // Members of the first line.
   const auto head = [&](std::string_view from, std::string_view to) {
-    return fault(with(head_line, from, to) + "\n" + end_line);
+    return fault_in(with(head_line, from, to) + "\n" + end_line);
   };
   CHECK(head("\"trace\":1", "\"trace\":2") ==
         "t.jsonl:1: 'trace' is another version; this program reads version 1");
@@ -116,7 +117,8 @@ TEST_CASE("what is no trace is refused with its line") {
 
 TEST_CASE("every member of a run has its kind and its bounds") {
   const auto run = [&](std::string_view from, std::string_view to) {
-    return fault(head_line + "\n" + with(run_line, from, to) + "\n" + end_line);
+    return fault_in(head_line + "\n" + with(run_line, from, to) + "\n" +
+                    end_line);
   };
   const std::string integer = "is not an integer from 0 to 1000000000";
   CHECK(run("\"request\":\"r\"", "\"request\":\"q\"") ==
@@ -168,7 +170,7 @@ TEST_CASE("every member of a run has its kind and its bounds") {
   CHECK(called("[" + many + "]") ==
         "t.jsonl:2: 'callers' is not a list of at most 8");
   const auto end = [&](std::string_view from, std::string_view to) {
-    return fault(head_line + "\n" + with(end_line, from, to));
+    return fault_in(head_line + "\n" + with(end_line, from, to));
   };
   CHECK(end("\"end\":\"done\"", "\"end\":\"well\"") ==
         "t.jsonl:2: 'end' is 'well', allowed are done, failed");
@@ -184,19 +186,19 @@ TEST_CASE("a trace has bounds") {
   std::string lines = head_line + "\n";
   for (std::size_t i = 0; i < trace_limits::max_lines; ++i) lines += "{}\n";
   // The second line is wrong, and that comes first.
-  CHECK(fault(lines).starts_with("t.jsonl:2: "));
+  CHECK(fault_in(lines).starts_with("t.jsonl:2: "));
   lines = head_line + "\n";
   const std::string skip =
       R"({"request":"r","file":"","hash":"","stage_hash":"","stage":"a","round":0,"attempt":0,"start":0,"seconds":0,"tokens_in":0,"tokens_cached":0,"tokens_out":0,"label":"user","outcome":"skipped","reason":""})"
       "\n";
   for (std::size_t i = 0; i < trace_limits::max_lines; ++i) lines += skip;
-  CHECK(fault(lines) == "t.jsonl:200001: more than 200000 lines");
+  CHECK(fault_in(lines) == "t.jsonl:200001: more than 200000 lines");
   const std::string long_line =
       with(run_line, "\"x\"",
            "\"" + std::string(trace_limits::max_line, 'x') + "\"");
-  CHECK(fault(head_line + "\n" + long_line).find("the line has 16777") !=
+  CHECK(fault_in(head_line + "\n" + long_line).find("the line has 16777") !=
         std::string::npos);
-  CHECK(fault(std::string(trace_limits::max_bytes + 1, ' ')) ==
+  CHECK(fault_in(std::string(trace_limits::max_bytes + 1, ' ')) ==
         "t.jsonl:1: the trace has 134217729 bytes, at most 134217728 are "
         "allowed");
   // What is written stays within them.
