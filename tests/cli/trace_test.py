@@ -115,6 +115,15 @@ load = { use = "file.read", in.file = "env.NAME", after = ["first"] }
     assert r["outputs"] == {"first": "x", "text": "now there is one"}, r
 
 
+def test_parameters_are_not_in_a_trace(folder):
+    text = FILE.replace("[stage]", 'env.WORD = "text"\n[stage]').replace(
+        "with.max_tokens = 8", 'with.max_tokens = 8, with.stop = ["${env.WORD}"]')
+    os.environ["WORD"] = "nobody-may-see-this"
+    record(folder, text)
+    trace = (folder / "t.jsonl").read_text()
+    assert "One." in trace and os.environ.pop("WORD") not in trace, trace
+
+
 def test_stats_and_values(folder):
     (folder / "p.toml").write_text(FILE)
     args = ["run", "p.toml", "-i", "question=One.", "--stats",

@@ -62,9 +62,9 @@ std::string right(std::string text, std::size_t width) {
                              : text;
 }
 
-// Tokens that were made in each second of making them; empty if none were.
+// Tokens that were made in each second of making them; "-" if none were.
 std::string speed_of(const tinyphi::usage& u) {
-  if (u.completion_tokens == 0 || u.decode_seconds <= 0) return {};
+  if (u.completion_tokens == 0 || u.decode_seconds <= 0) return "-";
   return fixed(static_cast<double>(u.completion_tokens) / u.decode_seconds, 1);
 }
 
