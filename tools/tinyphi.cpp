@@ -52,6 +52,7 @@ int run(int argc, char** argv) {
   cli::add_bench(app, command);
   cli::add_doctor(app, command);
   cli::add_run(app, command);
+  cli::add_replay(app, command);
   cli::add_check(app, command);
   cli::add_explain(app, command);
   cli::add_list(app, command);

@@ -86,8 +86,10 @@ struct classify_stage {
         end_of_turn_(find_end_of_turn(engine_.model())) {}
 
   task<outputs> run(run_context& cx, inputs in) const {
-    const auto work = [&] { return classify(cx, *in.prompt); };
+    usage used;
+    const auto work = [&] { return classify(cx, *in.prompt, used); };
     outputs out = co_await cx.blocking(work);
+    cx.note_usage(used);
     co_return out;
   }
 
@@ -131,12 +133,17 @@ struct classify_stage {
   }
 
   [[nodiscard]] outputs classify(const run_context& cx,
-                                 const labelled_prompt& prompt) const {
+                                 const labelled_prompt& prompt,
+                                 usage& used) const {
     generation_params params;
     params.stop_when = cx.stop();
     params.set_origin(cx.origin());
     tinyphi::engine engine = engine_;
-    const auto scores = unwrap(engine.score(texts_for(prompt), params));
+    std::vector<scored_text> texts = texts_for(prompt);
+    // The prompt is read once, and each label behind it.
+    used.prompt_tokens = texts.front().ids.size() - texts.front().n_scored;
+    for (const scored_text& t : texts) used.prompt_tokens += t.n_scored;
+    const auto scores = unwrap(engine.score(std::move(texts), params));
     unwrap(cx.stop().check());
     return chosen(scores);
   }

@@ -107,6 +107,7 @@ struct generate_stage {
       if (!piece) break;
       co_await out.text.send(*std::move(piece));
     }
+    cx.note_usage(answer.usage());
     if (answer.error()) throw stage_error(*answer.error());
     unwrap(cx.stop().check());
     co_return outputs{

@@ -19,8 +19,8 @@ import tempfile
 PROGRAM = os.path.abspath(sys.argv[1])
 ROOT = pathlib.Path(sys.argv[2])
 FOLDER = ROOT / "tools/explain"
-# A second file is called; the daemon's file is not a pipeline.
-WITHOUT_FILES = {"TP4004"}
+# A second file is called, or a trace is read; the daemon's file is not a pipeline.
+WITHOUT_FILES = {"TP4004", "TP5009"}
 
 
 def tinyphi(*args, folder=None):

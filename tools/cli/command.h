@@ -30,6 +30,7 @@ void add_graph(CLI::App& app, action& run);
 void add_test(CLI::App& app, action& run);
 void add_eval(CLI::App& app, action& run);
 void add_score(CLI::App& app, action& run);
+void add_replay(CLI::App& app, action& run);
 void add_serve(CLI::App& app, action& run);
 void add_embed(CLI::App& app, action& run);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // tinyphi run, check and graph: pipeline files.
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <set>
@@ -11,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/given_inputs.h"
 #include "cli/pipeline.h"
+#include "cli/request_view.h"
 #include "cli/terminal.h"
 #include "exit_code.h"
 
@@ -28,6 +30,8 @@ struct run_options {
   std::vector<std::string> approved;
   bool stream = false;
   bool as_json = false;
+  std::string until;  // empty: all stages run
+  view_options view;
 };
 
 json::object result_to_json(const tinyphi::run_result& r) {
@@ -61,6 +65,26 @@ void print_outputs(const tinyphi::pipeline& p, const tinyphi::run_result& r,
   }
 }
 
+// Stops behind a stage: what does not lead to it does not run.
+result<void> stop_behind(const tinyphi::graph& g, const std::string& stage,
+                         request_options& o) {
+  std::vector<std::string_view> ids;
+  for (const tinyphi::graph_stage& s : g.stages) ids.push_back(s.id);
+  const auto it = std::ranges::find(ids, stage);
+  if (it == ids.end()) {
+    return tinyphi::error{tinyphi::error_code::invalid_argument,
+                          "--until: no stage " + tinyphi::quote(stage) +
+                              tinyphi::did_you_mean(stage, ids)};
+  }
+  auto doubles = std::make_shared<tinyphi::run_doubles>();
+  doubles->left_out = leading_to(g, static_cast<std::size_t>(it - ids.begin()));
+  doubles->left_out.flip();
+  doubles->why_left_out = "it does not lead to " + stage;
+  o.not_created = doubles->left_out;
+  o.doubles = std::move(doubles);
+  return {};
+}
+
 int run_pipeline(const run_options& o) {
   if (!o.batch.each.empty()) {
     return run_batch(o.file, o.model, o.inputs, o.batch, o.as_json);
@@ -78,37 +102,14 @@ int run_pipeline(const run_options& o) {
     const std::string wrong = wrong_approval(*proved.graph, stage);
     if (!wrong.empty()) return fail_usage("--approve: " + wrong);
   }
-  const auto pipeline =
-      tinyphi::pipeline::create(std::move(proved.graph), o.file, host);
-  if (!pipeline) return fail(pipeline.error());
-
-  std::set<std::string, std::less<>> streamed;
-  bool line_open = false;
-  const auto on_text = [&](std::string_view output, std::string_view piece) {
-    if (o.as_json) {
-      print_line(
-          json::serialize(json::object{{"output", json::string_view(output)},
-                                       {"piece", json::string_view(piece)}}));
-      return;
-    }
-    streamed.emplace(output);
-    print(piece);
-    line_open = !piece.ends_with('\n');
-  };
-  tinyphi::stop_condition stop;
-  stop.token = interrupt.token();
-  using text_function = std::function<void(std::string_view, std::string_view)>;
-  const auto done = pipeline->run(std::move(*inputs), stop,
-                                  o.stream ? text_function(on_text) : nullptr,
-                                  approve_at_terminal(o.approved));
-  if (line_open) print("\n");
-  if (!done) return fail(done.error());
-  if (o.as_json) {
-    print_line(json::serialize(result_to_json(*done)));
-  } else {
-    print_outputs(*pipeline, *done, streamed);
+  request_options request{o.stream, o.as_json, o.view, nullptr, {}, {}};
+  request.approve = approve_at_terminal(o.approved);
+  if (!o.until.empty()) {
+    const auto stops = stop_behind(*proved.graph, o.until, request);
+    if (!stops) return fail(stops.error());
   }
-  return exit_done;
+  return run_request(std::move(proved.graph), o.file, *std::move(inputs),
+                     request, interrupt.token(), host);
 }
 
 struct check_options {
@@ -163,6 +164,48 @@ int show_graph(const graph_options& o) {
 
 }  // namespace
 
+int run_request(std::shared_ptr<tinyphi::graph> g, const std::string& file,
+                tinyphi::input_values inputs, const request_options& o,
+                const tinyphi::cancel_token& token,
+                const tinyphi::host_options& host) {
+  const auto view = request_view::open(o.view, g, inputs);
+  if (!view) return fail(view.error());
+  const auto pipeline =
+      tinyphi::pipeline::create(std::move(g), file, host, o.not_created);
+  if (!pipeline) return fail(pipeline.error());
+
+  std::set<std::string, std::less<>> streamed;
+  bool line_open = false;
+  const auto on_text = [&](std::string_view output,
+                           std::string piece) -> tinyphi::task<void> {
+    if (o.as_json) {
+      print_line(
+          json::serialize(json::object{{"output", json::string_view(output)},
+                                       {"piece", json::string_view(piece)}}));
+      co_return;
+    }
+    streamed.emplace(output);
+    print(piece);
+    line_open = !piece.ends_with('\n');
+  };
+  tinyphi::run_options options;
+  options.stop.token = token;
+  if (o.stream) options.on_text = on_text;
+  options.doubles = o.doubles;
+  options.approve = o.approve;
+  (*view)->attach(options);
+  const auto done = pipeline->run(std::move(inputs), std::move(options));
+  if (line_open) print("\n");
+  json::object out;
+  if (done && o.as_json) out = result_to_json(*done);
+  if (done && !o.as_json) print_outputs(*pipeline, *done, streamed);
+  const auto told = (*view)->finish(done, o.as_json ? &out : nullptr);
+  if (!out.empty()) print_line(json::serialize(out));
+  if (!done) return fail(done.error());
+  if (!told) return fail(told.error());
+  return exit_done;
+}
+
 void add_run(CLI::App& app, action& run) {
   CLI::App* command =
       add_command(app, "run", "run a pipeline once, or for each line of a file",
@@ -192,6 +235,12 @@ void add_run(CLI::App& app, action& run) {
                     "outputs, stages and times as one JSON object; with "
                     "--stream each piece is an object before it, with --each "
                     "it counts requests");
+  command
+      ->add_option("--until", o->until,
+                   "stop behind this stage; what does not lead to it does not "
+                   "run")
+      ->type_name("STAGE");
+  add_view_options(*command, o->view);
   command->final_callback(
       [o, &run] { run = [o] { return run_pipeline(*o); }; });
 }

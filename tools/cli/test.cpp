@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -10,7 +11,9 @@
 #include "cli/pipeline.h"
 #include "cli/terminal.h"
 #include "exit_code.h"
+#include "tinyphi/base/mapped_file.h"
 #include "tinyphi/base/replacement_file.h"
+#include "tinyphi/pipeline/testing/recorded.h"
 #include "tinyphi/pipeline/testing/run_tests.h"
 
 namespace cli {
@@ -25,7 +28,9 @@ struct test_command {
   std::vector<std::string> files;
   std::string tag;
   std::string junit;
+  std::string from_trace;
   bool with_models = false;
+  bool update = false;
   bool coverage = false;
   bool as_json = false;
 };
@@ -36,22 +41,30 @@ std::string_view name_of(test_outcome::kind k) {
 }
 
 json::object to_json(const test_outcome& t, const std::string& file) {
+  json::array updates;
+  for (const std::string& u : t.updates) updates.push_back(json::string(u));
   return {{"file", file},
           {"line", t.at.line},
           {"name", t.name},
           {"outcome", name_of(t.what)},
           {"seconds", t.seconds},
-          {"problems", json::parse(tinyphi::to_json(t.problems, file))}};
+          {"problems", json::parse(tinyphi::to_json(t.problems, file))},
+          {"updates", std::move(updates)}};
+}
+
+void print_updates(const test_outcome& t) {
+  for (const std::string& u : t.updates) print_line("  " + printable(u));
 }
 
 void print_outcome(const test_outcome& t, const std::string& file) {
   if (t.what == test_outcome::kind::passed) {
     print_line("ok " + t.name);
-    return;
+    return print_updates(t);
   }
   print_line((t.what == test_outcome::kind::failed ? "FAILED " : "skipped ") +
              t.name);
   print_line(printable(to_string(t.problems, file)));
+  print_updates(t);
 }
 
 // Text between tags or in an attribute of XML.
@@ -112,12 +125,46 @@ tinyphi::result<void> write_junit(const std::string& path,
   return file.commit();
 }
 
+// Prints a test with the request of a trace.
+int print_test(const std::string& path) {
+  const auto text = tinyphi::read_file(path, tinyphi::trace_limits::max_bytes);
+  if (!text) return fail(text.error());
+  const auto trace = tinyphi::read_trace(*text, path);
+  if (!trace) return fail(trace.error());
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::path(path).parent_path();
+  const fs::path file = (folder / trace->head.file).lexically_normal();
+  const auto proved =
+      prove(file.string(), false, pipeline_host(tinyphi::cancel_token()));
+  if (proved.graph == nullptr) return proved.status;
+  // Of the trace, from the folder of the pipeline.
+  std::error_code unknown;
+  const fs::path whole = fs::absolute(path, unknown).lexically_normal();
+  const fs::path way = whole.lexically_relative(
+      fs::absolute(file, unknown).parent_path().lexically_normal());
+  const std::string test =
+      test_from(*trace, *proved.graph, (way.empty() ? whole : way).string());
+  print(test);
+  if (test.find("\nsnapshot = ") != std::string::npos) {
+    note("take its snapshot with tinyphi test " + file.string() +
+         " --update once the test stands there");
+  }
+  return exit_done;
+}
+
 int test_pipelines(const test_command& o) {
+  if (!o.from_trace.empty()) return print_test(o.from_trace);
+  if (o.files.empty()) {
+    return fail_usage(
+        "files is required, or --from-trace (see tinyphi test "
+        "--help)");
+  }
   const interrupt_guard interrupt;
   tinyphi::test_options options;
   options.host = pipeline_host(interrupt.token());
   options.tag = o.tag;
   options.with_models = o.with_models;
+  options.update = o.update;
   options.stop.token = interrupt.token();
   std::size_t passed = 0, failed = 0, skipped = 0;
   int status = exit_done;
@@ -142,6 +189,7 @@ int test_pipelines(const test_command& o) {
       all.push_back(to_json(t, file));
     }
     suites += junit_suite(file, report);
+    if (!report.snapshots) status = fail(report.snapshots.error());
     if (!o.coverage) continue;
     if (o.as_json) {
       all.push_back(json::object{
@@ -177,10 +225,19 @@ void add_test(CLI::App& app, action& run) {
       app, "test", "run the tests of pipeline files, which need no model",
       "tinyphi test pipelines/docs-qa/docs-qa.toml --coverage");
   auto o = std::make_shared<test_command>();
-  command->add_option("files", o->files, "pipeline files")->required();
+  command->add_option("files", o->files, "pipeline files");
   command->add_option("--tag", o->tag, "only tests with this tag");
   command->add_flag("--models", o->with_models,
                     "also the tests that ask a model");
+  command->add_flag("--update", o->update,
+                    "take the values that differ from their snapshots, and "
+                    "show the differences");
+  command
+      ->add_option("--from-trace", o->from_trace,
+                   "print a [[test]] with the request of a trace instead, to "
+                   "be put into its pipeline file")
+      ->type_name("TRACE")
+      ->excludes(command->get_option("files"));
   command->add_flag("--coverage", o->coverage,
                     "say which stages, cases, conditions and fallbacks no test "
                     "reached; exit status 1 if there are any");

@@ -107,6 +107,7 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
     std::vector<std::filesystem::path> callers) {
   const std::size_t before = faults.size();
   auto g = std::make_shared<graph>();
+  g->file = file.string();
   g->name = spec.name;
   g->version = spec.version;
   g->summary = spec.summary;
@@ -130,6 +131,7 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
   if (has_errors(found)) return nullptr;
   detail::count_waits(c);
   detail::count_readers(*g);
+  g->hash = spec.hash;
   for (std::size_t i = 0; i < g->stages.size(); ++i) {
     g->stages[i].call = std::move(c.stages[i].call);
     g->effects = g->effects | g->stages[i].effects;
@@ -137,6 +139,7 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
       g->unasked_effects =
           g->unasked_effects | detail::unasked_effects(g->stages[i]);
     }
+    g->hash = joined_hash({g->hash, g->stages[i].hash});
   }
   return g;
 }

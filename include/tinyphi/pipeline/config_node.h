@@ -4,13 +4,17 @@
 #ifndef TINYPHI_PIPELINE_CONFIG_NODE_H_
 #define TINYPHI_PIPELINE_CONFIG_NODE_H_
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "tinyphi/base/content_hash.h"
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/pipeline/diagnostic.h"
 
@@ -91,6 +95,50 @@ inline position config_node::text_position(std::size_t offset) const {
     i += decode_utf8(std::string_view(*text).substr(i)).length;
   }
   return p;
+}
+
+// Appends the node to `out`, so that two nodes are spelled alike if and only if
+// they say the same, wherever they stand.
+inline void spell(const config_node& node, std::string& out) {
+  out += static_cast<char>('0' + node.data.index());
+  const auto text = [&](std::string_view t) {
+    out += std::to_string(t.size()) + ':';
+    out += t;
+  };
+  if (const auto* yes = node.get<bool>()) out += *yes ? '1' : '0';
+  if (const auto* n = node.get<std::int64_t>()) text(std::to_string(*n));
+  if (const auto* x = node.get<double>()) {
+    text(std::to_string(std::bit_cast<std::uint64_t>(*x)));
+  }
+  if (const auto* t = node.get<std::string>()) text(*t);
+  if (const auto* items = node.get<config_array>()) {
+    out += std::to_string(items->size()) + ':';
+    for (const config_node& item : *items) spell(item, out);
+  }
+  if (const auto* members = node.get<config_table>()) {
+    out += std::to_string(members->size()) + ':';
+    for (const config_member& m : *members) {
+      text(m.key);
+      spell(m.value, out);
+    }
+  }
+}
+
+// 16 hexadecimal digits that tell such spellings, or several hashes, apart; see
+// content_hash.h.
+[[nodiscard]] inline std::string joined_hash(
+    std::initializer_list<std::string_view> parts) {
+  std::string whole;
+  for (const std::string_view part : parts) {
+    whole += std::to_string(part.size()) + ':';
+    whole += part;
+  }
+  const std::uint64_t hash = content_hash_of(std::as_bytes(std::span(whole)));
+  std::string digits(16, '0');
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    digits[i] = "0123456789abcdef"[hash >> (60 - 4 * i) & 15];
+  }
+  return digits;
 }
 
 TINYPHI_NAMESPACE_END

@@ -87,8 +87,10 @@ enum class fault : std::uint16_t {
   needs_fake = 5003,       // a model or an effect in a test without one
   expect_failed = 5004,    // what a test expects does not hold
   bad_expect = 5005,       // an expectation that does not parse or type
+  snapshot_differs = 5006,  // a value is not what it was
   bad_case = 5007,         // a line of `run --each` or `eval` that cannot be
   not_covered = 5008,      // what no test reaches
+  stale_trace = 5009,      // a trace of a stage that has changed since
   bad_address = 6001,      // `listen`, `hosts`, `origins`: not of their form
   exposed = 6002,          // an address that others reach, without keys
   plain_http = 6003,       // such an address, and nobody said that it is known
@@ -160,8 +162,10 @@ inline constexpr named_fault named_faults[] = {
     {fault::needs_fake, "needs_fake"},
     {fault::expect_failed, "expect_failed"},
     {fault::bad_expect, "bad_expect"},
+    {fault::snapshot_differs, "snapshot_differs"},
     {fault::bad_case, "bad_case"},
     {fault::not_covered, "not_covered"},
+    {fault::stale_trace, "stale_trace"},
     {fault::bad_address, "bad_address"},
     {fault::exposed, "exposed"},
     {fault::plain_http, "plain_http"},

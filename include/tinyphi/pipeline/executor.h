@@ -20,6 +20,7 @@
 #include "tinyphi/generate/request.h"
 #include "tinyphi/pipeline/clock.h"
 #include "tinyphi/pipeline/graph.h"
+#include "tinyphi/pipeline/trace.h"
 #include "tinyphi/pipeline/value_ledger.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -78,15 +79,22 @@ using text_reader =
 // By out-port of a stage; nothing where it is absent.
 using call_outputs = std::vector<std::optional<value_data>>;
 
-// What stands for parts of the pipeline while it is tested.
+// What stands for parts of the pipeline while it is tested or replayed.
 struct run_doubles {
   // The outputs, or the error, of the n-th attempt of a stage, from 0, instead
   // of a run. Nothing: it runs.
   std::function<std::optional<result<call_outputs>>(std::size_t stage,
                                                     std::size_t attempt)>
       fake;
+  // The same of a run by its place, as a trace knows it; may be empty. It is
+  // asked where `fake` has nothing to say.
+  std::function<std::optional<result<call_outputs>>(std::size_t stage,
+                                                    const stage_call& call)>
+      recorded;
   // By stage: it does not run. What it would give is not missed by fakes.
+  // Empty: all run.
   std::vector<bool> left_out;
+  std::string why_left_out = "the test leaves it out";
 };
 
 // What there was of a request when it ended, well or not.
@@ -121,6 +129,7 @@ struct run_options {
   std::shared_ptr<run_record> record;          // filled in, unless null
   // Of a called file; null for all others. It must outlive the request.
   const enclosing_request* within = nullptr;
+  std::shared_ptr<const request_trace> trace;  // is told, unless null
 };
 
 // Runs the graph on the executor of the calling coroutine; blocking work goes

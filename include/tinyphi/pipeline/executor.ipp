@@ -20,9 +20,9 @@ inline bool is_left_out(const request& r, const graph_binding& b) {
     const std::size_t stage = s.what == graph_source::kind::slot
                                   ? r.g->slots[s.slot].stage
                                   : no_stage;
-    return stage != no_stage && r.options.doubles->left_out[stage];
+    return stage != no_stage && r.leaves_out(stage);
   };
-  return r.options.doubles != nullptr && std::ranges::all_of(b.from, left_out);
+  return std::ranges::all_of(b.from, left_out);
 }
 
 // Why the stage does not run; empty if it does.
@@ -33,7 +33,8 @@ inline result<std::string> reason_to_skip(request& r, const graph_stage& s) {
       continue;
     }
     // `item` and `index` are there whenever it runs.
-    const frame any{.item = value_data(), .index = 0, .carried = {}};
+    frame any;
+    any.item = value_data();
     const bool is_item =
         p.binding.from.front().what == graph_source::kind::item;
     if (is_item || value_of(r, p.binding, &any)) continue;
@@ -100,8 +101,8 @@ inline task<void> run_stage(request& r, std::size_t i) {
   const graph_stage& s = r.g->stages[i];
   stage_run& run = r.stages[i];
   if (r.stopping()) co_return;
-  if (r.options.doubles != nullptr && r.options.doubles->left_out[i]) {
-    run.reason = "the test leaves it out";
+  if (r.leaves_out(i)) {
+    run.reason = r.options.doubles->why_left_out;
     end_stage(r, i, stage_run::state::skipped);
     co_return;
   }
@@ -112,6 +113,7 @@ inline task<void> run_stage(request& r, std::size_t i) {
   }
   if (!reason->empty()) {
     run.reason = *std::move(reason);
+    if (r.options.trace) tell_skip(r, i, std::nullopt, run.reason);
     end_stage(r, i, stage_run::state::skipped);
     co_return;
   }

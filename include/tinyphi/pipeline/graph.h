@@ -107,6 +107,7 @@ struct graph_repeat {
 struct graph_stage {
   std::string id;
   position at;
+  std::string hash;  // of what the file says of it, and of a file it calls
   stage_info plugin;
   effect effects = effect::none;
   std::vector<graph_port> in;  // fixed ports, then open ones
@@ -177,6 +178,9 @@ struct graph_output {
 
 // Immutable once its stages are created; any number of requests share one.
 struct graph {
+  std::string file;  // as it was named
+  // Of what the file says, but for its tests, and of the files that it calls.
+  std::string hash;
   std::string name;
   std::string version;
   std::string summary;
@@ -195,6 +199,30 @@ struct graph {
   std::deque<std::string> called_files;   // what such stages are called
   std::shared_ptr<host> services;
 };
+
+// By stage: `stage` itself and all that it waits for, however indirectly.
+[[nodiscard]] inline std::vector<bool> leading_to(const graph& g,
+                                                  std::size_t stage) {
+  std::vector<bool> found(g.stages.size());
+  found[stage] = true;
+  for (auto it = g.order.rbegin(); it != g.order.rend(); ++it) {
+    if (!found[*it]) continue;
+    for (const std::size_t before : g.stages[*it].after) found[before] = true;
+  }
+  return found;
+}
+// By stage: `stage` itself and all that wait for it, however indirectly.
+[[nodiscard]] inline std::vector<bool> following(const graph& g,
+                                                 std::size_t stage) {
+  std::vector<bool> found(g.stages.size());
+  found[stage] = true;
+  for (const std::size_t i : g.order) {
+    for (const std::size_t before : g.stages[i].after) {
+      found[i] = found[i] || found[before];
+    }
+  }
+  return found;
+}
 
 // The switch that a slot is a case of; nothing if it is none.
 [[nodiscard]] inline std::optional<std::size_t> switch_of(const graph& g,

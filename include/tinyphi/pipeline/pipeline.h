@@ -56,9 +56,11 @@ class pipeline {
       const registry& plugins, const host_options& options = {});
   // Creates the stages of what a check has proved, with the same options;
   // `file` is for messages. The graph is the pipeline's from then on.
+  // Stages that are left out, by stage, are not created: whoever runs a request
+  // sees to it that they do not run.
   [[nodiscard]] static result<pipeline> create(
       std::shared_ptr<tinyphi::graph> g, const std::string& file,
-      const host_options& options);
+      const host_options& options, const std::vector<bool>& left_out = {});
 
   // Runs one request and waits for its end. on_text gets the pieces of
   // streamed outputs, on this thread; it may be empty, as `approve` may be.

@@ -80,11 +80,20 @@ struct request {
     options.origin.priority =
         std::max(options.origin.priority, g->limits.priority);
     for (const graph_slot& s : g->slots) readers_left.push_back(s.n_readers);
+    if (options.trace && !options.trace->began) {
+      auto begun = std::make_shared<request_trace>(*options.trace);
+      begun->began = started;
+      options.trace = std::move(begun);
+    }
   }
 
   // Wakes those who deliver outputs, and who waits for the end.
   void notify() { changed.cancel(); }
   [[nodiscard]] bool stopping() const { return failure.has_value(); }
+  [[nodiscard]] bool leaves_out(std::size_t stage) const {
+    return options.doubles && !options.doubles->left_out.empty() &&
+           options.doubles->left_out[stage];
+  }
   // The first failure ends the request; later ones are its echo.
   void fail(error e) {
     if (stopping()) return;
@@ -207,6 +216,8 @@ inline void request::forget(std::size_t slot) {
 struct frame {
   std::optional<value_data> item;
   std::size_t index = 0;
+  std::size_t round = 1;
+  std::size_t attempt = 1;  // of the round
   // Of the round before, by out-port; none in the first.
   std::optional<kept_values> carried;
 };

@@ -123,6 +123,7 @@ struct flow_grant_spec {
 
 struct stage_spec {
   std::string id;
+  std::string hash;  // of the tables that it is made of
   position at;
   std::string plugin;
   std::optional<std::int64_t> major;
@@ -152,6 +153,9 @@ struct test_spec {
   std::vector<reference_spec> only;     // names of stages
   std::vector<reference_spec> approve;  // stages at which a person says yes
   std::vector<config_node> expect;      // strings
+  std::vector<config_node> snapshot;    // strings
+  std::filesystem::path trace;  // absolute, or from the working folder
+  position trace_at;
   bool with_model = false;              // mode = "model"
   std::size_t times = 1;
   std::size_t pass = 1;
@@ -174,6 +178,7 @@ struct prompt_spec {
 
 struct pipeline_spec {
   std::string name;
+  std::string hash;  // of all but the tests
   std::string version;
   std::string summary;
   std::map<std::string, env_spec, std::less<>> env;

@@ -9,6 +9,40 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
+namespace detail {
+
+// What stages are made of besides their own tables.
+inline constexpr std::string_view shared_tables[] = {
+    "env", "allow", "model", "type", "rules", "prompt", "tool"};
+
+// Of the whole file without its tests, and of what each stage is made of:
+// comments, blanks and other stages make no difference to a stage.
+inline void add_hashes(const config_node& root, pipeline_spec& spec) {
+  std::string whole, shared;
+  const auto* tables = root.get<config_table>();
+  for (const config_member& m : *tables) {
+    if (m.key == "test") continue;
+    std::string text;
+    spell(m.value, text);
+    const std::string hash = joined_hash({m.key, text});
+    whole += hash;
+    if (std::ranges::find(shared_tables, m.key) != std::end(shared_tables)) {
+      shared += hash;
+    }
+  }
+  spec.hash = joined_hash({whole});
+  const config_member* stages = root.find("stage");
+  if (stages == nullptr) return;
+  for (stage_spec& s : spec.stages) {
+    const config_member* own = stages->value.find(s.id);
+    std::string text = shared;
+    if (own != nullptr) spell(own->value, text);
+    s.hash = joined_hash({text});
+  }
+}
+
+}  // namespace detail
+
 TINYPHI_FUNC std::optional<pipeline_spec> read_spec(
     std::string_view text, const std::filesystem::path& file,
     const std::function<std::optional<std::string>(const std::string&)>& env,
@@ -20,6 +54,7 @@ TINYPHI_FUNC std::optional<pipeline_spec> read_spec(
   std::vector<library_file> included;
   if (add_libraries(*root, file, libraries, included, faults)) {
     spec = spec_reader(*root, file, env, included, faults).read();
+    detail::add_hashes(*root, *spec);
   }
   name_libraries(std::span(faults).subspan(before), included);
   return spec;

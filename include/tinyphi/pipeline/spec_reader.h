@@ -83,6 +83,8 @@ class spec_reader : private config_reader {
   void read_hosts(const config_node& allow);
   void read_tests();
   void read_test(const config_node& node);
+  void read_test_trace(const config_node& node, const std::string& where,
+                       test_spec& test);
   void read_test_runs(const config_node& node, const std::string& where,
                       test_spec& test);
 

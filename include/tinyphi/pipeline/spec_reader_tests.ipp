@@ -48,8 +48,8 @@ TINYPHI_FUNC void spec_reader::read_test(const config_node& node) {
   }
   check_keys(node, where,
              {"name", "doc", "tags", "input", "fake", "script", "only",
-              "approve", "expect", "mode", "runs"},
-             {"snapshot", "seed", "trace"});
+              "approve", "expect", "mode", "runs", "snapshot", "trace"},
+             {"seed"});
   optional_key<std::string>(node, "doc", where, "a string");
   if (const auto tags = read_texts(node, "tags", where)) {
     for (const config_node* tag : *tags) {
@@ -76,12 +76,36 @@ TINYPHI_FUNC void spec_reader::read_test(const config_node& node) {
   if (const auto expect = read_texts(node, "expect", where)) {
     for (const config_node* e : *expect) test.expect.push_back(*e);
   }
-  if (test.expect.empty()) {
+  if (const auto values = read_texts(node, "snapshot", where)) {
+    for (const config_node* v : *values) test.snapshot.push_back(*v);
+  }
+  read_test_trace(node, where, test);
+  if (test.expect.empty() && test.snapshot.empty()) {
     report(fault::missing_key, node.at,
            where + ": expect is missing, so the test could not fail");
   }
   read_test_runs(node, where, test);
   spec_.tests.push_back(std::move(test));
+}
+
+TINYPHI_FUNC void spec_reader::read_test_trace(const config_node& node,
+                                               const std::string& where,
+                                               test_spec& test) {
+  const auto* name = optional_key<std::string>(node, "trace", where,
+                                               "a string, the name of a file");
+  if (name == nullptr) return;
+  if (name->empty() || name->find('\0') != std::string::npos) {
+    return report(fault::out_of_range, node.find("trace")->value.at,
+                  where + ": trace must be the name of a file");
+  }
+  if (const config_member* input = node.find("input")) {
+    return report(fault::keys_conflict, input->at,
+                  where +
+                      ": input and trace exclude each other; a trace has the "
+                      "inputs of its request");
+  }
+  test.trace = (base_dir_ / *name).lexically_normal();
+  test.trace_at = node.find("trace")->value.at;
 }
 
 TINYPHI_FUNC void spec_reader::read_test_runs(const config_node& node,

@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "tinyphi/pipeline/request.ipp"
+#include "tinyphi/pipeline/stage_trace.ipp"
 
 // g++ 12 destroys temporaries of a co_await expression twice when a capturing
 // lambda is among them (asio issue 858): lambdas and tokens here have names,
@@ -29,28 +30,6 @@ struct attempt_inputs {
   named_values open;
   std::vector<text_sink*> sinks;
 };
-
-// The stream that a port reads while it is being written; null if the text is
-// there already.
-inline std::shared_ptr<stream_port> stream_of(const request& r,
-                                              const graph_port& p) {
-  if (!p.info.stream || p.binding.from.empty()) return nullptr;
-  const graph_source& first = p.binding.from.front();
-  if (first.what != graph_source::kind::slot || !first.fields.empty() ||
-      p.binding.from.size() > 1 || p.binding.is_list) {
-    return nullptr;
-  }
-  const std::size_t stage = r.g->slots[first.slot].stage;
-  if (stage == no_stage || r.stages[stage].ended()) return nullptr;
-  return r.streams[first.slot];
-}
-
-inline std::optional<value_data> port_value(const request& r,
-                                            const graph_port& p,
-                                            const frame& f) {
-  if (p.carried == no_stage) return value_of(r, p.binding, &f);
-  return f.carried ? f.carried->all()[p.carried] : std::nullopt;
-}
 
 inline void gather_inputs(request& r, const graph_stage& s, const frame& f,
                           const cancel_token& stop, attempt_inputs& in) {
@@ -133,17 +112,30 @@ inline bool is_streamed(const request& r, std::size_t slot) {
          });
 }
 
+// What stands for a run of the stage, in a test or a replay; nothing: it runs.
+inline std::optional<result<call_outputs>> find_double(const request& r,
+                                                       std::size_t i,
+                                                       std::size_t number,
+                                                       const frame& f) {
+  if (!r.options.doubles) return std::nullopt;
+  const run_doubles& doubles = *r.options.doubles;
+  if (doubles.fake) {
+    if (auto given = doubles.fake(i, number)) return given;
+  }
+  if (!doubles.recorded) return std::nullopt;
+  return doubles.recorded(i, call_of(r.g->stages[i], f));
+}
+
 // One attempt, within its timeout.
 inline task<result<kept_values>> run_attempt(request& r, std::size_t i,
                                              const frame& f, bool& was_read) {
   const graph_stage& s = r.g->stages[i];
   stage_run& run = r.stages[i];
   const std::size_t number = run.n_attempts++;
-  if (r.options.doubles && r.options.doubles->fake) {
-    if (auto given = r.options.doubles->fake(i, number)) {
-      if (!*given) co_return std::move(*given).error();
-      co_return keep_outputs(r, s, **std::move(given));
-    }
+  if (auto given = find_double(r, i, number, f)) {
+    if (r.options.trace) tell_double(r, i, f, *given);
+    if (!*given) co_return std::move(*given).error();
+    co_return keep_outputs(r, s, **std::move(given));
   }
   const auto now = run.attempts.emplace(run.attempts.end());
   now->token = r.token.child();
@@ -158,6 +150,7 @@ inline task<result<kept_values>> run_attempt(request& r, std::size_t i,
       part.deadline = now->deadline;
     }
   }
+  const steady_time begun = std::chrono::steady_clock::now();
   std::vector<std::shared_ptr<stream_port>> streams;
   attempt_inputs in;
   gather_inputs(r, s, f, now->token, in);
@@ -181,7 +174,8 @@ inline task<result<kept_values>> run_attempt(request& r, std::size_t i,
   std::optional<steady_time> deadline;
   if (part.deadline) deadline = r.clock->on_steady_clock(*part.deadline);
   run_context cx({now->token, deadline}, r.pool, s.label, r.options.origin,
-                 {s.id, r.options.approve});
+                 {s.id, r.options.approve},
+                 r.options.trace ? trace_within(r, s, f) : nullptr);
   std::optional<result<kept_values>> out;
   try {
     stage_inputs views{.values = in.fixed,
@@ -210,6 +204,7 @@ inline task<result<kept_values>> run_attempt(request& r, std::size_t i,
         error_code::deadline,
         "no result within " + std::to_string(s.timeout->count()) + " ms"});
   }
+  if (r.options.trace) tell_run(r, i, f, {begun, cx.used()}, *out, streams);
   for (const auto& stream : streams) {
     stream->end(/*failed=*/!*out);
     was_read = was_read || stream->was_read();
@@ -220,10 +215,11 @@ inline task<result<kept_values>> run_attempt(request& r, std::size_t i,
 
 // Attempts, until one succeeds or there are no more.
 inline task<result<kept_values>> run_attempts(request& r, std::size_t i,
-                                              const frame& f, bool& was_read) {
+                                              frame& f, bool& was_read) {
   const retry_spec& retry = r.g->stages[i].retry;
   duration wait = retry.wait;
-  for (std::size_t left = retry.max;; --left) {
+  f.attempt = 1;
+  for (std::size_t left = retry.max;; --left, ++f.attempt) {
     auto out = co_await run_attempt(r, i, f, was_read);
     if (out || left == 0 || was_read || r.stopping() ||
         std::ranges::find(retry.on, out.error().code) == retry.on.end()) {
@@ -258,7 +254,7 @@ inline task<result<kept_values>> run_rounds(request& r, std::size_t i, frame& f,
                                             bool& was_read) {
   const auto& repeat = r.g->stages[i].repeat;
   const std::size_t max = repeat ? repeat->max_rounds : 1;
-  for (std::size_t round = 1;; ++round) {
+  for (std::size_t& round = f.round;; ++round) {
     ++r.stages[i].rounds;
     auto out = co_await run_attempts(r, i, f, was_read);
     if (!out || !repeat) co_return std::move(out);
@@ -324,8 +320,9 @@ inline task<void> work_through(request& r, std::size_t i, item_runs& runs) {
 }
 
 // The items that the stage runs for.
-inline std::optional<error> choose_items(request& r, const graph_stage& s,
+inline std::optional<error> choose_items(request& r, std::size_t i,
                                          item_runs& runs) {
+  const graph_stage& s = r.g->stages[i];
   runs.items = *value_of(r, *s.each, nullptr)->get<value_data::list>();
   for (std::size_t n = 0; n < runs.items.size(); ++n) {
     if (s.when_asks_item) {
@@ -334,7 +331,10 @@ inline std::optional<error> choose_items(request& r, const graph_stage& s,
       f.item = runs.items[n];
       const auto yes = holds(r, *s.when, &f);
       if (!yes) return error{yes.error()}.within("when");
-      if (!*yes) continue;
+      if (!*yes) {
+        if (r.options.trace) tell_skip(r, i, n, "when: " + s.when->text);
+        continue;
+      }
     }
     runs.chosen.push_back(n);
   }
@@ -362,7 +362,7 @@ inline call_outputs join_items(const graph_stage& s, item_runs& runs) {
 inline task<result<kept_values>> run_items(request& r, std::size_t i) {
   const graph_stage& s = r.g->stages[i];
   item_runs runs(r);
-  if (auto wrong = choose_items(r, s, runs)) co_return *std::move(wrong);
+  if (auto wrong = choose_items(r, i, runs)) co_return *std::move(wrong);
   const std::size_t n = std::min(s.parallel, runs.chosen.size());
   const auto ended = [&runs, &r](std::exception_ptr thrown) {
     if (thrown && !runs.failed) {

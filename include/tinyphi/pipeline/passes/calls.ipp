@@ -45,6 +45,7 @@ class file_instance final : public stage_instance {
         return site.approve(question, stop);
       };
     }
+    options.trace = cx.trace();
     task<result<run_result>> whole =
         run_graph(g_, std::move(inputs), std::move(options), cx.pool());
     const result<run_result> done = co_await std::move(whole);
@@ -209,6 +210,7 @@ class call_pass {
     type.info.summary = g->summary;
     type.info.effects = g->effects;
     type.info.unasked_effects = g->unasked_effects;
+    type.file_hash = g->hash;
     for (const input_spec& i : g->inputs) {
       port_info p{.name = i.name,
                   .types = {i.type},

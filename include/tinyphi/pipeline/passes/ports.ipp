@@ -63,6 +63,7 @@ class port_pass {
     stage.first_slot = c_.g.slots.size();
     const stage_type* type = find_plugin(s);
     if (type == nullptr) return;
+    stage.hash = joined_hash({s.hash, type->file_hash});
     notes.known = true;
     stage.plugin = type->info;
     stage.effects = type->info.effects;

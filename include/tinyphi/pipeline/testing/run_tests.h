@@ -23,6 +23,8 @@ struct test_outcome {
   // Why it failed or was skipped, each with its place.
   std::vector<diagnostic> problems;
   double seconds = 0;
+  // Snapshots that were taken: "FILE:LINE: output.x is NEW, it was OLD".
+  std::vector<std::string> updates;
 };
 
 struct test_report {
@@ -30,6 +32,7 @@ struct test_report {
   // What no test reached: stages that never ran, cases that were never chosen,
   // conditions that went one way only, fallbacks that were never taken.
   std::vector<diagnostic> not_covered;
+  result<void> snapshots;  // whether those that were taken could be written
 
   [[nodiscard]] std::size_t count(test_outcome::kind k) const {
     return static_cast<std::size_t>(
@@ -40,6 +43,7 @@ struct test_report {
 struct test_options {
   std::string tag;           // only tests with it; empty: all
   bool with_models = false;  // those with mode = "model", too
+  bool update = false;       // takes the values that snapshots differ from
   stop_condition stop;
   host_options host;  // its pool runs the stages' blocking work
   // Called after each test; may be empty.

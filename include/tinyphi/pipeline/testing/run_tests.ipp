@@ -7,7 +7,11 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 
+#include "tinyphi/base/mapped_file.h"
+#include "tinyphi/pipeline/request.ipp"
+#include "tinyphi/pipeline/testing/recorded.h"
 #include "tinyphi/pipeline/testing/run_tests.h"
+#include "tinyphi/pipeline/testing/snapshot.h"
 #include "tinyphi/pipeline/value_json.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -76,14 +80,16 @@ struct coverage {
   std::vector<bool> slots;  // those of switches that were chosen
 };
 
-// A value in a message: JSON, cut where it is long.
-inline std::string shown(const value_data& data) {
+// JSON in a message, cut where it is long.
+inline std::string cut(const std::string& text) {
   constexpr std::size_t longest = 200;
-  std::string text = json::serialize(to_json(data));
   if (text.size() <= longest) return text;
   return text.substr(0, complete_utf8_length(
                             std::string_view(text).substr(0, longest))) +
          "...";
+}
+inline std::string shown(const value_data& data) {
+  return cut(json::serialize(to_json(data)));
 }
 
 class test_runner {
@@ -95,7 +101,9 @@ class test_runner {
   }
 
   test_outcome run(const test_case& t) {
-    test_outcome out{.name = t.name, .at = t.at, .what = {}, .problems = {}};
+    test_outcome out{
+        .name = t.name, .at = t.at, .what = {}, .problems = {}, .updates = {}};
+    updates_.clear();
     if (t.with_model && !options_->with_models) {
       out.what = test_outcome::kind::skipped;
       out.problems.push_back(
@@ -125,6 +133,7 @@ class test_runner {
                                     std::to_string(t.pass) + " must"});
       }
     }
+    out.updates = std::exchange(updates_, {});
     out.seconds = std::chrono::duration<double>(
                       std::chrono::steady_clock::now() - started)
                       .count();
@@ -135,13 +144,35 @@ class test_runner {
     return reached_.missing(*g_);
   }
 
+  // Writes the snapshots that were taken, and forgets those of tests that the
+  // file does not have any more.
+  [[nodiscard]] result<void> write_snapshots(
+      const std::vector<test_case>& tests) {
+    TINYPHI_CHECK_OK(read_snapshots());
+    std::vector<std::string> names;
+    for (const test_case& t : tests) {
+      if (!t.snapshot.empty()) names.push_back(t.name);
+    }
+    snapshots_->keep(names);
+    return snapshots_->write();
+  }
+
  private:
   // What was wrong; empty: it passed.
   std::vector<diagnostic> run_once(const test_case& t) {
     const std::string where = "test " + quote(t.name) + ": ";
+    input_values recorded_inputs;
+    std::optional<recorded_runs> recorded;
+    if (!t.trace.empty()) {
+      auto wrong = read_recorded(t, recorded_inputs, recorded);
+      if (wrong) {
+        wrong->message = where + wrong->message;
+        return {*std::move(wrong)};
+      }
+    }
     for (std::size_t i = 0; i < g_->stages.size(); ++i) {
-      if (t.left_out[i] || t.fakes.contains(i) || !t.needs_fake[i].empty() ||
-          g_->stages[i].instance) {
+      if (t.left_out[i] || t.recorded[i] || t.fakes.contains(i) ||
+          !t.needs_fake[i].empty() || g_->stages[i].instance) {
         continue;
       }
       const auto created = create_stage(*g_, i, file_);
@@ -159,13 +190,23 @@ class test_runner {
       problems.push_back(
           {fault::needs_fake, t.at, where + t.needs_fake[stage]});
     };
-    options.doubles = doubles_of(t, forbid);
+    const auto miss = [&](std::size_t stage) {
+      problems.push_back({fault::stale_trace, t.trace_at,
+                          where + t.trace.filename().string() +
+                              " has no such run of stage " +
+                              g_->stages[stage].id +
+                              ", which runs now; record the request again, or "
+                              "fake it"});
+    };
+    options.doubles =
+        doubles_of(t, recorded ? &*recorded : nullptr, forbid, miss);
     options.approve = [&t](const approval_question& q, const stop_condition&) {
       return std::ranges::find(t.approved, q.stage) != t.approved.end()
                  ? approval{.given = true}
                  : approval{.given = false, .reason = "the test says no"};
     };
-    const auto ended = run(t.inputs, options, clock.get());
+    const auto ended = run(t.trace.empty() ? t.inputs : recorded_inputs,
+                           options, clock.get());
     reached_.add(*g_, *options.record);
     if (!problems.empty()) return problems;
     if (!ended && !t.expects_error) {
@@ -180,20 +221,116 @@ class test_runner {
       if (wrong.empty()) continue;
       problems.push_back({fault::expect_failed, e.at, where + wrong});
     }
+    if (!t.snapshot.empty()) compare_snapshots(t, values, problems);
     return problems;
   }
 
-  // `forbid` is told of a stage that would do what a test must not.
-  template <class F>
+  // The request of the test's trace; or what is wrong with it.
+  [[nodiscard]] std::optional<diagnostic> read_recorded(
+      const test_case& t, input_values& inputs,
+      std::optional<recorded_runs>& runs) const {
+    const std::string name = t.trace.filename().string();
+    const auto text = read_file(t.trace, trace_limits::max_bytes);
+    if (!text) {
+      return diagnostic{fault::bad_fake, t.trace_at,
+                        "trace: " + text.error().message};
+    }
+    auto trace = read_trace(*text, name);
+    if (!trace) {
+      return diagnostic{fault::bad_fake, t.trace_at,
+                        "trace: " + trace.error().message};
+    }
+    const auto taken = take_inputs(*g_, trace->head.inputs);
+    if (!taken) {
+      return diagnostic{
+          fault::stale_trace, t.trace_at,
+          name + " was recorded with other inputs: " + taken.error().message +
+              "; record the request again"};
+    }
+    auto found = recorded_runs::take(*trace, *g_, t.recorded);
+    if (!found) {
+      diagnostic wrong = found.error();
+      wrong.at = t.trace_at;
+      wrong.message = name + ": " + wrong.message;
+      return wrong;
+    }
+    inputs = std::move(trace->head.inputs);
+    runs = *std::move(found);
+    return std::nullopt;
+  }
+
+  // Once. With --update a file that cannot be read is written anew.
+  [[nodiscard]] result<void> read_snapshots() {
+    if (snapshots_) return {};
+    const auto path = snapshot_file::path_of(g_->services->base_dir(), file_);
+    auto read = snapshot_file::read(path);
+    if (!read && !options_->update) return std::move(read).error();
+    snapshots_ = read ? *std::move(read) : snapshot_file(path);
+    return {};
+  }
+
+  void compare_snapshots(const test_case& t, const expression_values& values,
+                         std::vector<diagnostic>& problems) {
+    const std::string where = "test " + quote(t.name) + ": ";
+    if (const auto read = read_snapshots(); !read) {
+      problems.push_back({fault::snapshot_differs, t.snapshot.front().at,
+                          where + read.error().message});
+      return;
+    }
+    std::vector<snapshot_file::entry> all;
+    bool differs = false;
+    for (const test_snapshot& s : t.snapshot) {
+      const snapshot_file::entry* before = snapshots_->find(t.name, s.text);
+      const auto value = s.value.evaluate(values);  // an error: it is absent
+      if (value) all.push_back({s.text, snapshot_of(*value), 0});
+      if (value ? before != nullptr && before->json == all.back().json
+                : before == nullptr) {
+        continue;
+      }
+      differs = true;
+      std::string place = "snapshots/" + snapshots_->path().filename().string();
+      if (before != nullptr && before->line != 0) {
+        place += ":" + std::to_string(before->line);
+      }
+      if (options_->update) {
+        updates_.push_back(place + ": " + s.text + " is " +
+                           changed(value, before, all));
+        continue;
+      }
+      problems.push_back({fault::snapshot_differs, s.at,
+                          where + s.text + " differs from " + place +
+                              ": it is " + changed(value, before, all) +
+                              "; --update takes the new value"});
+    }
+    if (differs && options_->update) snapshots_->set(t.name, std::move(all));
+  }
+
+  // "NEW, it was OLD"
+  static std::string changed(const result<value_data>& value,
+                             const snapshot_file::entry* before,
+                             const std::vector<snapshot_file::entry>& all) {
+    if (value && before != nullptr) {
+      return difference(before->json, all.back().json);
+    }
+    return value ? shown(*value) + ", there was none"
+                 : "absent, it was " + cut(before->json);
+  }
+
+  // `forbid` is told of a stage that would do what a test must not, `miss` of
+  // one whose run was not recorded.
+  template <class F, class M>
   static std::shared_ptr<run_doubles> doubles_of(const test_case& t,
-                                                 F& forbid) {
+                                                 const recorded_runs* recorded,
+                                                 F& forbid, M& miss) {
     auto doubles = std::make_shared<run_doubles>();
     doubles->left_out = t.left_out;
     doubles->fake = [&t, &forbid](std::size_t stage, std::size_t attempt)
         -> std::optional<result<call_outputs>> {
       const auto it = t.fakes.find(stage);
       if (it == t.fakes.end()) {
-        if (t.needs_fake[stage].empty()) return std::nullopt;
+        if (t.needs_fake[stage].empty() || t.recorded[stage]) {
+          return std::nullopt;
+        }
         forbid(stage);
         return result<call_outputs>(error{error_code::unavailable, "no fake"});
       }
@@ -201,6 +338,17 @@ class test_runner {
           it->second[std::min(attempt, it->second.size() - 1)];
       if (f.failure) return result<call_outputs>(*f.failure);
       return result<call_outputs>(f.outputs);
+    };
+    if (recorded == nullptr) return doubles;
+    doubles->recorded =
+        [recorded, &miss](
+            std::size_t stage,
+            const stage_call& call) -> std::optional<result<call_outputs>> {
+      if (!recorded->stages()[stage]) return std::nullopt;
+      if (auto found = recorded->find(stage, call)) return found;
+      miss(stage);
+      return result<call_outputs>(
+          error{error_code::unavailable, "not recorded"});
     };
     return doubles;
   }
@@ -254,6 +402,8 @@ class test_runner {
   coverage reached_;
   std::optional<boost::asio::thread_pool> own_pool_;
   std::vector<value_data> error_;
+  std::optional<snapshot_file> snapshots_;  // once a test has asked for some
+  std::vector<std::string> updates_;        // of the test that runs
 };
 
 }  // namespace detail
@@ -334,6 +484,7 @@ TINYPHI_FUNC test_report run_tests(const std::shared_ptr<graph>& g,
     if (options.on_outcome) options.on_outcome(report.tests.back());
   }
   report.not_covered = runner.not_covered();
+  if (options.update) report.snapshots = runner.write_snapshots(tests);
   return report;
 }
 

@@ -5,6 +5,7 @@
 #define TINYPHI_PIPELINE_TESTING_TEST_CASE_H_
 
 #include <cstddef>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -33,6 +34,13 @@ struct test_expectation {
 [[nodiscard]] result<test_expectation, expression_fault> compile_expectation(
     const graph& g, const std::string& text, position at);
 
+// A value that is compared with its snapshot.
+struct test_snapshot {
+  expression value;
+  std::string text;  // the reference
+  position at;
+};
+
 struct test_case {
   std::string name;
   position at;
@@ -45,6 +53,12 @@ struct test_case {
   // By stage: why it must not run in a test; empty if it may.
   std::vector<std::string> needs_fake;
   std::vector<test_expectation> expect;
+  std::vector<test_snapshot> snapshot;
+  // Where inputs come from, and, by stage, the outputs of those that a test
+  // does not run; read when the test runs. Empty: nowhere.
+  std::filesystem::path trace;
+  position trace_at;
+  std::vector<bool> recorded;
   bool expects_error = false;  // an expectation asks for it
   bool with_model = false;
   std::size_t times = 1;  // how often it runs, and

@@ -7,6 +7,8 @@
 #include <set>
 #include <string>
 
+#include "tinyphi/pipeline/testing/given_values.ipp"
+#include "tinyphi/pipeline/testing/recorded.h"
 #include "tinyphi/pipeline/testing/test_case.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -92,56 +94,6 @@ class expect_scope final : public expression_scope {
   test_numbers numbers_;
 };
 
-// A value that is given in part: what a record lacks is empty, 0 or false.
-inline value_data completed(const value_data& data, const type& t) {
-  if (t.is(type_kind::list)) {
-    const auto* items = data.get<value_data::list>();
-    if (items == nullptr) return data;
-    value_data::list out;
-    for (const value_data& item : *items) {
-      out.push_back(completed(item, t.element()));
-    }
-    return out;
-  }
-  const auto* given = data.get<value_data::record>();
-  if (given == nullptr || !t.is(type_kind::record)) return data;
-  value_data::record out = *given;
-  for (const type::field& f : t.fields()) {
-    const auto it = std::ranges::find(out, f.name, &value_data::member::name);
-    if (it != out.end()) {
-      it->value = completed(it->value, f.type);
-      continue;
-    }
-    switch (f.type.kind()) {
-      case type_kind::boolean:
-        out.push_back({f.name, false});
-        break;
-      case type_kind::integer:
-      case type_kind::duration:
-      case type_kind::size:
-        out.push_back({f.name, 0});
-        break;
-      case type_kind::number:
-        out.push_back({f.name, 0.0});
-        break;
-      case type_kind::list:
-        out.push_back({f.name, value_data::list{}});
-        break;
-      case type_kind::record:
-        out.push_back({f.name, completed(value_data::record{}, f.type)});
-        break;
-      case type_kind::json:
-        out.push_back({f.name, value_data()});
-        break;
-      default:
-        out.push_back({f.name, f.type.words().empty()
-                                   ? value_data("")
-                                   : value_data(f.type.words().front())});
-    }
-  }
-  return out;
-}
-
 class test_compiler {
  public:
   test_compiler(const graph& g, std::vector<diagnostic>& faults)
@@ -169,6 +121,10 @@ class test_compiler {
     if (s.fake) read_fakes(*s.fake, t, false);
     if (s.script) read_fakes(*s.script, t, true);
     for (const config_node& e : s.expect) read_expectation(e, t);
+    for (const config_node& v : s.snapshot) read_snapshot(v, t);
+    t.trace = s.trace;
+    t.trace_at = s.trace_at;
+    t.recorded.resize(g_.stages.size());
     if (faults_.size() != before) return t;
     note_effects(t);
     choose_stages(s, t);
@@ -338,18 +294,49 @@ class test_compiler {
     t.expect.push_back(*std::move(e));
   }
 
+  void read_snapshot(const config_node& node, test_case& t) {
+    const std::string& text = *node.get<std::string>();
+    const auto wrong = [&](fault code, std::size_t offset,
+                           const std::string& what) {
+      report(code, node.text_position(offset),
+             "snapshot " + quote(text) + ": " + what);
+    };
+    auto tree = expression_tree::parse(text);
+    if (!tree) {
+      return wrong(fault::bad_expect, tree.error().offset,
+                   tree.error().message);
+    }
+    if (tree->nodes().back().what != expression_node::kind::path) {
+      return wrong(fault::bad_expect, 0,
+                   "not a reference, such as output.x or stage.port");
+    }
+    auto checked = check_expression(*std::move(tree), expect_scope(g_));
+    if (!checked) {
+      return wrong(checked.error().what == expression_fault::kind::unknown_name
+                       ? fault::unknown_value
+                       : fault::bad_expect,
+                   checked.error().offset, checked.error().message);
+    }
+    t.snapshot.push_back({*std::move(checked), text, node.at});
+  }
+
   // Whether an expectation looks at the stage itself or at what it gives.
   [[nodiscard]] bool is_expected(const test_case& t, std::size_t i) const {
     const graph_stage& s = g_.stages[i];
-    return std::ranges::any_of(t.expect, [&](const test_expectation& e) {
-      const bool reads =
-          std::ranges::any_of(e.test.reads(), [&](std::size_t slot) {
-            return slot >= s.first_slot && slot - s.first_slot < s.out.size();
-          });
-      return reads || std::ranges::any_of(e.test.calls(), [&](std::size_t c) {
-               return c % g_.stages.size() == i;
-             });
-    });
+    const auto reads = [&](const expression& e) {
+      return std::ranges::any_of(e.reads(), [&](std::size_t slot) {
+        return slot >= s.first_slot && slot - s.first_slot < s.out.size();
+      });
+    };
+    const bool is_kept = std::ranges::any_of(
+        t.snapshot, [&](const test_snapshot& one) { return reads(one.value); });
+    return is_kept ||
+           std::ranges::any_of(t.expect, [&](const test_expectation& e) {
+             return reads(e.test) ||
+                    std::ranges::any_of(e.test.calls(), [&](std::size_t c) {
+                      return c % g_.stages.size() == i;
+                    });
+           });
   }
 
   // Calls `use(slot)` for all that a stage takes as a value.
@@ -376,6 +363,7 @@ class test_compiler {
   // A stage that must not run in a test is left out if only fakes would take
   // its values.
   void choose_stages(const test_spec& spec, test_case& t) {
+    if (!spec.trace.empty()) return choose_recorded(spec, t);
     if (!spec.only.empty()) {
       t.left_out.assign(g_.stages.size(), true);
       for (const reference_spec& r : spec.only) {
@@ -415,6 +403,27 @@ class test_compiler {
     }
   }
 
+  // With a trace all stages run but those that it stands for: with `only` all
+  // others, else those that run a model, call a file or have an effect.
+  void choose_recorded(const test_spec& spec, test_case& t) {
+    std::vector<bool> under_test(g_.stages.size());
+    for (const reference_spec& r : spec.only) {
+      if (const auto stage = find_stage(r.name, r.at, "only")) {
+        under_test[*stage] = true;
+      }
+    }
+    for (std::size_t i = 0; i < g_.stages.size(); ++i) {
+      const graph_stage& s = g_.stages[i];
+      if (t.fakes.contains(i) || makes_prompt(g_, i)) continue;
+      const bool is_call = std::ranges::find(g_.called_files, s.plugin.id) !=
+                           g_.called_files.end();
+      const bool asks_model = s.facts.answer && !t.with_model;
+      t.recorded[i] = spec.only.empty()
+                          ? asks_model || is_call || s.effects != effect::none
+                          : !under_test[i];
+    }
+  }
+
   // By an output or a switch.
   [[nodiscard]] bool is_read_elsewhere(std::size_t i) const {
     const auto owns = [&](std::size_t slot) {
@@ -441,7 +450,7 @@ class test_compiler {
   void check_readers(const test_spec& spec, const test_case& t) {
     for (std::size_t i = 0; i < g_.stages.size(); ++i) {
       const graph_stage& s = g_.stages[i];
-      if (t.left_out[i] || t.fakes.contains(i)) continue;
+      if (t.left_out[i] || t.recorded[i] || t.fakes.contains(i)) continue;
       for (const graph_port& p : s.in) {
         if (!p.required) continue;
         for (const graph_source& from : p.binding.from) {
