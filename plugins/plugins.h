@@ -20,6 +20,7 @@
 #include "plugins/retrieve_fts/retrieve_fts.h"
 #include "plugins/retrieve_fuse/retrieve_fuse.h"
 #include "plugins/table/table_read.h"
+#include "plugins/table/table_write.h"
 #include "plugins/text/text_clean.h"
 #include "plugins/text/text_join.h"
 #include "plugins/text/text_split.h"
@@ -45,6 +46,7 @@ inline void register_builtin_plugins(registry& r) {
   r.add<retrieve_fts_stage>();
   r.add<retrieve_fuse_stage>();
   r.add<table_read_stage>();
+  r.add<table_write_stage>();
   r.add<text_clean_stage>();
   r.add<text_join_stage>();
   r.add<text_split_stage>();
