@@ -16,6 +16,7 @@
 #include "plugins/guard_stream/guard_stream.h"
 #include "plugins/ingest/ingest.h"
 #include "plugins/json_pick/json_pick.h"
+#include "plugins/memory/memory.h"
 #include "plugins/prompt/prompt.h"
 #include "plugins/retrieve_fts/retrieve_fts.h"
 #include "plugins/retrieve_fuse/retrieve_fuse.h"
@@ -42,6 +43,7 @@ inline void register_builtin_plugins(registry& r) {
   r.add<guard_stream_stage>();
   r.add<ingest_stage>();
   r.add<json_pick_stage>();
+  r.add<memory_stage>();
   r.add<prompt_stage>();
   r.add<retrieve_fts_stage>();
   r.add<retrieve_fuse_stage>();
