@@ -18,10 +18,12 @@
 #include "plugins/http_fetch/http_fetch.h"
 #include "plugins/ingest/ingest.h"
 #include "plugins/json_pick/json_pick.h"
+#include "plugins/memory/memory.h"
 #include "plugins/prompt/prompt.h"
 #include "plugins/retrieve_fts/retrieve_fts.h"
 #include "plugins/retrieve_fuse/retrieve_fuse.h"
 #include "plugins/table/table_read.h"
+#include "plugins/table/table_write.h"
 #include "plugins/text/text_clean.h"
 #include "plugins/text/text_join.h"
 #include "plugins/text/text_split.h"
@@ -45,10 +47,12 @@ inline void register_builtin_plugins(registry& r) {
   r.add<http_fetch_stage>();
   r.add<ingest_stage>();
   r.add<json_pick_stage>();
+  r.add<memory_stage>();
   r.add<prompt_stage>();
   r.add<retrieve_fts_stage>();
   r.add<retrieve_fuse_stage>();
   r.add<table_read_stage>();
+  r.add<table_write_stage>();
   r.add<text_clean_stage>();
   r.add<text_join_stage>();
   r.add<text_split_stage>();

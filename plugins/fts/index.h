@@ -15,13 +15,22 @@
 #include <vector>
 
 #include "plugins/fts/chunks.h"
-#include "plugins/fts/database.h"
 #include "plugins/fts/folder.h"
+#include "plugins/sqlite/database.h"
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace fts {
+
+using sqlite::database;
+using sqlite::statement;
+using sqlite::transaction;
+
+// Marks a database as an index: "tphi".
+inline constexpr sqlite::file_kind index_kind{
+    0x74706869, "index", "an index",
+    "delete the file, the next ingestion builds it again"};
 
 struct index_options {
   std::size_t chunk_bytes = 1200;  // see split_chunks
@@ -58,7 +67,7 @@ constexpr std::int64_t max_file_id = std::int64_t{1} << 38;
 // Errors unless `db` is an index that this version can read.
 inline result<void> check_schema(const database& db, std::string_view path) {
   TINYPHI_TRY(const std::int64_t id, db.integer("PRAGMA application_id"));
-  if (id != application_id) {
+  if (id != index_kind.application_id) {
     return error{error_code::bad_data, std::string(path) +
                                            ": an empty database; an ingest "
                                            "stage fills it"};

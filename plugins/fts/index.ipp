@@ -10,7 +10,7 @@ namespace detail {
 
 inline result<void> create_schema(const database& db) {
   return db.execute(
-      "PRAGMA application_id = " + std::to_string(application_id) +
+      "PRAGMA application_id = " + std::to_string(index_kind.application_id) +
       "; PRAGMA user_version = " + std::to_string(schema_version) +
       ";"
       "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);"
@@ -223,7 +223,8 @@ inline result<index_report> update_database(const std::filesystem::path& folder,
                                             const std::filesystem::path& index,
                                             const index_options& options,
                                             const std::string& how_to_begin) {
-  TINYPHI_TRY(const database db, database::open(index, database::mode::create));
+  TINYPHI_TRY(const database db,
+              database::open(index, index_kind, database::mode::create));
   TINYPHI_TRY(transaction change, transaction::begin(db, how_to_begin));
   TINYPHI_TRY(const auto n_tables,
               db.integer("SELECT count(*) FROM sqlite_schema"));

@@ -238,7 +238,8 @@ TEST_CASE("an index with impossible file ids is refused") {
     f.docs.write("a.md", "The pump is blue.\n");
     f.update();
     {
-      const auto db = fts::database::open(f.index, fts::database::mode::create);
+      const auto db = fts::database::open(f.index, fts::index_kind,
+                                          fts::database::mode::create);
       REQUIRE_OK(db);
       const auto set = db->execute("UPDATE file SET id = " + std::string(id));
       REQUIRE_OK(set);
@@ -310,7 +311,8 @@ TEST_CASE("an index that is ours, but damaged or too new, can be deleted") {
              Catch::Contains("the checksum of a page is wrong"));
   f.out.write("docs.db", good);
   {
-    const auto db = fts::database::open(f.index, fts::database::mode::create);
+    const auto db = fts::database::open(f.index, fts::index_kind,
+                                        fts::database::mode::create);
     REQUIRE_OK(db);
     const auto set = db->execute("PRAGMA user_version = 99");
     REQUIRE_OK(set);

@@ -13,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "plugins/fts/database.h"
 #include "plugins/fts/index.h"
 #include "plugins/fts/words.h"
 #include "tinyphi/base/cancel.h"
@@ -186,7 +185,8 @@ inline result<std::vector<hit>> search_index(const std::filesystem::path& index,
     return error{error_code::not_found,
                  index.string() + ": no such index; an ingest stage makes it"};
   }
-  TINYPHI_TRY(const database db, database::open(index, database::mode::read));
+  TINYPHI_TRY(const database db,
+              database::open(index, index_kind, database::mode::read));
   TINYPHI_CHECK_OK(detail::check_schema(db, index.string()));
   return detail::search(db, options).run(question);
 }

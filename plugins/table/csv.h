@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // CSV as RFC 4180 has it: fields between commas, in double quotes where they
 // hold commas, quotes or line ends; the first record names the columns. Lines
-// end in LF or CRLF.
+// end in LF or CRLF when they are read, in LF when they are written.
 #ifndef TINYPHI_PLUGINS_TABLE_CSV_H_
 #define TINYPHI_PLUGINS_TABLE_CSV_H_
 
@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -144,6 +145,29 @@ class csv_reader {
     }
     rows.emplace_back(std::move(row));
   }
+}
+
+// Adds a record and its line end, so that csv_reader gives the fields back.
+// What a program that opens the file makes of a field that begins with '=' is
+// not looked at.
+inline void write_csv_record(std::span<const std::string> fields,
+                             std::string& out) {
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    const std::string& field = fields[i];
+    if (i > 0) out += ',';
+    // A byte order mark at the beginning of a file would be passed over, and an
+    // empty line by other programs.
+    if (field.find_first_of(",\"\r\n") == std::string::npos &&
+        !field.starts_with("\xEF\xBB\xBF") &&
+        !(field.empty() && fields.size() == 1)) {
+      out += field;
+      continue;
+    }
+    out += '"';
+    for (const char c : field) out.append(c == '"' ? 2 : 1, c);
+    out += '"';
+  }
+  out += '\n';
 }
 
 }  // namespace tables

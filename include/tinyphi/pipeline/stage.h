@@ -192,6 +192,10 @@ struct stage_ports {
   std::vector<param_fault> faults;
   std::vector<port_info> in;
   std::vector<port_info> out;
+  // Of the effects in stage_info, those that this config leaves; and what it
+  // makes then.
+  std::optional<effect> effects = {};
+  std::optional<trust> makes = {};
 };
 
 // What a stage is told of its place in the graph.

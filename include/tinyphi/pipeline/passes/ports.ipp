@@ -143,6 +143,8 @@ class port_pass {
     report_params(c_, c_.stages.size() - 1, ports.faults);
     for (const port_info& p : ports.in) add_port(stage, p);
     stage.out.insert(stage.out.end(), ports.out.begin(), ports.out.end());
+    stage.effects = ports.effects.value_or(stage.effects);
+    stage.plugin.makes = ports.makes.value_or(stage.plugin.makes);
     notes.complete = notes.configured = c_.faults.size() == before;
     notes.open_outputs_known = notes.complete;
   }

@@ -2,11 +2,12 @@
 // SQLite with the few guarantees the plugins need: errors as values, bound
 // parameters, and a database file that can only hold data, not behavior, and
 // whose damage is noticed.
-#ifndef TINYPHI_PLUGINS_FTS_DATABASE_H_
-#define TINYPHI_PLUGINS_FTS_DATABASE_H_
+#ifndef TINYPHI_PLUGINS_SQLITE_DATABASE_H_
+#define TINYPHI_PLUGINS_SQLITE_DATABASE_H_
 
 #include <sqlite3.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -14,13 +15,15 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 
-#include "plugins/fts/checked_file.h"
+#include "plugins/sqlite/checked_file.h"
+#include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
 
 TINYPHI_NAMESPACE_BEGIN
-namespace fts {
+namespace sqlite {
 
 // One prepared statement. Parameters count from 1, columns from 0.
 class statement {
@@ -55,6 +58,11 @@ class statement {
   [[nodiscard]] double number(int column) const {
     return sqlite3_column_double(handle_.get(), column);
   }
+  // Of a text, without making it.
+  [[nodiscard]] std::size_t bytes(int column) const {
+    return static_cast<std::size_t>(
+        sqlite3_column_bytes(handle_.get(), column));
+  }
   [[nodiscard]] std::string text(int column) const {
     const auto* p = sqlite3_column_text(handle_.get(), column);
     const auto n = sqlite3_column_bytes(handle_.get(), column);
@@ -72,13 +80,22 @@ class statement {
 // One connection; one thread at a time. Messages name the file.
 class database {
  public:
-  enum class mode : std::uint8_t { read, create };
+  // update: writes what is there, and repairs what a killed writer left.
+  enum class mode : std::uint8_t { read, update, create };
 
   // Not opened as a URI, not shared, no extensions, no triggers, no views, and
   // functions that a schema names are not trusted. An error if the file is
-  // neither empty nor an index of tinyphi (checked_file.h).
+  // neither empty nor of that kind; it is not touched then.
   [[nodiscard]] static result<database> open(const std::filesystem::path& path,
-                                             mode m);
+                                             const file_kind& kind, mode m);
+
+  // From now on statements, and their waiting for other writers, end with the
+  // error of `stop` when it says so.
+  void stop_by(stop_condition stop);
+  // A value or row that is longer is the error `limit`, also if it was read.
+  void limit_rows(int max_bytes) {
+    sqlite3_limit(handle_.get(), SQLITE_LIMIT_LENGTH, max_bytes);
+  }
 
   [[nodiscard]] result<statement> prepare(std::string_view sql) const;
   // Runs one or more statements without results.
@@ -91,6 +108,8 @@ class database {
     void operator()(sqlite3* db) const { sqlite3_close_v2(db); }
   };
   explicit database(sqlite3* db) : handle_(db) {}
+  std::unique_ptr<connection_facts> facts_ =
+      std::make_unique<connection_facts>();
   std::unique_ptr<sqlite3, closer> handle_;
 };
 
@@ -124,35 +143,46 @@ class transaction {
 
 namespace detail {
 
-// For files that open() took, which bear the mark of an index: that is what
+// For files that open() took, which bear the mark of their kind: that is what
 // makes it right to advise to delete them.
-inline error damaged_index(const std::string& what) {
+inline error damaged(const file_kind& kind, const std::string& what) {
   return {error_code::bad_data,
-          what +
-              "; this index of tinyphi is damaged: delete the file, the next "
-              "ingestion builds it again"};
+          what + "; this " + std::string(kind.name) +
+              " of tinyphi is damaged: " + std::string(kind.when_damaged)};
 }
 
 inline error sqlite_error(sqlite3* db) {
   const int code = sqlite3_errcode(db) & 0xFF;
-  const char* file = sqlite3_db_filename(db, "main");
+  const char* path = sqlite3_db_filename(db, "main");
+  const checked_file* file = file_of(db);
+  if (file == nullptr || file->facts == nullptr) {
+    return {error_code::internal, sqlite3_errmsg(db)};
+  }
+  const file_kind& kind = *file->facts->kind;
+  const std::string name(kind.name);
   std::string where =
-      file != nullptr && *file != '\0' ? std::string(file) + ": " : "";
-  if (has_read_damage(db)) {
-    return damaged_index(where + "the checksum of a page is wrong");
+      path != nullptr && *path != '\0' ? std::string(path) + ": " : "";
+  if (file->is_damaged) {
+    return damaged(kind, where + "the checksum of a page is wrong");
+  }
+  if ((code == SQLITE_INTERRUPT || code == SQLITE_BUSY) && file->facts->stop) {
+    if (auto stopped = file->facts->stop->check(); !stopped) {
+      return std::move(stopped).error().within(where + "the " + name);
+    }
   }
   switch (code) {
     case SQLITE_FULL:
-      return {error_code::io, where +
-                                  "the disk is full; the index is as it was "
-                                  "before; free some space and try again"};
+      return {error_code::io, where + "the disk is full; the " + name +
+                                  " is as it was before; free some space and "
+                                  "try again"};
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
-      return damaged_index(where + sqlite3_errmsg(db));
+      return damaged(kind, where + sqlite3_errmsg(db));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return {error_code::unavailable,
-              where + "another process is writing to the index; try again"};
+      return {
+          error_code::unavailable,
+          where + "another process is writing to the " + name + "; try again"};
     case SQLITE_CANTOPEN:
     case SQLITE_IOERR:
     case SQLITE_PERM:
@@ -192,9 +222,10 @@ inline result<void> statement::run() {
 }
 
 inline result<database> database::open(const std::filesystem::path& path,
-                                       mode m) {
-  const int flags = m == mode::read
-                        ? SQLITE_OPEN_READONLY
+                                       const file_kind& kind, mode m) {
+  const int flags = m == mode::read ? SQLITE_OPEN_READONLY
+                    : m == mode::update
+                        ? SQLITE_OPEN_READWRITE
                         : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   sqlite3* handle = nullptr;
   const char* vfs = checked_vfs_name();
@@ -202,17 +233,25 @@ inline result<database> database::open(const std::filesystem::path& path,
                        ? sqlite3_open_v2(path.c_str(), &handle, flags, vfs)
                        : SQLITE_ERROR;
   database db(handle);
-  if (code == SQLITE_NOTADB) {
+  detail::checked_file* file =
+      code == SQLITE_OK ? detail::file_of(handle) : nullptr;
+  const bool is_other =
+      file != nullptr && !file->is_empty && file->mark != kind.application_id;
+  if (code == SQLITE_NOTADB || is_other) {
     return error{error_code::bad_data,
-                 path.string() +
-                     ": not an index of tinyphi, and left alone; "
-                     "choose another file for the index"};
+                 path.string() + ": not " + std::string(kind.one) +
+                     " of tinyphi, and left alone; choose another file for "
+                     "the " +
+                     std::string(kind.name)};
   }
-  if (code != SQLITE_OK) {
-    return error{error_code::io, path.string() + ": cannot open the index: " +
-                                     (handle != nullptr ? sqlite3_errmsg(handle)
-                                                        : "out of memory")};
+  if (file == nullptr) {
+    return error{
+        error_code::io,
+        path.string() + ": cannot open the " + std::string(kind.name) + ": " +
+            (handle != nullptr ? sqlite3_errmsg(handle) : "out of memory")};
   }
+  db.facts_->kind = &kind;
+  file->facts = db.facts_.get();
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   for (const int off :
        {SQLITE_DBCONFIG_TRUSTED_SCHEMA, SQLITE_DBCONFIG_ENABLE_TRIGGER,
@@ -224,6 +263,29 @@ inline result<database> database::open(const std::filesystem::path& path,
   sqlite3_file_control(handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &n_reserved);
   TINYPHI_CHECK_OK(db.execute("PRAGMA cell_size_check = ON"));
   return db;
+}
+
+inline void database::stop_by(stop_condition stop) {
+  facts_->stop = std::move(stop);
+  constexpr int steps = 1000;  // of SQLite's machine: far below a millisecond
+  const auto must_end = [](void* facts) {
+    return static_cast<int>(
+        static_cast<connection_facts*>(facts)->stop->reason().has_value());
+  };
+  // The right to write goes to whoever asks at the right moment, not to who
+  // asked first; many writers need some patience.
+  const auto wait = [](void* facts, int n_times) {
+    constexpr int most_times = 2000;
+    if (n_times >= most_times ||
+        static_cast<connection_facts*>(facts)->stop->reason()) {
+      return 0;
+    }
+    std::this_thread::sleep_for(
+        std::chrono::milliseconds(n_times < 10 ? 1 : 5));
+    return 1;
+  };
+  sqlite3_progress_handler(handle_.get(), steps, must_end, facts_.get());
+  sqlite3_busy_handler(handle_.get(), wait, facts_.get());
 }
 
 inline result<statement> database::prepare(std::string_view sql) const {
@@ -247,7 +309,7 @@ inline result<std::int64_t> database::integer(std::string_view sql) const {
   return found ? s.integer(0) : 0;
 }
 
-}  // namespace fts
+}  // namespace sqlite
 TINYPHI_NAMESPACE_END
 
-#endif  // TINYPHI_PLUGINS_FTS_DATABASE_H_
+#endif  // TINYPHI_PLUGINS_SQLITE_DATABASE_H_

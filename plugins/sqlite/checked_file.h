@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A layer below SQLite (a VFS) that puts a checksum on each page of a database
-// and opens only files of tinyphi. SQLite itself notices damage to its trees,
-// but not to the texts and numbers in them.
-#ifndef TINYPHI_PLUGINS_FTS_CHECKED_FILE_H_
-#define TINYPHI_PLUGINS_FTS_CHECKED_FILE_H_
+// and tells whose file it is before SQLite touches it. SQLite itself notices
+// damage to its trees, but not to the texts and numbers in them.
+#ifndef TINYPHI_PLUGINS_SQLITE_CHECKED_FILE_H_
+#define TINYPHI_PLUGINS_SQLITE_CHECKED_FILE_H_
 
 #include <sqlite3.h>
 
@@ -12,33 +12,46 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <string_view>
 
+#include "tinyphi/base/cancel.h"
 #include "tinyphi/config.h"
 
 TINYPHI_NAMESPACE_BEGIN
-namespace fts {
+namespace sqlite {
 
-// Marks a database as an index of tinyphi: "tphi", PRAGMA application_id.
-inline constexpr std::uint32_t application_id = 0x74706869;
+// A kind of database that tinyphi makes, and how messages speak of one. It
+// outlives the connections to such files.
+struct file_kind {
+  std::uint32_t application_id;   // its mark: PRAGMA application_id
+  std::string_view name;          // "index"
+  std::string_view one;           // "an index"
+  std::string_view when_damaged;  // what to do then
+};
+
+// What a connection is for, and when it must end. Not changed while it works.
+struct connection_facts {
+  const file_kind* kind = nullptr;
+  std::optional<stop_condition> stop;
+};
 
 // The VFS's name for sqlite3_open_v2; null if SQLite cannot register it. A
 // database that is made with it needs page_checksum_bytes of reserved space on
 // each page (SQLITE_FCNTL_RESERVE_BYTES). Opening a file that is neither empty
-// nor marked by application_id gives SQLITE_NOTADB, reading a page whose
-// checksum is wrong SQLITE_IOERR_DATA.
+// nor a database gives SQLITE_NOTADB, reading a page whose checksum is wrong
+// SQLITE_IOERR_DATA.
 [[nodiscard]] inline const char* checked_vfs_name();
 inline constexpr int page_checksum_bytes = 8;
-
-// Whether this connection, of that VFS, read a page with a wrong checksum.
-// SQLite's virtual tables hide the code of such an error.
-[[nodiscard]] inline bool has_read_damage(sqlite3* db);
 
 namespace detail {
 
 // In memory the file of the layer below follows it.
 struct checked_file : sqlite3_file {
   bool is_damaged = false;  // a page with a wrong checksum was read
+  bool is_empty = false;    // when it was opened
+  std::uint32_t mark = 0;   // the application_id it had then
+  const connection_facts* facts = nullptr;
 
   [[nodiscard]] sqlite3_file* below() {
     return reinterpret_cast<sqlite3_file*>(this + 1);
@@ -148,25 +161,27 @@ inline const sqlite3_io_methods* checked_methods() {
   return &methods;
 }
 
-// SQLITE_NOTADB unless the file is empty or its header is that of an index.
-// Reads through SQLite's own descriptor: to close another one would drop the
-// locks that this process holds.
-inline int check_header(sqlite3_file* f) {
+// SQLITE_NOTADB unless the file is empty or has the header of a database, whose
+// mark it takes. Reads through SQLite's own descriptor: to close another one
+// would drop the locks that this process holds.
+inline int read_header(checked_file& file) {
+  sqlite3_file* const f = file.below();
   std::array<unsigned char, 100> header;
   const auto read = [&](int n_bytes) {
     return f->pMethods->xRead(f, header.data(), n_bytes, 0);
   };
   // Not xFileSize, which gives 0 for a file of one byte.
-  if (read(1) == SQLITE_IOERR_SHORT_READ) return SQLITE_OK;
+  if (read(1) == SQLITE_IOERR_SHORT_READ) {
+    file.is_empty = true;
+    return SQLITE_OK;
+  }
   const int code = read(static_cast<int>(header.size()));
   if (code == SQLITE_IOERR_SHORT_READ) return SQLITE_NOTADB;
   if (code != SQLITE_OK) return code;
-  std::uint32_t id = 0;
-  for (std::size_t i = 68; i < 72; ++i) id = id << 8 | header[i];
+  for (std::size_t i = 68; i < 72; ++i) file.mark = file.mark << 8 | header[i];
   const std::string_view magic("SQLite format 3\0", 16);
-  const bool is_ours =
-      std::memcmp(header.data(), magic.data(), 16) == 0 && id == application_id;
-  return is_ours ? SQLITE_OK : SQLITE_NOTADB;
+  const bool is_database = std::memcmp(header.data(), magic.data(), 16) == 0;
+  return is_database ? SQLITE_OK : SQLITE_NOTADB;
 }
 
 // The VFS below is SQLite's default; journals and other files are its own.
@@ -178,7 +193,7 @@ inline int checked_open(sqlite3_vfs* vfs, const char* name, sqlite3_file* f,
   }
   auto* file = new (f) checked_file{};
   int code = system->xOpen(system, name, file->below(), flags, flags_out);
-  if (code == SQLITE_OK) code = check_header(file->below());
+  if (code == SQLITE_OK) code = read_header(*file);
   if (code == SQLITE_OK) {
     file->pMethods = checked_methods();
   } else if (file->below()->pMethods != nullptr) {
@@ -187,14 +202,15 @@ inline int checked_open(sqlite3_vfs* vfs, const char* name, sqlite3_file* f,
   return code;
 }
 
-}  // namespace detail
-
-inline bool has_read_damage(sqlite3* db) {
+// The file of a connection of this VFS; null if it has none.
+inline checked_file* file_of(sqlite3* db) {
   sqlite3_file* file = nullptr;
   sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-  return file != nullptr && file->pMethods == detail::checked_methods() &&
-         static_cast<detail::checked_file*>(file)->is_damaged;
+  const bool is_ours = file != nullptr && file->pMethods == checked_methods();
+  return is_ours ? static_cast<checked_file*>(file) : nullptr;
 }
+
+}  // namespace detail
 
 inline const char* checked_vfs_name() {
   static constexpr const char* name = "tinyphi-checked";
@@ -238,7 +254,7 @@ inline const char* checked_vfs_name() {
   return registered ? name : nullptr;
 }
 
-}  // namespace fts
+}  // namespace sqlite
 TINYPHI_NAMESPACE_END
 
-#endif  // TINYPHI_PLUGINS_FTS_CHECKED_FILE_H_
+#endif  // TINYPHI_PLUGINS_SQLITE_CHECKED_FILE_H_
