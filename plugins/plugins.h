@@ -5,9 +5,9 @@
 #define TINYPHI_PLUGINS_PLUGINS_H_
 
 #include "plugins/cite_verify/cite_verify.h"
+#include "plugins/classify/classify.h"
 #include "plugins/file/file_read.h"
 #include "plugins/file/file_write.h"
-#include "plugins/classify/classify.h"
 #include "plugins/generate/generate.h"
 #include "plugins/guard_injection/guard_injection.h"
 #include "plugins/guard_links/guard_links.h"
@@ -15,6 +15,7 @@
 #include "plugins/guard_rules/guard_rules.h"
 #include "plugins/guard_stream/guard_stream.h"
 #include "plugins/ingest/ingest.h"
+#include "plugins/json_check/json_check.h"
 #include "plugins/json_pick/json_pick.h"
 #include "plugins/prompt/prompt.h"
 #include "plugins/retrieve_fts/retrieve_fts.h"
@@ -40,6 +41,7 @@ inline void register_builtin_plugins(registry& r) {
   r.add<guard_rules_stage>();
   r.add<guard_stream_stage>();
   r.add<ingest_stage>();
+  r.add<json_check_stage>();
   r.add<json_pick_stage>();
   r.add<prompt_stage>();
   r.add<retrieve_fts_stage>();

@@ -178,7 +178,8 @@ void add_run(CLI::App& app, action& run) {
   command->add_option("file", o->file, "pipeline file")->required();
   command
       ->add_option("--input,-i", o->inputs,
-                   "value of an input; may be given several times")
+                   "value of an input, JSON for a list or a record; may be "
+                   "given several times")
       ->type_name("NAME=TEXT")
       ->allow_extra_args(false);
   command->add_flag("--stream", o->stream, "print text while it is made");

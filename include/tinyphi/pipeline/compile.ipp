@@ -79,8 +79,9 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
   g->version = spec.version;
   g->summary = spec.summary;
   g->deadline = spec.deadline;
-  g->services = std::make_shared<host>(options, file.parent_path(), spec.models,
-                                       spec.rules, spec.allowed);
+  g->services =
+      std::make_shared<host>(options, file.parent_path(), spec.models,
+                             spec.rules, spec.allowed, types_of(spec));
   std::error_code unknown;
   callers.push_back(std::filesystem::weakly_canonical(file, unknown));
   compilation c(spec, plugins, options, std::move(callers), *g, faults);

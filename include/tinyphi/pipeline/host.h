@@ -18,6 +18,7 @@
 
 #include "tinyphi/base/error.h"
 #include "tinyphi/pipeline/config_node.h"
+#include "tinyphi/pipeline/type.h"
 #include "tinyphi/text/tokenizer.h"
 
 namespace boost::asio {
@@ -90,12 +91,13 @@ class host {
   host(host_options options, std::filesystem::path base_dir,
        std::map<std::string, model_spec, std::less<>> models,
        std::map<std::string, rules_spec, std::less<>> rules = {},
-       allowed_folders allowed = {})
+       allowed_folders allowed = {}, type_table types = {})
       : options_(std::move(options)),
         base_dir_(std::move(base_dir)),
         models_(std::move(models)),
         rules_(std::move(rules)),
-        allowed_(std::move(allowed)) {}
+        allowed_(std::move(allowed)),
+        types_(std::move(types)) {}
 
   // The folder of the pipeline file; its relative paths start here.
   [[nodiscard]] const std::filesystem::path& base_dir() const {
@@ -110,6 +112,8 @@ class host {
       const {
     return rules_;
   }
+  // The [type.x] tables.
+  [[nodiscard]] const type_table& types() const { return types_; }
   // Folders in which a stage may open what data names.
   [[nodiscard]] const std::vector<std::filesystem::path>& allowed_reads()
       const {
@@ -137,6 +141,7 @@ class host {
   std::map<std::string, model_spec, std::less<>> models_;
   std::map<std::string, rules_spec, std::less<>> rules_;
   allowed_folders allowed_;
+  type_table types_;
   std::mutex mutex_;
   once_per_model<std::shared_ptr<tinyphi::engine>> engines_;
   once_per_model<model_facts> facts_;

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -145,6 +146,14 @@ struct env_spec {
   bool poisoned = false;  // has a fault, which was reported
 };
 
+// One [type.x] table.
+struct type_spec {
+  tinyphi::type type;  // any, if it has a fault, which was reported
+  position at;
+  std::set<std::string> refers;  // to such tables
+  bool used = false;             // by an input
+};
+
 struct pipeline_spec {
   std::string name;
   std::string version;
@@ -157,6 +166,7 @@ struct pipeline_spec {
   // Where the file has them; a model that it does not name has no place.
   std::map<std::string, position, std::less<>> models_at;
   std::map<std::string, rules_spec, std::less<>> rules;
+  std::map<std::string, type_spec, std::less<>> types;
   std::vector<stage_spec> stages;
   std::vector<switch_spec> switches;
   std::vector<flow_grant_spec> flow_grants;
@@ -182,6 +192,9 @@ struct pipeline_spec {
 
 // A node of the file as data: a table is a record, an array a list.
 [[nodiscard]] value_data node_data(const config_node& node);
+
+// The [type.x] tables by name.
+[[nodiscard]] type_table types_of(const pipeline_spec& spec);
 
 // `text` from the command line or the environment as a value of `type`; nothing
 // if it is not one. Only text, bool, int and float have a form as text.

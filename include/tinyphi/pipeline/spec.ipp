@@ -19,6 +19,12 @@ TINYPHI_FUNC std::optional<pipeline_spec> read_spec(
   return spec_reader(*root, file, env, faults).read();
 }
 
+TINYPHI_FUNC type_table types_of(const pipeline_spec& spec) {
+  type_table types;
+  for (const auto& [name, t] : spec.types) types.emplace(name, t.type);
+  return types;
+}
+
 namespace detail {
 
 inline std::optional<error> find_size_fault(const value_data& data,

@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "tinyphi/pipeline/named_types.h"
 #include "tinyphi/pipeline/param.h"
 #include "tinyphi/pipeline/spec_reader.h"
 
@@ -94,8 +95,8 @@ TINYPHI_FUNC value_data node_data(const config_node& node) {
 TINYPHI_FUNC pipeline_spec spec_reader::read() {
   check_keys(*root_, "",
              {"tinyphi", "pipeline", "env", "allow", "limits", "input",
-              "output", "model", "rules", "switch", "stage", "test"},
-             {"include", "secret", "type", "tool", "prompt", "trigger"},
+              "output", "model", "rules", "type", "switch", "stage", "test"},
+             {"include", "secret", "tool", "prompt", "trigger"},
              {{"defaults", "write timeout in [limits]"},
               {"each", "write `each` in the stage that runs for every item"},
               {"loop", "write `repeat` in the stage that runs again"}});
@@ -104,6 +105,7 @@ TINYPHI_FUNC pipeline_spec spec_reader::read() {
   read_limits();
   read_models();
   read_rules();
+  read_types();
   read_inputs();
   read_outputs();
   read_allow();
@@ -161,12 +163,14 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
                                  type_kind::number,  type_kind::duration,
                                  type_kind::size};
   const auto found = name ? std::ranges::find(names, *name) : std::end(names);
+  if (name == nullptr) {
+    return report(fault::wrong_type, kind->value.at,
+                  where + ": a type is a string");
+  }
   if (found == std::end(names)) {
-    return report(fault::out_of_range, kind->value.at,
-                  where +
-                      ": type must be text, path, bool, int, float, duration "
-                      "or size" +
-                      (name ? did_you_mean(*name, names) : ""));
+    return report(fault::bad_type, kind->value.at,
+                  where + ": no type " + quote(*name) + " in [env]" +
+                      type_name_hint(*name, names));
   }
   const type type = kinds[found - names];
   std::optional<value_data> value;

@@ -27,6 +27,7 @@ struct used_names {
   std::set<std::string, std::less<>> env;  // by references and expressions
   std::set<std::string, std::less<>> models;
   std::set<std::string, std::less<>> rules;
+  std::set<std::string, std::less<>> types;
   std::set<std::string, std::less<>> grants;  // of [allow].flow
 };
 

@@ -110,6 +110,7 @@ inline value_data completed(const value_data& data, const type& t) {
       it->value = completed(it->value, f.type);
       continue;
     }
+    if (f.optional) continue;
     switch (f.type.kind()) {
       case type_kind::boolean:
         out.push_back({f.name, false});
@@ -266,8 +267,9 @@ class test_compiler {
       }
       const auto n = static_cast<std::size_t>(port - stage.out.begin());
       const type t = type_of_port(stage, n);
-      const value_data data = completed(node_data(m.value), t);
-      if (const auto wrong = find_misfit(data, t)) {
+      const value_data given = node_data(m.value);
+      const value_data data = completed(given, t);
+      if (const auto wrong = find_misfit(data, t, given)) {
         report(fault::bad_fake, m.value.at, name + "." + m.key + ": " + *wrong);
         return std::nullopt;
       }
