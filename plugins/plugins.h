@@ -17,6 +17,7 @@
 #include "plugins/guard_stream/guard_stream.h"
 #include "plugins/http_fetch/http_fetch.h"
 #include "plugins/ingest/ingest.h"
+#include "plugins/json_check/json_check.h"
 #include "plugins/json_pick/json_pick.h"
 #include "plugins/memory/memory.h"
 #include "plugins/prompt/prompt.h"
@@ -46,6 +47,7 @@ inline void register_builtin_plugins(registry& r) {
   r.add<guard_stream_stage>();
   r.add<http_fetch_stage>();
   r.add<ingest_stage>();
+  r.add<json_check_stage>();
   r.add<json_pick_stage>();
   r.add<memory_stage>();
   r.add<prompt_stage>();

@@ -15,7 +15,6 @@
 #include <variant>
 #include <vector>
 
-#include "tinyphi/pipeline/named_types.h"
 #include "tinyphi/pipeline/stage.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -90,7 +89,7 @@ struct json_pick_stage {
 
   struct config {
     std::string path;
-    std::string type;
+    type_ref type;
   };
   struct inputs {
     value_data value;
@@ -106,7 +105,7 @@ struct json_pick_stage {
             .doc("the place: names, dots and [n], such as items[0].name"),
         param("type", &config::type)
             .required()
-            .doc("its type, such as text or list<int>")};
+            .doc("its type, such as text, list<int>, or a [type.x]")};
   }
   static constexpr auto in_ports() {
     return std::tuple{port("value", &inputs::value)};
@@ -121,27 +120,18 @@ struct json_pick_stage {
       ports.faults.push_back({fault::out_of_range, "path", place.error().offset,
                               place.error().message});
     }
-    const auto type = parse_type(c.type);
-    if (!type) {
-      ports.faults.push_back(
-          {type.error().code, "type", 0, type.error().message});
-    }
-    ports.out.push_back({.name = "value",
-                         .types = {type ? *type : tinyphi::type()},
-                         .required = false});
+    ports.out.push_back(
+        {.name = "value", .types = {c.type.type}, .required = false});
     return ports;
   }
 
-  json_pick_stage(const config& c, host&) {
+  json_pick_stage(const config& c, host&) : type_(c.type.type) {
     auto place = parse_json_place(c.path);
-    auto type = parse_type(c.type);
-    if (!place || !type) {
+    if (!place) {
       throw stage_error(error_code::invalid_argument,
-                        place ? "with.type: " + type.error().message
-                              : "with.path: " + place.error().message);
+                        "with.path: " + place.error().message);
     }
     place_ = *std::move(place);
-    type_ = *std::move(type);
   }
 
   task<outputs> run(run_context&, inputs in) const {

@@ -1038,6 +1038,21 @@ def test_a_mail_calls_nobody_without_a_person_or_a_grant():
         assert "FAILED" not in out and "TP5008" not in out, out
 
 
+def test_records_are_given_as_json_and_keep_to_their_type():
+    file = ROOT / "pipelines/order-check/order-check.toml"
+    order = {"customer": "Ada", "shipping": "post", "total": 10,
+             "lines": [{"article": "AB-1234", "pieces": 5.0, "price": 10}]}
+    out = expect(tinyphi("run", file, "--json", "-i",
+                         "order=" + json.dumps(order)), DONE)
+    assert json.loads(out)["outputs"] == {
+        "answer": "Thank you, Ada: 1 lines, 10 in all.", "errors": []}, out
+    order["lines"][0]["pieces"] = 501
+    expect(tinyphi("run", file, "-i", "order=" + json.dumps(order)), USAGE,
+           "input order: /lines/0/pieces: 501 found; at most 500 is allowed "
+           "(type.line: /properties/pieces/maximum)")
+    expect(tinyphi("run", file, "-i", "order={"), USAGE, "input order: ")
+
+
 def test_pipeline_files_that_are_not_there():
     for command in ("run", "check", "graph", "plan"):
         expect(tinyphi(command, "/no/such.toml"), NO_INPUT, "/no/such.toml")

@@ -102,8 +102,9 @@ TEST_CASE("every key that is wrong is found where it stands") {
        "be "
        "a reference like \"input.question\" or \"stage.port\""},
       {with("[input.r]\ntype = \"txt\""),
-       "t.toml:9:8: error[TP1005]: input r: no type 'txt'; did you mean "
-       "'text'?"},
+       "t.toml:9:8: error[TP1016]: input r: no type 'txt'; there are text, "
+       "bool, int, float, duration, size, file, json, document, citation, "
+       "verdict, failure, message; did you mean 'text'?"},
       {with("[input.r]\ntype = \"list<call>\""),
        "t.toml:9:8: error[TP1008]: input r: type 'list<call>' is not supported "
        "yet"},
@@ -157,8 +158,10 @@ TEST_CASE("every key that is wrong is found where it stands") {
       {with("[env]\nN = { type = \"int\", default = 9, max = 8.5 }"),
        "t.toml:9:31: error[TP1005]: env N is 9, its max is 8.5"},
       {with("[env]\nN = { type = \"itn\", default = 9 }"),
-       "t.toml:9:14: error[TP1005]: env N: type must be text, path, bool, int, "
-       "float, duration or size; did you mean 'int'?"},
+       "t.toml:9:14: error[TP1016]: env N: no type 'itn' in [env]; there are "
+       "text, path, bool, int, float, duration, size; did you mean 'int'?"},
+      {with("[env]\nN = { type = 1 }"),
+       "t.toml:9:14: error[TP1004]: env N: a type is a string"},
       {with("[env]\nN = { type = \"int\" }"),
        "t.toml:9:1: error[TP1009]: env N is not set and has no default"},
       {with("[env]\nn = { type = \"int\", default = 1 }"),

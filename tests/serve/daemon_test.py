@@ -747,10 +747,12 @@ def test_pipelines():
     """a pipeline is a route and a model of the chat, with its citations as annotations"""
     root = pathlib.Path(__file__).resolve().parent.parent.parent
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(root / "pipelines/docs-qa", pathlib.Path(folder) / "docs-qa")
+        for sample in ("docs-qa", "order-check"):
+            shutil.copytree(root / "pipelines" / sample, pathlib.Path(folder) / sample)
         config = pathlib.Path(folder) / "daemon.toml"
         config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n[model.demo]\n'
-                          '[pipeline.docs]\npath = "docs-qa/docs-qa.toml"\n')
+                          '[pipeline.docs]\npath = "docs-qa/docs-qa.toml"\n'
+                          '[pipeline.orders]\npath = "order-check/order-check.toml"\n')
         with Daemon(str(config)) as d:
             known = d.ask("GET", "/v1/pipelines")[2]["data"]
             assert known[0]["name"] == "docs" and known[0]["inputs"][0]["name"] == "question"
@@ -785,6 +787,14 @@ def test_pipelines():
                                 ({"inputs": {"question": "a" * 4001}}, "inputs.question")):
                 status, _, error = d.ask("POST", "/v1/pipelines/docs", body)
                 assert status == 400 and error["error"]["param"] == param, (body, error)
+            order = {"customer": "Ada", "shipping": "post", "total": 10,
+                     "lines": [{"article": "AB-1234", "pieces": 5, "price": 10}]}
+            whole = d.ask("POST", "/v1/pipelines/orders", {"inputs": {"order": order}})[2]
+            assert whole["outputs"]["answer"].startswith("Thank you, Ada"), whole
+            order["lines"][0]["article"] = "AB"
+            status, _, error = d.ask("POST", "/v1/pipelines/orders", {"inputs": {"order": order}})
+            assert status == 400 and error["error"]["param"] == "inputs.order", error
+            assert "/lines/0/article: " in error["error"]["message"], error
             assert d.ask("POST", "/v1/pipelines/none", {"inputs": {}})[0] == 404
             refused = d.ask("POST", "/v1/chat/completions", {**ask, "n": 2})
             assert refused[0] == 400 and refused[2]["error"]["param"] == "n"

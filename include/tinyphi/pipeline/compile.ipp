@@ -115,7 +115,8 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
   g->triggers = spec.triggers;
   g->limits = spec.limits;
   g->services = std::make_shared<host>(options, file.parent_path(), spec.models,
-                                       spec.rules, spec.allowed, spec.secrets);
+                                       spec.rules, spec.allowed, spec.secrets,
+                                       types_of(spec));
   std::error_code unknown;
   callers.push_back(std::filesystem::weakly_canonical(file, unknown));
   compilation c(spec, plugins, options, std::move(callers), *g, faults);

@@ -100,6 +100,14 @@ enum class fault : std::uint16_t {
   same_digest = 6007,      // one secret for two keys
   unknown_name = 6008,     // a name of nothing in the file
   bad_credential = 6009,   // not "credential:NAME"
+  bad_keyword = 6102,      // of a schema: a value that the keyword cannot have
+  unsupported_keyword = 6103,  // of a draft of JSON Schema, not of the profile
+  unknown_keyword = 6104,      // of no draft
+  bad_reference = 6105,        // $ref to what is no table of [type]
+  endless_reference = 6106,    // a type that is itself and nothing more
+  bad_pattern = 6107,          // a pattern that has no automaton
+  bad_format = 6108,           // a format that is not checked here
+  schema_too_large = 6109,     // more of something than is allowed
 };
 
 // The name of each code, which `tinyphi explain` has a page for.
@@ -175,6 +183,14 @@ inline constexpr named_fault named_faults[] = {
     {fault::same_digest, "same_digest"},
     {fault::unknown_name, "unknown_name"},
     {fault::bad_credential, "bad_credential"},
+    {fault::bad_keyword, "bad_keyword"},
+    {fault::unsupported_keyword, "unsupported_keyword"},
+    {fault::unknown_keyword, "unknown_keyword"},
+    {fault::bad_reference, "bad_reference"},
+    {fault::endless_reference, "endless_reference"},
+    {fault::bad_pattern, "bad_pattern"},
+    {fault::bad_format, "bad_format"},
+    {fault::schema_too_large, "schema_too_large"},
 };
 
 enum class severity : std::uint8_t { error, warning, note };

@@ -21,6 +21,7 @@
 #include "tinyphi/pipeline/config_node.h"
 #include "tinyphi/pipeline/network_host.h"
 #include "tinyphi/pipeline/secret.h"
+#include "tinyphi/pipeline/type.h"
 #include "tinyphi/text/tokenizer.h"
 
 namespace boost::asio {
@@ -125,13 +126,15 @@ class host {
        std::map<std::string, model_spec, std::less<>> models,
        std::map<std::string, rules_spec, std::less<>> rules = {},
        allowed_places allowed = {},
-       std::map<std::string, secret_spec, std::less<>> secrets = {})
+       std::map<std::string, secret_spec, std::less<>> secrets = {},
+       type_table types = {})
       : options_(std::move(options)),
         base_dir_(std::move(base_dir)),
         models_(std::move(models)),
         rules_(std::move(rules)),
         allowed_(std::move(allowed)),
-        secrets_(std::move(secrets)) {}
+        secrets_(std::move(secrets)),
+        types_(std::move(types)) {}
 
   // The folder of the pipeline file; its relative paths start here.
   [[nodiscard]] const std::filesystem::path& base_dir() const {
@@ -146,6 +149,8 @@ class host {
       const {
     return rules_;
   }
+  // The [type.x] tables.
+  [[nodiscard]] const type_table& types() const { return types_; }
   // Folders in which a stage may open what data names.
   [[nodiscard]] const std::vector<std::filesystem::path>& allowed_reads()
       const {
@@ -180,6 +185,7 @@ class host {
   std::map<std::string, rules_spec, std::less<>> rules_;
   allowed_places allowed_;
   std::map<std::string, secret_spec, std::less<>> secrets_;
+  type_table types_;
   std::mutex mutex_;
   once_per_model<std::shared_ptr<tinyphi::engine>> engines_;
   once_per_model<model_facts> facts_;

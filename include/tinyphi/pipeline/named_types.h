@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The types that a pipeline file can name: of its inputs, and in parameters of
-// stages.
+// The types that a pipeline file can name, the language's and its own: of its
+// inputs, and in parameters of stages.
 #ifndef TINYPHI_PIPELINE_NAMED_TYPES_H_
 #define TINYPHI_PIPELINE_NAMED_TYPES_H_
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,7 +22,7 @@
 TINYPHI_NAMESPACE_BEGIN
 
 struct type_name_fault {
-  fault code = fault::out_of_range;
+  fault code = fault::bad_type;
   std::string message;
 };
 
@@ -45,44 +48,87 @@ inline constexpr named_type named_types[] = {
     {"failure", &type_of<failure>},
     {"message", &type_of<chat_message>}};
 
+// Of the language, but not of this version.
+inline constexpr std::string_view later_types[] = {"usage", "call", "index"};
+inline constexpr retired_key retired_types[] = {
+    {"docs", "write \"list<document>\""},
+    {"citations", "write \"list<citation>\""}};
+
+inline const named_type* find_named_type(std::string_view name) {
+  const auto* found = std::ranges::find(named_types, name, &named_type::name);
+  return found == std::end(named_types) ? nullptr : found;
+}
+
 }  // namespace detail
 
-// The type called "text", "list<document>", ...
-[[nodiscard]] inline result<type, type_name_fault> parse_type(
-    std::string_view text) {
-  std::string_view name = text;
-  std::size_t n_lists = 0;
-  while (name.starts_with("list<") && name.ends_with('>')) {
-    name = name.substr(5, name.size() - 6);
-    ++n_lists;
+// Whether the language itself uses the name for a type.
+[[nodiscard]] inline bool is_type_name(std::string_view name) {
+  return detail::find_named_type(name) != nullptr ||
+         std::ranges::find(detail::later_types, name) !=
+             std::end(detail::later_types) ||
+         std::ranges::find(detail::retired_types, name, &retired_key::key) !=
+             std::end(detail::retired_types);
+}
+
+// "invoice" of "list<list<invoice>>".
+[[nodiscard]] constexpr std::string_view element_name(std::string_view text) {
+  while (text.starts_with("list<") && text.ends_with('>')) {
+    text = text.substr(5, text.size() - 6);
   }
+  return text;
+}
+
+// What helps whoever wrote the name of a type that there is not. `known` are
+// those that may stand there.
+[[nodiscard]] inline std::string type_name_hint(
+    std::string_view name, std::span<const std::string_view> known) {
+  constexpr std::size_t most = 24;
+  if (const std::string advice = key_hint(name, {}, detail::retired_types);
+      !advice.empty()) {
+    return advice;
+  }
+  if (known.empty()) return "; there is none";
+  std::string list;
+  for (const std::string_view one : known.first(std::min(known.size(), most))) {
+    if (list.empty()) {
+      list = known.size() == 1 ? "; there is " : "; there are ";
+    } else {
+      list += ", ";
+    }
+    list += one;
+  }
+  if (known.size() > most) list += ", ...";
+  return list + did_you_mean(name, known);
+}
+
+// The type called "text", "list<document>", or as one of `own`.
+[[nodiscard]] inline result<type, type_name_fault> parse_type(
+    std::string_view text, const type_table& own = {}) {
+  const std::string_view name = element_name(text);
+  std::size_t n_lists = (text.size() - name.size()) / 6;
   if (n_lists > type::max_depth) {
     return type_name_fault{fault::out_of_range,
                            "lists nest " + std::to_string(n_lists) +
                                " deep, allowed are " +
                                std::to_string(type::max_depth)};
   }
-  const auto found =
-      std::ranges::find(detail::named_types, name, &detail::named_type::name);
-  if (found != std::end(detail::named_types)) {
-    type t = found->make();
-    while (n_lists-- > 0) t = type::list_of(std::move(t));
-    return t;
+  std::optional<type> t;
+  if (const auto* found = detail::find_named_type(name)) t = found->make();
+  if (const auto mine = own.find(name); mine != own.end()) t = mine->second;
+  if (t) {
+    while (n_lists-- > 0) t = type::list_of(*std::move(t));
+    return *std::move(t);
   }
-  constexpr std::string_view later[] = {"usage", "call", "index"};
-  constexpr retired_key retired[] = {{"docs", "write \"list<document>\""},
-                                     {"citations", "write \"list<citation>\""}};
-  if (std::ranges::find(later, name) != std::end(later)) {
+  if (std::ranges::find(detail::later_types, name) !=
+      std::end(detail::later_types)) {
     return type_name_fault{fault::not_supported,
                            "type " + quote(text) + " is not supported yet"};
   }
   std::vector<std::string_view> names;
-  for (const detail::named_type& t : detail::named_types) {
-    names.push_back(t.name);
-  }
+  for (const auto& one : own) names.push_back(one.first);
+  for (const auto& one : detail::named_types) names.push_back(one.name);
   return type_name_fault{
-      fault::out_of_range,
-      "no type " + quote(name) + key_hint(name, names, retired)};
+      fault::bad_type, "no type " + quote(name) + type_name_hint(name, names)};
 }
 
 TINYPHI_NAMESPACE_END

@@ -17,71 +17,15 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <vector>
 
 #include "tinyphi/pipeline/config_node.h"
 #include "tinyphi/pipeline/host.h"
-#include "tinyphi/pipeline/secret.h"
+#include "tinyphi/pipeline/param_types.h"
 
 TINYPHI_NAMESPACE_BEGIN
-
-// A parameter that names a [model.x] table. Left out, it is the only one.
-struct model_ref {
-  std::string name;
-};
-
-// A name of a [rules.x] table; a parameter is a list of them.
-struct rules_ref {
-  std::string name;
-};
-
-// A name of a [prompt.x] table, whose parameters the stage has besides its own.
-struct template_ref {
-  std::string name;
-};
-
-// How many tokens a value may take: 400, or { max = 400, over = "cut" }.
-struct token_cap {
-  // No context is larger; caps up to here add up without overflow.
-  static constexpr std::int64_t largest = std::int64_t{1} << 20;
-
-  std::int64_t max = largest;
-  std::string over = {};  // "error", "cut", "drop"; empty: the default
-};
-
-// A number of bytes: 65536, or "64KiB".
-struct byte_size {
-  std::uint64_t bytes = 0;
-
-  friend auto operator<=>(const byte_size&, const byte_size&) = default;
-};
-
-// The types a config member may have. A time is written "500ms" or "2m". An
-// optional model is needed by some configs only: left out, it is the only one,
-// and empty if there are several. An enum's values are 0, 1, ... in the order
-// of names(). A secret is "${secret.NAME}"; those of a table may be plain texts
-// as well.
-template <class T>
-concept param_type = std::same_as<T, bool> || std::same_as<T, std::int64_t> ||
-    std::same_as<T, double> || std::same_as<T, std::string> ||
-    std::same_as<T, std::filesystem::path> || std::is_enum_v<T> ||
-    std::same_as<T, byte_size> || std::same_as<T, std::chrono::milliseconds> ||
-    std::same_as<T, model_ref> || std::same_as<T, std::optional<model_ref>> ||
-    std::same_as<T, std::vector<rules_ref>> || std::same_as<T, template_ref> ||
-    std::same_as<T, secret_text> ||
-    std::same_as<T, std::map<std::string, secret_text>> ||
-    std::same_as<T, std::vector<std::string>> ||
-    std::same_as<T, std::map<std::string, std::int64_t>> ||
-    std::same_as<T, std::map<std::string, double>> ||
-    std::same_as<T, std::map<std::string, std::string>> ||
-    std::same_as<T, std::map<std::string, token_cap>>;
-
-// What may be a secret.
-template <class T>
-inline constexpr bool is_secret =
-    std::same_as<T, secret_text> ||
-    std::same_as<T, std::map<std::string, secret_text>>;
 
 // What may have a range.
 template <class T>
@@ -177,6 +121,11 @@ template <param_type T>
   if constexpr (std::same_as<T, std::map<std::string, secret_text>>) {
     return "table of secret or text";
   }
+  if constexpr (std::same_as<T, type_ref> ||
+                std::same_as<T, std::optional<type_ref>>) {
+    return "type";
+  }
+  if constexpr (is_param_tables<T>) return "list of tables";
   if constexpr (std::same_as<T, std::vector<std::string>>) {
     return "list of text";
   }
@@ -218,9 +167,9 @@ template <param_type T>
 // A secret in the node; null if there is none.
 [[nodiscard]] const config_node* find_secret(const config_node& node);
 
-// Where byte `offset` of the text of parameter `param` ("user", "fit.docs")
-// stands in the file; `otherwise` if the table, which may be null, does not
-// have it.
+// Where byte `offset` of the text of parameter `param` ("user", "fit.docs",
+// "rules[0].expr") stands in the file; `otherwise` if the table, which may be
+// null, does not have it.
 [[nodiscard]] position param_place(const config_node* with,
                                    std::string_view param, std::size_t offset,
                                    position otherwise);
@@ -256,6 +205,8 @@ class param_reader {
   [[nodiscard]] const std::vector<std::string>& secrets() const {
     return secrets_;
   }
+  // The types, likewise; of lists, that of the items.
+  [[nodiscard]] const std::vector<std::string>& types() const { return types_; }
   void report(fault code, position at, std::string message);
 
  private:
@@ -282,6 +233,15 @@ class param_reader {
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 std::vector<std::string>& out);
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                type_ref& out);
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                std::optional<type_ref>& out) {
+    return read_value(n, name, out.emplace());
+  }
+  template <param_table T>
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                std::vector<T>& out);
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 std::map<std::string, token_cap>& out);
   void read_cap(const config_node& n, const std::string& where, token_cap& out);
   template <class T>
@@ -298,8 +258,14 @@ class param_reader {
       const config_node& n, const std::string& text, std::string_view name,
       std::span<const std::string_view> words);
 
+  // A parameter in messages: "with.user", "with.rules[0].expr".
+  [[nodiscard]] std::string named(std::string_view name) const {
+    return path_ + std::string(name);
+  }
+
   const config_node* with_;
   std::string where_;
+  std::string path_ = "with.";
   position at_;
   const host* host_;
   std::vector<diagnostic>* faults_;
@@ -308,6 +274,7 @@ class param_reader {
   std::vector<std::string> models_;
   std::vector<std::string> rules_;
   std::vector<std::string> secrets_;
+  std::vector<std::string> types_;
 };
 
 template <class T>
@@ -318,6 +285,41 @@ bool param_reader::read_value(const config_node& n, std::string_view,
   out.clear();
   for (const config_member& m : *table) {
     if (!detail::read_scalar(m.value, out[m.key])) return false;
+  }
+  return true;
+}
+
+template <param_table T>
+bool param_reader::read_value(const config_node& n, std::string_view name,
+                              std::vector<T>& out) {
+  constexpr std::size_t most = 256;
+  const auto* list = n.get<config_array>();
+  if (list == nullptr) return false;
+  out.clear();
+  if (list->size() > most) {
+    report(fault::out_of_range, n.at,
+           named(name) + " has " + std::to_string(list->size()) +
+               " entries, allowed are " + std::to_string(most));
+    return true;
+  }
+  for (const config_node& item : *list) {
+    const std::string place =
+        named(name) + "[" + std::to_string(out.size()) + "]";
+    T& row = out.emplace_back();
+    if (item.get<config_table>() == nullptr) {
+      report(
+          fault::wrong_type, item.at,
+          place + " is " + std::string(item.kind()) + ", it must be a table");
+      continue;
+    }
+    param_reader reader(&item, where_, item.at, *host_, *faults_);
+    reader.path_ = place + ".";
+    std::apply([&](const auto&... one) { (reader.read(row, one), ...); },
+               T::params());
+    reader.finish();
+    models_.insert(models_.end(), reader.models_.begin(), reader.models_.end());
+    rules_.insert(rules_.end(), reader.rules_.begin(), reader.rules_.end());
+    types_.insert(types_.end(), reader.types_.begin(), reader.types_.end());
   }
   return true;
 }
@@ -359,16 +361,15 @@ void param_reader::read(Config& config, const param_row<Config, T>& row) {
   }
   if (!is_read) {
     return report(fault::wrong_type, node.at,
-                  "with." + std::string(row.name) + " is " +
-                      std::string(node.kind()) + ", the plugin wants " +
+                  named(row.name) + " is " + std::string(node.kind()) +
+                      ", the plugin wants " +
                       std::string(detail::param_type_name<T>()));
   }
   if constexpr (is_number<T>) {
     if (row.is_ranged && !(out >= row.low && out <= row.high)) {
       report(fault::out_of_range, node.at,
-             "with." + std::string(row.name) + " is " +
-                 detail::toml_number(out) + ", allowed are " +
-                 detail::toml_number(row.low) + " to " +
+             named(row.name) + " is " + detail::toml_number(out) +
+                 ", allowed are " + detail::toml_number(row.low) + " to " +
                  detail::toml_number(row.high));
     }
   }

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "tinyphi/pipeline/config_reader.h"
+#include "tinyphi/pipeline/named_types.h"
 #include "tinyphi/pipeline/param.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -97,7 +98,7 @@ TINYPHI_FUNC void param_reader::finish(std::span<const retired_key> retired) {
   for (const config_member& m : table ? *table : none) {
     if (std::ranges::find(known_, m.key) != known_.end()) continue;
     report(fault::unknown_key, m.at,
-           "unknown parameter 'with." + m.key + "'" +
+           "unknown parameter '" + named(m.key) + "'" +
                key_hint(m.key, known_, retired));
     // What was meant by it is not missing as well.
     std::erase(missing_, nearest_name(m.key, known_));
@@ -126,11 +127,22 @@ TINYPHI_FUNC const config_node* find_secret(const config_node& node) {
 TINYPHI_FUNC position param_place(const config_node* with,
                                   std::string_view param, std::size_t offset,
                                   position otherwise) {
-  const std::size_t dot = param.find('.');
-  const config_member* m = with ? with->find(param.substr(0, dot)) : nullptr;
+  const std::string_view name = param.substr(0, param.find_first_of(".["));
+  const config_member* m = with ? with->find(name) : nullptr;
   if (m == nullptr) return otherwise;
-  if (dot == std::string_view::npos) return m->value.text_position(offset);
-  return param_place(&m->value, param.substr(dot + 1), offset, m->value.at);
+  const config_node* node = &m->value;
+  param.remove_prefix(name.size());
+  while (param.starts_with('[')) {
+    const auto* items = node->get<config_array>();
+    std::size_t i = 0;
+    const std::size_t end = std::min(param.find(']'), param.size() - 1);
+    std::from_chars(param.data() + 1, param.data() + end, i);
+    if (items == nullptr || i >= items->size()) return node->at;
+    node = &(*items)[i];
+    param.remove_prefix(end + 1);
+  }
+  if (param.empty()) return node->text_position(offset);
+  return param_place(node, param.substr(1), offset, node->at);
 }
 
 TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
@@ -155,7 +167,7 @@ TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
     out.bytes = *bytes;
   } else {
     report(fault::wrong_type, n.at,
-           "with." + std::string(name) + " is " + quote(*text) +
+           named(name) + " is " + quote(*text) +
                ", a size is a number of bytes, or such as \"64KiB\"");
   }
   return true;
@@ -170,7 +182,7 @@ TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
     out = *time;
   } else {
     report(fault::wrong_type, n.at,
-           "with." + std::string(name) + " is " + quote(*text) +
+           named(name) + " is " + quote(*text) +
                ", a duration is above zero and up to a day, such as \"500ms\" "
                "or \"2m\"");
   }
@@ -188,7 +200,7 @@ TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
     std::vector<std::string_view> known;
     for (const auto& m : host_->models()) known.push_back(m.first);
     report(fault::unknown_value, n.at,
-           "with." + std::string(name) + ": no [model." + *text + "]" +
+           named(name) + ": no [model." + *text + "]" +
                did_you_mean(*text, known));
   }
   return true;
@@ -200,7 +212,7 @@ TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
   const auto* list = n.get<config_array>();
   if (list == nullptr) return false;
   out.clear();
-  const std::string what = "with." + std::string(name) + ": ";
+  const std::string what = named(name) + ": ";
   constexpr std::size_t most = 256;  // a file has no more [rules.x]
   if (list->size() > most) {
     report(fault::out_of_range, n.at,
@@ -257,6 +269,22 @@ TINYPHI_FUNC bool param_reader::read_value(
   return true;
 }
 
+TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
+                                           std::string_view name,
+                                           type_ref& out) {
+  const auto* text = n.get<std::string>();
+  if (text == nullptr) return false;
+  out.name = *text;
+  types_.emplace_back(element_name(*text));
+  if (auto named_type = parse_type(*text, host_->types())) {
+    out.type = *std::move(named_type);
+  } else {
+    report(named_type.error().code, n.at,
+           named(name) + ": " + named_type.error().message);
+  }
+  return true;
+}
+
 TINYPHI_FUNC std::size_t param_reader::read_choice(
     const config_node& n, const std::string& text, std::string_view name,
     std::span<const std::string_view> words) {
@@ -265,7 +293,7 @@ TINYPHI_FUNC std::size_t param_reader::read_choice(
     return static_cast<std::size_t>(found - words.begin());
   }
   report(fault::out_of_range, n.at,
-         "with." + std::string(name) + " is " + quote(text) + ", allowed are " +
+         named(name) + " is " + quote(text) + ", allowed are " +
              detail::joined(words) + did_you_mean(text, words));
   return 0;
 }
@@ -289,7 +317,7 @@ TINYPHI_FUNC bool param_reader::read_value(
   if (table == nullptr) return false;
   out.clear();
   for (const config_member& m : *table) {
-    read_cap(m.value, "with." + std::string(name) + "." + m.key, out[m.key]);
+    read_cap(m.value, named(name) + "." + m.key, out[m.key]);
   }
   return true;
 }
@@ -340,8 +368,7 @@ TINYPHI_FUNC void param_reader::use_default_model(std::string_view name,
     return;
   }
   report(fault::missing_key, at_,
-         "with." + std::string(name) +
-             " must say which [model.x], because there are several");
+         named(name) + " must say which [model.x], because there are several");
 }
 
 TINYPHI_NAMESPACE_END

@@ -34,8 +34,8 @@ struct pipeline_check {
     const std::filesystem::path& file, const registry& plugins,
     const host_options& options = {});
 
-// A command line's "name=text" as input `name` of the graph; the error names
-// what it takes.
+// A command line's "name=text" as input `name` of the graph: json, lists and
+// records are JSON. The error names what it takes.
 [[nodiscard]] result<value_data> parse_input(const graph& g,
                                              std::string_view name,
                                              std::string_view text);

@@ -11,6 +11,7 @@
 #include "tinyphi/pipeline/pipeline.h"
 #include "tinyphi/pipeline/request_queue.h"
 #include "tinyphi/pipeline/toml_file.h"
+#include "tinyphi/pipeline/value_json.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -98,6 +99,12 @@ TINYPHI_FUNC result<value_data> parse_input(const graph& g,
   for (const input_spec& input : g.inputs) {
     names.push_back(input.name);
     if (input.name != name) continue;
+    if (input.type.is(type_kind::json) || input.type.is(type_kind::list) ||
+        input.type.is(type_kind::record)) {
+      const auto value = parse_json(text, "input " + input.name);
+      if (value) return from_json(*value);
+      return error{error_code::invalid_argument, value.error().message};
+    }
     if (auto value = parse_value(input.type, text)) return *std::move(value);
     return error{error_code::invalid_argument,
                  "input " + input.name + ": " + quote(text) + " is not " +

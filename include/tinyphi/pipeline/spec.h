@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -176,6 +177,14 @@ struct prompt_spec {
   bool poisoned = false;  // has a fault, which was reported
 };
 
+// One [type.x] table.
+struct type_spec {
+  tinyphi::type type;  // any, if it has a fault, which was reported
+  position at;
+  std::set<std::string> refers;  // to such tables
+  bool used = false;             // by an input
+};
+
 struct pipeline_spec {
   std::string name;
   std::string hash;  // of all but the tests
@@ -194,6 +203,7 @@ struct pipeline_spec {
   std::map<std::string, rules_spec, std::less<>> rules;
   std::map<std::string, secret_spec, std::less<>> secrets;
   std::map<std::string, prompt_spec, std::less<>> prompts;
+  std::map<std::string, type_spec, std::less<>> types;
   std::vector<stage_spec> stages;
   std::vector<switch_spec> switches;
   std::vector<flow_grant_spec> flow_grants;
@@ -232,6 +242,9 @@ struct pipeline_spec {
 
 // A node of the file as data: a table is a record, an array a list.
 [[nodiscard]] value_data node_data(const config_node& node);
+
+// The [type.x] tables by name.
+[[nodiscard]] type_table types_of(const pipeline_spec& spec);
 
 // `text` from the command line or the environment as a value of `type`; nothing
 // if it is not one. Only text, bool, int and float have a form as text.

@@ -60,6 +60,12 @@ TINYPHI_FUNC std::optional<pipeline_spec> read_spec(
   return spec;
 }
 
+TINYPHI_FUNC type_table types_of(const pipeline_spec& spec) {
+  type_table types;
+  for (const auto& [name, t] : spec.types) types.emplace(name, t.type);
+  return types;
+}
+
 TINYPHI_FUNC std::optional<error> find_size_fault(const value_data& data,
                                                   std::size_t max_bytes,
                                                   std::size_t max_items) {

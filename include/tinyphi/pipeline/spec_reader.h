@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,8 @@ class spec_reader : private config_reader {
   void read_prompts();
   // False (reported) for a secret in a text that is not filled in.
   bool check_no_secret(const config_node& node, const std::string& where);
+  void read_types();
+  void forget_types(std::set<std::string> wrong);
   void read_inputs();
   void read_input(const config_member& entry);
   void read_input_type(const config_node& node, const std::string& where,
@@ -98,6 +101,7 @@ class spec_reader : private config_reader {
   std::optional<value_data> read_value(const config_node& node,
                                        const type& type,
                                        const std::string& where);
+  // The type that it names, which counts as used.
   [[nodiscard]] std::optional<type> read_type(const config_node& node,
                                               const std::string& where);
   // Replaces ${env.X} in all texts of the node, and $$ by $; where secrets may
@@ -133,6 +137,7 @@ TINYPHI_NAMESPACE_END
 #include "tinyphi/pipeline/spec_reader_stages.ipp"
 #include "tinyphi/pipeline/spec_reader_tests.ipp"
 #include "tinyphi/pipeline/spec_reader_triggers.ipp"
+#include "tinyphi/pipeline/spec_reader_types.ipp"
 #include "tinyphi/pipeline/spec_reader_values.ipp"
 #endif
 

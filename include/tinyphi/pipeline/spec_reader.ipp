@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "tinyphi/pipeline/named_types.h"
 #include "tinyphi/pipeline/param.h"
 #include "tinyphi/pipeline/spec_reader.h"
 
@@ -100,9 +101,9 @@ TINYPHI_FUNC value_data node_data(const config_node& node) {
 TINYPHI_FUNC pipeline_spec spec_reader::read() {
   check_keys(*root_, "",
              {"tinyphi", "include", "pipeline", "env", "secret", "allow",
-              "limits", "input", "output", "model", "rules", "prompt", "switch",
-              "stage", "trigger", "test"},
-             {"type", "tool"},
+              "limits", "input", "output", "model", "rules", "prompt", "type",
+              "switch", "stage", "trigger", "test"},
+             {"tool"},
              {{"defaults", "write timeout in [limits]"},
               {"each", "write `each` in the stage that runs for every item"},
               {"loop", "write `repeat` in the stage that runs again"}});
@@ -112,6 +113,7 @@ TINYPHI_FUNC pipeline_spec spec_reader::read() {
   read_secrets();
   read_models();
   read_rules();
+  read_types();
   read_prompts();
   read_inputs();
   read_outputs();
@@ -172,12 +174,14 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
                                  type_kind::number,  type_kind::duration,
                                  type_kind::size};
   const auto found = name ? std::ranges::find(names, *name) : std::end(names);
+  if (name == nullptr) {
+    return report(fault::wrong_type, kind->value.at,
+                  where + ": a type is a string");
+  }
   if (found == std::end(names)) {
-    return report(fault::out_of_range, kind->value.at,
-                  where +
-                      ": type must be text, path, bool, int, float, duration "
-                      "or size" +
-                      (name ? did_you_mean(*name, names) : ""));
+    return report(fault::bad_type, kind->value.at,
+                  where + ": no type " + quote(*name) + " in [env]" +
+                      type_name_hint(*name, names));
   }
   if (!check_no_secret(entry.value, where)) return;
   const type type = kinds[found - names];

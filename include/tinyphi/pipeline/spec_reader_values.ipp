@@ -16,7 +16,9 @@ TINYPHI_FUNC std::optional<type> spec_reader::read_type(
     report(fault::wrong_type, node.at, where + ": a type is a string");
     return std::nullopt;
   }
-  auto named = parse_type(*text);
+  const auto own = spec_.types.find(element_name(*text));
+  if (own != spec_.types.end()) own->second.used = true;
+  auto named = parse_type(*text, types_of(spec_));
   if (named) return *std::move(named);
   report(named.error().code, node.at, where + ": " + named.error().message);
   return std::nullopt;

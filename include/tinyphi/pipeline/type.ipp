@@ -3,10 +3,12 @@
 #define TINYPHI_PIPELINE_TYPE_IPP_
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <utility>
 
 #include "tinyphi/pipeline/type.h"
+#include "tinyphi/pipeline/value_check.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -15,6 +17,7 @@ struct type::parts {
   std::string name;
   std::vector<field> fields;
   std::vector<std::string> words;
+  std::optional<schema> rules;
 };
 
 TINYPHI_FUNC type type::list_of(type element) {
@@ -42,6 +45,14 @@ TINYPHI_FUNC type type::one_of(std::vector<std::string> words) {
   return t;
 }
 
+TINYPHI_FUNC type type::ruled_by(type t, schema rules, std::string name) {
+  parts p = t.parts_ == nullptr ? parts() : *t.parts_;
+  p.name = std::move(name);
+  p.rules = std::move(rules);
+  t.parts_ = std::make_shared<const parts>(std::move(p));
+  return t;
+}
+
 TINYPHI_FUNC type type::element() const {
   return kind_ == type_kind::list && parts_ ? parts_->element : type();
 }
@@ -51,11 +62,20 @@ TINYPHI_FUNC std::span<const type::field> type::fields() const {
   return parts_->fields;
 }
 
-TINYPHI_FUNC const type* type::find(std::string_view name) const {
+TINYPHI_FUNC const type::field* type::find_field(std::string_view name) const {
   for (const field& f : fields()) {
-    if (f.name == name) return &f.type;
+    if (f.name == name) return &f;
   }
   return nullptr;
+}
+
+TINYPHI_FUNC const type* type::find(std::string_view name) const {
+  const field* f = find_field(name);
+  return f == nullptr ? nullptr : &f->type;
+}
+
+TINYPHI_FUNC const schema* type::rules() const {
+  return parts_ != nullptr && parts_->rules ? &*parts_->rules : nullptr;
 }
 
 TINYPHI_FUNC std::span<const std::string> type::words() const {
@@ -65,7 +85,7 @@ TINYPHI_FUNC std::span<const std::string> type::words() const {
 
 TINYPHI_FUNC bool operator==(const type& a, const type& b) {
   const auto same = [](const type::field& x, const type::field& y) {
-    return x.name == y.name && x.type == y.type;
+    return x.name == y.name && x.type == y.type && x.optional == y.optional;
   };
   return a.kind_ == b.kind_ &&
          (a.parts_ == b.parts_ ||
@@ -103,12 +123,16 @@ TINYPHI_FUNC std::string to_string(const type& t) {
       "path",     "file", "json", "list", "record", "prompt"};
   std::string list;
   if (!t.words().empty()) {
-    for (const std::string& w : t.words()) list = detail::joined(list, w);
+    constexpr std::size_t most = 32;
+    for (const std::string& w : t.words()) {
+      if (list.size() > most * 32) return "one of " + list + ", ...";
+      list = detail::joined(list, w);
+    }
     return "one of " + list;
   }
+  if (t.parts_ != nullptr && !t.parts_->name.empty()) return t.parts_->name;
   if (t.kind_ == type_kind::list) return "list<" + to_string(t.element()) + ">";
   if (t.kind_ == type_kind::record) {
-    if (!t.parts_->name.empty()) return t.parts_->name;
     for (const auto& f : t.fields()) list = detail::joined(list, f.name);
     return "{ " + list + " }";
   }
@@ -126,8 +150,9 @@ TINYPHI_FUNC bool fits(const type& from, const type& to) {
     return std::ranges::find(to.words(), w) != to.words().end();
   };
   const auto field_fits = [&](const type::field& f) {
-    const type* given = from.find(f.name);
-    return given != nullptr && fits(*given, f.type);
+    const type::field* given = from.find_field(f.name);
+    return given != nullptr && fits(given->type, f.type) &&
+           (f.optional || !given->optional);
   };
   switch (from.kind()) {
     case type_kind::text:
@@ -156,107 +181,207 @@ TINYPHI_FUNC std::string_view kind_of(const value_data& data) {
 
 namespace detail {
 
-inline std::optional<std::string> find_misfit_in(const value_data& data,
-                                                 const type& t);
-
-inline std::optional<std::string> find_misfit_in_list(
-    const value_data::list& items, const type& element) {
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    if (auto wrong = find_misfit_in(items[i], element)) {
-      return "[" + std::to_string(i) + "]" + *wrong;
+// Whether a JSON pointer leads to something.
+inline bool has_place(const value_data& data, std::string_view pointer) {
+  const value_data* at = &data;
+  while (!pointer.empty()) {
+    pointer.remove_prefix(1);
+    const std::size_t size = std::min(pointer.find('/'), pointer.size());
+    const std::string_view token = pointer.substr(0, size);
+    pointer.remove_prefix(size);
+    if (const auto* items = at->get<value_data::list>()) {
+      std::size_t i = 0;
+      std::from_chars(token.data(), token.data() + token.size(), i);
+      if (i >= items->size()) return false;
+      at = &(*items)[i];
+      continue;
     }
+    const auto* members = at->get<value_data::record>();
+    if (members == nullptr) return false;
+    const auto it = std::ranges::find_if(*members, [&](const auto& m) {
+      return pointer_token(m.name) == token;
+    });
+    if (it == members->end()) return false;
+    at = &it->value;
   }
-  return std::nullopt;
+  return true;
 }
 
-inline std::optional<std::string> find_misfit_in_record(
-    const value_data::record& members, const type& t) {
-  for (const auto& m : members) {
-    const type* wanted = t.find(m.name);
-    if (wanted == nullptr) {
-      return ": " + to_string(t) + " has no field '" + m.name + "'";
-    }
-    if (auto wrong = find_misfit_in(m.value, *wanted)) {
-      return "." + m.name + *wrong;
-    }
-  }
-  for (const auto& f : t.fields()) {
-    if (std::ranges::find(members, f.name, &value_data::member::name) ==
-        members.end()) {
-      return "." + f.name + ": is missing";
-    }
-  }
-  return std::nullopt;
-}
+// One search. What it returns begins with ": ", or with the next step to the
+// place, ".name" or "[2]".
+class misfit_search {
+ public:
+  using found = std::optional<std::string>;
 
-inline std::optional<std::string> find_misfit_in(const value_data& data,
-                                                 const type& t) {
-  const auto needs = [&](bool right) -> std::optional<std::string> {
-    if (right) return std::nullopt;
-    return ": " + std::string(kind_of(data)) + ", not " +
-           (t.is(type_kind::integer) ? "an " : "a ") + to_string(t);
-  };
-  const auto* text = data.get<std::string>();
-  const auto* list = data.get<value_data::list>();
-  const auto* record = data.get<value_data::record>();
-  switch (t.kind()) {
-    case type_kind::any:
-      return std::nullopt;
-    case type_kind::text:
-      if (text != nullptr && !t.words().empty() &&
-          std::ranges::find(t.words(), *text) == t.words().end()) {
-        return ": '" + *text + "' is not " + to_string(t);
+  // Of data that was given in part, schemas are asked about that part only.
+  explicit misfit_search(bool in_part) : in_part_(in_part) {}
+
+  // `given`: what was given of the data; null for nothing.
+  found run(const value_data& data, const type& t, const value_data* given) {
+    if (t.rules() == nullptr) return look(data, t, given);
+    if (auto wrong = ask(*t.rules(), data, given)) return ": " + *wrong;
+    const bool outer = std::exchange(is_ruled_, true);
+    auto wrong = look(data, t, given);
+    is_ruled_ = outer;
+    return wrong;
+  }
+
+ private:
+  found ask(const schema& rules, const value_data& data,
+            const value_data* given) const {
+    // What was not given may have many faults.
+    const std::size_t most = in_part_ ? 4096 : 1;
+    const auto faults = check_data(rules, data, {.max_faults = most});
+    if (!faults) return faults.error().message;
+    for (const value_fault& f : *faults) {
+      const bool is_given = given != nullptr && has_place(*given, f.at);
+      if (!in_part_ || is_given) return in_words(f);
+    }
+    return std::nullopt;
+  }
+
+  // JSON does not know whether a number is an integer.
+  bool is_integer(const value_data& data) const {
+    const double* x = data.get<double>();
+    return data.get<std::int64_t>() != nullptr ||
+           (is_ruled_ && x != nullptr && std::trunc(*x) == *x &&
+            *x >= -0x1p63 && *x < 0x1p63);
+  }
+
+  found look_in_list(const value_data::list& items, const type& element,
+                     const value_data* given) {
+    const auto* given_items =
+        given == nullptr ? nullptr : given->get<value_data::list>();
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      const bool is_given = given_items != nullptr && i < given_items->size();
+      if (auto wrong =
+              run(items[i], element, is_given ? &(*given_items)[i] : nullptr)) {
+        return "[" + std::to_string(i) + "]" + *wrong;
       }
-      return needs(text != nullptr);
-    case type_kind::path:
-    case type_kind::file:
-      return needs(text != nullptr);
-    case type_kind::boolean:
-      return needs(data.get<bool>() != nullptr);
-    case type_kind::integer:
-    case type_kind::duration:
-    case type_kind::size:
-      return needs(data.get<std::int64_t>() != nullptr);
-    case type_kind::number:
-      if (const auto x = data.number(); x && !std::isfinite(*x)) {
-        return ": not a finite number";
+    }
+    return std::nullopt;
+  }
+
+  found look_in_record(const value_data::record& members, const type& t,
+                       const value_data* given) {
+    for (const auto& m : members) {
+      const type* wanted = t.find(m.name);
+      if (wanted == nullptr) {
+        return ": " + to_string(t) + " has no field '" + m.name + "'";
       }
-      return needs(data.number().has_value());
-    case type_kind::list:
-      if (list == nullptr) return needs(false);
-      return find_misfit_in_list(*list, t.element());
-    case type_kind::record:
-      if (record == nullptr) return needs(false);
-      return find_misfit_in_record(*record, t);
-    case type_kind::json:
-      if (data.get<labelled_prompt>() != nullptr) return needs(false);
-      if (list != nullptr) return find_misfit_in_list(*list, t);
-      if (record != nullptr) {
-        for (const auto& m : *record) {
-          if (auto wrong = find_misfit_in(m.value, t)) {
-            return "." + m.name + *wrong;
-          }
+      if (auto wrong = run(m.value, *wanted,
+                           given == nullptr ? nullptr : given->find(m.name))) {
+        return "." + m.name + *wrong;
+      }
+    }
+    for (const auto& f : t.fields()) {
+      if (!f.optional &&
+          std::ranges::find(members, f.name, &value_data::member::name) ==
+              members.end()) {
+        return "." + f.name + ": is missing";
+      }
+    }
+    return std::nullopt;
+  }
+
+  found look(const value_data& data, const type& t, const value_data* given) {
+    const auto needs = [&](bool right) -> found {
+      if (right) return std::nullopt;
+      return ": " + std::string(kind_of(data)) + ", not " +
+             (t.is(type_kind::integer) ? "an " : "a ") + to_string(t);
+    };
+    const auto* text = data.get<std::string>();
+    const auto* list = data.get<value_data::list>();
+    const auto* record = data.get<value_data::record>();
+    switch (t.kind()) {
+      case type_kind::any:
+        return std::nullopt;
+      case type_kind::text:
+        if (text != nullptr && !t.words().empty() &&
+            std::ranges::find(t.words(), *text) == t.words().end()) {
+          return ": '" + *text + "' is not " + to_string(t);
+        }
+        return needs(text != nullptr);
+      case type_kind::path:
+      case type_kind::file:
+        return needs(text != nullptr);
+      case type_kind::boolean:
+        return needs(data.get<bool>() != nullptr);
+      case type_kind::integer:
+        return needs(is_integer(data));
+      case type_kind::duration:
+      case type_kind::size:
+        return needs(data.get<std::int64_t>() != nullptr);
+      case type_kind::number:
+        if (const auto x = data.number(); x && !std::isfinite(*x)) {
+          return ": not a finite number";
+        }
+        return needs(data.number().has_value());
+      case type_kind::list:
+        if (list == nullptr) return needs(false);
+        return look_in_list(*list, t.element(), given);
+      case type_kind::record:
+        if (record == nullptr) return needs(false);
+        return look_in_record(*record, t, given);
+      case type_kind::json:
+        return look_in_json(data, t);
+      case type_kind::prompt:
+        return needs(data.get<labelled_prompt>() != nullptr);
+    }
+    return std::nullopt;
+  }
+
+  // Prompts have no form in JSON.
+  found look_in_json(const value_data& data, const type& t) {
+    if (data.get<labelled_prompt>() != nullptr) {
+      return ": a prompt, not a " + to_string(t);
+    }
+    if (const auto* items = data.get<value_data::list>()) {
+      for (std::size_t i = 0; i < items->size(); ++i) {
+        if (auto wrong = look_in_json((*items)[i], t)) {
+          return "[" + std::to_string(i) + "]" + *wrong;
         }
       }
-      return std::nullopt;
-    case type_kind::prompt:
-      return needs(data.get<labelled_prompt>() != nullptr);
+    }
+    if (const auto* members = data.get<value_data::record>()) {
+      for (const auto& m : *members) {
+        if (auto wrong = look_in_json(m.value, t)) return "." + m.name + *wrong;
+      }
+    }
+    return std::nullopt;
   }
-  return std::nullopt;
+
+  bool in_part_;
+  bool is_ruled_ = false;
+};
+
+// The whole has no place.
+inline std::optional<std::string> without_colon(
+    std::optional<std::string> wrong) {
+  if (wrong && wrong->starts_with(": ")) wrong->erase(0, 2);
+  return wrong;
 }
 
 }  // namespace detail
 
 TINYPHI_FUNC std::optional<std::string> find_misfit(const value_data& data,
                                                     const type& t) {
-  auto wrong = detail::find_misfit_in(data, t);
-  // The whole has no place.
-  if (wrong && wrong->starts_with(": ")) wrong->erase(0, 2);
-  return wrong;
+  return detail::without_colon(
+      detail::misfit_search(false).run(data, t, nullptr));
+}
+
+TINYPHI_FUNC std::optional<std::string> find_misfit(const value_data& data,
+                                                    const type& t,
+                                                    const value_data& given) {
+  return detail::without_colon(
+      detail::misfit_search(true).run(data, t, &given));
 }
 
 TINYPHI_FUNC value_data conform(const value_data& data, const type& t) {
   if (t.is(type_kind::number)) return data.number().value_or(0);
+  if (const double* x = data.get<double>(); x && t.is(type_kind::integer)) {
+    return static_cast<std::int64_t>(*x);
+  }
   if (const auto* items = data.get<value_data::list>();
       items != nullptr && t.is(type_kind::list)) {
     value_data::list out;

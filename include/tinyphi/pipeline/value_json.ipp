@@ -2,6 +2,9 @@
 #ifndef TINYPHI_PIPELINE_VALUE_JSON_IPP_
 #define TINYPHI_PIPELINE_VALUE_JSON_IPP_
 
+#include <charconv>
+#include <cmath>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -23,7 +26,48 @@ inline json::value prompt_to_json(const labelled_prompt& p) {
           {"tokens", p.tokens}};
 }
 
+// Adds to `out`; false if that would become longer than `most`.
+inline bool put_json(const value_data& x, std::size_t most, std::string& out) {
+  if (const auto* list = x.get<value_data::list>()) {
+    out += '[';
+    for (std::size_t i = 0; i < list->size(); ++i) {
+      if (i > 0) out += ',';
+      if (!put_json((*list)[i], most, out)) return false;
+    }
+    out += ']';
+  } else if (const auto* record = x.get<value_data::record>()) {
+    out += '{';
+    for (std::size_t i = 0; i < record->size(); ++i) {
+      if (i > 0) out += ',';
+      out += json::serialize((*record)[i].name) + ':';
+      if (!put_json((*record)[i].value, most, out)) return false;
+    }
+    out += '}';
+  } else if (const auto* text = x.get<std::string>()) {
+    // What is written is not shorter than the text.
+    if (text->size() > most) return false;
+    out += json::serialize(json::string_view(*text));
+  } else if (const auto* b = x.get<bool>()) {
+    out += *b ? "true" : "false";
+  } else if (const auto* i = x.get<std::int64_t>()) {
+    out += std::to_string(*i);
+  } else if (const auto number = x.number(); number && std::isfinite(*number)) {
+    char digits[32];
+    out.append(digits, std::to_chars(digits, std::end(digits), *number).ptr);
+  } else {
+    out += "null";
+  }
+  return out.size() <= most;
+}
+
 }  // namespace detail
+
+TINYPHI_FUNC std::optional<std::string> json_text(const value_data& v,
+                                                  std::size_t most) {
+  std::string out;
+  if (!detail::put_json(v, most, out)) return std::nullopt;
+  return out;
+}
 
 TINYPHI_FUNC json::value to_json(const value_data& v) {
   if (const auto* text = v.get<std::string>()) return json::value(*text);

@@ -174,6 +174,14 @@ class schema {
   [[nodiscard]] const std::vector<schema_rule>& rules() const {
     return parts_->rules;
   }
+  // The rule that a value is checked against.
+  [[nodiscard]] std::uint32_t root() const { return root_; }
+  // The same document, of which values are checked against another rule.
+  [[nodiscard]] schema rooted_at(std::uint32_t rule) const {
+    schema other = *this;
+    other.root_ = rule;
+    return other;
+  }
   [[nodiscard]] const std::vector<pattern>& patterns() const {
     return parts_->patterns;
   }
@@ -192,6 +200,7 @@ class schema {
   };
   explicit schema(std::shared_ptr<const parts> p) : parts_(std::move(p)) {}
   std::shared_ptr<const parts> parts_;
+  std::uint32_t root_ = 0;
 };
 
 TINYPHI_NAMESPACE_END

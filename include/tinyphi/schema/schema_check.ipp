@@ -27,7 +27,7 @@ class schema_checker {
         steps_(limits.max_steps) {}
 
   result<std::vector<value_fault>> check() {
-    visit(0, json_tree::root);
+    visit(schema_->root(), json_tree::root);
     if (steps_ == 0) {
       return error{error_code::limit,
                    "the check of the value took more than the " +

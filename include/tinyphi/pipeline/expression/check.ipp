@@ -108,7 +108,12 @@ TINYPHI_FUNC type expression_checker::check_step(std::size_t n, const step& s,
     return from;
   }
   if (s.what == step::kind::name) {
-    if (const type* field = from.find(s.name)) return *field;
+    if (const type::field* field = from.find_field(s.name)) {
+      if (field->optional) {
+        want_present(n, here, p, to_string(from) + " need not have it");
+      }
+      return field->type;
+    }
     if (from.is(type_kind::record)) {
       std::vector<std::string_view> names;
       for (const type::field& f : from.fields()) names.push_back(f.name);

@@ -15,6 +15,7 @@
 #include "tinyphi/pipeline/expression/expression.h"
 #include "tinyphi/pipeline/expression/functions.ipp"
 #include "tinyphi/pipeline/expression/texts.ipp"
+#include "tinyphi/pipeline/value_json.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -205,11 +206,8 @@ TINYPHI_FUNC result<value_data> expression_evaluator::apply(
           std::string(detail::first_lines(text_of(x), int_of(args[1]))));
     case join:
       return this->join(args, call.item);
-    case json: {
-      std::string out;
-      const bool whole = detail::put_json(x, expression::max_text, out);
-      return text(whole ? std::optional(std::move(out)) : std::nullopt);
-    }
+    case json:
+      return text(json_text(x, expression::max_text));
     case tokens:
       return value_data(values_.count_tokens ? values_.count_tokens(text_of(x))
                                              : std::size_t{0});

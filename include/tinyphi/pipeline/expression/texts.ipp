@@ -6,7 +6,6 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +14,6 @@
 #include <string_view>
 #include <utility>
 
-#include "tinyphi/base/json.h"
 #include "tinyphi/base/plain_text.h"
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/pipeline/expression/expression.h"
@@ -71,40 +69,6 @@ inline double rounded(double x, std::int64_t digits) {
   const double scaled = x * scale;
   constexpr double first_whole = 0x1p52;  // from here on all are whole
   return std::fabs(scaled) < first_whole ? std::round(scaled) / scale + 0.0 : x;
-}
-
-// Adds to `out`; false if that would become longer than `most`.
-inline bool put_json(const value_data& x, std::size_t most, std::string& out) {
-  if (const auto* list = x.get<value_data::list>()) {
-    out += '[';
-    for (std::size_t i = 0; i < list->size(); ++i) {
-      if (i > 0) out += ',';
-      if (!put_json((*list)[i], most, out)) return false;
-    }
-    out += ']';
-  } else if (const auto* record = x.get<value_data::record>()) {
-    out += '{';
-    for (std::size_t i = 0; i < record->size(); ++i) {
-      if (i > 0) out += ',';
-      out += json::serialize((*record)[i].name) + ':';
-      if (!put_json((*record)[i].value, most, out)) return false;
-    }
-    out += '}';
-  } else if (const auto* text = x.get<std::string>()) {
-    // What is written is not shorter than the text.
-    if (text->size() > most) return false;
-    out += json::serialize(json::string_view(*text));
-  } else if (const auto* b = x.get<bool>()) {
-    out += *b ? "true" : "false";
-  } else if (const auto* i = x.get<std::int64_t>()) {
-    out += std::to_string(*i);
-  } else if (const auto number = x.number(); number && std::isfinite(*number)) {
-    char digits[32];
-    out.append(digits, std::to_chars(digits, std::end(digits), *number).ptr);
-  } else {
-    out += "null";
-  }
-  return out.size() <= most;
 }
 
 }  // namespace detail

@@ -130,6 +130,7 @@ class port_pass {
     c_.used.models.insert(reader.models().begin(), reader.models().end());
     c_.used.rules.insert(reader.rules().begin(), reader.rules().end());
     c_.used.secrets.insert(reader.secrets().begin(), reader.secrets().end());
+    c_.used.types.insert(reader.types().begin(), reader.types().end());
     const bool has_open = type.open_in_ports || type.open_out_ports;
     notes.configured = c_.faults.size() == before;
     if (c_.faults.size() != before || !has_open) {

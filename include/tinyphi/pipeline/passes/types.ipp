@@ -117,7 +117,14 @@ class type_pass {
                       " is json, whose members are not known before it runs");
         return std::nullopt;
       }
-      const type* member = t.find(field);
+      const type::field* member = t.find_field(field);
+      if (member != nullptr && member->optional) {
+        c_.report(fault::maybe_absent, s.at,
+                  where + ": " + s.name + " may be absent: " + to_string(t) +
+                      " need not have " + quote(field) +
+                      "; take it with json.pick, whose value may be absent");
+        return std::nullopt;
+      }
       if (member == nullptr) {
         std::vector<std::string_view> known;
         for (const auto& f : t.fields()) known.push_back(f.name);
@@ -126,7 +133,7 @@ class type_pass {
                       quote(field) + did_you_mean(field, known));
         return std::nullopt;
       }
-      t = type(*member);
+      t = type(member->type);
     }
     return t;
   }

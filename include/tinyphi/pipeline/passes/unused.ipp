@@ -55,6 +55,26 @@ inline std::vector<bool> asked_stages(const graph& g) {
   return asked;
 }
 
+// A type that only an unused one refers to is unused, too.
+inline void report_unused_types(compilation& c) {
+  std::vector<std::string> open(c.used.types.begin(), c.used.types.end());
+  for (const auto& [name, t] : c.spec.types) {
+    if (t.used) open.push_back(name);
+  }
+  std::set<std::string, std::less<>> used;
+  while (!open.empty()) {
+    const std::string name = std::move(open.back());
+    open.pop_back();
+    const auto t = c.spec.types.find(name);
+    if (t == c.spec.types.end() || !used.insert(name).second) continue;
+    open.insert(open.end(), t->second.refers.begin(), t->second.refers.end());
+  }
+  for (const auto& [name, t] : c.spec.types) {
+    if (used.contains(name)) continue;
+    c.report(fault::unused_name, t.at, "type " + name + " is never used");
+  }
+}
+
 // Of libraries, files use what they need.
 inline void report_unused_names(compilation& c) {
   const auto check = [&](const char* table, const std::string& name,
@@ -77,6 +97,7 @@ inline void report_unused_names(compilation& c) {
   for (const auto& [name, prompt] : c.spec.prompts) {
     check("prompt", name, prompt.at, c.used.prompts.contains(name));
   }
+  report_unused_types(c);
   for (const flow_grant_spec& grant : c.spec.flow_grants) {
     if (c.used.grants.contains(grant.to)) continue;
     c.report(fault::unneeded_grant, grant.at,

@@ -34,6 +34,7 @@ inline value_data completed(const value_data& data, const type& t) {
       it->value = completed(it->value, f.type);
       continue;
     }
+    if (f.optional) continue;
     switch (f.type.kind()) {
       case type_kind::boolean:
         out.push_back({f.name, false});

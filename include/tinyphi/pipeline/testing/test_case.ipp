@@ -239,8 +239,9 @@ class test_compiler {
       }
       const auto n = static_cast<std::size_t>(port - stage.out.begin());
       const type t = type_of_port(stage, n);
-      const value_data data = completed(node_data(m.value), t);
-      if (const auto wrong = find_misfit(data, t)) {
+      const value_data given = node_data(m.value);
+      const value_data data = completed(given, t);
+      if (const auto wrong = find_misfit(data, t, given)) {
         report(fault::bad_fake, m.value.at, name + "." + m.key + ": " + *wrong);
         return std::nullopt;
       }
