@@ -118,7 +118,7 @@ TEST_CASE("every key that is wrong is found where it stands") {
        "untrusted; did you mean 'user'?"},
       {with("[input.r]\ntype = \"text\"\nmax_bytes = 0"),
        "t.toml:10:13: error[TP1005]: input r: max_bytes is 0, allowed are 1 to "
-       "1048576"},
+       "67108864"},
       {with("[input.r]\ntype = \"int\"\ndefault = \"x\""),
        "t.toml:10:11: error[TP2003]: input r: default: a text, not an int"},
       {with("[output.b]\ndoc = \"x\""),
