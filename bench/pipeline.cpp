@@ -212,7 +212,7 @@ void measure_requests(figures& out) {
     return out.fail(name, std::to_string(right) + " were answered");
   }
   const auto bytes = static_cast<double>(model_stage::bytes_then - before);
-  out.at_most(name, bytes / n, 16384, "B");
+  out.at_most(name, bytes / n, 32768, "B");
   // Two waits of 200 ms are not the executor's.
   out.at_most("executor: 10^4 requests on two cores", t, 10, "s");
 }
