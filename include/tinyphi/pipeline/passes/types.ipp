@@ -442,8 +442,7 @@ class type_pass {
       if (stage.each && !stage.lists_failures(n)) {
         slot.type = type::list_of(own[n]);
         if (has_holes) {
-          slot.optional = false;
-          report_hole(stage, n);
+          report_hole(stage, n, !std::exchange(slot.optional, false));
         }
         continue;
       }
@@ -463,8 +462,9 @@ class type_pass {
     }
   }
 
-  // Only lists that somebody takes can have holes that somebody sees.
-  void report_hole(const graph_stage& stage, std::size_t n) {
+  // Only lists that somebody takes can have holes that somebody sees. An item
+  // has none `by_fallback` if it failed, else since the plugin gave none.
+  void report_hole(const graph_stage& stage, std::size_t n, bool by_fallback) {
     const std::size_t slot = stage.first_slot + n;
     const auto takes = [&](const graph_binding& b) {
       return std::ranges::any_of(b.from, [&](const graph_source& s) {
@@ -481,8 +481,10 @@ class type_pass {
     if (!taken) return;
     c_.report(fault::each_hole, stage.at,
               "stage " + stage.id + ".each: port " + stage.out[n].name +
-                  " may be absent for an item, so its list would have holes; "
-                  "give it a default in a file of its own");
+                  " may be absent for an item, so its list would have holes; " +
+                  (by_fallback ? "give it a value in fallback = { " +
+                                     stage.out[n].name + " = ... }"
+                               : "give it a default in a file of its own"));
   }
 
   void check_output(std::size_t i) {
