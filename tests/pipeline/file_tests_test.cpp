@@ -59,6 +59,14 @@ std::string outcomes(std::string_view tests, test_options options = {}) {
   return text;
 }
 
+std::string not_covered(std::string_view text) {
+  const auto checked = check_pipeline_text(text, "t.toml", fakes());
+  INFO(to_string(checked.faults, "t.toml"));
+  REQUIRE(checked.proved);
+  const auto report = run_tests(checked.proved, checked.tests, "t.toml", {});
+  return to_string(report.not_covered, "t.toml");
+}
+
 }  // namespace
 
 TEST_CASE("a test fakes stages and looks at what came of it") {
@@ -262,7 +270,8 @@ expect = ["not ran(gen)"]
   CHECK(outcomes(text, options) == "passed tagged\n");
 }
 
-TEST_CASE("coverage names what no test reached") {
+TEST_CASE("coverage names what no test reached, each cause once") {
+  // Not that `none` never ran and that the `when` of `ask` always held.
   const std::string text = with(R"toml(
 [[test]]
 name = "found"
@@ -270,16 +279,27 @@ input = { q = "x" }
 fake = { gen.text = "One." }
 expect = ["ran(gen)"]
 )toml");
-  const auto checked = check_pipeline_text(text, "t.toml", fakes());
-  REQUIRE(checked.proved);
-  const auto report = run_tests(checked.proved, checked.tests, "t.toml", {});
-  CHECK(to_string(report.not_covered, "t.toml") ==
+  CHECK(not_covered(text) ==
         "t.toml:8:1: warning[TP5008]: switch found: case none was never "
         "chosen\n"
-        "t.toml:11:1: warning[TP5008]: stage none never ran\n"
-        "t.toml:12:1: warning[TP5008]: stage ask: when always held\n"
         "t.toml:14:8: warning[TP5008]: stage late: the fallback was never "
         "taken");
+  // Who takes what a stage never gave, could not run.
+  CHECK(not_covered(R"toml(tinyphi = 1
+input.q = "text"
+output.a = "b.text?"
+output.c = "c.text"
+[stage]
+a = { use = "echo", in.text = "input.q", when = "input.q == 'a'" }
+b = { use = "echo", in.text = "a.text" }
+c = { use = "echo", in.text = { first = ["a.text", "input.q"] }, when = "has(input.q)" }
+[[test]]
+name = "t"
+input = { q = "x" }
+expect = ["output.c == 'x'"]
+)toml") ==
+        "t.toml:6:1: warning[TP5008]: stage a never ran\n"
+        "t.toml:8:1: warning[TP5008]: stage c: when always held");
 }
 
 TEST_CASE("time passes in a test only while all wait, and then at once") {

@@ -60,10 +60,12 @@ struct coverage {
       const graph_stage& s = g.stages[i];
       const std::string where = "stage " + s.id;
       if (!ran[i]) {
-        report(s.at, where + " never ran");
+        if (!is_explained(g, s)) report(s.at, where + " never ran");
         continue;
       }
-      if (s.when && !s.when_asks_item && !held_not[i]) {
+      const auto choice = case_of(g, s);
+      const bool is_told = choice && !is_any_other_chosen(g, *choice);
+      if (s.when && !s.when_asks_item && !held_not[i] && !is_told) {
         report(s.at, where + ": when always held");
       }
       if (s.has_fallback && !failed[i]) {
@@ -74,6 +76,44 @@ struct coverage {
       }
     }
     return out;
+  }
+
+  // The case of a switch that a stage's `when` is, and nothing else.
+  static std::optional<std::size_t> case_of(const graph& g,
+                                            const graph_stage& s) {
+    if (!s.when || s.when->test.reads().size() != 1) return std::nullopt;
+    const expression_node& whole = s.when->test.tree().nodes().back();
+    const std::size_t slot = s.when->test.reads().front();
+    const bool is_case = whole.what == expression_node::kind::path &&
+                         slot < g.slots.size() && switch_of(g, slot);
+    return is_case ? std::optional(slot) : std::nullopt;
+  }
+
+  [[nodiscard]] bool is_any_other_chosen(const graph& g,
+                                         std::size_t choice) const {
+    const graph_switch& s = g.switches[*switch_of(g, choice)];
+    for (std::size_t n = 0; n < s.cases.size(); ++n) {
+      const std::size_t slot = s.first_slot + n;
+      if (slot != choice && slots[slot]) return true;
+    }
+    return false;
+  }
+
+  // Whether a stage did not run since another did not, or a case was not
+  // chosen: that is told, and one cause is told once.
+  [[nodiscard]] bool is_explained(const graph& g, const graph_stage& s) const {
+    const auto never_ran = [&](const graph_source& from) {
+      if (from.what != graph_source::kind::slot) return false;
+      const std::size_t stage = g.slots[from.slot].stage;
+      return stage != no_stage && !ran[stage];
+    };
+    const auto choice = case_of(g, s);
+    if (choice && !slots[*choice]) return true;
+    if (s.each && never_ran(*s.each)) return true;
+    return std::ranges::any_of(s.in, [&](const graph_port& p) {
+      return p.required && !p.binding.is_list && !p.binding.from.empty() &&
+             std::ranges::all_of(p.binding.from, never_ran);
+    });
   }
 
   std::vector<bool> ran, failed, repeated, held_not;  // by stage
