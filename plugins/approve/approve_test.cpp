@@ -156,14 +156,14 @@ TEST_CASE("approve: only a yes lowers a label") {
             .find("TP4002") != std::string::npos);
   // What stands for an answer is none.
   const auto asked = [](const std::string& keys, const std::string& page) {
-    return faults(
-        triage("ask = { use = 'approve', in.mail = 'input.mail', "
-               "with.ask = 'Call?', " +
-               keys + " }\npage = { use = 'page', " + page + " }\n"));
+    return faults(std::string(head) +
+                  "[stage]\nask = { use = 'approve', in.mail = 'input.mail', "
+                  "with.ask = 'Call?', " +
+                  keys + " }\npage = { use = 'page', " + page + " }\n");
   };
   const std::string sent = "in.body = 'ask.mail'";
   CHECK(asked("fallback = { mail = 'x' }", sent) ==
-        "t.toml:6:1: error[TP2014]: stage ask.fallback: values would stand for "
+        "t.toml:5:1: error[TP2014]: stage ask.fallback: values would stand for "
         "a person's answer; write fallback = \"skip\", or leave it out");
   CHECK(asked("fallback = 'skip'", sent).empty());
   CHECK(asked("timeout = '5s'", "when = 'ask.approved', in.body = 'input.mail'")
