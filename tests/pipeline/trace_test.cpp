@@ -129,7 +129,7 @@ b = { use = "block", in.text = "input.q" }
   CHECK(to_line(r.events[0]) == "e 1.1 done text=\"x\" -> text=\"x\"");
   CHECK(r.events[1].call.stage == "f");
   REQUIRE(r.events[1].out.size() == 1);
-  CHECK(r.events[1].out[0].second.text_bytes() == 3000);
+  CHECK(r.events[1].out[0].second.get<std::string>()->size() == 3000);
   REQUIRE(r.events[2].failure);
   CHECK(r.events[2].failure->code == error_code::cancelled);
 }

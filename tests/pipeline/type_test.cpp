@@ -11,7 +11,7 @@ namespace {
 const type text = type_kind::text;
 const type integer = type_kind::integer;
 const type number = type_kind::number;
-const type json_type = type_kind::json;
+const type any_json = type_kind::json;
 
 std::string misfit(const value_data& data, const type& t) {
   return find_misfit(data, t).value_or("(fits)");
@@ -46,11 +46,11 @@ TEST_CASE("a value goes where a wider type is wanted, and never back") {
   CHECK(one_way(type::one_of({"a"}), text));
   CHECK(one_way(type::one_of({"a"}), type::one_of({"a", "b"})));
   CHECK(one_way(type::list_of(integer), type::list_of(number)));
-  CHECK(one_way(type_of<document>(), json_type));
+  CHECK(one_way(type_of<document>(), any_json));
   CHECK(one_way(type::record_of("", {{"x", integer}}),
                 type::record_of("", {{"x", number}})));
-  CHECK_FALSE(fits(type_kind::prompt, json_type));
-  CHECK_FALSE(fits(type::list_of(type_kind::prompt), json_type));
+  CHECK_FALSE(fits(type_kind::prompt, any_json));
+  CHECK_FALSE(fits(type::list_of(type_kind::prompt), any_json));
   CHECK_FALSE(fits(type::record_of("", {{"x", text}, {"y", text}}),
                    type::record_of("", {{"x", text}})));
   CHECK(fits(type(), text));
@@ -61,7 +61,7 @@ TEST_CASE("data of another type is told with its place") {
   CHECK(misfit("a", text) == "(fits)");
   CHECK(misfit(1, number) == "(fits)");
   CHECK(misfit(1.5, integer) == "a number, not an int");
-  CHECK(misfit(value_data(), json_type) == "(fits)");
+  CHECK(misfit(value_data(), any_json) == "(fits)");
   CHECK(misfit(value_data(), text) == "null, not a text");
   CHECK(misfit(std::numeric_limits<double>::infinity(), number) ==
         "not a finite number");
@@ -78,7 +78,7 @@ TEST_CASE("data of another type is told with its place") {
         ".b: a text, not an int");
   CHECK(misfit(value_data::record{{"a", ""}, {"b", 1}, {"c", 1}}, pair) ==
         "pair has no field 'c'");
-  CHECK(misfit(value_data::record{{"p", labelled_prompt()}}, json_type) ==
+  CHECK(misfit(value_data::record{{"p", labelled_prompt()}}, any_json) ==
         ".p: a prompt, not a json");
 }
 
