@@ -27,7 +27,9 @@ TEST_CASE("demo.words counts the words that are long enough") {
   REQUIRE(p);
   const auto done = p->run({{"text", tinyphi::value_data("one to  three\n")}});
   REQUIRE(done);
-  CHECK(*done->outputs.at("words").get<std::int64_t>() == 2);
+  const auto words = done->outputs.find("words");
+  REQUIRE(words != done->outputs.end());
+  CHECK(*words->second.get<std::int64_t>() == 2);
 }
 
 TEST_CASE("what is wrong with demo.words' parameters is found before it runs") {

@@ -173,7 +173,10 @@ TEST_CASE("a trigger of the file is refused with the way to mend it") {
       {"http = \"/readings\"",
        "TP4004]: trigger t: what comes for input f is untrusted, the input "
        "declares user; say trust = \"untrusted\" of the input"},
-      {"http = \"/a\"\ntoken = \"x\"", "TP1008]: trigger t: 'token'"},
+      {"http = \"/a\"\ntrust = \"user\"\ntoken = \"x\"",
+       "TP4006]: trigger t.token is a string; it must be a secret"},
+      {"every = \"1h\"\nwith.f = \"a\"\ntoken = \"x\"",
+       "TP1013]: trigger t: token needs http"},
   };
   for (const broken& b : all) {
     INFO(b.text);

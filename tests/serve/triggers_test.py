@@ -9,6 +9,7 @@ Every function called test_* is one case. The last line is
 "N passed, M failed".
 """
 
+import hashlib
 import pathlib
 import signal
 import sys
@@ -129,6 +130,28 @@ def test_what_is_sent_to_a_path_is_a_run_with_its_inputs(folder):
         assert d.ask("GET", "/readings")[0] == 405
         assert d.ask("POST", "/reading", {"word": "x"})[0] == 404
         assert log(folder) == ["push hot"], log(folder)
+
+
+def test_a_token_of_the_trigger_is_as_good_as_a_key_for_its_path_only(folder):
+    (folder / "token").write_text("a-token\n")
+    (folder / "token").chmod(0o600)
+    digest = hashlib.blake2b(b"a-key", digest_size=32).hexdigest()
+    (folder / "keys.toml").write_text(f'[key.a]\nblake2b = "{digest}"\n')
+    (folder / "keys.toml").chmod(0o600)
+    text = PUSH.replace('http = "/readings"',
+                        'http = "/readings", token = "${secret.push}"')
+    path = config(folder, 'tinyphi = 1\nsecret.push = { file = "token" }\n' +
+                  text.removeprefix("tinyphi = 1\n"))
+    with Daemon(path, "--keys", str(folder / "keys.toml")) as d:
+        def post(path, token):
+            return d.ask("POST", path, {"word": "hot"},
+                         {"Authorization": "Bearer " + token})[0]
+        assert post("/readings", "a-token") == 200
+        assert post("/readings", "a-key") == 200
+        for wrong in ("", "a-toke", "a-tokens", "b-token"):
+            assert post("/readings", wrong) == 401, wrong
+        assert post("/v1/pipelines/p", "a-token") == 401
+        assert not any("a-token" in line for line in d.lines), d.lines
 
 
 if __name__ == "__main__":

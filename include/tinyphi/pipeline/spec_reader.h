@@ -81,6 +81,8 @@ class spec_reader : private config_reader {
   void read_trigger(const config_member& entry);
   void read_trigger_when(const config_member& entry, const std::string& where,
                          trigger_spec& t);
+  void read_trigger_token(const config_member& m, const std::string& where,
+                          trigger_spec& t);
   void read_trigger_inputs(const config_member& entry,
                            const std::string& where, trigger_spec& t);
   void read_hosts(const config_node& allow);

@@ -23,8 +23,8 @@ TINYPHI_FUNC void spec_reader::read_trigger(const config_member& entry) {
   if (!check_id(entry, "trigger") ||
       !check_table(entry, where,
                    {"every", "cron", "watch", "http", "input", "with", "trust",
-                    "overlap"},
-                   {"token"})) {
+                    "token", "overlap"},
+                   {})) {
     return;
   }
   trigger_spec t;
@@ -46,7 +46,29 @@ TINYPHI_FUNC void spec_reader::read_trigger(const config_member& entry) {
             : is_http ? trust::untrusted
                       : trust::user;
   read_trigger_inputs(entry, where, t);
+  if (const config_member* token = entry.value.find("token")) {
+    read_trigger_token(*token, where, t);
+  }
   if (faults_->size() == before) spec_.triggers.push_back(std::move(t));
+}
+
+TINYPHI_FUNC void spec_reader::read_trigger_token(const config_member& m,
+                                                  const std::string& where,
+                                                  trigger_spec& t) {
+  auto* http = std::get_if<http_trigger>(&t.when);
+  if (http == nullptr) {
+    return report(fault::keys_conflict, m.at,
+                  where + ": token needs http: it is what callers must show");
+  }
+  config_node value = m.value;
+  if (!fill_in(value, where + ".token", secrets::kept)) return;
+  const auto* secret = value.get<secret_name>();
+  if (secret == nullptr) {
+    return report(fault::bad_secret, m.value.at,
+                  where + ".token is " + std::string(value.kind()) +
+                      "; it must be a secret, \"${secret.NAME}\"");
+  }
+  http->token = secret->name;
 }
 
 // Exactly one of every, cron, watch and http.

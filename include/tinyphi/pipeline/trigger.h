@@ -53,7 +53,8 @@ struct watched_files {
 };
 
 struct http_trigger {
-  std::string path;  // "/readings"
+  std::string path;   // "/readings"
+  std::string token;  // of [secret]; whoever has it needs no key; may be empty
   friend bool operator==(const http_trigger&, const http_trigger&) = default;
 };
 

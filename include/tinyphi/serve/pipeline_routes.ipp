@@ -2,6 +2,7 @@
 #ifndef TINYPHI_SERVE_PIPELINE_ROUTES_IPP_
 #define TINYPHI_SERVE_PIPELINE_ROUTES_IPP_
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -147,6 +148,24 @@ inline api_result<pipeline_request> read_trigger_request(
   }
   TINYPHI_TRY(r.inputs, pipeline_inputs(*r.pipeline, given));
   return r;
+}
+
+// In a time that says nothing of where they differ.
+inline bool same_secret(std::string_view a, std::string_view b) {
+  unsigned char different = a.size() != b.size();
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    different |= static_cast<unsigned char>(a[i] ^ b[i]);
+  }
+  return different == 0;
+}
+
+// Whether the request shows the token of the trigger of its path.
+inline bool shows_token(const server_state& s, const http_request& r) {
+  const auto target = s.triggers->find(r.path);
+  if (!target) return false;
+  const auto token = target->pipeline->tokens.find(target->trigger->name);
+  return token != target->pipeline->tokens.end() &&
+         same_secret(token->second.reveal(), presented_key(r));
 }
 
 inline boost::asio::awaitable<void> run_pipeline(
@@ -398,7 +417,8 @@ TINYPHI_FUNC void add_pipeline_routes(router& to, server_state& s) {
           },
           [&s](std::string_view path) {
             return s.triggers != nullptr && s.triggers->find(path).has_value();
-          }});
+          },
+          [&s](const http_request& r) { return detail::shows_token(s, r); }});
 }
 
 TINYPHI_NAMESPACE_END

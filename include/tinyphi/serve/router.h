@@ -38,6 +38,8 @@ struct route {
   // Instead of a pattern: which paths it answers, as long as it says so. What
   // is captured is the path.
   std::function<bool(std::string_view path)> takes = {};
+  // Whether the caller shows something that is as good as a key.
+  std::function<bool(const http_request&)> lets_in = {};
 };
 
 struct route_match {

@@ -4,6 +4,8 @@
 #define TINYPHI_SERVE_SERVED_PIPELINE_H_
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -27,6 +29,8 @@ struct served_pipeline {
   std::int64_t created = 0;  // seconds since 1970
   // Those that answer for it: their threads run as long as it is held.
   std::vector<std::shared_ptr<served_model>> models = {};
+  // By trigger: what its callers must show, where it has a token.
+  std::map<std::string, secret_text, std::less<>> tokens = {};
 };
 
 // Compiles the file. Where the entry does not name the chat's input and output,

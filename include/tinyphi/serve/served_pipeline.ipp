@@ -40,6 +40,11 @@ TINYPHI_FUNC result<served_pipeline> open_pipeline(const pipeline_entry& entry,
   }
   served_pipeline p{entry.name, compiled, entry.chat_input, entry.chat_output,
                     created};
+  for (const trigger_spec& t : g.triggers) {
+    const auto* http = std::get_if<http_trigger>(&t.when);
+    if (http == nullptr || http->token.empty()) continue;
+    TINYPHI_TRY(p.tokens[t.name], g.services->secret(http->token));
+  }
   const auto known = [](const auto& names, const std::string& name) {
     return std::ranges::find(names, name) != names.end();
   };

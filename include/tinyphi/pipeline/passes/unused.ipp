@@ -91,6 +91,10 @@ inline void report_unused_names(compilation& c) {
   for (const auto& [name, rules] : c.spec.rules) {
     check("rules", name, rules.at, c.used.rules.contains(name));
   }
+  for (const trigger_spec& t : c.spec.triggers) {
+    const auto* http = std::get_if<http_trigger>(&t.when);
+    if (http != nullptr) c.used.secrets.insert(http->token);
+  }
   for (const auto& [name, secret] : c.spec.secrets) {
     check("secret", name, secret.at, c.used.secrets.contains(name));
   }
