@@ -59,7 +59,8 @@ struct index_report {
 
 namespace detail {
 
-constexpr std::int64_t schema_version = 2;  // 2: pages have checksums
+// 2: pages have checksums; 3: which are made of words, not bytes
+constexpr std::int64_t schema_version = 3;
 // Passage ids: the file's id in the upper bits, the passage's number below.
 constexpr int chunk_bits = 24;
 constexpr std::int64_t max_file_id = std::int64_t{1} << 38;

@@ -124,20 +124,24 @@ class search {
     return {};
   }
 
-  // "a" OR "b": words that a quarter of a large index holds are slow and tell
-  // little, so they are left out while there are others.
+  // "a" OR "b", the rarest first. To rank a passage takes microseconds, so
+  // words that would add too many are left out: they tell little, and what
+  // they tell counts in the coverage.
   [[nodiscard]] std::string match_query(const std::vector<term>& terms) const {
-    const auto join = [&](std::int64_t at_most) {
-      std::string query;
-      for (const term& t : terms) {
-        if (t.n_passages == 0 || t.n_passages > at_most) continue;
-        query += (query.empty() ? "" : " OR ") + t.query;
-      }
-      return query;
-    };
-    const std::string rare =
-        join(std::max<std::int64_t>(n_passages_ / 4, 1000));
-    return rare.empty() ? join(n_passages_) : rare;
+    const std::int64_t most = std::max<std::int64_t>(n_passages_ / 64, 1500);
+    std::vector<const term*> order;
+    for (const term& t : terms) {
+      if (t.n_passages > 0) order.push_back(&t);
+    }
+    std::ranges::stable_sort(order, {}, &term::n_passages);
+    std::string query;
+    std::int64_t total = 0;
+    for (const term* t : order) {
+      total += t->n_passages;
+      if (!query.empty() && total > most) break;
+      query += (query.empty() ? "" : " OR ") + t->query;
+    }
+    return query;
   }
 
   result<hit> read_hit(const statement& row, const std::vector<term>& terms) {

@@ -262,6 +262,10 @@ inline result<database> database::open(const std::filesystem::path& path,
   int n_reserved = page_checksum_bytes;
   sqlite3_file_control(handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &n_reserved);
   TINYPHI_CHECK_OK(db.execute("PRAGMA cell_size_check = ON"));
+  // At most so many KiB of pages in memory: what does not fit is read, checked
+  // and written again and again.
+  TINYPHI_CHECK_OK(db.execute(m == mode::read ? "PRAGMA cache_size = -8192"
+                                              : "PRAGMA cache_size = -32768"));
   return db;
 }
 
