@@ -159,18 +159,18 @@ TEST_CASE("json.check asks rules alone, by the type of what is bound") {
 TEST_CASE("json.check: faults are told where they stand") {
   const std::pair<std::string, std::string> all[] = {
       {"with.rules = [{ expr = 'value.totl > 1', message = 'no' }]",
-       "8:30: error[TP2008]: stage check: with.rules[0].expr: invoice has no "
+       "8:31: error[TP2008]: stage check: with.rules[0].expr: invoice has no "
        "field 'totl'; did you mean 'total'?"},
       {"with.rules = [{ expr = 'true', message = 'a' }, { expr = 'value. ', "
        "message = 'no' }]",
-       "8:62: error[TP2008]: stage check: with.rules[1].expr: "},
+       "8:65: error[TP2008]: stage check: with.rules[1].expr: "},
       {"with.rules = [{ expr = 'total > 1', message = 'no' }]",
        "8:25: error[TP2008]: stage check: with.rules[0].expr: no such value "
        "'total'; a rule looks at value, which is what is checked"},
       {"with.rules = [{ expr = 'value.total', message = 'no' }]",
        "8:25: error[TP2008]: stage check: with.rules[0].expr: "},
       {"with.rules = [{ expr = 'true', message = '' }]",
-       "8:42: error[TP1005]: stage check: with.rules[0].message: has 0 bytes, "
+       "8:43: error[TP1005]: stage check: with.rules[0].message: has 0 bytes, "
        "allowed are 1 to 500"},
       {"with.rules = [{ expr = 'true' }]",
        "8:15: error[TP1003]: stage check: with.rules[0].message must be given"},
@@ -187,7 +187,7 @@ TEST_CASE("json.check: faults are told where they stand") {
        "4:8: error[TP1003]: stage check: with.type: is missing, and so is "
        "with.rules: nothing would be checked"},
       {"with.type = 'text'",
-       "8:13: error[TP2003]: stage check: with.type is text, but in.value is "
+       "8:14: error[TP2003]: stage check: with.type is text, but in.value is "
        "invoice"},
       {"with.type = 'invoce'",
        "8:13: error[TP1016]: stage check: with.type: "
@@ -209,7 +209,7 @@ TEST_CASE("json.check: faults are told where they stand") {
       " and a text is not read as JSON; bind json, such as an input, a row of "
       "table.read, or what json.pick takes out of one\n";
   CHECK(told("text", "with.type = 'invoice'") ==
-        "t.toml:8:13: error[TP2003]: stage check: with.type is invoice, but "
+        "t.toml:8:14: error[TP2003]: stage check: with.type is invoice, but "
         "in.value is text," +
             way);
   CHECK(told("text", "with.rules = [{ expr = 'true', message = 'a' }]") ==

@@ -35,6 +35,7 @@ TEST_CASE("equal structure is equal type, whatever its name") {
   CHECK_FALSE(a == type::record_of("a", {{"y", integer}}));
   CHECK_FALSE(type_of<documents>() == type_of<citations>());
   CHECK_FALSE(text == type::one_of({"yes"}));
+  CHECK_FALSE(a == type::record_of("a", {{"x", integer, true}}));
 }
 
 TEST_CASE("a value goes where a wider type is wanted, and never back") {
@@ -49,6 +50,8 @@ TEST_CASE("a value goes where a wider type is wanted, and never back") {
   CHECK(one_way(type_of<document>(), any_json));
   CHECK(one_way(type::record_of("", {{"x", integer}}),
                 type::record_of("", {{"x", number}})));
+  CHECK(one_way(type::record_of("", {{"x", text}}),
+                type::record_of("", {{"x", text, true}})));
   CHECK_FALSE(fits(type_kind::prompt, any_json));
   CHECK_FALSE(fits(type::list_of(type_kind::prompt), any_json));
   CHECK_FALSE(fits(type::record_of("", {{"x", text}, {"y", text}}),
@@ -78,6 +81,12 @@ TEST_CASE("data of another type is told with its place") {
         ".b: a text, not an int");
   CHECK(misfit(value_data::record{{"a", ""}, {"b", 1}, {"c", 1}}, pair) ==
         "pair has no field 'c'");
+  const type part =
+      type::record_of("part", {{"a", text}, {"b", integer, true}});
+  CHECK(misfit(value_data::record{{"a", ""}}, part) == "(fits)");
+  CHECK(misfit(value_data::record{{"b", 1}}, part) == ".a: is missing");
+  CHECK(misfit(value_data::record{{"a", ""}, {"b", ""}}, part) ==
+        ".b: a text, not an int");
   CHECK(misfit(value_data::record{{"p", labelled_prompt()}}, any_json) ==
         ".p: a prompt, not a json");
 }

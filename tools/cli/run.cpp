@@ -21,6 +21,7 @@ namespace cli {
 namespace {
 
 namespace json = tinyphi::json;
+using tinyphi::result;
 
 struct run_options {
   std::string file;
