@@ -395,8 +395,10 @@ def test_a_batch_survives_being_killed_at_any_moment():
                  str(choose.randint(1, 4))],
                 cwd=folder.path, stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE)
-            # Some at once, so that the beginning is hit, too.
-            wait = choose.choice([0.02, 0.1, 0.3]) * whole_run
+            # Some at once, so that the beginning is hit, too; ever later, so
+            # that it gets on where starting takes long.
+            wait = choose.choice([0.02, 0.1, 0.3]) * whole_run * (
+                1 + kills / 20)
             try:
                 process.wait(choose.uniform(0, wait))
                 err = process.stderr.read()

@@ -194,7 +194,8 @@ CLI::Option* add_batch_options(CLI::App& command, batch_options& o) {
               "run one request for each line of FILE, a JSON object whose "
               "members are inputs by name; -i gives what all have in common. "
               "All lines are looked at before the first request runs: one that "
-              "cannot be (TP5007) stops all. A line has at most 1 MiB")
+              "cannot be (TP5007) stops all, with exit status 65. A line has "
+              "at most 1 MiB")
           ->type_name("FILE");
   CLI::Option* out =
       command
@@ -211,14 +212,15 @@ CLI::Option* add_batch_options(CLI::App& command, batch_options& o) {
   command
       .add_flag("--resume", o.resume,
                 "go on behind the last complete line of --out, whenever it was "
-                "killed. Refused if the pipeline, what it calls, its "
-                "environment, -i, -m or the lines of --each are not the same; "
-                "what they were is kept beside --out in .resume.json")
+                "killed; begin if there is none. Refused if the pipeline, what "
+                "it calls, its environment, -i, -m or the lines of --each are "
+                "not the same; what they were is kept beside --out in "
+                ".resume.json")
       ->needs(each);
   command
       .add_option("--parallel", o.parallel,
-                  "so many requests at a time; the order of effects among them "
-                  "is then not defined")
+                  "so many requests at a time, and in memory; the order of "
+                  "effects among them is then not defined")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, max_parallel))
       ->capture_default_str()

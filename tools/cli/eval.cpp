@@ -293,7 +293,7 @@ void add_eval(CLI::App& app, action& run) {
       "A case is a line {\"input\": {...}, \"answer\": \"TEXT\"}, whose answer "
       "is compared\nwith the first output, or {\"input\": {...}, \"expect\": "
       "[\"EXPR\", ...]}, with\nexpectations as tests have them "
-      "(output.x == 'yes', not failed(stage)); it scores\n1 if all hold, else "
+      "(output.x == 'yes', ran(stage)); it scores 1 if all hold, else "
       "0. All lines are looked at before the first case runs (TP5007).\n"
       "Words of answers are compared in lower case and without punctuation:\n"
       "exact 1: the same; contains 1: in the output, in a row; f1: of "
