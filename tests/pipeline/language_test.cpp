@@ -320,58 +320,6 @@ TEST_CASE("switches and stages that contradict themselves are refused") {
 }
 
 TEST_CASE("conditions ask for what may be absent with has()") {
-TEST_CASE("a case that can never be chosen is refused") {
-  // Of a switch `s` over values of a stage `k`, whose `rest` may be absent.
-  const auto broken = [](const std::string& cases) {
-    const std::string all = faults(
-        "tinyphi = 1\ninput.text = \"text\"\ninput.n = \"int\"\n"
-        "env.HIGH = { type = \"int\", default = 3 }\n"
-        "output.a = [\"w.a\", \"w.b\", \"s.a\"]\noutput.k = \"k.text?\"\n"
-        "output.n = \"input.n\"\noutput.h = \"env.HIGH\"\n"
-        "stage.k = { use = \"flaky\", fallback = \"skip\" }\n"
-        "[switch.w]\na = \"input.text == 'a'\"\nb = \"else\"\n[switch.s]\n" +
-        cases + "\n");
-    const std::string_view before = "error[TP2012]: switch s: case ";
-    const std::size_t at = all.find(before);
-    return at == std::string::npos ? all : all.substr(at + before.size());
-  };
-  const std::string covered =
-      " can never be chosen; where it holds, a case before it does, too";
-  // Written alike, or following from what stands before it.
-  CHECK(broken("a = \"input.n > 3\"\nb = \"input.n  >  3\"\nc = \"else\"") ==
-        "b" + covered);
-  CHECK(broken("a = \"input.n > 3 or w.a\"\nb = \"not (w.b or input.n > "
-               "4)\"\nc = \"else\"") == "b" + covered);
-  CHECK(broken("a = \"has(k.rest)\"\nb = \"has(k.rest) and k.rest == "
-               "'x'\"\nc = \"else\"") == "b" + covered);
-  CHECK(broken("a = \"input.n > 3\"\nb = \"not (input.n > 3)\"\nc = "
-               "\"else\"") ==
-        "c can never be chosen; one of the cases before it always holds");
-  CHECK(broken("a = \"1 < 2\"\nb = \"else\"") ==
-        "b can never be chosen; one of the cases before it always holds");
-  for (const char* never : {"false", "2 in [1, 3] and w.a", "w.a and w.b",
-                            "w.a and not w.a", "failed(k) and has(k.text)"}) {
-    INFO(never);
-    CHECK(broken("a = \"" + std::string(never) + "\"\nb = \"else\"") ==
-          "a can never be chosen; it never holds");
-  }
-  // What is not known is not claimed: another day, HIGH is another number.
-  CHECK(broken("a = \"env.HIGH > 3\"\nb = \"input.n > 3\"\nc = \"input.n > "
-               "4\"\nd = \"has(k.rest)\"\ne = \"else\"")
-            .empty());
-  // So many parts are not tried in all their combinations; what is written
-  // alike is seen still.
-  std::string many;
-  for (int i = 0; i < 30; ++i) {
-    many += "c" + std::to_string(i) + " = \"input.n == " + std::to_string(i) +
-            "\"\n";
-  }
-  CHECK(broken("a = \"w.a\"\n" + many + "z = \"else\"").empty());
-  CHECK(broken("a = \"w.a\"\n" + many +
-               "y = \"input.n == 7\"\nz = "
-               "\"else\"") == "y" + covered);
-}
-
   const auto when = [](const std::string& condition) {
     return faults(
         "tinyphi = 1\ninput.text = \"text\"\noutput.a = "
