@@ -163,8 +163,7 @@ void measure_stages(figures& out, bool is_chain) {
     all += (all.empty() ? "\"s" : ", \"s") + std::to_string(i) + ".text\"";
   }
   if (!is_chain) {
-    text += "last = { use = \"pass\", in.text = { first = [" + all +
-            "] } }\n";
+    text += "last = { use = \"pass\", in.text = { first = [" + all + "] } }\n";
   }
   const auto p = compiled(text);
   if (!p) return out.fail(name, p.error().message);

@@ -17,7 +17,8 @@ input.text = "text"
 output.words = "count.words"
 [stage.count]
 use = "demo.words"
-)" + with, "count.toml", plugins);
+)" + with,
+                                         "count.toml", plugins);
 }
 
 }  // namespace

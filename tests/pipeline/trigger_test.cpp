@@ -149,8 +149,9 @@ TEST_CASE("a trigger of the file is refused with the way to mend it") {
        "TP1013]: trigger t: every and cron exclude each other"},
       {"every = \"10ms\"\nwith.f = \"a\"",
        "TP1005]: trigger t: every is 10ms, allowed are 1000ms to"},
-      {"every = \"1h\"", "TP1003]: trigger t: input f has no default; give it "
-                         "in with.f"},
+      {"every = \"1h\"",
+       "TP1003]: trigger t: input f has no default; give it "
+       "in with.f"},
       {"every = \"1h\"\nwith.g = \"a\"",
        "TP2002]: trigger t.with: no input 'g'; did you mean 'f'?"},
       {"every = \"1h\"\nwith.f = 5", "TP2003]: trigger t.with.f: "},

@@ -72,7 +72,8 @@ TEST_CASE("what is done is not given again, also by a new start") {
     std::ifstream in(record, std::ios::binary);
     text.assign(std::istreambuf_iterator<char>(in), {});
   }
-  write(record, "nonsense\n{\"name\": 5}\n[]\n" + text.substr(0, text.size() - 1));
+  write(record,
+        "nonsense\n{\"name\": 5}\n[]\n" + text.substr(0, text.size() - 1));
   CHECK(restarted() == names{"a.txt"});
 }
 

@@ -54,8 +54,9 @@ bool is_text(const input_spec& input) {
 result<std::string> read_text(const input_spec& input,
                               const std::string& file) {
   const std::size_t most =
-      is_text(input) ? input.max_bytes
-                     : std::max(input.max_bytes, tinyphi::request_limits{}.text);
+      is_text(input)
+          ? input.max_bytes
+          : std::max(input.max_bytes, tinyphi::request_limits{}.text);
   auto text = file == "-" ? read_stdin(most) : tinyphi::read_file(file, most);
   if (!text) {
     error e = std::move(text).error();

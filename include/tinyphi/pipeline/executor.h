@@ -123,7 +123,7 @@ struct run_options {
   // Its priority is the best that the request may have; the file's own class
   // counts if it is lower.
   request_origin origin = {.priority = priority_class::interactive};
-  std::shared_ptr<request_clock> clock;        // null: the steady clock
+  std::shared_ptr<request_clock> clock;  // null: the steady clock
   approver approve;  // may be empty: every question is then denied
   std::shared_ptr<const run_doubles> doubles;  // may be null
   std::shared_ptr<run_record> record;          // filled in, unless null

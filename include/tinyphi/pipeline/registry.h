@@ -65,7 +65,7 @@ struct stage_type {
   bool open_in_ports = false;           // more follow from the config
   bool open_out_ports = false;
   bool takes_template = false;  // a parameter names a [prompt.x]
-  std::string file_hash;  // of a file that is called: graph::hash
+  std::string file_hash;        // of a file that is called: graph::hash
   std::function<std::unique_ptr<stage_setup>(param_reader&)> configure;
 };
 

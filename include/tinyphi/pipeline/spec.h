@@ -155,9 +155,9 @@ struct test_spec {
   std::vector<reference_spec> approve;  // stages at which a person says yes
   std::vector<config_node> expect;      // strings
   std::vector<config_node> snapshot;    // strings
-  std::filesystem::path trace;  // absolute, or from the working folder
+  std::filesystem::path trace;          // absolute, or from the working folder
   position trace_at;
-  bool with_model = false;              // mode = "model"
+  bool with_model = false;  // mode = "model"
   std::size_t times = 1;
   std::size_t pass = 1;
 };

@@ -83,8 +83,8 @@ class spec_reader : private config_reader {
                          trigger_spec& t);
   void read_trigger_token(const config_member& m, const std::string& where,
                           trigger_spec& t);
-  void read_trigger_inputs(const config_member& entry,
-                           const std::string& where, trigger_spec& t);
+  void read_trigger_inputs(const config_member& entry, const std::string& where,
+                           trigger_spec& t);
   void read_hosts(const config_node& allow);
   void read_tests();
   void read_test(const config_node& node);

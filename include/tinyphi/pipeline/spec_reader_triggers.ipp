@@ -38,8 +38,9 @@ TINYPHI_FUNC void spec_reader::read_trigger(const config_member& entry) {
   if (const config_member* overlap = entry.value.find("overlap");
       overlap != nullptr && !next_firing(t, {})) {
     report(fault::keys_conflict, overlap->at,
-           where + ": overlap is for every and cron; watched files wait in "
-                   "their folder, and requests as others do");
+           where +
+               ": overlap is for every and cron; watched files wait in "
+               "their folder, and requests as others do");
   }
   const auto label = read_choice(entry.value, "trust", where, labels);
   t.label = label     ? static_cast<trust>(*label)
@@ -89,10 +90,12 @@ TINYPHI_FUNC void spec_reader::read_trigger_when(const config_member& entry,
   }
   if (given == nullptr) {
     return report(fault::missing_key, entry.at,
-                  where + ": one of every, cron, watch and http says when it "
-                          "runs");
+                  where +
+                      ": one of every, cron, watch and http says when it "
+                      "runs");
   }
-  const std::string_view kind = given->meant.empty() ? given->key : given->meant;
+  const std::string_view kind =
+      given->meant.empty() ? given->key : given->meant;
   if (kind == "every") {
     using namespace std::chrono_literals;
     if (const auto time = read_duration(entry.value, kind, where, 1s, 24h)) {
@@ -119,8 +122,8 @@ TINYPHI_FUNC void spec_reader::read_trigger_when(const config_member& entry,
         std::filesystem::absolute(base_dir_ / path.parent_path())
             .lexically_normal(),
         path.filename().string()};
-    if (files.pattern.empty() || path.parent_path().native().find_first_of(
-                                     "*?") != std::string::npos) {
+    if (files.pattern.empty() ||
+        path.parent_path().native().find_first_of("*?") != std::string::npos) {
       return report(fault::out_of_range, given->value.at,
                     where + ".watch is " + quote(*text) +
                         "; it is a folder and a pattern of names in it, such "
@@ -130,10 +133,14 @@ TINYPHI_FUNC void spec_reader::read_trigger_when(const config_member& entry,
   } else {
     const bool is_path =
         text->size() > 1 && text->size() <= 128 && text->front() == '/' &&
-        std::ranges::all_of(*text, [](char c) {
-          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                 (c >= '0' && c <= '9') || c == '/' || c == '-' || c == '_';
-        }) && text->find("//") == std::string::npos && !text->ends_with('/');
+        std::ranges::all_of(*text,
+                            [](char c) {
+                              return (c >= 'a' && c <= 'z') ||
+                                     (c >= 'A' && c <= 'Z') ||
+                                     (c >= '0' && c <= '9') || c == '/' ||
+                                     c == '-' || c == '_';
+                            }) &&
+        text->find("//") == std::string::npos && !text->ends_with('/');
     const bool is_taken = text->starts_with("/v1/") || *text == "/v1";
     if (!is_path || is_taken) {
       return report(fault::out_of_range, given->value.at,
@@ -173,8 +180,8 @@ TINYPHI_FUNC void spec_reader::read_trigger_inputs(const config_member& entry,
                                "gets the watched file"));
     return;
   }
-  if (const auto* name = input ? optional_key<std::string>(
-                                     entry.value, "input", where, "a string")
+  if (const auto* name = input ? optional_key<std::string>(entry.value, "input",
+                                                           where, "a string")
                                : nullptr) {
     const input_spec* found = find(*name, input->value.at, "input");
     if (found == nullptr) return;
@@ -204,9 +211,9 @@ TINYPHI_FUNC void spec_reader::read_trigger_inputs(const config_member& entry,
       const input_spec* found = find(m.key, m.at, "with");
       if (found == nullptr) return;
       if (m.key == t.input) {
-        return report(fault::keys_conflict, m.at,
-                      where + ".with." + m.key +
-                          ": the input gets the watched file");
+        return report(
+            fault::keys_conflict, m.at,
+            where + ".with." + m.key + ": the input gets the watched file");
       }
       auto value = check_input(*found, node_data(m.value));
       if (!value) {
@@ -229,9 +236,8 @@ TINYPHI_FUNC void spec_reader::read_trigger_inputs(const config_member& entry,
       report(fault::label_too_low, entry.at,
              where + ": what comes for input " + i.name + " is " +
                  std::string(to_string(t.label)) + ", the input declares " +
-                 std::string(to_string(i.label)) +
-                 "; say trust = \"" + std::string(to_string(t.label)) +
-                 "\" of the input");
+                 std::string(to_string(i.label)) + "; say trust = \"" +
+                 std::string(to_string(t.label)) + "\" of the input");
     }
   }
 }

@@ -103,8 +103,7 @@ struct run_figures {
 
 // Before the streams are ended, which takes away the text of one that failed.
 inline void tell_run(const request& r, std::size_t i, const frame& f,
-                     const run_figures& figures,
-                     const result<kept_values>& out,
+                     const run_figures& figures, const result<kept_values>& out,
                      const std::vector<std::shared_ptr<stream_port>>& streams) {
   const graph_stage& s = r.g->stages[i];
   trace_event e = event_of(r, i, figures.begun);

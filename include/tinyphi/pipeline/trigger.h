@@ -68,7 +68,7 @@ struct trigger_spec {
   std::string input;  // takes the watched file
   // Constants for inputs.
   std::map<std::string, value_data, std::less<>> with;
-  bool queue = false;  // overlap = "queue": runs wait for the one before
+  bool queue = false;         // overlap = "queue": runs wait for the one before
   trust label = trust::user;  // of what comes with it
 };
 

@@ -102,7 +102,8 @@ TINYPHI_FUNC result<cron_schedule> cron_schedule::parse(std::string_view text) {
                    "the " + std::string(field.name) + " is " + quote(word) +
                        "; it is '*' or a list of numbers and ranges of " +
                        std::to_string(field.low) + " to " +
-                       std::to_string(field.high) + ", such as '1-5,7' or "
+                       std::to_string(field.high) +
+                       ", such as '1-5,7' or "
                        "'*/2'"};
     }
     *bits[i] = *found;
@@ -184,10 +185,9 @@ TINYPHI_FUNC std::optional<std::chrono::system_clock::time_point> next_firing(
     return cron->next(now);
   }
   if (const auto* every = std::get_if<std::chrono::milliseconds>(&t.when)) {
-    const auto since = std::chrono::floor<std::chrono::milliseconds>(
-        now.time_since_epoch());
-    return std::chrono::system_clock::time_point(
-        (since / *every + 1) * *every);
+    const auto since =
+        std::chrono::floor<std::chrono::milliseconds>(now.time_since_epoch());
+    return std::chrono::system_clock::time_point((since / *every + 1) * *every);
   }
   return std::nullopt;
 }

@@ -210,8 +210,8 @@ class daemon::impl {
   api_result<std::shared_ptr<const caller>> let_in(const http_request& r,
                                                    const route* to,
                                                    const peer_facts& peer) {
-    if (to != nullptr && (to->access == route_access::open ||
-                          (to->lets_in && to->lets_in(r)))) {
+    if (to != nullptr &&
+        (to->access == route_access::open || (to->lets_in && to->lets_in(r)))) {
       return local_caller(std::nullopt);
     }
     auto who = identify(keys_, r, peer.local, peer.uid);

@@ -94,9 +94,9 @@ class trigger_runner::armed : public std::enable_shared_from_this<armed> {
 
   void fire() {
     if (running_ && (!trigger_->queue || waiting_ == max_waiting)) {
-      say(trigger_->queue ? "skipped: " + std::to_string(max_waiting) +
-                                " runs wait already"
-                          : "skipped: the run before is still under way");
+      say(trigger_->queue
+              ? "skipped: " + std::to_string(max_waiting) + " runs wait already"
+              : "skipped: the run before is still under way");
       return;
     }
     ++waiting_;
@@ -134,8 +134,8 @@ class trigger_runner::armed : public std::enable_shared_from_this<armed> {
     run_options options;
     options.stop.token = entry->stop;
     options.origin = origin_of(*entry->from, std::nullopt);
-    auto running = pipeline_->compiled.async_run(std::move(inputs),
-                                                 std::move(options));
+    auto running =
+        pipeline_->compiled.async_run(std::move(inputs), std::move(options));
     const auto done = co_await std::move(running);
     if (done) co_return true;
     if (done.error().code == error_code::cancelled) co_return false;
@@ -160,8 +160,8 @@ class trigger_runner::armed : public std::enable_shared_from_this<armed> {
     };
     while (!stopped_) {
       result<std::vector<std::string>> names = std::vector<std::string>();
-      const auto look = [](watched_folder* f, decltype(names)* out)
-          -> loop_task {
+      const auto look = [](watched_folder* f,
+                           decltype(names)* out) -> loop_task {
         *out = f->look();
         co_return;
       };

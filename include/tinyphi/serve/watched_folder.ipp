@@ -40,9 +40,8 @@ TINYPHI_FUNC result<std::vector<std::string>> watched_folder::look() {
                          s.st_mtim.tv_sec * second + s.st_mtim.tv_nsec};
     if (now.size() == max_files) {
       return error{error_code::limit, "more than " + std::to_string(max_files) +
-                                          " files of " +
-                                          what_.folder.string() + " are " +
-                                          what_.pattern};
+                                          " files of " + what_.folder.string() +
+                                          " are " + what_.pattern};
     }
     const auto before = seen_.find(name);
     const auto done = done_.find(name);
@@ -99,11 +98,11 @@ TINYPHI_FUNC void watched_folder::read_record() {
 TINYPHI_FUNC result<void> watched_folder::write_record() {
   std::string text;
   for (const auto& [name, mark] : done_) {
-    text += json::serialize(json::object{
-                {"name", name},
-                {"inode", static_cast<std::int64_t>(mark.inode)},
-                {"size", static_cast<std::int64_t>(mark.size)},
-                {"modified_ns", mark.modified_ns}}) +
+    text += json::serialize(
+                json::object{{"name", name},
+                             {"inode", static_cast<std::int64_t>(mark.inode)},
+                             {"size", static_cast<std::int64_t>(mark.size)},
+                             {"modified_ns", mark.modified_ns}}) +
             "\n";
   }
   replacement_file file(record_);

@@ -245,8 +245,8 @@ class test_runner {
                  ? approval{.given = true}
                  : approval{.given = false, .reason = "the test says no"};
     };
-    const auto ended = run(t.trace.empty() ? t.inputs : recorded_inputs,
-                           options, clock.get());
+    const auto ended =
+        run(t.trace.empty() ? t.inputs : recorded_inputs, options, clock.get());
     reached_.add(*g_, *options.record);
     if (!problems.empty()) return problems;
     if (!ended && !t.expects_error) {
