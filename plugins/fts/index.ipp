@@ -228,6 +228,7 @@ inline result<index_report> update_database(const std::filesystem::path& folder,
                                             const std::string& how_to_begin) {
   TINYPHI_TRY(const database db,
               database::open(index, index_kind, database::mode::create));
+  TINYPHI_CHECK_OK(db.keep_pages(32 << 10));
   TINYPHI_TRY(transaction change, transaction::begin(db, how_to_begin));
   TINYPHI_TRY(const auto n_tables,
               db.integer("SELECT count(*) FROM sqlite_schema"));

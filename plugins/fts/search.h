@@ -191,6 +191,7 @@ inline result<std::vector<hit>> search_index(const std::filesystem::path& index,
   }
   TINYPHI_TRY(const database db,
               database::open(index, index_kind, database::mode::read));
+  TINYPHI_CHECK_OK(db.keep_pages(8 << 10));
   TINYPHI_CHECK_OK(detail::check_schema(db, index.string()));
   return detail::search(db, options).run(question);
 }

@@ -89,6 +89,11 @@ class database {
   [[nodiscard]] static result<database> open(const std::filesystem::path& path,
                                              const file_kind& kind, mode m);
 
+  // Keeps at most so many KiB of pages in memory: what does not fit is read,
+  // checked and written again and again. Waits for who writes.
+  [[nodiscard]] result<void> keep_pages(int kib) const {
+    return execute("PRAGMA cache_size = -" + std::to_string(kib));
+  }
   // From now on statements, and their waiting for other writers, end with the
   // error of `stop` when it says so.
   void stop_by(stop_condition stop);
@@ -262,10 +267,6 @@ inline result<database> database::open(const std::filesystem::path& path,
   int n_reserved = page_checksum_bytes;
   sqlite3_file_control(handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &n_reserved);
   TINYPHI_CHECK_OK(db.execute("PRAGMA cell_size_check = ON"));
-  // At most so many KiB of pages in memory: what does not fit is read, checked
-  // and written again and again.
-  TINYPHI_CHECK_OK(db.execute(m == mode::read ? "PRAGMA cache_size = -8192"
-                                              : "PRAGMA cache_size = -32768"));
   return db;
 }
 

@@ -105,7 +105,7 @@ TINYPHI_FUNC void param_reader::finish(std::span<const retired_key> retired) {
   }
   for (const std::string_view name : missing_) {
     report(fault::missing_key, at_,
-           "with." + std::string(name) + " must be given");
+           named(name) + " must be given");
   }
 }
 
