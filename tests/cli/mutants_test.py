@@ -112,14 +112,21 @@ def words_of(text):
                               text.count("\n", 0, start) + 1, names))
     for kind, start, end, path in strings_and_keys(text):
         if kind == "key":
-            # An output, or a case that is what is left, may be called
-            # anything if nothing in the file refers to it.
+            # An output, a case that is what is left, or a stage whose prompt
+            # is the only one, may be called anything if nothing in the file
+            # refers to it.
             named = re.match(r"(?:output|switch\.(\w+))\.(\w+)$", path)
-            free = named and not re.search(
-                rf"['\" (]({named[1] or 'output'}\.{named[2]})\b", text)
+            stage = re.match(r"stage\.(\w+)$", path)
+            name = (f"{named[1] or 'output'}\\.{named[2]}" if named else
+                    rf"{stage[1]}(?=[.)])" if stage else None)
+            free = name and not re.search(rf"['\" (=\[]\s*({name})", text)
             add(start, end, names=not free)
             continue
         if PROSE.search(path) or DATA.search(path):
+            continue
+        # Of a type, other texts are the author's own words and patterns.
+        if path.startswith("type.") and not re.search(
+                r"\.(type|required|format)$", path):
             continue
         body = text[start:end]
         if TEMPLATE.search(path):
@@ -222,8 +229,9 @@ def check_sample(path):
                        f"elsewhere: {errors[0][1]}")
         for name, w, other in survivors:
             done = run("test", name, "--json", folder=folder)
-            failed = re.search(r"the request failed: [^\"]*",
-                               done.stdout + done.stderr)
+            # A test that no longer gives an input says so itself.
+            failed = re.search(r"the request failed: (?!input \w+ \(\w+\) is "
+                               r"missing)[^\"]*", done.stdout + done.stderr)
             if failed:
                 yield (f"{path.name}:{w.line}: {w.text} -> {other} passes the "
                        f"check, and then {failed[0]}")

@@ -191,7 +191,7 @@ TEST_CASE("every rule of the daemon's file is checked where it is broken") {
        "'serve'?"},
       {with("serve = 1"),
        "d.toml:3:9: error[TP1004]: [serve] is an integer, not a table"},
-      {serve("lisen = []"),
+      {serve("lisen = [\"127.0.0.1:1\"]"),
        "d.toml:4:1: error[TP1002]: [serve]: unknown key 'lisen'; did you mean "
        "'listen'?"},
       {serve("[[serve.pipelines]]\ndir = \"x\""),

@@ -98,7 +98,7 @@ TEST_CASE("every rule of the key file is checked where it is broken") {
        "k.toml:1:11: error[TP1006]: this program reads version 1 of the "
        "language: 'tinyphi = 1'"},
       {"[keys.alice]\n" + alice,
-       "k.toml:1:2: error[TP1002]: unknown key 'keys'; did you mean 'key'?\n"},
+       "k.toml:1:2: error[TP1002]: unknown key 'keys'; did you mean 'key'?"},
       {"key = 5\n",
        "k.toml:1:7: error[TP1004]: [key] is an integer, not a table"},
       {"key.alice = 5\n",

@@ -70,7 +70,7 @@ inline void report_unused_types(compilation& c) {
     open.insert(open.end(), t->second.refers.begin(), t->second.refers.end());
   }
   for (const auto& [name, t] : c.spec.types) {
-    if (used.contains(name)) continue;
+    if (used.contains(name) || t.at.library != 0) continue;
     c.report(fault::unused_name, t.at, "type " + name + " is never used");
   }
 }
