@@ -36,7 +36,7 @@ struct http_fetch_stage {
   struct config {
     std::string url = {};
     verb method = verb::get;
-    std::map<std::string, std::string> headers = {};
+    std::map<std::string, secret_text> headers = {};
     byte_size max_bytes{1 << 20};
   };
   struct inputs {
@@ -52,7 +52,7 @@ struct http_fetch_stage {
     return std::tuple{
         param("url", &config::url).doc("the address, where in.url gives none"),
         param("method", &config::method).names("GET", "POST"),
-        param("headers", &config::headers).doc("fields to send"),
+        param("headers", &config::headers).doc("fields to send; ${secret.NAME} keeps one secret"),
         param("max_bytes", &config::max_bytes)
             .range(byte_size{1}, byte_size{1 << 20})
             .doc("a longer answer is an error")};
@@ -94,7 +94,8 @@ struct http_fetch_stage {
              "in.body needs with.method = \"POST\"");
     }
     std::size_t n_bytes = 0;
-    for (const auto& [name, value] : c.headers) {
+    for (const auto& [name, secret] : c.headers) {
+      const std::string_view value = secret.reveal();  // empty: not open yet
       n_bytes += name.size() + value.size();
       if (const auto why = wrong_header(name, value); !why.empty()) {
         report(fault::out_of_range, "headers." + name, std::string(why));
@@ -122,7 +123,8 @@ struct http_fetch_stage {
     const auto body = call.types.find("body");
     sends_text_ = body != call.types.end() && body->second.is(type_kind::text);
     bool has_type = false, has_agent = false;
-    for (const auto& [name, value] : c.headers) {
+    for (const auto& [name, secret] : c.headers) {
+      const std::string_view value = secret.reveal();
       if (const auto why = wrong_header(name, value); !why.empty()) {
         throw stage_error(error_code::invalid_argument,
                           "with.headers." + name + ": " + std::string(why));
@@ -130,7 +132,7 @@ struct http_fetch_stage {
       const std::string key = ascii::lower(name);
       has_type = has_type || key == "content-type";
       has_agent = has_agent || key == "user-agent";
-      fields_ += name + ": " + value + "\r\n";
+      fields_ += name + ": " + std::string(value) + "\r\n";
     }
     if (!has_agent) fields_ += "User-Agent: tinyphi\r\n";
     if (!has_type && body != call.types.end()) {

@@ -307,7 +307,7 @@ TEST_CASE("http.fetch: what is wrong is found before it runs") {
   CHECK(fault_of(config{.url = good}, {"body"}) ==
         "1013 method: in.body needs with.method = \"POST\"");
   const auto header = [&](const std::string& name, const std::string& value) {
-    return fault_of(config{.url = good, .headers = {{name, value}}});
+    return fault_of(config{.url = good, .headers = {{name, secret_text::of(value)}}});
   };
   CHECK(header("Accept", "text/plain, */*").empty());
   CHECK(header("a b", "x") ==
@@ -413,7 +413,7 @@ TEST_CASE("http.fetch: a request is sent as it was asked for") {
                            "identity\r\nUser-Agent: tinyphi\r\n\r\n");
   fetched post{.url = "http://" + s.place() + "?q=%20", .allowed = {s.place()}};
   post.config.method = http_fetch_stage::verb::post;
-  post.config.headers = {{"X-Key", "k"}};
+  post.config.headers = {{"X-Key", secret_text::of("k")}};
   post.body = value_data("a\r\nb");
   CHECK(post.text() == "200 ok");
   CHECK(s.request() ==
