@@ -152,8 +152,8 @@ TEST_CASE("what is wrong with a library is told where it stands") {
        "END = { type = \"text\", default = \"?\" }"},
       {{{"a.toml", lib("[env]\nEND = { type = \"txt\" }")}},
        "\"a.toml\"",
-       "a.toml:3:16: error[TP1005]: env END: type must be text, path, bool, "
-       "int, float, duration or size; did you mean 'text'?",
+       "a.toml:3:16: error[TP1016]: env END: no type 'txt' in [env]; there are "
+       "text, path, bool, int, float, duration, size; did you mean 'text'?",
        "with.add = \"${env.END}\""},
   };
   for (const broken& b : all) {

@@ -57,10 +57,10 @@ trigger.push = { http = "/readings", with = { kind = "push" } }
 """ + LINE.replace("TEXT", "kind }} {{ word")
 
 
-def config(folder, text):
+def config(folder, text, serve=""):
     (folder / "p.toml").write_text(text)
     path = folder / "daemon.toml"
-    path.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n'
+    path.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n' + serve +
                     '[model.default]\n[pipeline.p]\npath = "p.toml"\n')
     return str(path)
 
@@ -141,8 +141,9 @@ def test_a_token_of_the_trigger_is_as_good_as_a_key_for_its_path_only(folder):
     text = PUSH.replace('http = "/readings"',
                         'http = "/readings", token = "${secret.push}"')
     path = config(folder, 'tinyphi = 1\nsecret.push = { file = "token" }\n' +
-                  text.removeprefix("tinyphi = 1\n"))
-    with Daemon(path, "--keys", str(folder / "keys.toml")) as d:
+                  text.removeprefix("tinyphi = 1\n"),
+                  f'keys = "{folder}/keys.toml"\n')
+    with Daemon(path) as d:
         def post(path, token):
             return d.ask("POST", path, {"word": "hot"},
                          {"Authorization": "Bearer " + token})[0]
