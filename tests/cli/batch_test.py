@@ -340,6 +340,10 @@ def test_resuming_with_something_else_is_refused_and_says_what_differs():
     with Folder() as folder:
         first = ["-i", "n=1"]
         folder.lines("in.jsonl", [{"name": name} for name in "abc"])
+        library = "tinyphi = 1\n[env]\nLIBRARY = { type = \"text\", default = \"x\" }\n"
+        folder.write("lib.toml", library)
+        folder.write("greet.toml", GREET.replace(
+            "tinyphi = 1\n", 'tinyphi = 1\ninclude = ["lib.toml"]\n', 1))
         expect(folder.batch(*first), DONE)
         before = folder.read("out.jsonl")
 
@@ -351,6 +355,7 @@ def test_resuming_with_something_else_is_refused_and_says_what_differs():
         for name, text, part in [
                 ("greet.toml", GREET.replace("Hello", "Hallo"), "greet.toml"),
                 ("tail.toml", TAIL + "\n# changed\n", "tail.toml"),
+                ("lib.toml", library + "# changed\n", "lib.toml"),
                 ("in.jsonl", folder.read("in.jsonl") + '{"name": "y"}\n',
                  "the lines of --each")]:
             good = folder.read(name)

@@ -66,6 +66,10 @@ class source_list {
     for (const auto& [name, rules] : spec->rules) {
       if (!rules.path.empty()) add_bytes(rules.path);
     }
+    for (const tinyphi::library_file& library : spec->libraries) {
+      add_bytes(place.parent_path() / library.folder /
+                fs::path(library.name).filename());
+    }
     for (const tinyphi::stage_spec& s : spec->stages) {
       if (s.plugin.starts_with("./")) add_file(place.parent_path() / s.plugin);
     }

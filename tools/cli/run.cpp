@@ -242,6 +242,11 @@ void add_run(CLI::App& app, action& run) {
                    "run")
       ->type_name("STAGE");
   add_view_options(*command, o->view);
+  // These are of one request.
+  for (const char* name :
+       {"--approve", "--until", "--show", "--stats", "--trace"}) {
+    command->get_option(name)->excludes(each);
+  }
   command->final_callback(
       [o, &run] { run = [o] { return run_pipeline(*o); }; });
 }
