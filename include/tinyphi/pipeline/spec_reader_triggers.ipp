@@ -148,7 +148,7 @@ TINYPHI_FUNC void spec_reader::read_trigger_when(const config_member& entry,
                         "; it is a path of letters, digits, '-' and '_', such "
                         "as \"/readings\", and not below /v1");
     }
-    t.when = http_trigger{*text};
+    t.when = http_trigger{*text, {}};
   }
 }
 
