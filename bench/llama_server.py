@@ -55,32 +55,35 @@ class LlamaServer:
             self.options.append("-rtr")
         self.drafts = any(o.startswith("--spec-") or o.startswith("--lookup")
                           for o in self.options)
+        # ik_llama.cpp's drafts for one sequence only, so in their case alone.
+        self.draft_options = []
         if self.knows("--spec-type") and not self.drafts:
-            self.options += DRAFTS
+            self.draft_options = DRAFTS
             self.drafts = True
 
     def knows(self, option):
         return re.search(rf"(?<![\w-]){option}(?![\w-])", self.help)
 
-    def serving(self, model, threads, longest):
+    def serving(self, model, threads, longest, drafts=False):
         """The server as a context that answers cases; two at a time, of at
-        most `longest` tokens each."""
-        return Running(self, model, threads, longest)
+        most `longest` tokens each; with drafts one."""
+        return Running(self, model, threads, longest, drafts)
 
 
 class Running:
     """A server that has loaded its model. Each case gives numbers by the names
     that bench/serving gives them."""
 
-    def __init__(self, server, model, threads, longest):
+    def __init__(self, server, model, threads, longest, drafts):
         self.server = server
         self.port = free_port()
         self.random = random.Random(1)
         self.log = tempfile.TemporaryFile()
         self.command = [
             *server.under, server.program, "-m", model, "-t", threads,
-            "-c", 2 * longest, "-np", 2, "--host", "127.0.0.1", "--port",
-            self.port, *server.options]
+            "-c", (1 if drafts else 2) * longest, "-np", 1 if drafts else 2,
+            "--host", "127.0.0.1", "--port", self.port, *server.options,
+            *(server.draft_options if drafts else [])]
         self.process = None
 
     def __enter__(self):
