@@ -138,7 +138,7 @@ scheduler make_scheduler(const model& m, const memory_budget& budget,
   // may take: under sanitizers a slow one reads smaller slices from the start.
   step_cost cost;
   cost.set({.decode_rows = 1}, 1.0);
-  cost.set({.prefill_tokens = 256}, 50.0);
+  cost.set({.slice = 256}, 50.0);
   options.step_costs = cost.learnt();
   return scheduler(m, options);
 }
