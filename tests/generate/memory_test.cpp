@@ -124,9 +124,10 @@ TEST_CASE("200 tokens of text take 8 allocations at most, for what is unread") {
 
 namespace {
 
-// A scheduler of 400 pages whose memory is what `budget` gives.
+// A scheduler of 400 pages whose memory is what `budget` gives, and which knows
+// what its steps cost, or does not.
 scheduler make_scheduler(const model& m, const memory_budget& budget,
-                         std::size_t slice = 256) {
+                         std::size_t slice = 256, bool knows_costs = true) {
   engine_options options;
   options.n_threads = 1;
   options.prefill_chunk = slice;
@@ -139,7 +140,7 @@ scheduler make_scheduler(const model& m, const memory_budget& budget,
   step_cost cost;
   cost.set({.decode_rows = 1}, 1.0);
   cost.set({.slice = 256}, 50.0);
-  options.step_costs = cost.learnt();
+  if (knows_costs) options.step_costs = cost.learnt();
   return scheduler(m, options);
 }
 
@@ -283,7 +284,7 @@ TEST_CASE("who finds no page in the budget ends, others go on") {
 TEST_CASE("what an idle engine measures leaves nothing taken") {
   const model m = demo_model(false);
   const memory_budget budget(0);
-  scheduler s = make_scheduler(m, budget, 16);
+  scheduler s = make_scheduler(m, budget, 16, false);
   stop_condition idle;
   idle.deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
   REQUIRE_OK(s.drive(idle));
