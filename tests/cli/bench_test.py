@@ -422,9 +422,17 @@ def test_a_llama_server_serves_the_same_cases(folder):
     server = program(folder, "llama-server",
                      FAKE_SERVER.format(log=folder / "llama-server.log"))
     text, found = served(folder, "--llama-server", f"{server} --mlock")
-    first = calls(server)[0]
+    starts = [call for call in calls(server) if isinstance(call, list)]
+    first = starts[0]
     bodies = [call for call in calls(server) if isinstance(call, dict)]
-    assert first[-3:] == ["--mlock", "--spec-type", "ngram-simple"], first
+    assert first[-1] == "--mlock", first
+    assert first[first.index("-np") + 1] == "2", first
+    # Drafts are of one sequence.
+    drafting = [s for s in starts if "--spec-type" in s]
+    assert drafting, starts
+    for start in drafting:
+        assert start[-3:] == ["--mlock", "--spec-type", "ngram-simple"], start
+        assert start[start.index("-np") + 1] == "1", start
     assert first[first.index("--host") + 1] == "127.0.0.1", first
     known, more = [b for b in bodies if b["cache_prompt"]][-2:]
     assert len(known["prompt"]) == 40 and len(more["prompt"]) == 45, bodies
