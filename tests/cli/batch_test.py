@@ -19,10 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
 PROGRAM = os.path.abspath(sys.argv[1])
 ROOT = pathlib.Path(sys.argv[2]).resolve()
+sys.path.insert(0, str(ROOT / "tests/support"))
+import cases  # noqa: E402
+
 DEMO = ROOT / "pipelines/models/tinyphi-demo-7m-q8_0.gguf"
 SMALLEST = ROOT / "pipelines/smallest.toml"
 SLOW = bool(os.environ.get("TINYPHI_SLOW_BUILD"))
@@ -245,6 +247,13 @@ def test_results_come_in_the_order_of_the_lines_and_failures_beside_them():
             assert out == "34 done, 6 failed; see out.failures.jsonl\n", out
             assert done.stderr == b"", done.stderr  # no bar without a terminal
             check_results(folder, 40)
+
+
+def test_no_request_is_refused_by_the_queue_of_its_own_file():
+    with Folder() as folder:
+        folder.lines("in.jsonl", [{"name": f"N{i}", "n": i} for i in range(200)])
+        out = expect(folder.batch("--parallel", 64), DONE)
+        assert out == "200 done, 0 failed\n", out
 
 
 def test_a_batch_without_failures_counts_as_done():
@@ -619,23 +628,5 @@ def test_help_says_what_each_file_holds():
         assert part in said, f"no {part!r} in: {said}"
 
 
-def main():
-    part = sys.argv[3] if len(sys.argv) > 3 else ""
-    tests = [(name, f) for name, f in globals().items()
-             if name.startswith("test_") and part in name]
-    failed = 0
-    for name, test in tests:
-        try:
-            test()
-        except Exception:  # a failing case must not hide the others
-            failed += 1
-            print(f"FAILED {name}\n{traceback.format_exc(limit=-2)}")
-        else:
-            print(f"ok {name}")
-        sys.stdout.flush()
-    print(f"{len(tests) - failed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.run(globals(), sys.argv[3] if len(sys.argv) > 3 else ""))

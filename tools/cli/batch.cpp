@@ -223,8 +223,9 @@ CLI::Option* add_batch_options(CLI::App& command, batch_options& o) {
       ->needs(each);
   command
       .add_option("--parallel", o.parallel,
-                  "so many requests at a time, and in memory; the order of "
-                  "effects among them is then not defined")
+                  "so many requests at a time, and in memory, but no more than "
+                  "[limits].concurrency of FILE; the order of effects among "
+                  "them is then not defined")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, max_parallel))
       ->capture_default_str()
@@ -272,8 +273,11 @@ int run_batch(const std::string& file, const std::string& model,
   const auto pipeline =
       tinyphi::pipeline::create(std::move(proved.graph), file, *host);
   if (!pipeline) return fail(pipeline.error());
+  // More would only wait in the file's own queue, and be refused by it.
+  const std::size_t parallel =
+      std::min(o.parallel, pipeline->graph().limits.concurrency);
   const auto ended = run_lines(*in, lines->n_lines, *pipeline, *common,
-                               o.parallel, interrupt.token(), *out);
+                               parallel, interrupt.token(), *out);
   if (!ended) return fail(error(ended.error()).within(o.out));
   const std::size_t n_failed = out->n_failed();
   if (as_json) {
