@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/line_file.h"
 #include "tinyphi/base/mapped_file.h"
 #include "tinyphi/base/replacement_file.h"
 #include "tinyphi/base/utf8.h"
@@ -29,11 +30,6 @@ using tinyphi::result;
 
 // How a failure's line begins; its index follows.
 constexpr std::string_view index_key = "{\"index\":";
-
-error system_error(const std::string& path, int number) {
-  return {number == ENOENT ? error_code::not_found : error_code::io,
-          path + ": " + std::generic_category().message(number)};
-}
 
 std::string beside(const std::string& path, const char* ending) {
   const std::string_view usual = ".jsonl";

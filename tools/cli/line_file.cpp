@@ -34,6 +34,11 @@ std::uint64_t with_line(std::uint64_t before, std::string_view line) {
 
 }  // namespace
 
+error system_error(const std::string& path, int number) {
+  return {number == ENOENT ? error_code::not_found : error_code::io,
+          path + ": " + std::generic_category().message(number)};
+}
+
 result<line_file> line_file::open(const std::string& path) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -41,8 +46,7 @@ result<line_file> line_file::open(const std::string& path) {
   if (fd < 0 || ::fstat(fd, &status) != 0) {
     const int number = errno;
     if (fd >= 0) ::close(fd);
-    return error{number == ENOENT ? error_code::not_found : error_code::io,
-                 path + ": " + std::generic_category().message(number)};
+    return system_error(path, number);
   }
   if (!S_ISREG(status.st_mode)) {
     ::close(fd);

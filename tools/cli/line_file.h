@@ -20,6 +20,9 @@
 
 namespace cli {
 
+// What the system says of a file.
+[[nodiscard]] tinyphi::error system_error(const std::string& path, int number);
+
 // Which lines a file has; see content_hash.h.
 struct line_summary {
   std::size_t n_lines = 0;
