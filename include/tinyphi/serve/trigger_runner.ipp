@@ -65,6 +65,17 @@ class trigger_runner::armed : public std::enable_shared_from_this<armed> {
 
   void say(const std::string& what) { services_->say(name_ + ": " + what); }
 
+  // The disk may be slow, and the io thread serves everybody.
+  loop_task on_worker(std::function<void()> work) {
+    const auto body = [](std::function<void()> w) -> loop_task {
+      w();
+      co_return;
+    };
+    auto working = boost::asio::co_spawn(
+        *services_->workers, body(std::move(work)), boost::asio::use_awaitable);
+    co_await std::move(working);
+  }
+
   loop_task sleep(std::chrono::milliseconds time) {
     timer_.expires_after(time);
     boost::system::error_code cancelled;
@@ -160,14 +171,7 @@ class trigger_runner::armed : public std::enable_shared_from_this<armed> {
     };
     while (!stopped_) {
       result<std::vector<std::string>> names = std::vector<std::string>();
-      const auto look = [](watched_folder* f,
-                           decltype(names)* out) -> loop_task {
-        *out = f->look();
-        co_return;
-      };
-      auto looking =
-          boost::asio::co_spawn(*services_->workers, look(&folder, &names),
-                                boost::asio::use_awaitable);
+      auto looking = on_worker([&] { names = folder.look(); });
       co_await std::move(looking);
       tell(names ? std::string() : names.error().message);
       for (std::size_t i = 0; names && i < names->size() && !stopped_; ++i) {
@@ -177,7 +181,10 @@ class trigger_runner::armed : public std::enable_shared_from_this<armed> {
                      value_data((files.folder / name).string()));
         auto running = run(std::move(file));
         if (!co_await std::move(running)) break;
-        if (const auto kept = folder.set_done(name); !kept) {
+        result<void> kept;
+        auto keeping = on_worker([&] { kept = folder.set_done(name); });
+        co_await std::move(keeping);
+        if (!kept) {
           tell("what was done cannot be kept: " + kept.error().message);
         }
       }
