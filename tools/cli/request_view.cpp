@@ -113,10 +113,7 @@ struct request_view::state {
     stage_figures& s = it->second;
     ++s.runs;
     s.seconds += e.seconds;
-    s.used.prompt_tokens += e.used.prompt_tokens;
-    s.used.cached_tokens += e.used.cached_tokens;
-    s.used.completion_tokens += e.used.completion_tokens;
-    s.used.decode_seconds += e.used.decode_seconds;
+    tinyphi::add_usage(s.used, e.used);
   }
 
   [[nodiscard]] std::string table() const {

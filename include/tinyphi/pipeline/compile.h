@@ -31,10 +31,12 @@ inline constexpr std::size_t max_call_depth = 8;
     std::vector<diagnostic>& faults,
     std::vector<std::filesystem::path> callers = {});
 
-// Creates a stage, or all. The error names the stage and has its own code.
+// Creates a stage, or all but those that are left out, by stage. The error
+// names the stage and has its own code.
 [[nodiscard]] result<void> create_stage(graph& g, std::size_t stage,
                                         std::string_view file);
-[[nodiscard]] result<void> create_stages(graph& g, std::string_view file);
+[[nodiscard]] result<void> create_stages(
+    graph& g, std::string_view file, const std::vector<bool>& left_out = {});
 
 TINYPHI_NAMESPACE_END
 

@@ -69,19 +69,12 @@ inline void count_waits(compilation& c) {
 inline void count_readers(graph& g) {
   for (graph_stage& s : g.stages) {
     const auto read = [&](std::size_t slot) {
-      if (slot >= g.slots.size()) return;  // item, index
       if (std::ranges::find(s.reads, slot) != s.reads.end()) return;
       s.reads.push_back(slot);
       ++g.slots[slot].n_readers;
     };
-    const auto take = [&](const graph_source& from) {
-      if (from.what == graph_source::kind::slot) read(from.slot);
-    };
-    for (const graph_port& p : s.in) {
-      std::ranges::for_each(p.binding.from, take);
-    }
-    if (s.each) take(*s.each);
-    if (s.when) std::ranges::for_each(s.when->test.reads(), read);
+    each_read(s, read);
+    each_condition(g, s, read);
   }
   for (const graph_switch& s : g.switches) {
     for (const auto& one : s.cases) {
@@ -162,8 +155,10 @@ TINYPHI_FUNC result<void> create_stage(graph& g, std::size_t i,
   return error{failed.code, to_string(d, file)};
 }
 
-TINYPHI_FUNC result<void> create_stages(graph& g, std::string_view file) {
+TINYPHI_FUNC result<void> create_stages(graph& g, std::string_view file,
+                                        const std::vector<bool>& left_out) {
   for (std::size_t i = 0; i < g.stages.size(); ++i) {
+    if (!left_out.empty() && left_out[i]) continue;
     TINYPHI_CHECK_OK(create_stage(g, i, file));
   }
   return {};

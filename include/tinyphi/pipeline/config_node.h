@@ -111,6 +111,7 @@ inline void spell(const config_node& node, std::string& out) {
     text(std::to_string(std::bit_cast<std::uint64_t>(*x)));
   }
   if (const auto* t = node.get<std::string>()) text(*t);
+  if (const auto* secret = node.get<secret_name>()) text(secret->name);
   if (const auto* items = node.get<config_array>()) {
     out += std::to_string(items->size()) + ':';
     for (const config_node& item : *items) spell(item, out);

@@ -200,6 +200,26 @@ struct graph {
   std::shared_ptr<host> services;
 };
 
+// Calls `use(slot)` for all that a stage takes as a value.
+template <class F>
+void each_read(const graph_stage& s, F use) {
+  for (const graph_port& p : s.in) {
+    for (const graph_source& from : p.binding.from) {
+      if (from.what == graph_source::kind::slot) use(from.slot);
+    }
+  }
+}
+// The same for all that decides whether and how often it runs.
+template <class F>
+void each_condition(const graph& g, const graph_stage& s, F use) {
+  if (s.when) {
+    for (const std::size_t slot : s.when->test.reads()) {
+      if (slot < g.slots.size()) use(slot);  // not item, index
+    }
+  }
+  if (s.each && s.each->what == graph_source::kind::slot) use(s.each->slot);
+}
+
 // By stage: `stage` itself and all that it waits for, however indirectly.
 [[nodiscard]] inline std::vector<bool> leading_to(const graph& g,
                                                   std::size_t stage) {

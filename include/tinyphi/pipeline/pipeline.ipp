@@ -129,10 +129,7 @@ inline result<std::shared_ptr<graph>> proved_graph(pipeline_check checked,
 TINYPHI_FUNC result<pipeline> pipeline::create(
     std::shared_ptr<tinyphi::graph> g, const std::string& file,
     const host_options& options, const std::vector<bool>& left_out) {
-  for (std::size_t i = 0; i < g->stages.size(); ++i) {
-    if (!left_out.empty() && left_out[i]) continue;
-    TINYPHI_CHECK_OK(create_stage(*g, i, file));
-  }
+  TINYPHI_CHECK_OK(create_stages(*g, file, left_out));
   auto shared = std::make_shared<pool>(options, g->limits);
   return pipeline(std::move(g), std::move(shared));
 }

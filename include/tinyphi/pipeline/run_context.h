@@ -30,6 +30,15 @@ TINYPHI_NAMESPACE_BEGIN
 
 struct request_trace;  // trace.h
 
+// Adds what an answer took to what others did.
+inline void add_usage(usage& sum, const usage& u) {
+  sum.prompt_tokens += u.prompt_tokens;
+  sum.cached_tokens += u.cached_tokens;
+  sum.completion_tokens += u.completion_tokens;
+  sum.prefill_seconds += u.prefill_seconds;
+  sum.decode_seconds += u.decode_seconds;
+}
+
 // The stage that runs, and who is asked for approval; empty: nobody.
 struct call_site {
   std::string stage = {};
@@ -68,13 +77,7 @@ class run_context {
 
   // What a model was asked and has answered, for the trace: a stage that runs
   // one says so where it runs itself, once for each answer.
-  void note_usage(const usage& u) {
-    used_.prompt_tokens += u.prompt_tokens;
-    used_.cached_tokens += u.cached_tokens;
-    used_.completion_tokens += u.completion_tokens;
-    used_.prefill_seconds += u.prefill_seconds;
-    used_.decode_seconds += u.decode_seconds;
-  }
+  void note_usage(const usage& u) { add_usage(used_, u); }
   [[nodiscard]] const usage& used() const { return used_; }
   // Who is told of the stages of a file that this one calls; may be null.
   [[nodiscard]] const std::shared_ptr<const request_trace>& trace() const {

@@ -54,6 +54,8 @@ class spec_reader : private config_reader {
   void forget_types(std::set<std::string> wrong);
   void read_inputs();
   void read_input(const config_member& entry);
+  std::optional<trust> read_trust(const config_node& node,
+                                  const std::string& where);
   void read_input_type(const config_node& node, const std::string& where,
                        input_spec& input);
   void read_input_sizes(const config_node& node, const std::string& where,

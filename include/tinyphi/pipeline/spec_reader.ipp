@@ -145,10 +145,12 @@ TINYPHI_FUNC void spec_reader::read_env() {
   const config_table* table = named_section("env");
   if (table == nullptr) return;
   for (const config_member& entry : *table) {
-    config_member whole = entry;
-    if (entry.value.get<std::string>() != nullptr) {  // NAME = "TYPE"
-      whole.value.data = config_table{{"type", entry.at, entry.value}};
+    if (entry.value.get<std::string>() == nullptr) {
+      read_env_entry(entry);
+      continue;
     }
+    config_member whole = entry;  // NAME = "TYPE"
+    whole.value.data = config_table{{"type", entry.at, entry.value}};
     read_env_entry(whole);
   }
 }

@@ -27,6 +27,21 @@ TINYPHI_FUNC void spec_reader::read_input_type(const config_node& node,
   input.type = read_type(plain, where).value_or(type());
 }
 
+// What the key `trust` of a table says; nothing if it is not there, or wrong.
+TINYPHI_FUNC std::optional<trust> spec_reader::read_trust(
+    const config_node& node, const std::string& where) {
+  const auto* name =
+      optional_key<std::string>(node, "trust", where, "a string");
+  if (name == nullptr) return std::nullopt;
+  constexpr std::string_view names[] = {"trusted", "user", "untrusted"};
+  const auto found = std::ranges::find(names, *name);
+  if (found != std::end(names)) return static_cast<trust>(found - names);
+  report(fault::out_of_range, node.find("trust")->value.at,
+         where + ": trust must be trusted, user or untrusted" +
+             did_you_mean(*name, names));
+  return std::nullopt;
+}
+
 TINYPHI_FUNC void spec_reader::read_input(const config_member& entry) {
   const std::string where = "input " + entry.key;
   check_id(entry, "input");
@@ -50,18 +65,7 @@ TINYPHI_FUNC void spec_reader::read_input(const config_member& entry) {
   } else {
     report(fault::missing_key, entry.at, where + ": type is missing");
   }
-  if (const auto* name =
-          optional_key<std::string>(node, "trust", where, "a string")) {
-    constexpr std::string_view names[] = {"trusted", "user", "untrusted"};
-    const auto found = std::ranges::find(names, *name);
-    if (found == std::end(names)) {
-      report(fault::out_of_range, node.find("trust")->value.at,
-             where + ": trust must be trusted, user or untrusted" +
-                 did_you_mean(*name, names));
-    } else {
-      input.label = static_cast<trust>(found - names);
-    }
-  }
+  input.label = read_trust(node, where).value_or(input.label);
   optional_key<std::string>(node, "doc", where, "a string");
   read_input_sizes(node, where, input);
   if (const config_member* m = node.find("default")) {

@@ -33,8 +33,6 @@ TINYPHI_FUNC void spec_reader::read_trigger(const config_member& entry) {
   read_trigger_when(entry, where, t);
   constexpr std::string_view overlaps[] = {"skip", "queue"};
   t.queue = read_choice(entry.value, "overlap", where, overlaps) == 1U;
-  constexpr std::string_view labels[] = {"trusted", "user", "untrusted"};
-  const bool is_http = std::holds_alternative<http_trigger>(t.when);
   if (const config_member* overlap = entry.value.find("overlap");
       overlap != nullptr && !next_firing(t, {})) {
     report(fault::keys_conflict, overlap->at,
@@ -42,10 +40,9 @@ TINYPHI_FUNC void spec_reader::read_trigger(const config_member& entry) {
                ": overlap is for every and cron; watched files wait in "
                "their folder, and requests as others do");
   }
-  const auto label = read_choice(entry.value, "trust", where, labels);
-  t.label = label     ? static_cast<trust>(*label)
-            : is_http ? trust::untrusted
-                      : trust::user;
+  const bool is_http = std::holds_alternative<http_trigger>(t.when);
+  t.label = read_trust(entry.value, where)
+                .value_or(is_http ? trust::untrusted : trust::user);
   read_trigger_inputs(entry, where, t);
   if (const config_member* token = entry.value.find("token")) {
     read_trigger_token(*token, where, t);
@@ -76,10 +73,10 @@ TINYPHI_FUNC void spec_reader::read_trigger_token(const config_member& m,
 TINYPHI_FUNC void spec_reader::read_trigger_when(const config_member& entry,
                                                  const std::string& where,
                                                  trigger_spec& t) {
-  constexpr std::string_view kinds[] = {"every", "cron", "watch", "http"};
   const config_member* given = nullptr;
-  for (const std::string_view kind : kinds) {
-    const config_member* m = entry.value.find(kind);
+  std::string_view kind;
+  for (const std::string_view one : {"every", "cron", "watch", "http"}) {
+    const config_member* m = entry.value.find(one);
     if (m == nullptr) continue;
     if (given != nullptr) {
       return report(fault::keys_conflict, m->at,
@@ -87,6 +84,7 @@ TINYPHI_FUNC void spec_reader::read_trigger_when(const config_member& entry,
                         " exclude each other; write two triggers");
     }
     given = m;
+    kind = one;
   }
   if (given == nullptr) {
     return report(fault::missing_key, entry.at,
@@ -94,8 +92,6 @@ TINYPHI_FUNC void spec_reader::read_trigger_when(const config_member& entry,
                       ": one of every, cron, watch and http says when it "
                       "runs");
   }
-  const std::string_view kind =
-      given->meant.empty() ? given->key : given->meant;
   if (kind == "every") {
     using namespace std::chrono_literals;
     if (const auto time = read_duration(entry.value, kind, where, 1s, 24h)) {

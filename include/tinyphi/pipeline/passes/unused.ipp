@@ -56,7 +56,7 @@ inline std::vector<bool> asked_stages(const graph& g) {
 }
 
 // A type that only an unused one refers to is unused, too.
-inline void report_unused_types(compilation& c) {
+inline std::set<std::string, std::less<>> used_types(const compilation& c) {
   std::vector<std::string> open(c.used.types.begin(), c.used.types.end());
   for (const auto& [name, t] : c.spec.types) {
     if (t.used) open.push_back(name);
@@ -69,10 +69,7 @@ inline void report_unused_types(compilation& c) {
     if (t == c.spec.types.end() || !used.insert(name).second) continue;
     open.insert(open.end(), t->second.refers.begin(), t->second.refers.end());
   }
-  for (const auto& [name, t] : c.spec.types) {
-    if (used.contains(name) || t.at.library != 0) continue;
-    c.report(fault::unused_name, t.at, "type " + name + " is never used");
-  }
+  return used;
 }
 
 // Of libraries, files use what they need.
@@ -101,7 +98,10 @@ inline void report_unused_names(compilation& c) {
   for (const auto& [name, prompt] : c.spec.prompts) {
     check("prompt", name, prompt.at, c.used.prompts.contains(name));
   }
-  report_unused_types(c);
+  const auto types = used_types(c);
+  for (const auto& [name, t] : c.spec.types) {
+    check("type", name, t.at, types.contains(name));
+  }
   for (const flow_grant_spec& grant : c.spec.flow_grants) {
     if (c.used.grants.contains(grant.to)) continue;
     c.report(fault::unneeded_grant, grant.at,

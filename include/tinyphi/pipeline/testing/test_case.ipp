@@ -340,27 +340,6 @@ class test_compiler {
            });
   }
 
-  // Calls `use(slot)` for all that a stage takes as a value.
-  template <class F>
-  void each_read(const graph_stage& s, F use) const {
-    for (const graph_port& p : s.in) {
-      for (const graph_source& from : p.binding.from) {
-        if (from.what == graph_source::kind::slot) use(from.slot);
-      }
-    }
-  }
-  template <class F>
-  void each_condition(const graph_stage& s, F use) const {
-    if (s.when) {
-      for (const std::size_t slot : s.when->test.reads()) {
-        if (slot < g_.slots.size()) use(slot);
-      }
-    }
-    if (s.each && s.each->what == graph_source::kind::slot) {
-      use(s.each->slot);
-    }
-  }
-
   // A stage that must not run in a test is left out if only fakes would take
   // its values.
   void choose_stages(const test_spec& spec, test_case& t) {
@@ -392,8 +371,9 @@ class test_compiler {
           is_read = is_read || owns(slot);
           is_needed = is_needed || (owns(slot) && takes);
         });
-        each_condition(
-            s, [&](std::size_t slot) { is_needed = is_needed || owns(slot); });
+        each_condition(g_, s, [&](std::size_t slot) {
+          is_needed = is_needed || owns(slot);
+        });
         const bool asked =
             s.when && std::ranges::find(s.when->test.calls(), i) !=
                           s.when->test.calls().end();
