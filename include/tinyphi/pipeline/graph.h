@@ -11,6 +11,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -176,6 +177,17 @@ struct graph_output {
   trust label = trust::trusted;
 };
 
+// Names of tables that a file uses, those of its libraries among them.
+struct used_names {
+  std::set<std::string, std::less<>> env;  // by references and expressions
+  std::set<std::string, std::less<>> models;
+  std::set<std::string, std::less<>> rules;
+  std::set<std::string, std::less<>> secrets;
+  std::set<std::string, std::less<>> prompts;
+  std::set<std::string, std::less<>> types;
+  std::set<std::string, std::less<>> grants;  // of [allow].flow
+};
+
 // Immutable once its stages are created; any number of requests share one.
 struct graph {
   std::string file;  // as it was named
@@ -194,6 +206,7 @@ struct graph {
   std::vector<std::size_t> order;  // of stages, each behind what it needs
   std::vector<graph_output> outputs;
   std::vector<guard_variable> variables;
+  used_names used;
   effect effects = effect::none;          // of all stages
   effect unasked_effects = effect::none;  // of those that wait for no person
   std::deque<std::string> called_files;   // what such stages are called

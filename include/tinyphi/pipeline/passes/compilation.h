@@ -22,17 +22,6 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-// Names of tables that stages use; a graph does not show them.
-struct used_names {
-  std::set<std::string, std::less<>> env;  // by references and expressions
-  std::set<std::string, std::less<>> models;
-  std::set<std::string, std::less<>> rules;
-  std::set<std::string, std::less<>> secrets;
-  std::set<std::string, std::less<>> prompts;
-  std::set<std::string, std::less<>> types;
-  std::set<std::string, std::less<>> grants;  // of [allow].flow
-};
-
 // A stage or a switch: first all stages, then all switches.
 using node_index = std::size_t;
 
@@ -64,7 +53,8 @@ struct compilation {
         options(o),
         callers(std::move(from)),
         g(out),
-        faults(all) {}
+        faults(all),
+        used(out.used) {}
 
   const pipeline_spec& spec;
   const registry& plugins;
@@ -79,7 +69,7 @@ struct compilation {
   // By node: the nodes that it waits for.
   std::vector<std::vector<node_index>> needs;
   std::vector<node_index> order;  // each behind what it needs
-  used_names used;
+  used_names& used;  // of `g`
   // Names of nothing that a message was about: whoever misspelt what he
   // declared hears of it once, not at each place that refers to it.
   mutable std::set<std::string, std::less<>> told;

@@ -98,9 +98,9 @@ inline void report_unused_names(compilation& c) {
   for (const auto& [name, prompt] : c.spec.prompts) {
     check("prompt", name, prompt.at, c.used.prompts.contains(name));
   }
-  const auto types = used_types(c);
+  c.used.types = used_types(c);
   for (const auto& [name, t] : c.spec.types) {
-    check("type", name, t.at, types.contains(name));
+    check("type", name, t.at, c.used.types.contains(name));
   }
   for (const flow_grant_spec& grant : c.spec.flow_grants) {
     if (c.used.grants.contains(grant.to)) continue;
