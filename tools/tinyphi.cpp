@@ -53,7 +53,9 @@ int run(int argc, char** argv) {
   cli::add_doctor(app, command);
   cli::add_run(app, command);
   cli::add_replay(app, command);
+  cli::add_new(app, command);
   cli::add_check(app, command);
+  cli::add_echo(app, command);
   cli::add_explain(app, command);
   cli::add_list(app, command);
   cli::add_graph(app, command);

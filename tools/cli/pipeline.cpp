@@ -185,17 +185,22 @@ proved_pipeline prove(const std::string& file, bool as_json,
                       const tinyphi::host_options& options) {
   auto checked = tinyphi::check_pipeline(file, plugins(), options);
   if (!checked) return {nullptr, fail(checked.error())};
-  const bool failed = checked->proved == nullptr;
+  return report_check(*std::move(checked), file, as_json);
+}
+
+proved_pipeline report_check(tinyphi::pipeline_check checked,
+                             const std::string& file, bool as_json) {
+  const bool failed = checked.proved == nullptr;
   if (failed && as_json) {
-    print_line(to_json(checked->faults, file));
-  } else if (!checked->faults.empty()) {
+    print_line(to_json(checked.faults, file));
+  } else if (!checked.faults.empty()) {
     const std::string faults =
-        printable(to_string(checked->faults, file)) + "\n";
+        printable(to_string(checked.faults, file)) + "\n";
     std::fwrite(faults.data(), 1, faults.size(), stderr);
   }
   if (failed) return {nullptr, exit_config};
-  return {std::move(checked->proved), exit_done, std::move(checked->tests),
-          std::ranges::any_of(checked->faults, [](const auto& d) {
+  return {std::move(checked.proved), exit_done, std::move(checked.tests),
+          std::ranges::any_of(checked.faults, [](const auto& d) {
             return severity_of(d.code) == tinyphi::severity::warning;
           })};
 }

@@ -44,6 +44,10 @@ struct proved_pipeline {
 };
 [[nodiscard]] proved_pipeline prove(const std::string& file, bool as_json,
                                     const tinyphi::host_options& options);
+// The same of what a check of `file` has found.
+[[nodiscard]] proved_pipeline report_check(tinyphi::pipeline_check checked,
+                                           const std::string& file,
+                                           bool as_json);
 
 [[nodiscard]] std::string to_text(const tinyphi::value_data& v);
 // By name, in the order of the file.
