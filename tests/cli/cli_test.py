@@ -35,7 +35,8 @@ DEMO = ROOT / "pipelines/models/tinyphi-demo-7m-q8_0.gguf"
 TINY = DATA / "tiny"
 COMMANDS = ["generate", "chat", "tokenize", "logits", "inspect", "plan",
             "bench", "doctor", "run", "check", "list", "graph", "score",
-            "embed", "serve", "test", "explain", "eval", "replay"]
+            "embed", "serve", "test", "explain", "eval", "replay",
+            "new", "echo"]
 
 DONE, FAILED, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, TRY_AGAIN, CONFIG = (
     0, 1, 64, 65, 66, 69, 75, 78)
