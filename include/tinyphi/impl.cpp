@@ -30,6 +30,7 @@
 #include "tinyphi/generate/sampling_steps.ipp"
 #include "tinyphi/generate/scheduler.ipp"
 #include "tinyphi/generate/scheduler_calibrate.ipp"
+#include "tinyphi/generate/scheduler_format.ipp"
 #include "tinyphi/generate/scheduler_pages.ipp"
 #include "tinyphi/generate/scheduler_step.ipp"
 #include "tinyphi/generate/session.ipp"

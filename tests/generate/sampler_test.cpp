@@ -523,7 +523,7 @@ bool same(const sampled_token& a, const sampled_token& b) {
 
 bool same(const sampler::choice& a, const sampler::choice& b) {
   return same(a.token, b.token) && a.position == b.position && a.mu == b.mu &&
-         a.drew == b.drew;
+         a.ended == b.ended;
 }
 
 sampler::choice choice_of(const sampler& s, const std::vector<float>& logits) {
@@ -553,7 +553,7 @@ TEST_CASE(
       REQUIRE((id >= 0 && id < 100));
       REQUIRE(std::isfinite(row[static_cast<std::size_t>(id)]));
       REQUIRE(std::isfinite(c->mu));
-      REQUIRE(c->drew == (p.temperature > 0));
+      REQUIRE(!c->ended);
       if (p.temperature == 0 || p.mirostat == 0) {
         REQUIRE(c->mu == 2 * p.mirostat_tau);
       }
@@ -571,7 +571,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("accept adds the token, one number where one was drawn, and mu") {
+TEST_CASE("accept adds the token, its random number, and mu") {
   const std::vector<float> flat(20, 0.0f);
   SECTION("a token that was accepted counts as one that was observed") {
     const sampling_params p{.presence_penalty = 1, .dry_multiplier = 1};
@@ -583,7 +583,19 @@ TEST_CASE("accept adds the token, one number where one was drawn, and mu") {
       told.observe({&c.token.id, 1});
     }
   }
-  SECTION("observed tokens draw no number, accepted ones draw one each") {
+  SECTION("a token that must come has the number of its place") {
+    const sampling_params p{.temperature = 1, .seed = 3};
+    sampler plain(p, {}), forced(p, {});
+    for (int i = 0; i < 60; ++i) {
+      const token_id id = next(plain, flat).id;
+      if (i % 3 == 0) {
+        forced.accept(id == 0 ? 1 : 0);
+      } else {
+        CHECK(next(forced, flat).id == id);
+      }
+    }
+  }
+  SECTION("observed tokens have no number, accepted ones have one each") {
     const sampling_params p{.temperature = 1, .seed = 3};
     sampler plain(p, {}), forced(p, {});
     std::vector<token_id> ids, others;
