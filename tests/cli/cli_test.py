@@ -15,6 +15,7 @@ import math
 import os
 import pathlib
 import pty
+import re
 import resource
 import select
 import shutil
