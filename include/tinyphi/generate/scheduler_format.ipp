@@ -12,6 +12,23 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
+namespace detail {
+
+// Takes back what a matcher accepts in its lifetime, also if something throws.
+class unaccepting {
+ public:
+  explicit unaccepting(matcher& m) : matcher_(m), length_(m.length()) {}
+  ~unaccepting() { matcher_.rollback(matcher_.length() - length_); }
+  unaccepting(const unaccepting&) = delete;
+  unaccepting& operator=(const unaccepting&) = delete;
+
+ private:
+  matcher& matcher_;
+  std::size_t length_;
+};
+
+}  // namespace detail
+
 TINYPHI_FUNC result<token_trie> scheduler::vocabulary() {
   const tokenizer* t = model_.tokenizer();
   if (t == nullptr) {
@@ -125,6 +142,7 @@ TINYPHI_FUNC result<void> scheduler::append_forced(sequence& s) {
 // Of the tokens that were guessed, those that may come.
 TINYPHI_FUNC void scheduler::keep_allowed_drafts(sequence& s) const {
   std::size_t n = 0, left = s.max_tokens - s.answer.size();
+  const detail::unaccepting restored(*s.format);
   while (n < s.proposal.size()) {
     const token_id id = s.proposal[n];
     if (is_stop_id(id)) break;
@@ -133,7 +151,6 @@ TINYPHI_FUNC void scheduler::keep_allowed_drafts(sequence& s) const {
     ++n;
     --left;
   }
-  s.format->rollback(n);
   s.proposal.resize(n);
 }
 
