@@ -31,7 +31,7 @@ struct grammar_node {
   std::uint32_t index = 0;
   std::uint32_t min = 0,
                 max = 0;  // max: byte_automaton::no_limit for any number
-  std::vector<std::uint32_t> children;
+  std::vector<std::uint32_t> children = {};
 };
 
 struct grammar_rule {
