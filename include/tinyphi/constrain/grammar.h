@@ -31,7 +31,7 @@ struct grammar_node {
   std::uint32_t index = 0;
   std::uint32_t min = 0,
                 max = 0;  // max: byte_automaton::no_limit for any number
-  std::vector<std::uint32_t> children;
+  std::vector<std::uint32_t> children = {};
 };
 
 struct grammar_rule {
@@ -42,9 +42,8 @@ struct grammar_rule {
   bool free_text = false;
 };
 
-// Nodes may be used more than once; only a call may lead back to where it
-// stands. A grammar that is given to a constraint has every node below it
-// defined, and no rule that calls itself before it has taken a byte.
+// A node's children come before it, and may be used more than once; only a call
+// leads back. A part that no finite text can end is never entered.
 struct grammar {
   static constexpr std::size_t max_nodes = 65536;
 
@@ -72,6 +71,9 @@ struct grammar {
   // that calls itself before it takes a byte, one that no finite text can end,
   // a repetition of what may be empty, an index of nothing; or limit.
   [[nodiscard]] result<void> check() const;
+
+ private:
+  std::uint32_t add(grammar_node node);
 };
 
 // The whole answer is one that the expression matches; bad_data, limit.
