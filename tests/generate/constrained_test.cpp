@@ -50,8 +50,8 @@ constraint of_regex(const engine& e, std::string_view pattern) {
   return *std::move(c);
 }
 
-std::vector<token_id> prompt_of(std::uint32_t seed) {
-  return made_up_prompt(8, seed, 1900);
+std::vector<token_id> prompt_of(std::uint_fast32_t seed) {
+  return made_up_prompt(8, static_cast<std::uint32_t>(seed), 1900);
 }
 
 std::vector<token_id> ids_of(const generation& g) {

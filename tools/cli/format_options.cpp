@@ -57,7 +57,8 @@ void add_format_options(CLI::App& command, format_options& options) {
 }
 
 result<asked_format> read_format(const format_options& options) {
-  asked_format asked{.options = &options};
+  asked_format asked;
+  asked.options = &options;
   const auto& file = options.schema ? options.schema : options.grammar;
   if (!file) return asked;
   TINYPHI_TRY(asked.text, tinyphi::read_file(*file, max_file_bytes));
