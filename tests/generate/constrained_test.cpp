@@ -156,46 +156,80 @@ TEST_CASE("whatever is drawn, an answer is a value of its schema") {
   }
 }
 
+TEST_CASE("whatever is drawn, an answer is one that its expression matches") {
+  engine e = demo_engine({.n_threads = 2, .max_sequences = 8});
+  dice d(17);
+  const char* const patterns[] = {
+      "[a-z]{2,9}@[a-z]+[.](com|org)",
+      "(yes|no|perhaps, but only if [^!]{0,20})[.!]",
+      "[0-9]{4}-(0[1-9]|1[0-2])-[0-3][0-9]",
+      "(\\u00e9|ab|[^a-z]){0,12}x",
+      "a|ab|abc|abcd{0,30}",
+      ".*",
+      "The (pump|valve) is (ready|broken)(, and so (is|are) [A-Za-z ]+)*",
+  };
+  const int rounds = sweep_rounds(6, 800);
+  for (int round = 0; round < rounds; ++round) {
+    for (const char* pattern : patterns) {
+      const constraint c = of_regex(e, pattern);
+      std::vector<generation> answers;
+      for (int i = 0; i < 4; ++i) {
+        answers.push_back(e.complete(prompt_of(d()), wild(d, c)));
+      }
+      for (generation& g : answers) {
+        const std::string answer = g.text();
+        INFO(pattern << ": " << answer);
+        REQUIRE((g.error() ? g.error()->message : "") == "");
+        REQUIRE(c.accepts(answer));
+      }
+    }
+  }
+}
+
 TEST_CASE("the same shaped answer comes whatever runs beside it, and how") {
   const model m = demo_model(false);
-  const char* const schema =
+  const std::size_t page =
+      kv_bytes_per_token(m.config(), kv_type::int8) * page_tokens;
+  const char* const object =
       R"({"type": "object", "required": ["identifier", "colours"],
           "properties": {"identifier": {"type": "string", "maxLength": 9},
                          "colours": {"type": "array", "maxItems": 4,
                                      "items": {"enum": ["red", "green"]}}}})";
-  std::vector<token_id> expected;
-  for (const bool drafts : {false, true}) {
-    for (const std::int32_t n_logprobs : {-1, 0}) {
-      for (const std::size_t kv_pages : {64, 3}) {
-        const std::size_t page =
-            kv_bytes_per_token(m.config(), kv_type::int8) * page_tokens;
-        auto made = engine::create(m, {.n_threads = 1,
-                                       .kv_bytes = kv_pages * page,
-                                       .cache_type = kv_type::int8});
-        REQUIRE_OK(made);
-        engine e = *std::move(made);
-        generation_params p{.max_tokens = 60,
-                            .sampling = {.temperature = 1.5f,
-                                         .seed = 5,
-                                         .n_logprobs = n_logprobs},
-                            .format = of_schema(e, schema),
-                            .drafts = drafts};
-        auto answers = e.complete_n(prompt_of(1), 3, p);
-        p.sampling.seed = 6;
-        generation again = e.complete(prompt_of(1), p);
-        for (generation& g : answers) {
-          INFO(g.text());
-          REQUIRE((g.error() ? g.error()->message : "") == "");
-        }
-        const std::string text = again.text();
-        INFO("drafts " << drafts << ", logprobs " << n_logprobs << ", pages "
-                       << kv_pages << ": " << text);
-        if (expected.empty()) expected = ids_of(again);
-        CHECK(ids_of(again) == expected);
-        CHECK(ids_of(answers[1]) == expected);  // its seed is 5 + 1
-        if (n_logprobs < 0) continue;
-        for (const sampled_token& t : again.tokens()) CHECK(t.logprob < 0);
+  const char* const pattern =
+      "The identifier is [a-z]{3,9}[.] The colour of it is (red|green)[.]";
+  for (const bool of_json : {false, true}) {
+    std::vector<token_id> expected;
+    for (int way = 0; way < 8; ++way) {
+      const bool drafts = (way & 1) != 0, few_pages = (way & 4) != 0;
+      const std::int32_t n_logprobs = (way & 2) != 0 ? 0 : -1;
+      auto made = engine::create(m, {.n_threads = 1,
+                                     .kv_bytes = (few_pages ? 3 : 64) * page,
+                                     .cache_type = kv_type::int8});
+      REQUIRE_OK(made);
+      engine e = *std::move(made);
+      const constraint shape =
+          of_json ? of_schema(e, object) : of_regex(e, pattern);
+      generation_params p{.max_tokens = 60,
+                          .sampling = {.temperature = 1.5f,
+                                       .seed = 5,
+                                       .n_logprobs = n_logprobs},
+                          .format = shape,
+                          .drafts = drafts};
+      auto answers = e.complete_n(prompt_of(1), 3, p);
+      p.sampling.seed = 6;
+      generation again = e.complete(prompt_of(1), p);
+      for (generation& g : answers) {
+        INFO(g.text());
+        REQUIRE((g.error() ? g.error()->message : "") == "");
       }
+      const std::string text = again.text();
+      INFO(way << ": " << text);
+      CHECK(shape.accepts(text));
+      if (expected.empty()) expected = ids_of(again);
+      CHECK(ids_of(again) == expected);
+      CHECK(ids_of(answers[1]) == expected);  // its seed is 5 + 1
+      if (n_logprobs < 0) continue;
+      for (const sampled_token& t : again.tokens()) CHECK(t.logprob < 0);
     }
   }
 }
@@ -223,8 +257,7 @@ TEST_CASE("an answer ends where nothing more may come, without another step") {
 
 TEST_CASE("an answer lands: max_tokens cuts no value") {
   engine e = demo_engine();
-  const constraint c = of_schema(
-      e, R"({"type": "array", "items": {"type": "string"}, "minItems": 1})");
+  const constraint c = of_regex(e, R"(\[("[^"]*"(, "[^"]*")*)?\])");
   for (std::size_t n = c.shortest(); n < c.shortest() + 20; ++n) {
     generation g = e.complete(
         prompt_of(3),
@@ -264,7 +297,8 @@ TEST_CASE("what does not go with a shape is refused at once, and why") {
             .starts_with("invalid_argument: ignore_stop_ids and a format"));
   // A vocabulary is its model's own.
   engine other = demo_engine();
-  CHECK(why({.format = of_regex(other, "a")})
+  const constraint others = of_regex(other, "a");
+  CHECK(why({.format = others})
             .starts_with("invalid_argument: format was made for"));
   const auto none =
       engine::create(tinyphi_test::tiny_model("mini-4k"))->vocabulary();

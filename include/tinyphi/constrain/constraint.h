@@ -20,7 +20,7 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-struct json_text {
+struct json_form {
   json_gaps gaps = json_gaps::spaced;
   schema_options schema;
 };
@@ -32,7 +32,7 @@ class constraint {
   // The message names the JSON pointer and code of the first fault, and how
   // many more there are.
   [[nodiscard]] static result<constraint> json_schema(
-      const token_trie& t, std::string_view schema, const json_text& form = {});
+      const token_trie& t, std::string_view schema, const json_form& form = {});
   [[nodiscard]] static result<constraint> json_schema(
       const token_trie& t, const schema& s, json_gaps gaps = json_gaps::spaced);
   // Any JSON object.

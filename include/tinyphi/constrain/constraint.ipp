@@ -88,7 +88,7 @@ inline error first_of(const schema::faults& faults) {
 }  // namespace detail
 
 TINYPHI_FUNC result<constraint> constraint::json_schema(
-    const token_trie& t, std::string_view schema_text, const json_text& form) {
+    const token_trie& t, std::string_view schema_text, const json_form& form) {
   const auto s = schema::read(schema_text, form.schema);
   if (!s) return detail::first_of(s.error());
   return json_schema(t, *s, form.gaps);

@@ -28,7 +28,7 @@ inline result<constraint> make_constraint(const token_trie& vocabulary,
     case wanted_format::what::json_object:
       return constraint::json_object(vocabulary);
     case wanted_format::what::json_schema: {
-      json_text form{.schema = foreign_schema};
+      json_form form{.schema = foreign_schema};
       form.schema.strict = f.strict;
       return constraint::json_schema(vocabulary, f.text, form);
     }
