@@ -19,9 +19,8 @@ using what = wanted_format::what;
 
 json::object with(const char* least, const std::string& more) {
   json::object body = json::parse(least).as_object();
-  for (const auto& [key, value] : json::parse(more).as_object()) {
-    body[key] = value;
-  }
+  const json::value others = json::parse(more);
+  for (const auto& [key, value] : others.as_object()) body[key] = value;
   return body;
 }
 
