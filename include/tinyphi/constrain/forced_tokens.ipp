@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "tinyphi/constrain/matcher.ipp"
+#include "tinyphi/constrain/token_trie.ipp"
 
 TINYPHI_NAMESPACE_BEGIN
 

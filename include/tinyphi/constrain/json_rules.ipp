@@ -45,7 +45,7 @@ inline const byte_automaton& json_character() {
 
 // Numbers of which nothing is asked; made once, too.
 template <bool Integer>
-const byte_automaton& plain_number() {
+const byte_automaton& any_plain_number() {
   static const byte_automaton a = [] {
     number_shape shape;
     shape.integer = Integer;
@@ -204,8 +204,8 @@ TINYPHI_FUNC result<std::uint32_t> json_rules::number(const number_shape& s) {
 TINYPHI_FUNC std::uint32_t json_rules::any_number(bool integer) {
   return once(integer ? "integer" : "number", [&] {
     const std::uint32_t r = g_->rule(
-        "a number", g_->automaton(integer ? detail::plain_number<true>()
-                                          : detail::plain_number<false>()));
+        "a number", g_->automaton(integer ? detail::any_plain_number<true>()
+                                          : detail::any_plain_number<false>()));
     return g_->call(r);
   });
 }

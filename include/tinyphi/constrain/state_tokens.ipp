@@ -53,8 +53,8 @@ TINYPHI_FUNC std::shared_ptr<const state_tokens> state_tokens::find(
           }
           const bool asks_min =
               a.ends(e.state) == rule_automata::ending::counted;
-          for (token_trie::node c = n + 1; c < t.end(n); c = t.end(c)) {
-            out->exits_.push_back({t.byte(c), asks_min, c, e.counter, e.begun});
+          for (token_trie::node m = n + 1; m < t.end(n); m = t.end(m)) {
+            out->exits_.push_back({t.byte(m), asks_min, m, e.counter, e.begun});
           }
         }
       });
