@@ -23,10 +23,11 @@ LAYERS = {
     "text": {"base"},
     "schema": {"base"},
     "model": {"base", "tensor", "kernels", "files", "text"},
-    "generate": {"base", "tensor", "text", "model"},
-    "pipeline": {"base", "text", "schema", "generate"},
-    "plugins": {"base", "text", "schema", "generate", "pipeline"},
-    "serve": {"base", "files", "text", "schema", "model", "generate", "pipeline"},
+    "constrain": {"base", "text", "schema"},
+    "generate": {"base", "tensor", "text", "constrain", "model"},
+    "pipeline": {"base", "text", "schema", "constrain", "generate"},
+    "plugins": {"base", "text", "schema", "constrain", "generate", "pipeline"},
+    "serve": {"base", "files", "text", "schema", "constrain", "model", "generate", "pipeline"},
 }
 
 # Third-party headers and the only files that may include them.

@@ -3,6 +3,7 @@
 #undef TINYPHI_HEADER_ONLY
 #define TINYPHI_HEADER_ONLY 0
 #include "tinyphi/serve/access_log.ipp"
+#include "tinyphi/serve/answer_format.ipp"
 #include "tinyphi/serve/answer_start.ipp"
 #include "tinyphi/serve/api_error.ipp"
 #include "tinyphi/serve/blake2b.ipp"

@@ -15,6 +15,7 @@ import math
 import os
 import pathlib
 import pty
+import re
 import resource
 import select
 import shutil
@@ -394,6 +395,57 @@ def test_stop_text_ends_the_answer():
     out = generate_json("-p", "Hello!", "-n", 12, "--stop", stop)
     assert out["text"] == whole[:whole.index(stop)], (whole, out)
     assert out["finish_reason"] == "stop", out
+
+
+def test_an_answer_has_the_shape_that_is_asked_for():
+    schema = {"type": "object", "additionalProperties": False,
+              "required": ["name", "n"],
+              "properties": {"name": {"type": "string", "maxLength": 12},
+                             "n": {"type": "integer", "minimum": 0, "maximum": 99}}}
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "a.json"
+        path.write_text(json.dumps(schema))
+        for seed in range(3):
+            done = tinyphi("generate", "-p", "Hello!", "--schema", path, "-n", 60,
+                           "--temperature", 2, "--seed", seed)
+            value = json.loads(expect(done, DONE))
+            assert set(value) == {"name", "n"} and 0 <= value["n"] <= 99, value
+            assert len(value["name"]) <= 12, value
+        grammar = pathlib.Path(folder) / "a.gbnf"
+        grammar.write_text('root ::= "yes" | "no" [!?]\n')
+        out = expect(tinyphi("generate", "-p", "Hello!", "--grammar", grammar), DONE)
+        assert out.strip() in ("yes", "no!", "no?"), out
+    out = expect(tinyphi("generate", "-p", "Hello!", "--regex", "[a-c]{3}-[0-9]{2}",
+                         "--temperature", 2), DONE)
+    assert re.fullmatch(r"[a-c]{3}-[0-9]{2}\n", out), out
+    for seed in range(4):
+        out = generate_json("-p", "Hello!", "--choice", "red,green", "--choice", "blue",
+                            "--temperature", 2, "--seed", seed)
+        assert out["text"] in ("red", "green", "blue"), out
+        assert out["finish_reason"] == "stop", out
+
+
+def test_a_shape_that_cannot_be_is_refused_and_where_it_is():
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "a.json"
+        for schema, *parts in (
+                ({"properties": {"a": {"not": {}}}}, "a.json", "TP6103",
+                 "/properties/a/not"),
+                ({"type": "object", "requird": ["a"]}, "a.json", "/requird"),
+                ({"pattern": "(?=a)"}, "TP6107", "/pattern")):
+            path.write_text(json.dumps(schema))
+            fails(BAD_DATA, ["generate", "-p", "x", "--schema", path], *parts)
+        path.write_text('root ::= rest\n')
+        fails(BAD_DATA, ["generate", "-p", "x", "--grammar", path], "a.json", "rest")
+    fails(BAD_DATA, ["generate", "-p", "x", "--regex", "(a"], "--regex")
+    fails(USAGE, ["generate", "-p", "x", "--choice", "a,a"], "--choice", "twice")
+    fails(USAGE, ["generate", "-p", "x", "--choice"], "--choice")
+    fails(USAGE, ["generate", "-p", "x", "--choice", ""], "--choice", "empty")
+    fails(NO_INPUT, ["generate", "-p", "x", "--schema", "/no/such.json"], "such.json")
+    fails(USAGE, ["generate", "-p", "x", "--choice", "a", "--regex", "b"], "--regex")
+    fails(USAGE, ["generate", "-p", "x", "--choice", "a,b", "--stop", "a"], "stop")
+    fails(BAD_DATA, ["generate", "-p", "x", "--choice", "a long text of many words",
+                     "-n", 1], "max_tokens")
 
 
 def test_the_same_seed_gives_the_same_text_on_any_number_of_threads():

@@ -523,7 +523,7 @@ bool same(const sampled_token& a, const sampled_token& b) {
 
 bool same(const sampler::choice& a, const sampler::choice& b) {
   return same(a.token, b.token) && a.position == b.position && a.mu == b.mu &&
-         a.drew == b.drew;
+         a.ended == b.ended;
 }
 
 sampler::choice choice_of(const sampler& s, const std::vector<float>& logits) {
@@ -553,7 +553,7 @@ TEST_CASE(
       REQUIRE((id >= 0 && id < 100));
       REQUIRE(std::isfinite(row[static_cast<std::size_t>(id)]));
       REQUIRE(std::isfinite(c->mu));
-      REQUIRE(c->drew == (p.temperature > 0));
+      REQUIRE(!c->ended);
       if (p.temperature == 0 || p.mirostat == 0) {
         REQUIRE(c->mu == 2 * p.mirostat_tau);
       }
@@ -571,7 +571,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("accept adds the token, one number where one was drawn, and mu") {
+TEST_CASE("accept adds the token, its random number, and mu") {
   const std::vector<float> flat(20, 0.0f);
   SECTION("a token that was accepted counts as one that was observed") {
     const sampling_params p{.presence_penalty = 1, .dry_multiplier = 1};
@@ -583,7 +583,19 @@ TEST_CASE("accept adds the token, one number where one was drawn, and mu") {
       told.observe({&c.token.id, 1});
     }
   }
-  SECTION("observed tokens draw no number, accepted ones draw one each") {
+  SECTION("a token that must come has the number of its place") {
+    const sampling_params p{.temperature = 1, .seed = 3};
+    sampler plain(p, {}), forced(p, {});
+    for (int i = 0; i < 60; ++i) {
+      const token_id id = next(plain, flat).id;
+      if (i % 3 == 0) {
+        forced.accept(id == 0 ? 1 : 0);
+      } else {
+        CHECK(next(forced, flat).id == id);
+      }
+    }
+  }
+  SECTION("observed tokens have no number, accepted ones have one each") {
     const sampling_params p{.temperature = 1, .seed = 3};
     sampler plain(p, {}), forced(p, {});
     std::vector<token_id> ids, others;
@@ -708,6 +720,126 @@ TEST_CASE("what lies before every window changes no choice") {
       REQUIRE(choice_of(all, row).token.id == choice_of(last, row).token.id);
     }
   }
+}
+
+namespace {
+
+// Lets these ids through, and counts how often all of them are asked for.
+class some_ids final : public choice_filter {
+ public:
+  explicit some_ids(std::vector<token_id> ids, bool may_end = false,
+                    bool penalizes = true)
+      : ids_(std::move(ids)), may_end_(may_end), penalizes_(penalizes) {}
+  [[nodiscard]] result<bool> allows(token_id id) const override {
+    return std::find(ids_.begin(), ids_.end(), id) != ids_.end();
+  }
+  [[nodiscard]] result<void> allowed(token_set& out) const override {
+    ++n_sets;
+    out = token_set(64);
+    for (const token_id id : ids_) out.insert(id);
+    return {};
+  }
+  [[nodiscard]] bool may_end() const override { return may_end_; }
+  [[nodiscard]] bool penalizes() const override { return penalizes_; }
+  mutable int n_sets = 0;
+
+ private:
+  std::vector<token_id> ids_;
+  bool may_end_, penalizes_;
+};
+
+sampler::choice filtered(const sampler& s, const std::vector<float>& row,
+                         const choice_filter& f) {
+  sampler_scratch scratch;
+  auto c = s.choose(row, scratch, &f);
+  REQUIRE_OK(c);
+  return *std::move(c);
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a greedy choice asks for all that may come only if the best may not") {
+  const sampler s({}, {});
+  const std::vector<float> row = {1, 5, 3, 4, 4};
+  const some_ids best({1, 2});
+  CHECK(filtered(s, row, best).token.id == 1);
+  CHECK(best.n_sets == 0);
+  const some_ids others({0, 3, 4});
+  CHECK(filtered(s, row, others).token.id == 3);  // of two the lower id
+  CHECK(others.n_sets == 1);
+}
+
+TEST_CASE(
+    "with a filter a draw is one among what may come, in its own shares") {
+  auto d = dice(8);
+  for (int round = 0; round < 200; ++round) {
+    sampling_params p = random_params(d, -1);
+    p.temperature = 1;
+    p.mirostat = 0;  // does not count a token that is alone
+    const std::vector<float> row = random_row(d, 40);
+    std::vector<token_id> ids;
+    for (token_id id = 0; id < 40; ++id) {
+      if (one_of(d, 0, 3) == 0 || id == 39) ids.push_back(id);
+    }
+    // The same as if the model itself gave the others no chance.
+    std::vector<float> masked(40, -std::numeric_limits<float>::infinity());
+    for (const token_id id : ids) {
+      masked[static_cast<std::size_t>(id)] = row[static_cast<std::size_t>(id)];
+    }
+    sampler plain(p, {}), shaped(p, {});
+    for (int i = 0; i < 5; ++i) {
+      const sampler::choice c = filtered(shaped, row, some_ids(ids));
+      const sampler::choice expected = choice_of(plain, masked);
+      REQUIRE(c.token.id == expected.token.id);
+      shaped.accept(c);
+      plain.accept(expected);
+    }
+  }
+}
+
+TEST_CASE(
+    "what a filter leaves is a token, the end, or an error that says so") {
+  const std::vector<float> row(8, 0.0f);
+  for (const float temperature : {0.0f, 1.0f}) {
+    const sampler s({.temperature = temperature,
+                     .mirostat = 2,
+                     .logit_bias = {{5, -100.0f}},
+                     .n_logprobs = 0},
+                    {});
+    // One alone is no draw: mirostat does not count it.
+    const sampler::choice only = filtered(s, row, some_ids({3}));
+    CHECK(only.token.id == 3);
+    CHECK(only.mu == 2 * 5.0f);
+    CHECK(only.token.logprob == Approx(std::log(1.0 / 8)));
+    CHECK(filtered(s, row, some_ids({}, true)).ended);
+    CHECK(filtered(s, row, some_ids({5}, true)).ended);
+    sampler_scratch scratch;
+    const some_ids none({5, 40});
+    const auto nothing = s.choose(row, scratch, &none);
+    REQUIRE_FALSE(nothing);
+    CHECK(nothing.error().code == error_code::invalid_argument);
+    CHECK(nothing.error().message.starts_with("of 2 ids that the answer's"));
+  }
+}
+
+TEST_CASE("penalties do not reach what must repeat") {
+  sampler s({.repetition_penalty = 10, .dry_multiplier = 10}, {});
+  s.observe(std::vector<token_id>{1, 2, 1, 2, 1});
+  const std::vector<float> row = {1, 1.5, 2};
+  CHECK(filtered(s, row, some_ids({0, 1, 2})).token.id == 0);
+  CHECK(filtered(s, row, some_ids({0, 1, 2}, false, false)).token.id == 2);
+}
+
+TEST_CASE("a token that must come has its own log-probability") {
+  sampler s({.n_logprobs = 1}, {});
+  sampler_scratch scratch;
+  const std::vector<float> row = {0, 1, 2};
+  const auto c = s.take(row, 1, scratch);
+  REQUIRE_OK(c);
+  CHECK(c->token.id == 1);
+  CHECK(c->token.logprob == log_probability(row, 1));
+  CHECK(c->token.top.front().id == 2);
 }
 
 TEST_CASE("many threads choose for many sequences as one does", "[threads]") {

@@ -109,7 +109,7 @@ def test_refusals():
              "invalid_value", "max_tokens"),
             ({"messages": message, "tools": [{"type": "function"}]}, 400,
              "unsupported_parameter", "tools"),
-            ({"messages": message, "response_format": {"type": "json_object"}}, 400,
+            ({"messages": message, "response_format": {"type": "yaml"}}, 400,
              "unsupported_parameter", "response_format.type"),
             ({"messages": message, "store": True}, 400, "unsupported_parameter", "store"),
         ]
@@ -132,6 +132,78 @@ def test_refusals():
         fine = d.chat("Hello", tools=[], tool_choice="none", store=False, user="me",
                       response_format={"type": "text"}, something_new=1)
         assert fine[0] == 200, fine
+
+
+SCHEMA = {"type": "object", "required": ["n"], "additionalProperties": False,
+          "properties": {"n": {"enum": [3, 14, 159]}}}
+GRAMMAR = 'root ::= "n = " [0-9]{2}'
+
+
+def asked_formats(schema, grammar):
+    """path, body, field of the form, and how to find the answer's text"""
+    chat = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 40}
+    plain = {"prompt": "Hello", "max_tokens": 40}
+    own = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    of_chat = ("/v1/chat/completions", lambda b: b["choices"][0]["message"]["content"])
+    of_text = ("/v1/completions", lambda b: b["choices"][0]["text"])
+    of_native = ("/completion", lambda b: b["content"])
+    cases = [
+        (of_chat, {**chat, "response_format": own}, "response_format.json_schema.schema"),
+        (of_chat, {**chat, "response_format": {"type": "json_object", "schema": schema}},
+         "response_format.schema"),
+        (of_chat, {**chat, "json_schema": schema}, "json_schema"),
+        (of_text, {**plain, "json_schema": schema}, "json_schema"),
+        (of_native, {**plain, "json_schema": schema}, "json_schema"),
+        (("/v1/responses", lambda b: b["output"][0]["content"][0]["text"]),
+         {"input": "Hello", "max_output_tokens": 40,
+          "text": {"format": {"type": "json_schema", "name": "a", "schema": schema}}},
+         "text.format.schema"),
+        (("/api/chat", lambda b: b["message"]["content"]),
+         {"messages": chat["messages"], "stream": False, "format": schema}, "format"),
+        (("/api/generate", lambda b: b["response"]),
+         {"prompt": "Hello", "stream": False, "format": schema}, "format"),
+    ]
+    for at, body in ((of_chat, chat), (of_text, plain), (of_native, plain)):
+        cases.append((at, {**body, "grammar": grammar}, "grammar"))
+    return cases
+
+
+def test_formats():
+    """every field that asks for a form of the answer has it enforced, or says why not"""
+    config = pathlib.Path(tempfile.mkdtemp()) / "daemon.toml"
+    config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n[serve.ollama]\n'
+                      '[model.default]\naliases = ["*"]\n')
+    with Daemon(str(config)) as d:
+        for (path, text), body, field in asked_formats(SCHEMA, GRAMMAR):
+            for _ in range(2):  # the second one is from the cache
+                status, _, answer = d.ask("POST", path, body)
+                assert status == 200, (path, body, answer)
+                if field == "grammar":
+                    assert re.fullmatch("n = [0-9]{2}", text(answer)), answer
+                else:
+                    assert json.loads(text(answer))["n"] in (3, 14, 159), answer
+        unsupported = {"properties": {"a": {"not": {}}}}
+        for (path, _), body, field in asked_formats(unsupported, "root ::= other"):
+            status, _, answer = d.ask("POST", path, body)
+            assert status == 400, (path, body, answer)
+            if path.startswith("/api/"):
+                message = answer["error"]
+            else:
+                message = answer["error"]["message"]
+                assert answer["error"]["param"] == field, (body, answer)
+            assert field in message, (body, answer)
+            assert field == "grammar" or "/properties/a/not" in message, (body, answer)
+        for extra, param in (({"stop": ["a"]}, "stop"), ({"ignore_eos": True}, "ignore_eos"),
+                             ({"json_schema": SCHEMA}, "json_schema"),
+                             ({"guided_json": SCHEMA}, "guided_json"),
+                             ({"max_tokens": 1},
+                              "response_format.json_schema.schema")):
+            fmt = {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}
+            got = d.chat("Hello", **{"response_format": fmt, **extra})
+            assert got[0] == 400 and got[2]["error"]["param"] == param, (extra, got)
+        any_object = d.chat("Hello", response_format={"type": "json_object"}, max_tokens=40)
+        content = any_object[2]["choices"][0]["message"]["content"]
+        assert isinstance(json.loads(content), dict), any_object
 
 
 def test_control_tokens():

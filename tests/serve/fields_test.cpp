@@ -173,10 +173,12 @@ TEST_CASE("what has no effect here is refused by its name and with a code") {
         "tool_choice unsupported_parameter");
   CHECK(chat_told(R"({"functions": [{}]})") ==
         "functions unsupported_parameter");
-  CHECK(chat_told(R"({"grammar": "root ::= x"})") ==
-        "grammar unsupported_parameter");
+  CHECK(chat_told(R"({"guided_json": {}})") ==
+        "guided_json unsupported_parameter");
   CHECK(chat_told(R"({"response_format": {"type": "text"}})") == "accepted");
   CHECK(chat_told(R"({"response_format": {"type": "json_object"}})") ==
+        "accepted");
+  CHECK(chat_told(R"({"response_format": {"type": "yaml"}})") ==
         "response_format.type unsupported_parameter");
   CHECK(chat_told(R"({"messages": [{"role": "user", "content":
       [{"type": "text", "text": "a"},

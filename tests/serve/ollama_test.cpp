@@ -158,8 +158,9 @@ TEST_CASE(
   const std::pair<const char*, const char*> cases[] = {
       {R"({"think": true})", "think"},
       {R"({"think": "high"})", "think"},
-      {R"({"format": "json"})", "format"},
-      {R"({"format": {"type": "object"}})", "format"},
+      {R"({"format": "xml"})", "format"},
+      {R"({"format": true})", "format"},
+      {R"({"format": "json", "options": {"stop": "a"}})", "options.stop"},
       {R"({"tools": [{"type": "function"}]})", "tools"},
       {R"({"messages": [{"role": "tool", "content": "5"}]})",
        "messages[0].role"},

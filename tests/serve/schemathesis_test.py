@@ -60,7 +60,11 @@ def filter_failure(context, failure, case, response):
     return failure.code != "ST202" or not re.search(
         "maximum context length is [0-9]+ tokens|is too large: it has [0-9]+ tokens|"
         "options.num_ctx is [0-9]+ tokens, but the prompt has|"
-        "logit_bias: its texts have more than [0-9]+ tokens", response.text)
+        "logit_bias: its texts have more than [0-9]+ tokens|"
+        # Schemas and grammars have rules of their own.
+        r"TP61[0-9]{2}|(grammar|json_schema|format|schema)(\.\w+)*: |"
+        r"goes with type json_schema|format has no schema|"
+        "do not go together|both say which form", response.text)
 """
 
 

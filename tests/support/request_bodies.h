@@ -302,7 +302,8 @@ class body_maker {
 };
 
 // Of every body that `parse` and its table judge alike, the sampler takes what
-// they take; and what has no effect is not told without end.
+// they take; and what has no effect is not told without end. A form's fields
+// have rules among them that no table has (answer_format_test.cpp).
 template <class Parse>
 void check_sampler_takes(const tinyphi::request_table& t, Parse parse) {
   constexpr std::size_t any_vocabulary = std::size_t{1} << 31;
@@ -312,6 +313,10 @@ void check_sampler_takes(const tinyphi::request_table& t, Parse parse) {
                 << tinyphi::json::serialize(m.body).substr(0, 300));
     std::vector<std::string> ignored;
     const auto r = parse(m.body);
+    if (m.path.find("format.") != std::string::npos) {
+      CHECK((!r || check_fields(m.body, t, ignored)));
+      continue;
+    }
     REQUIRE(bool(r) == bool(check_fields(m.body, t, ignored)));
     if (!r) continue;
     ++n;

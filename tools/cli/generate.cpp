@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/format_options.h"
 #include "cli/model_options.h"
 #include "cli/sampling_options.h"
 #include "cli/terminal.h"
@@ -25,6 +26,7 @@ constexpr std::size_t max_prompt_bytes = std::size_t{64} << 20;
 struct generate_options {
   model_options model;
   sampling_options sampling;
+  format_options format;
   CLI::Option* prompt_option = nullptr;
   std::string prompt;
   std::string file;
@@ -103,10 +105,15 @@ int generate(const generate_options& o) {
   if (!prompt) return fail(prompt.error());
   auto params = to_params(o.sampling);
   if (!params) return fail(params.error());
+  const auto asked = read_format(o.format);
+  if (!asked) return fail(asked.error());
   const interrupt_guard interrupt;
   params->stop_when.token = interrupt.token();
   auto engine = load_engine(o.model, interrupt.token());
   if (!engine) return fail(engine.error());
+  auto format = to_constraint(*asked, *engine);
+  if (!format) return fail(format.error());
+  params->format = *std::move(format);
   const bool chat =
       o.chat || (!o.raw && engine->model().chat_format().has_value());
   if (!o.system.empty() && !chat) {
@@ -154,6 +161,7 @@ void add_generate(CLI::App& app, action& run) {
                  "continue the prompt as plain text, without a chat turn")
       ->excludes(chat);
   add_sampling_options(*command, o->sampling);
+  add_format_options(*command, o->format);
   command
       ->add_option("--logprobs", o->sampling.params.sampling.n_logprobs,
                    "with --json: log-probabilities of each token and of the N "

@@ -135,6 +135,9 @@ class engine {
   // What was wrong with engine_options::cache_folder when it was read or
   // written last, in one line; empty if nothing was.
   [[nodiscard]] std::string cache_note() const;
+  // The model's tokens, from which constraints for generation_params::format
+  // are made. Made when it is first asked for; some tens of milliseconds.
+  [[nodiscard]] result<token_trie> vocabulary() const;
   // As given, with the cache (kv_bytes, cache_type) that was chosen, and the
   // budget, which says what is held now.
   [[nodiscard]] const engine_options& options() const;

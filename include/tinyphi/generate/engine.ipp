@@ -143,6 +143,9 @@ TINYPHI_FUNC const tinyphi::model& engine::model() const {
 TINYPHI_FUNC std::string engine::cache_note() const {
   return scheduler_->cache_note();
 }
+TINYPHI_FUNC result<token_trie> engine::vocabulary() const {
+  return scheduler_->vocabulary();
+}
 TINYPHI_FUNC step_cost::table engine::step_costs() const {
   return scheduler_->cost().learnt();
 }

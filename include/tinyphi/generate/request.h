@@ -14,6 +14,7 @@
 
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/memory_budget.h"
+#include "tinyphi/constrain/constraint.h"
 #include "tinyphi/generate/planned_step.h"
 #include "tinyphi/generate/prefix_cache.h"
 #include "tinyphi/generate/sampler.h"
@@ -77,7 +78,13 @@ struct generation_params {
   sampling_params sampling = {};
   std::vector<std::string> stop = {};  // stop strings, not part of the text
   bool ignore_stop_ids = false;        // go on past the model's end-of-turn
-  stop_condition stop_when = {};       // cancel token and deadline
+  // The shape that the answer must have, made with engine::vocabulary().
+  // Whatever leaves has it, if it is not cut by `stop_when` or an error: near
+  // max_tokens only what can still be completed is chosen. max_tokens below its
+  // shortest() is an error (limit); neither `stop` nor `ignore_stop_ids` goes
+  // with it. Penalties apply to free text in it only.
+  std::optional<constraint> format = {};
+  stop_condition stop_when = {};  // cancel token and deadline
   // When waiting for admission ends as an error: `deadline` that says so.
   std::optional<steady_time> queue_deadline = {};
   // longrope: takes the long factors from the first token on if prompt +

@@ -53,7 +53,7 @@ TINYPHI_FUNC sampler_scratch::sampler_scratch(std::size_t vocab_size,
 TINYPHI_FUNC std::size_t sampler_scratch::bytes() const {
   return detail::bytes_of(adjusted_) + detail::bytes_of(candidates_) +
          detail::bytes_of(ranked_) + detail::bytes_of(matches_) +
-         detail::bytes_of(repeats_);
+         detail::bytes_of(repeats_) + allowed_.words().size_bytes();
 }
 
 TINYPHI_FUNC sampler::sampler(sampling_params p,
@@ -107,36 +107,91 @@ TINYPHI_FUNC void sampler::remember(token_id id) {
 }
 
 TINYPHI_FUNC result<sampler::choice> sampler::choose(
-    std::span<const float> logits, sampler_scratch& scratch) const {
+    std::span<const float> logits, sampler_scratch& scratch,
+    const choice_filter* filter) const {
   choice c;
   c.position = length_;
   c.mu = mu_;
-  const std::span<const float> adjusted = adjust(logits, scratch);
+  const bool penalizes = filter == nullptr || filter->penalizes();
+  const std::span<const float> adjusted = adjust(logits, scratch, penalizes);
   const bool as_they_are = adjusted.data() == logits.data();
   if (!as_they_are) TINYPHI_CHECK_OK(check_logits(logits, length_));
   const detail::best_logit best = detail::find_best(adjusted);
-  if (!best.valid) {
-    if (!as_they_are) return nothing_left();
-    return check_logits(logits, length_).error();
-  }
+  if (!best.valid && as_they_are) return check_logits(logits, length_).error();
+  if (!best.valid && filter == nullptr) return nothing_left();
   c.token.id = static_cast<token_id>(best.id);
-  if (params_.temperature > 0) {
+  if (filter != nullptr) {
+    TINYPHI_CHECK_OK(choose_allowed(adjusted, c.token.id, scratch, *filter, c));
+    if (c.ended) return c;
+  } else if (params_.temperature > 0) {
     detail::collect_candidates(adjusted, scratch.candidates_);
     draw(scratch, c);
   }
-  if (params_.n_logprobs >= 0) {
-    detail::collect_candidates(logits, scratch.candidates_);
-    detail::add_logprobs(scratch.candidates_,
-                         static_cast<std::size_t>(params_.n_logprobs), c.token);
-  }
+  add_logprobs(logits, scratch, c);
   return c;
 }
 
+// Of what the filter lets through: the best, or one that is drawn.
+TINYPHI_FUNC result<void> sampler::choose_allowed(
+    std::span<const float> adjusted, token_id best, sampler_scratch& scratch,
+    const choice_filter& filter, choice& c) const {
+  if (params_.temperature == 0 &&
+      adjusted[static_cast<std::size_t>(best)] > detail::minus_infinity) {
+    TINYPHI_TRY(const bool may_come, filter.allows(best));
+    if (may_come) return {};
+  }
+  TINYPHI_CHECK_OK(filter.allowed(scratch.allowed_));
+  auto& all = scratch.candidates_;
+  detail::collect_candidates(adjusted, scratch.allowed_, all);
+  if (all.empty()) {
+    if (!filter.may_end()) return nothing_left(scratch.allowed_.count());
+    c.ended = true;
+    return {};
+  }
+  c.token.id = all.front().id;
+  if (all.size() == 1) return {};
+  if (params_.temperature > 0) {
+    draw(scratch, c);
+    return {};
+  }
+  const float highest = detail::highest_logit(all);
+  const auto is_best = [&](const detail::candidate& x) {
+    return x.logit == highest;
+  };
+  c.token.id = std::find_if(all.begin(), all.end(), is_best)->id;
+  return {};
+}
+
+TINYPHI_FUNC result<sampler::choice> sampler::take(
+    std::span<const float> logits, token_id id,
+    sampler_scratch& scratch) const {
+  TINYPHI_CHECK_OK(check_logits(logits, length_));
+  choice c;
+  c.position = length_;
+  c.mu = mu_;
+  c.token.id = id;
+  add_logprobs(logits, scratch, c);
+  return c;
+}
+
+TINYPHI_FUNC void sampler::add_logprobs(std::span<const float> logits,
+                                        sampler_scratch& scratch,
+                                        choice& c) const {
+  if (params_.n_logprobs < 0) return;
+  detail::collect_candidates(logits, scratch.candidates_);
+  detail::add_logprobs(scratch.candidates_,
+                       static_cast<std::size_t>(params_.n_logprobs), c.token);
+}
+
 TINYPHI_FUNC void sampler::accept(const choice& c) {
-  TINYPHI_ASSERT(c.position == length_);
-  remember(c.token.id);
-  if (c.drew) ++drawn_;
+  TINYPHI_ASSERT(c.position == length_ && !c.ended);
+  accept(c.token.id);
   mu_ = c.mu;
+}
+
+TINYPHI_FUNC void sampler::accept(token_id id) {
+  remember(id);
+  ++accepted_;
 }
 
 TINYPHI_FUNC result<sampled_token> sampler::sample(
@@ -153,6 +208,15 @@ TINYPHI_FUNC error sampler::nothing_left() const {
               std::to_string(length_) + "; leave at least one"};
 }
 
+TINYPHI_FUNC error sampler::nothing_left(std::size_t allowed) const {
+  return {
+      error_code::invalid_argument,
+      "of " + std::to_string(allowed) +
+          " ids that the answer's format allows for the token at position " +
+          std::to_string(length_) +
+          " logit_bias (-100) and the model leave none; leave at least one"};
+}
+
 TINYPHI_FUNC bool sampler::has_penalties() const {
   return params_.penalty_window != 0 &&
          (params_.repetition_penalty != 1 || params_.presence_penalty != 0 ||
@@ -162,9 +226,11 @@ TINYPHI_FUNC bool sampler::has_penalties() const {
 // The logits after bias, penalties and DRY; the logits themselves if none of
 // them is on. What was finite stays so unless it is banned.
 TINYPHI_FUNC std::span<const float> sampler::adjust(
-    std::span<const float> logits, sampler_scratch& scratch) const {
-  const bool dry = params_.dry_multiplier > 0;
-  if (params_.logit_bias.empty() && !has_penalties() && !dry) return logits;
+    std::span<const float> logits, sampler_scratch& scratch,
+    bool penalizes) const {
+  const bool counts = penalizes && has_penalties();
+  const bool dry = penalizes && params_.dry_multiplier > 0;
+  if (params_.logit_bias.empty() && !counts && !dry) return logits;
 
   auto& adjusted = scratch.adjusted_;
   adjusted.assign(logits.begin(), logits.end());
@@ -172,6 +238,14 @@ TINYPHI_FUNC std::span<const float> sampler::adjust(
     float& logit = adjusted[static_cast<std::size_t>(id)];
     logit = bias > detail::banning_bias ? logit + bias : detail::minus_infinity;
   }
+  if (counts) penalize_counts(scratch);
+  if (dry) penalize_repeats(scratch);
+  return adjusted;
+}
+
+// Repetition, presence and frequency penalties.
+TINYPHI_FUNC void sampler::penalize_counts(sampler_scratch& scratch) const {
+  auto& adjusted = scratch.adjusted_;
   const float repetition = params_.repetition_penalty;
   TINYPHI_ASSERT(counts_.size() <= adjusted.size());
   for (std::size_t i = 0; i < counts_.size(); ++i) {
@@ -182,8 +256,6 @@ TINYPHI_FUNC std::span<const float> sampler::adjust(
         (params_.presence_penalty +
          params_.frequency_penalty * static_cast<float>(counts_[i])));
   }
-  if (dry) penalize_repeats(scratch);
-  return adjusted;
 }
 
 // DRY: a token that would make the end of the text repeat an earlier stretch
@@ -267,18 +339,17 @@ TINYPHI_FUNC void sampler::draw(sampler_scratch& scratch, choice& c) const {
     if ((left -= weight) < 0) break;
   }
   c.token.id = chosen->id;
-  c.drew = true;
   if (params_.mirostat == 0) return;
   const double observed = detail::surprise(*chosen, std::log(sum));
   c.mu -= params_.mirostat_eta *
           static_cast<float>(observed - params_.mirostat_tau);
 }
 
-// In [0, 1), the same for the same seed and count of numbers before it.
+// In [0, 1), the same for the same seed and count of tokens before it.
 TINYPHI_FUNC double sampler::uniform() const {
   constexpr std::uint64_t golden = 0x9E3779B97F4A7C15u;
   const std::uint64_t bits = detail::mix64(
-      detail::mix64(params_.seed + golden) + (drawn_ + 1) * golden);
+      detail::mix64(params_.seed + golden) + (accepted_ + 1) * golden);
   return static_cast<double>(bits >> 11) * 0x1p-53;
 }
 

@@ -191,6 +191,19 @@ inline void collect_candidates(std::span<const float> logits,
   }
 }
 
+// Those of a set, which may be of fewer or more ids than the row.
+inline void collect_candidates(std::span<const float> logits,
+                               const token_set& set,
+                               std::vector<candidate>& out) {
+  out.clear();
+  set.for_each([&](token_id id) {
+    const auto i = static_cast<std::size_t>(id);
+    if (i < logits.size() && logits[i] > minus_infinity) {
+      out.push_back({id, logits[i]});
+    }
+  });
+}
+
 // Fills in the log-probability of `chosen` and the n best, given all candidates
 // in order of id.
 inline void add_logprobs(std::vector<candidate>& all, std::size_t n,

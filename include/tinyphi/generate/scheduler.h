@@ -18,6 +18,7 @@
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
 #include "tinyphi/base/parallel.h"
+#include "tinyphi/constrain/token_trie.h"
 #include "tinyphi/generate/admission.h"
 #include "tinyphi/generate/fair_shares.h"
 #include "tinyphi/generate/prefix_cache.h"
@@ -35,6 +36,9 @@ TINYPHI_NAMESPACE_BEGIN
 // A sequence rests while this much of its answer has not been read.
 inline constexpr std::size_t max_ready_bytes = std::size_t{1} << 16;
 inline constexpr std::size_t max_ready_tokens = 4096;
+// Tokens that must come are computed with the one before them in one step, as
+// rows that decode (plan_request::decodes).
+inline constexpr std::size_t max_forced = 15;
 
 // A request to score tokens, or to sum up hidden states.
 struct text_request {
@@ -110,6 +114,8 @@ class scheduler {
   void wake();
   // What was wrong with the cache's folder when it was read or written last.
   [[nodiscard]] std::string cache_note();
+  // The model's tokens for constraints; made when it is first asked for.
+  [[nodiscard]] result<token_trie> vocabulary();
 
  private:
   // Lists, because a sequence then moves from one to the next without
@@ -141,7 +147,11 @@ class scheduler {
   void watch();
   void accept_all(const forward_output& out);
   void accept_answer(sequence& s, std::span<const float> rows);
-  void accept_row(sequence& s, sampled_token token);
+  [[nodiscard]] result<void> accept_next(sequence& s,
+                                         std::span<const float> row,
+                                         sampler_scratch& scratch);
+  [[nodiscard]] bool is_stop_id(token_id id) const;
+  [[nodiscard]] result<void> accept_row(sequence& s, sampled_token token);
   void accept_values(sequence& s, std::span<const float> rows);
   void commit(sequence& s, const batch_run& run);
   void publish();
@@ -150,6 +160,16 @@ class scheduler {
   void add_piece(sequence& s, text_piece& piece);
   void finish(sequence& s, finish_reason why,
               std::optional<tinyphi::error> e = {});
+
+  // scheduler_format.ipp: answers that must have a shape.
+  [[nodiscard]] result<void> prepare_format(
+      sequence& s, const generation_params& params) const;
+  [[nodiscard]] result<void> accept_next_of_format(sequence& s,
+                                                   std::span<const float> row,
+                                                   sampler_scratch& scratch);
+  [[nodiscard]] result<std::optional<token_id>> next_forced(sequence& s) const;
+  [[nodiscard]] result<void> append_forced(sequence& s);
+  void keep_allowed_drafts(sequence& s) const;
 
   // scheduler_calibrate.ipp: what steps cost, measured while there are none.
   [[nodiscard]] bool calibrate_next();
@@ -183,6 +203,9 @@ class scheduler {
   const tinyphi::model model_;
   const engine_options options_;
   std::size_t longest_token_ = 1;
+
+  std::mutex vocabulary_mutex_;
+  std::optional<token_trie> vocabulary_;
 
   std::mutex mutex_;
   std::condition_variable changed_;  // a step has ended, or work has come
@@ -248,6 +271,7 @@ TINYPHI_NAMESPACE_END
 #if TINYPHI_HEADER_ONLY
 #include "tinyphi/generate/scheduler.ipp"
 #include "tinyphi/generate/scheduler_calibrate.ipp"
+#include "tinyphi/generate/scheduler_format.ipp"
 #include "tinyphi/generate/scheduler_pages.ipp"
 #include "tinyphi/generate/scheduler_step.ipp"
 #endif

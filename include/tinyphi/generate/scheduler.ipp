@@ -157,6 +157,7 @@ TINYPHI_FUNC result<void> scheduler::prepare(
     }
   }
   TINYPHI_CHECK_OK(limit_answer(s, params.max_tokens));
+  TINYPHI_CHECK_OK(prepare_format(s, params));
   s.long_factors = params.long_from_start &&
                    model_.needs_long_factors(s.prompt_tokens + s.max_tokens);
   s.ignore_stop_ids = params.ignore_stop_ids;

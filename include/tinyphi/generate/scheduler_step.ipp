@@ -134,6 +134,7 @@ TINYPHI_FUNC void scheduler::propose_drafts() {
     }
     room = std::min(room, draft_policy::max_length);
     s.match_length = s.source->propose(room, s.proposal);
+    if (s.format) keep_allowed_drafts(s);
     r.drafts = s.policy.choose_length(s.match_length, s.proposal.size(),
                                       draft_ms_, others);
   }
@@ -336,38 +337,51 @@ TINYPHI_FUNC void scheduler::accept_answer(sequence& s,
   }
   const std::size_t had = scratch.bytes();
   const std::size_t vocab = model_.config().vocab_size;
+  result<void> ok;
   for (std::size_t r = 0; r * vocab < rows.size(); ++r) {
-    auto choice = s.choose->choose(rows.subspan(r * vocab, vocab), scratch);
-    if (!choice) {
-      s.step.error = std::move(choice).error();
+    ok = accept_next(s, rows.subspan(r * vocab, vocab), scratch);
+    if (!ok || s.step.finish || r == s.n_drafts ||
+        s.tokens.back() != s.proposal[r]) {
       break;
     }
-    s.choose->accept(*choice);
-    ++s.step.n_tokens;
-    const token_id id = choice->token.id;
-    accept_row(s, std::move(choice->token));
-    if (s.step.finish || r == s.n_drafts || id != s.proposal[r]) break;
   }
+  if (ok && s.format) ok = append_forced(s);
+  if (!ok) s.step.error = std::move(ok).error();
   // Who made it grow beyond what there is ends, and it is let go.
   const std::lock_guard lock(samplers_mutex_);
   const std::size_t others = samplers_memory_.bytes() - had;
-  auto ok = samplers_memory_.resize(others + scratch.bytes(), "a sampler");
-  if (!ok) {
+  auto held = samplers_memory_.resize(others + scratch.bytes(), "a sampler");
+  if (!held) {
     (void)samplers_memory_.resize(others, {});
-    s.step.error = std::move(ok).error();
+    s.step.error = std::move(held).error();
     return;
   }
   samplers_.push_back(std::move(scratch));
 }
 
-TINYPHI_FUNC void scheduler::accept_row(sequence& s, sampled_token token) {
-  const token_id id = token.id;
+TINYPHI_FUNC result<void> scheduler::accept_next(sequence& s,
+                                                 std::span<const float> row,
+                                                 sampler_scratch& scratch) {
+  if (s.format) return accept_next_of_format(s, row, scratch);
+  TINYPHI_TRY(sampler::choice choice, s.choose->choose(row, scratch));
+  s.choose->accept(choice);
+  ++s.step.n_tokens;
+  return accept_row(s, std::move(choice.token));
+}
+
+TINYPHI_FUNC bool scheduler::is_stop_id(token_id id) const {
   const auto& stop_ids = model_.stop_ids();
-  if (!s.ignore_stop_ids &&
-      std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) {
+  return std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end();
+}
+
+TINYPHI_FUNC result<void> scheduler::accept_row(sequence& s,
+                                                sampled_token token) {
+  const token_id id = token.id;
+  if (!s.ignore_stop_ids && is_stop_id(id)) {
     s.step.finish = finish_reason::stop;
-    return;
+    return {};
   }
+  if (s.format) TINYPHI_CHECK_OK(s.format->accept(id));
   s.tokens.push_back(id);
   if (s.source) s.source->append(id);
   s.held.tokens.push_back(token);
@@ -381,11 +395,12 @@ TINYPHI_FUNC void scheduler::accept_row(sequence& s, sampled_token token) {
                   std::make_move_iterator(s.held.tokens.end()));
     s.held.tokens.clear();
   }
-  if (s.text && s.text->stopped()) {
+  if ((s.text && s.text->stopped()) || (s.format && s.format->must_end())) {
     s.step.finish = finish_reason::stop;
   } else if (s.answer.size() == s.max_tokens) {
     s.step.finish = finish_reason::length;
   }
+  return {};
 }
 
 // What scores and embeddings gather from their rows.
@@ -417,11 +432,12 @@ TINYPHI_FUNC void scheduler::commit(sequence& s, const batch_run& run) {
     // chosen is not in the cache yet.
     n -= run.n_rows - s.step.n_tokens;
     if (!s.first_token) s.first_token = std::chrono::steady_clock::now();
-    if (!draft_ms_.empty() && s.source) {
+    if (!draft_ms_.empty() && s.source && s.step.n_tokens > 0) {
       const std::size_t right = s.step.n_tokens - 1;
+      const std::size_t behind = s.step.n_tokens + s.step.n_forced;
       const bool followed =
           s.match_length > 0 && !s.proposal.empty() && !s.step.finish &&
-          s.proposal[0] == s.answer[s.answer.size() - s.step.n_tokens].id;
+          s.proposal[0] == s.answer[s.answer.size() - behind].id;
       if (s.n_drafts > 0) {
         ++s.drafts;
         s.drafted += s.n_drafts;
@@ -481,6 +497,7 @@ TINYPHI_FUNC void scheduler::finish(sequence& s, finish_reason why,
   forget_swapped(s);
   s.kv.reset();
   s.choose.reset();
+  s.format.reset();
   s.source.reset();
   (void)s.memory.resize(
       std::min(s.memory.bytes(),

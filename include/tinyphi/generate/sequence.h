@@ -17,6 +17,7 @@
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
 #include "tinyphi/base/memory_budget.h"
+#include "tinyphi/constrain/constraint.h"
 #include "tinyphi/generate/draft_policy.h"
 #include "tinyphi/generate/draft_source.h"
 #include "tinyphi/generate/request.h"
@@ -85,6 +86,12 @@ struct sequence {
   std::size_t cached_tokens = 0;
   std::optional<sampler> choose;
   std::optional<stream_text> text;  // none without a tokenizer
+  std::optional<matcher> format;    // none: any answer will do
+  // A run of tokens that must come, and how many of it have. They are computed
+  // together, or one by one where each is to have its log-probability.
+  std::vector<token_id> forced;
+  std::size_t n_forced_taken = 0;
+  bool one_by_one = false;
   std::vector<sampled_token> answer;
   std::optional<steady_time> admitted, first_token;
   std::uint64_t ran = 0;  // the step that it was last in
@@ -104,12 +111,13 @@ struct sequence {
   // ---- What its last row or rows came to, before it is committed.
   struct accepted_rows {
     std::size_t n_tokens = 0;  // chosen, of which all but the last were drafted
+    std::size_t n_forced = 0;  // behind these, without a row of their own
     text_piece piece;
     std::optional<finish_reason> finish;
     std::optional<tinyphi::error> error;
     // Keeps the memory of the piece.
     void clear() {
-      n_tokens = 0;
+      n_tokens = n_forced = 0;
       piece.text.clear();
       piece.tokens.clear();
       finish.reset();

@@ -4,12 +4,14 @@
 #define TINYPHI_SERVE_ANSWER_REQUEST_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "tinyphi/base/json.h"
 #include "tinyphi/generate/request.h"
 #include "tinyphi/text/chat_template.h"
 
@@ -22,6 +24,16 @@ enum class overflow_rule : std::uint8_t { error, drop_oldest_turns };
 using mixed_prompt = std::vector<std::variant<std::string, token_id>>;
 using plain_prompt =
     std::variant<std::string, std::vector<token_id>, mixed_prompt>;
+
+// The shape that an answer must have, before a model's vocabulary is known.
+struct wanted_format {
+  enum class what : std::uint8_t { json_object, json_schema, gbnf };
+  what kind = what::json_object;
+  std::string text = {};   // the schema's JSON, or the grammar
+  bool strict = false;     // words of a schema that no draft knows are errors
+  std::string field = {};  // where the request has it, for errors
+  json::object told = {};  // OpenAI's object, to be told back
+};
 
 struct answer_request {
   std::string model;  // as the client names it; empty: the first one
@@ -39,6 +51,7 @@ struct answer_request {
   // Beside those of params.sampling: what is added to the logit of each token
   // of a text.
   std::vector<std::pair<std::string, float>> text_biases = {};
+  std::optional<wanted_format> format = {};
   std::string prediction = {};  // a text that the answer may repeat
   std::string cache_salt = {};  // narrows the caller's isolation domain
   overflow_rule overflow = overflow_rule::error;

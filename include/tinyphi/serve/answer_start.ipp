@@ -193,6 +193,14 @@ TINYPHI_FUNC started_answers start_answers(served_model& m,
   out.refused = detail::add_text_biases(r, m.engine().model().tokenizer(),
                                         params.sampling);
   if (out.refused) return out;
+  if (r.format) {
+    auto format = m.formats().get(m.engine(), *r.format);
+    if (!format) {
+      out.refused = std::move(format).error();
+      return out;
+    }
+    params.format = *std::move(format);
+  }
   if (!r.prediction.empty() && m.engine().model().tokenizer() != nullptr) {
     params.references.push_back(
         m.engine().model().tokenizer()->encode(r.prediction));
@@ -214,6 +222,12 @@ TINYPHI_FUNC started_answers start_answers(served_model& m,
   for (const generation& g : out.answers) {
     if (!g.done() || !g.error()) continue;
     out.refused = to_api_error(*g.error(), g.retry_after_seconds());
+    // Of the answer's length, not of memory.
+    if (params.format && params.max_tokens != 0 &&
+        params.max_tokens < params.format->shortest()) {
+      out.refused->code = "invalid_value";
+      out.refused->param = r.format->field;
+    }
     out.answers.clear();
     return out;
   }

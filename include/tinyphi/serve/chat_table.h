@@ -41,7 +41,7 @@ inline constexpr field message_fields[] = {
     tool_calls_field,
     {.name = "function_call",
      .kinds = object,
-     .about = no_constraints,
+     .about = no_tools,
      .use = refused},
     no_effect("name", string),
     no_effect("refusal", string),
@@ -50,14 +50,35 @@ inline constexpr field message_item{.name = "message",
                                     .kinds = object,
                                     .about = "A turn of the chat.",
                                     .members = message_fields};
-inline constexpr std::string_view format_words[] = {"text"};
+inline constexpr std::string_view format_words[] = {"text", "json_object",
+                                                    "json_schema"};
+inline constexpr field format_type_field{
+    .name = "type",
+    .kinds = string,
+    .about = "Any text, any JSON object, or JSON of a schema.",
+    .required = true,
+    .words = format_words,
+    .otherwise = "unsupported_parameter"};
+inline constexpr field json_schema_fields[] = {
+    [] {
+      field f = schema_field;
+      f.required = true;
+      return f;
+    }(),
+    schema_name_field,
+    schema_strict_field,
+    no_effect("description", string),
+};
 inline constexpr field format_fields[] = {
-    {.name = "type",
-     .kinds = string,
-     .about = no_constraints,
-     .required = true,
-     .words = format_words,
-     .otherwise = "unsupported_parameter"},
+    format_type_field,
+    {.name = "json_schema",
+     .kinds = object,
+     .about = "The schema, if the type is json_schema.",
+     .members = json_schema_fields},
+    {.name = "schema",
+     .kinds = object,
+     .about = "llama-server's: the schema of a json_object.",
+     .most = 8192},
 };
 inline constexpr std::string_view prediction_words[] = {"content"};
 inline constexpr field prediction_fields[] = {
@@ -122,12 +143,12 @@ inline constexpr field chat_fields[] = {
     TINYPHI_SAMPLING_FIELDS,
     {.name = "response_format",
      .kinds = object,
-     .about = "Only {\"type\": \"text\"}.",
+     .about = "The form of the answer; it is enforced.",
      .members = format_fields},
     tools_field,
     {.name = "tool_choice",
      .kinds = string,
-     .about = no_constraints,
+     .about = no_tools,
      .use = refused,
      .harmless = R"(["none", "auto"])"},
     {.name = "functions",
@@ -137,6 +158,7 @@ inline constexpr field chat_fields[] = {
      .harmless = "[[]]"},
     grammar_field,
     json_schema_field,
+    TINYPHI_OTHER_FORMATS,
     store_field,
     {.name = "web_search_options",
      .kinds = object,
@@ -161,6 +183,7 @@ inline constexpr field_rule chat_rules[] = {
     {rule_kind::not_both_true, "add_generation_prompt",
      "continue_final_message", "cannot both be true"},
     top_logprobs_rule,
+    one_format_rule,
 };
 inline constexpr request_table chat{"ChatRequest", chat_fields, chat_rules};
 

@@ -129,7 +129,11 @@ class schema_writer {
       json::array words;
       for (const auto w : f.words) words.push_back(json::string_view(w));
       if (nullable) words.push_back(nullptr);
-      s["enum"] = std::move(words);
+      if (takes(f.kinds, field_kind::object)) {
+        s["anyOf"] = {{{"enum", std::move(words)}}, {{"type", "object"}}};
+      } else {
+        s["enum"] = std::move(words);
+      }
     } else if (takes(f.kinds, field_kind::string)) {
       text(f, s);
     }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "tinyphi/serve/answer_format.h"
 #include "tinyphi/serve/blake2b.h"
 #include "tinyphi/serve/ollama.h"
 #include "tinyphi/serve/ollama_table.h"
@@ -27,7 +28,8 @@ inline sampling_params ollama_sampling() {
 }
 
 // What chat and generate share, of a body that was checked.
-inline void read_ollama(const json::object& body, answer_request& r) {
+inline api_result<void> read_ollama(const json::object& body,
+                                    answer_request& r) {
   const json::object none;
   const json::value* options = find_field(body, "options");
   const json::object& o = options == nullptr ? none : options->get_object();
@@ -38,6 +40,10 @@ inline void read_ollama(const json::object& body, answer_request& r) {
   r.model = string_field(body, "model");
   r.stream = bool_field(body, "stream", true);
   read_logprobs(body, r);
+  if (const json::value* f = find_field(body, "format")) {
+    TINYPHI_CHECK_OK(read_ollama_format(*f, r));
+  }
+  return check_format(r, "options.stop");
 }
 
 }  // namespace detail
@@ -46,7 +52,7 @@ TINYPHI_FUNC api_result<answer_request> parse_ollama_chat(
     const json::object& body) {
   answer_request r;
   TINYPHI_CHECK_OK(check_fields(body, request_tables::ollama_chat, r.ignored));
-  detail::read_ollama(body, r);
+  TINYPHI_CHECK_OK(detail::read_ollama(body, r));
   if (const json::value* all = find_field(body, "messages")) {
     TINYPHI_TRY(r.messages, read_messages(all->get_array()));
   }
@@ -60,7 +66,7 @@ TINYPHI_FUNC api_result<answer_request> parse_ollama_generate(
   answer_request r;
   TINYPHI_CHECK_OK(
       check_fields(body, request_tables::ollama_generate, r.ignored));
-  detail::read_ollama(body, r);
+  TINYPHI_CHECK_OK(detail::read_ollama(body, r));
   std::string prompt = string_field(body, "prompt");
   if (prompt.empty()) return r;
   if (bool_field(body, "raw", false)) {

@@ -51,11 +51,13 @@ inline constexpr field options_field{.name = "options",
                                      .kinds = object,
                                      .about = "How the answer is made.",
                                      .members = ollama_options};
-inline constexpr field format_field{.name = "format",
-                                    .kinds = string | object,
-                                    .about = no_constraints,
-                                    .use = refused,
-                                    .harmless = "[\"\"]"};
+inline constexpr std::string_view ollama_format_words[] = {"", "json"};
+inline constexpr field format_field{
+    .name = "format",
+    .kinds = string | object,
+    .about = "json or a JSON Schema: the form of the answer; it is enforced.",
+    .most = 8192,
+    .words = ollama_format_words};
 inline constexpr field think_field{
     .name = "think",
     .kinds = boolean | string,

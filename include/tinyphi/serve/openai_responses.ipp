@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "tinyphi/serve/answer_format.h"
 #include "tinyphi/serve/openai_chat.h"
 #include "tinyphi/serve/openai_responses.h"
 #include "tinyphi/serve/parse_request.h"
@@ -56,6 +57,14 @@ TINYPHI_FUNC api_result<answer_request> parse_responses(
   if (string_field(body, "truncation") == "auto") {
     r.overflow = overflow_rule::drop_oldest_turns;
   }
+  const json::value* text = find_field(body, "text");
+  const json::value* format =
+      text == nullptr ? nullptr : find_field(text->get_object(), "format");
+  if (format != nullptr) {
+    TINYPHI_CHECK_OK(
+        read_response_format(format->get_object(), "text.format", r));
+  }
+  TINYPHI_CHECK_OK(check_format(r, "stop"));
   return r;
 }
 
@@ -167,7 +176,9 @@ class openai_responses_dialect : public dialect {
             {"service_tier", std::move(tier)},
             {"store", false},
             {"temperature", plain_double(r.params.sampling.temperature)},
-            {"text", {{"format", {{"type", "text"}}}}},
+            {"text",
+             {{"format",
+               r.format ? r.format->told : json::object{{"type", "text"}}}}},
             {"tool_choice", "none"},
             {"tools", json::array()},
             {"top_logprobs", r.params.sampling.n_logprobs},

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "tinyphi/base/utf8.h"
+#include "tinyphi/serve/answer_format.h"
 #include "tinyphi/serve/parse_request.h"
 #include "tinyphi/serve/random_bits.h"
 #include "tinyphi/serve/request_tables.h"
@@ -271,6 +272,12 @@ TINYPHI_FUNC api_result<answer_request> parse_chat(const json::object& body) {
     r.prediction = detail::text_of(p->at("content"));
   }
   detail::read_tier(body, r);
+  if (const json::value* f = find_field(body, "response_format")) {
+    TINYPHI_CHECK_OK(
+        read_response_format(f->get_object(), "response_format", r));
+  }
+  TINYPHI_CHECK_OK(read_grammar_fields(body, r));
+  TINYPHI_CHECK_OK(check_format(r, "stop"));
   return r;
 }
 
@@ -289,6 +296,8 @@ TINYPHI_FUNC api_result<answer_request> parse_completion(
     r.params.sampling.n_logprobs =
         static_cast<std::int32_t>(integer_field(body, "logprobs", 0));
   }
+  TINYPHI_CHECK_OK(read_grammar_fields(body, r));
+  TINYPHI_CHECK_OK(check_format(r, "stop"));
   return r;
 }
 
@@ -313,6 +322,8 @@ TINYPHI_FUNC api_result<answer_request> parse_native_completion(
     r.logprobs = true;
     r.params.sampling.n_logprobs = static_cast<std::int32_t>(probs);
   }
+  TINYPHI_CHECK_OK(read_grammar_fields(body, r));
+  TINYPHI_CHECK_OK(check_format(r, "stop"));
   return r;
 }
 

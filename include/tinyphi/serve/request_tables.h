@@ -90,10 +90,15 @@ inline constexpr field completion_fields[] = {
      .most = 20},
     ignore_eos_field,
     TINYPHI_SAMPLING_FIELDS,
+    grammar_field,
+    json_schema_field,
+    other_format("response_format"),
+    TINYPHI_OTHER_FORMATS,
     no_effect("user", string),
 };
+inline constexpr field_rule completion_rules[] = {one_format_rule};
 inline constexpr request_table completion{"CompletionRequest",
-                                          completion_fields};
+                                          completion_fields, completion_rules};
 
 // ---- /completion, llama-server's own
 
@@ -158,9 +163,12 @@ inline constexpr field native_fields[] = {
     TINYPHI_SAMPLING_FIELDS_AND(text_bias_field),
     grammar_field,
     json_schema_field,
+    other_format("response_format"),
+    TINYPHI_OTHER_FORMATS,
 };
 inline constexpr field_rule native_rules[] = {
     {rule_kind::one_of, "n_predict", "max_tokens", "mean the same; give one"},
+    one_format_rule,
 };
 inline constexpr request_table native_completion{"NativeCompletionRequest",
                                                  native_fields, native_rules};

@@ -58,11 +58,19 @@ inline constexpr field input_item{.name = "item",
                                   .about = "A turn of the conversation.",
                                   .members = input_item_fields};
 
+// Those of chats, with the schema's fields beside the type.
+inline constexpr field text_format_fields[] = {
+    format_type_field,
+    schema_field,
+    schema_name_field,
+    schema_strict_field,
+    no_effect("description", string),
+};
 inline constexpr field text_fields[] = {
     {.name = "format",
      .kinds = object,
-     .about = "Only {\"type\": \"text\"}.",
-     .members = format_fields},
+     .about = "The form of the answer; it is enforced.",
+     .members = text_format_fields},
     no_effect("verbosity", string),
 };
 inline constexpr field response_stream_fields[] = {
@@ -125,10 +133,14 @@ inline constexpr field responses_fields[] = {
      .kinds = object,
      .about = "The form of the answer.",
      .members = text_fields},
+    other_format("response_format"),
+    other_format("grammar"),
+    other_format("json_schema"),
+    TINYPHI_OTHER_FORMATS,
     tools_field,
     {.name = "tool_choice",
      .kinds = string | object,
-     .about = no_constraints,
+     .about = no_tools,
      .use = refused,
      .harmless = R"(["none", "auto"])"},
     {.name = "previous_response_id",

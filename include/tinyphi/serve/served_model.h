@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tinyphi/generate/engine.h"
+#include "tinyphi/serve/answer_format.h"
 #include "tinyphi/serve/remembered_turns.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -48,6 +49,7 @@ class served_model {
   // target, threads do not matter, cache type does.
   [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
   [[nodiscard]] remembered_turns& turns() { return turns_; }
+  [[nodiscard]] format_cache& formats() { return formats_; }
 
  private:
   std::string id_;
@@ -57,6 +59,7 @@ class served_model {
   std::optional<std::uint64_t> seed_;
   std::string fingerprint_;
   remembered_turns turns_;
+  format_cache formats_;
   stop_condition stop_;
   std::thread driver_;
 };

@@ -13,9 +13,8 @@ namespace request_tables {
 using enum field_kind;
 using enum field_use;
 
-inline constexpr std::string_view no_constraints =
-    "this version has no constrained output yet; ask in words, and check what "
-    "comes";
+inline constexpr std::string_view no_tools =
+    "this version has no tools yet; ask for JSON of a schema instead";
 
 // A field that is known and changes nothing here.
 constexpr field no_effect(std::string_view name, field_kind kinds) {
@@ -209,23 +208,57 @@ inline constexpr field top_logprobs_field{
     .kinds = integer,
     .about = "And those of the likeliest others.",
     .most = 20};
-inline constexpr field grammar_field{.name = "grammar",
-                                     .kinds = string,
-                                     .about = no_constraints,
-                                     .use = refused,
-                                     .harmless = "[\"\"]"};
-inline constexpr field json_schema_field{.name = "json_schema",
-                                         .kinds = object,
-                                         .about = no_constraints,
-                                         .use = refused};
+// Names by which other servers, or other routes, take a form: who sends one is
+// not to have an answer without it.
+constexpr field other_format(std::string_view name) {
+  return {.name = name,
+          .kinds = string,
+          .about =
+              "this route takes the form of an answer by another name, as "
+              "/openapi.json says",
+          .use = refused};
+}
+#define TINYPHI_OTHER_FORMATS                                      \
+  other_format("structured_outputs"), other_format("guided_json"), \
+      other_format("guided_regex"), other_format("guided_choice"), \
+      other_format("guided_grammar")
+
+// What a shape may be asked for by.
+inline constexpr field grammar_field{
+    .name = "grammar",
+    .kinds = string,
+    .about = "The answer follows this GBNF grammar; it is enforced.",
+    .most = 262144};
+inline constexpr field json_schema_field{
+    .name = "json_schema",
+    .kinds = object,
+    .about = "The answer is JSON that this schema allows; it is enforced.",
+    .most = 8192};
+inline constexpr field schema_field{
+    .name = "schema",
+    .kinds = object,
+    .about = "A JSON Schema; what cannot be enforced is an error.",
+    .most = 8192};
+inline constexpr field schema_name_field{
+    .name = "name", .kinds = string, .about = "The schema's name.", .most = 64};
+inline constexpr field schema_strict_field{
+    .name = "strict",
+    .kinds = boolean,
+    .about =
+        "true: words that no draft of JSON Schema has are errors. A schema "
+        "is enforced whatever is said here."};
+inline constexpr field_rule one_format_rule{rule_kind::one_of, "grammar",
+                                            "json_schema",
+                                            "both say which form the answer "
+                                            "has; give one"};
 inline constexpr field tools_field{.name = "tools",
                                    .kinds = array,
-                                   .about = no_constraints,
+                                   .about = no_tools,
                                    .use = refused,
                                    .harmless = "[[]]"};
 inline constexpr field tool_calls_field{.name = "tool_calls",
                                         .kinds = array,
-                                        .about = no_constraints,
+                                        .about = no_tools,
                                         .use = refused,
                                         .harmless = "[[]]"};
 inline constexpr field store_field{

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+#ifndef TINYPHI_CONSTRAIN_AUTOMATON_BUILDER_IPP_
+#define TINYPHI_CONSTRAIN_AUTOMATON_BUILDER_IPP_
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "tinyphi/constrain/automaton_builder.h"
+#include "tinyphi/constrain/byte_nfa.h"
+
+TINYPHI_NAMESPACE_BEGIN
+
+TINYPHI_FUNC automaton_builder::state automaton_builder::add(bool accepting) {
+  accepting_.push_back(accepting ? 1 : 0);
+  next_.resize(next_.size() + n_classes_, byte_automaton::dead);
+  return static_cast<state>(accepting_.size() - 1);
+}
+
+// Hopcroft's partition refinement: a block is split by the states that lead
+// into another one, and only the smaller half has to be looked at again. The
+// states lie in one array, those of a block behind each other.
+class automaton_builder::partition {
+ public:
+  partition(std::size_t n, const std::vector<std::uint8_t>& accepting)
+      : order_(n), place_(n), block_(n), marked_(1, 0), ends_{n}, begins_{0} {
+    for (std::size_t i = 0; i < n; ++i) order_[i] = place_[i] = i;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (accepting[i] != 0) mark(i);
+    }
+    split_marked([](std::size_t, std::size_t) {});
+  }
+
+  [[nodiscard]] std::size_t blocks() const { return begins_.size(); }
+  [[nodiscard]] std::size_t block_of(std::size_t s) const { return block_[s]; }
+  [[nodiscard]] std::vector<std::size_t> members(std::size_t b) const {
+    return {order_.begin() + static_cast<std::ptrdiff_t>(begins_[b]),
+            order_.begin() + static_cast<std::ptrdiff_t>(ends_[b])};
+  }
+  [[nodiscard]] std::size_t size_of(std::size_t b) const {
+    return ends_[b] - begins_[b];
+  }
+
+  // Marked states move to their block's front.
+  void mark(std::size_t s) {
+    const std::size_t b = block_[s];
+    const std::size_t to = begins_[b] + marked_[b];
+    if (place_[s] < to) return;
+    if (marked_[b]++ == 0) touched_.push_back(b);
+    const std::size_t other = order_[to];
+    std::swap(order_[to], order_[place_[s]]);
+    place_[other] = place_[s];
+    place_[s] = to;
+  }
+  // Blocks of which some states are marked become two; calls f(old, new).
+  template <typename F>
+  void split_marked(F&& f) {
+    for (const std::size_t b : std::exchange(touched_, {})) {
+      const std::size_t n = std::exchange(marked_[b], 0);
+      if (n == size_of(b)) continue;
+      const std::size_t added = blocks();
+      begins_.push_back(begins_[b]);
+      ends_.push_back(begins_[b] + n);
+      marked_.push_back(0);
+      begins_[b] += n;
+      for (std::size_t i = begins_[added]; i < ends_[added]; ++i) {
+        block_[order_[i]] = added;
+      }
+      f(b, added);
+    }
+  }
+
+ private:
+  std::vector<std::size_t> order_, place_, block_, marked_, ends_, begins_;
+  std::vector<std::size_t> touched_;
+};
+
+TINYPHI_FUNC std::vector<bool> automaton_builder::alive() const {
+  const std::size_t n = accepting_.size();
+  std::vector<std::vector<state>> before(n);
+  for (state s = 0; s < n; ++s) {
+    for (std::size_t c = 0; c < n_classes_; ++c) {
+      const state to = next_[s * n_classes_ + c];
+      if (to != byte_automaton::dead &&
+          (before[to].empty() || before[to].back() != s)) {
+        before[to].push_back(s);
+      }
+    }
+  }
+  std::vector<bool> out(n);
+  std::vector<state> open;
+  for (state s = 0; s < n; ++s) {
+    if (accepting_[s] == 0) continue;
+    out[s] = true;
+    open.push_back(s);
+  }
+  while (!open.empty()) {
+    const state s = open.back();
+    open.pop_back();
+    for (const state p : before[s]) {
+      if (out[p]) continue;
+      out[p] = true;
+      open.push_back(p);
+    }
+  }
+  return out;
+}
+
+TINYPHI_FUNC void automaton_builder::reach() {
+  const std::vector<bool> lives = alive();
+  std::vector<state> number(accepting_.size(), byte_automaton::dead), order;
+  if (!accepting_.empty() && lives[0]) {
+    number[0] = 0;
+    order.push_back(0);
+  }
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    for (std::size_t c = 0; c < n_classes_; ++c) {
+      const state to = next_[order[i] * n_classes_ + c];
+      if (to == byte_automaton::dead || !lives[to] ||
+          number[to] != byte_automaton::dead) {
+        continue;
+      }
+      number[to] = static_cast<state>(order.size());
+      order.push_back(to);
+    }
+  }
+  std::vector<state> next(order.size() * n_classes_, byte_automaton::dead);
+  std::vector<std::uint8_t> accepting(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    accepting[i] = accepting_[order[i]];
+    for (std::size_t c = 0; c < n_classes_; ++c) {
+      const state to = next_[order[i] * n_classes_ + c];
+      if (to != byte_automaton::dead) next[i * n_classes_ + c] = number[to];
+    }
+  }
+  next_ = std::move(next);
+  accepting_ = std::move(accepting);
+}
+
+TINYPHI_FUNC void automaton_builder::merge_classes(byte_automaton& a) const {
+  const std::size_t n = a.accepting_.size();
+  std::map<std::vector<state>, std::uint8_t> known;
+  std::vector<std::uint8_t> class_of(n_classes_);
+  std::vector<std::size_t> kept;
+  for (std::size_t c = 0; c < n_classes_; ++c) {
+    std::vector<state> column(n);
+    for (std::size_t s = 0; s < n; ++s) column[s] = a.next_[s * n_classes_ + c];
+    const auto [found, made] = known.try_emplace(
+        std::move(column), static_cast<std::uint8_t>(kept.size()));
+    if (made) kept.push_back(c);
+    class_of[c] = found->second;
+  }
+  std::vector<state> next;
+  next.reserve(n * kept.size());
+  for (std::size_t s = 0; s < n; ++s) {
+    for (const std::size_t c : kept)
+      next.push_back(a.next_[s * n_classes_ + c]);
+  }
+  a.next_ = std::move(next);
+  a.n_classes_ = kept.size();
+  for (std::size_t b = 0; b < 256; ++b) a.classes_[b] = class_of[classes_[b]];
+}
+
+TINYPHI_FUNC result<byte_automaton> automaton_builder::minimal() && {
+  reach();
+  const std::size_t n = accepting_.size();
+  if (n == 0) return byte_automaton();
+  // before[class][state]: who leads there. Edges to `dead` need no block: a
+  // state that has one is told from a state that has none by the other's edge.
+  std::vector<std::vector<std::vector<state>>> before(
+      n_classes_, std::vector<std::vector<state>>(n));
+  for (state s = 0; s < n; ++s) {
+    for (std::size_t c = 0; c < n_classes_; ++c) {
+      const state to = next_[s * n_classes_ + c];
+      if (to != byte_automaton::dead) before[c][to].push_back(s);
+    }
+  }
+  partition p(n, accepting_);
+  std::vector<std::size_t> waiting;
+  std::vector<bool> waits;
+  for (std::size_t b = 0; b < p.blocks(); ++b) {
+    waiting.push_back(b);
+    waits.push_back(true);
+  }
+  while (!waiting.empty()) {
+    const std::size_t b = waiting.back();
+    waiting.pop_back();
+    waits[b] = false;
+    const std::vector<std::size_t> into = p.members(b);
+    for (std::size_t c = 0; c < n_classes_; ++c) {
+      for (const std::size_t s : into) {
+        for (const state q : before[c][s]) p.mark(q);
+      }
+      p.split_marked([&](std::size_t old, std::size_t added) {
+        waits.push_back(false);
+        const std::size_t again =
+            waits[old] || p.size_of(added) <= p.size_of(old) ? added : old;
+        waits[again] = true;
+        waiting.push_back(again);
+      });
+    }
+  }
+  if (p.blocks() > byte_automaton::max_states) return too_many_states();
+
+  byte_automaton a;
+  // Blocks are numbered in the order in which their first states are reached,
+  // so that 0 is where texts begin, and equal automata look alike.
+  std::vector<state> number(p.blocks(), byte_automaton::dead);
+  std::vector<state> first;
+  for (state s = 0; s < n; ++s) {
+    if (number[p.block_of(s)] != byte_automaton::dead) continue;
+    number[p.block_of(s)] = static_cast<state>(first.size());
+    first.push_back(s);
+  }
+  for (const state s : first) {
+    a.accepting_.push_back(accepting_[s]);
+    for (std::size_t c = 0; c < n_classes_; ++c) {
+      const state to = next_[s * n_classes_ + c];
+      a.next_.push_back(to == byte_automaton::dead ? to
+                                                   : number[p.block_of(to)]);
+    }
+  }
+  merge_classes(a);
+  return a;
+}
+
+TINYPHI_NAMESPACE_END
+
+#endif  // TINYPHI_CONSTRAIN_AUTOMATON_BUILDER_IPP_
