@@ -4,6 +4,7 @@
 #ifndef TINYPHI_CONSTRAIN_BYTE_NFA_H_
 #define TINYPHI_CONSTRAIN_BYTE_NFA_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -33,6 +34,8 @@ class byte_nfa {
   // Edges from `from` to `to` that spell the characters of the ranges.
   void characters(state from, const std::vector<code_point_range>& ranges,
                   state to);
+  // A rule of a grammar from `from` to `to`.
+  void call(state from, std::uint32_t rule, state to);
   // A copy of `a` from `from` to `to`.
   void copy(const byte_automaton& a, state from, state to);
 
@@ -40,6 +43,22 @@ class byte_nfa {
   // limit if it has more states than a byte_automaton may have.
   [[nodiscard]] result<byte_automaton> determinized(state start,
                                                     state accepting) const;
+
+  // As determinized, with calls, and not made small: state 0 is where texts
+  // begin. limit beyond byte_automaton::max_states states.
+  struct call_edge {
+    std::uint32_t rule;
+    state to;
+  };
+  struct with_calls {
+    std::array<std::uint8_t, 256> classes{};
+    std::size_t n_classes = 0;
+    std::vector<byte_automaton::state> next;  // [states][classes]
+    std::vector<bool> accepting;
+    std::vector<std::vector<call_edge>> calls;  // by state
+  };
+  [[nodiscard]] result<with_calls> determinized_calls(state start,
+                                                      state accepting) const;
 
  private:
   friend class subset_construction;
@@ -54,6 +73,7 @@ class byte_nfa {
   struct node {
     std::vector<byte_edge> edges;
     std::vector<free_edge> moves;
+    std::vector<call_edge> calls;
   };
   std::vector<node> nodes_;
   bool full_ = false;

@@ -50,6 +50,10 @@ TINYPHI_FUNC void byte_nfa::free_move(state from, state to, move m) {
   nodes_[from].moves.push_back({m, to});
 }
 
+TINYPHI_FUNC void byte_nfa::call(state from, std::uint32_t rule, state to) {
+  nodes_[from].calls.push_back({rule, to});
+}
+
 TINYPHI_FUNC void byte_nfa::characters(
     state from, const std::vector<code_point_range>& ranges, state to) {
   // Sequences that begin or go on alike share their states.
@@ -108,28 +112,24 @@ class subset_construction {
     find_classes();
   }
 
-  result<byte_automaton> make(state start) {
-    automaton_builder b(classes_, n_classes_);
+  // limit if there are more than max_states.
+  result<byte_nfa::with_calls> make(state start, std::size_t max_states) {
     // The beginning is a state of its own: what may come there only, may come
     // nowhere else, even where the same states are reached.
     start_ = {start};
     close(start_, true);
-    sets_.push_back(&start_);
     std::vector<state> ended = start_;
     close(ended, true, true);
-    b.add(std::ranges::binary_search(ended, accepting_));
+    add(&start_, ended);
     for (std::size_t i = 0; i < sets_.size(); ++i) {
-      for (std::size_t c = 0; c < n_classes_; ++c) {
-        const auto next = step(*sets_[i], representatives_[c], b);
-        if (sets_.size() > byte_automaton::max_states * 4) {
-          return too_many_states();
-        }
-        if (next != byte_automaton::dead) {
-          b.edge(static_cast<byte_automaton::state>(i), c, next);
-        }
+      for (std::size_t c = 0; c < out_.n_classes; ++c) {
+        const auto next = step(*sets_[i], representatives_[c]);
+        out_.next[i * out_.n_classes + c] = next;
       }
+      call(i);
+      if (sets_.size() > max_states) return too_many_states();
     }
-    return std::move(b).minimal();
+    return std::move(out_);
   }
 
  private:
@@ -142,12 +142,11 @@ class subset_construction {
         begins[e.last + 1u] = true;
       }
     }
-    n_classes_ = 0;
     for (unsigned b = 0; b < 256; ++b) {
       if (b == 0 || begins[b]) {
-        representatives_[n_classes_++] = static_cast<std::uint8_t>(b);
+        representatives_[out_.n_classes++] = static_cast<std::uint8_t>(b);
       }
-      classes_[b] = static_cast<std::uint8_t>(n_classes_ - 1);
+      out_.classes[b] = static_cast<std::uint8_t>(out_.n_classes - 1);
     }
   }
 
@@ -169,8 +168,8 @@ class subset_construction {
     std::ranges::sort(set);
   }
 
-  byte_automaton::state step(const std::vector<state>& from, std::uint8_t byte,
-                             automaton_builder& b) {
+  byte_automaton::state step(const std::vector<state>& from,
+                             std::uint8_t byte) {
     std::vector<state> to;
     ++round_;
     for (const state s : from) {
@@ -180,39 +179,76 @@ class subset_construction {
         to.push_back(e.to);
       }
     }
-    if (to.empty()) return byte_automaton::dead;
-    close(to, false);
-    return number(std::move(to), b);
+    return to.empty() ? byte_automaton::dead : number(std::move(to));
   }
 
-  byte_automaton::state number(std::vector<state> set, automaton_builder& b) {
+  // The calls of a rule from one state come back to one state.
+  void call(std::size_t from) {
+    std::map<std::uint32_t, std::vector<state>> by_rule;
+    for (const state s : *sets_[from]) {
+      for (const auto& c : nfa_->nodes_[s].calls) by_rule[c.rule].push_back(c.to);
+    }
+    for (auto& [rule, to] : by_rule) {
+      std::ranges::sort(to);
+      to.erase(std::ranges::unique(to).begin(), to.end());
+      const byte_automaton::state back = number(std::move(to));
+      out_.calls[from].push_back({rule, back});
+    }
+  }
+
+  byte_automaton::state number(std::vector<state> set) {
+    close(set, false);
     const auto [found, made] = numbers_.try_emplace(
         std::move(set), static_cast<byte_automaton::state>(sets_.size()));
     if (made) {
-      sets_.push_back(&found->first);
       std::vector<state> ended = found->first;
       close(ended, false, true);
-      b.add(std::ranges::binary_search(ended, accepting_));
+      add(&found->first, ended);
     }
     return found->second;
+  }
+
+  void add(const std::vector<state>* set, const std::vector<state>& ended) {
+    sets_.push_back(set);
+    out_.next.resize(out_.next.size() + out_.n_classes, byte_automaton::dead);
+    out_.accepting.push_back(std::ranges::binary_search(ended, accepting_));
+    out_.calls.emplace_back();
   }
 
   const byte_nfa* nfa_;
   state accepting_;
   std::vector<std::size_t> marks_;
   std::size_t round_ = 0;
-  std::array<std::uint8_t, 256> classes_{};
   std::array<std::uint8_t, 256> representatives_{};
-  std::size_t n_classes_ = 0;
+  byte_nfa::with_calls out_;
   std::vector<state> start_;
   std::map<std::vector<state>, byte_automaton::state> numbers_;
   std::vector<const std::vector<state>*> sets_;
 };
 
+TINYPHI_FUNC result<byte_nfa::with_calls> byte_nfa::determinized_calls(
+    state start, state accepting) const {
+  if (full_) return too_many_states();
+  return subset_construction(*this, accepting)
+      .make(start, byte_automaton::max_states);
+}
+
 TINYPHI_FUNC result<byte_automaton> byte_nfa::determinized(
     state start, state accepting) const {
   if (full_) return too_many_states();
-  return subset_construction(*this, accepting).make(start);
+  // Many states may become few.
+  TINYPHI_TRY(const with_calls made,
+              subset_construction(*this, accepting)
+                  .make(start, byte_automaton::max_states * 4));
+  automaton_builder b(made.classes, made.n_classes);
+  for (const bool accepts : made.accepting) b.add(accepts);
+  for (std::size_t s = 0; s < made.accepting.size(); ++s) {
+    for (std::size_t c = 0; c < made.n_classes; ++c) {
+      b.edge(static_cast<byte_automaton::state>(s), c,
+             made.next[s * made.n_classes + c]);
+    }
+  }
+  return std::move(b).minimal();
 }
 
 TINYPHI_NAMESPACE_END

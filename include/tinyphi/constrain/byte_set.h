@@ -4,6 +4,7 @@
 #define TINYPHI_CONSTRAIN_BYTE_SET_H_
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -33,6 +34,17 @@ class byte_set {
   }
   [[nodiscard]] constexpr bool empty() const {
     return (words_[0] | words_[1] | words_[2] | words_[3]) == 0;
+  }
+  [[nodiscard]] constexpr int count() const {
+    int n = 0;
+    for (const std::uint64_t w : words_) n += std::popcount(w);
+    return n;
+  }
+  // The least of them; there is one.
+  [[nodiscard]] constexpr std::uint8_t first() const {
+    unsigned b = 0;
+    while (!contains(static_cast<std::uint8_t>(b))) ++b;
+    return static_cast<std::uint8_t>(b);
   }
   constexpr byte_set& operator|=(const byte_set& o) {
     for (std::size_t i = 0; i < 4; ++i) words_[i] |= o.words_[i];

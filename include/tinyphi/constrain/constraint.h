@@ -88,7 +88,9 @@ class matcher {
   // The token joins the answer. invalid_argument if it may not come; then
   // nothing has changed.
   [[nodiscard]] result<void> accept(token_id id);
-  // Takes back the last tokens that were accepted; at most length().
+  // Takes back the last tokens that were accepted: at most length(), and at most
+  // max_rollback.
+  static constexpr std::size_t max_rollback = 64;
   void rollback(std::size_t tokens);
   [[nodiscard]] std::size_t length() const;  // tokens accepted
 
@@ -112,6 +114,8 @@ TINYPHI_NAMESPACE_END
 
 #if TINYPHI_HEADER_ONLY
 #include "tinyphi/constrain/constraint.ipp"
+#include "tinyphi/constrain/forced_tokens.ipp"
+#include "tinyphi/constrain/matcher.ipp"
 #endif
 
 #endif  // TINYPHI_CONSTRAIN_CONSTRAINT_H_
