@@ -95,7 +95,7 @@ inline tinyphi::grammar random_grammar(std::mt19937& random) {
                                          {1, ~0U}, {35, ~0U}};
   for (;;) {
     tinyphi::grammar g;
-    const std::uint32_t n_rules = 1 + random() % 4;
+    const auto n_rules = static_cast<std::uint32_t>(1 + random() % 4);
     for (std::uint32_t r = 0; r < n_rules; ++r) {
       g.rule("rule " + std::to_string(r), 0, random() % 3 == 0);
     }
@@ -119,7 +119,7 @@ inline tinyphi::grammar random_grammar(std::mt19937& random) {
         case 2: known.push_back(g.choice({any(), any(), any()})); break;
         case 3: known.push_back(g.repeat(any(), c[0], c[1])); break;
         case 4: known.push_back(g.repeat(any(), any(), c[0], c[1])); break;
-        case 5: known.push_back(g.call(random() % n_rules)); break;
+        case 5: known.push_back(g.call(static_cast<std::uint32_t>(random()) % n_rules)); break;
       }
     }
     for (auto& r : g.rules) r.node = any();
