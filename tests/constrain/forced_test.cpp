@@ -13,8 +13,7 @@ namespace {
 using ids = std::vector<token_id>;
 
 const tokenizer& phi3() {
-  static const tokenizer t =
-      make_tokenizer(hf_vocabulary("tokenizer/phi-3"));
+  static const tokenizer t = make_tokenizer(hf_vocabulary("tokenizer/phi-3"));
   return t;
 }
 
@@ -34,7 +33,8 @@ std::vector<grammar> grammars() {
         "\\{\\n  \"temperature\": -?[0-9]{1,3},\\n  \"unit\": \"(celsius|"
         "kelvin)\"\\n\\}",
         "Straße [0-9]+, (München|Münster), \\u6f22\\u5b57 🂡🂡(🂡|x)",
-        "    indented +text  (and|an)    more", "x?y?zebra(s|fish)? crossing"}) {
+        "    indented +text  (and|an)    more",
+        "x?y?zebra(s|fish)? crossing"}) {
     const auto g = regex_grammar(pattern);
     REQUIRE_OK(g);
     all.push_back(*g);
@@ -61,7 +61,7 @@ std::size_t check_forced(const constraint& c, const grammar_oracle& oracle,
   ids known = t.encode(whole);
   known.resize(random() % (known.size() + 1));
   matcher m(c);
-  for (const token_id id : known) REQUIRE_OK(m.accept(id));
+  for (const token_id id : known) accept(m, id);
   const std::string before = text_of_ids(t, known);
   const ids forced = m.forced(64);
   INFO("'" << whole << "' after '" << before << "'");
@@ -71,7 +71,7 @@ std::size_t check_forced(const constraint& c, const grammar_oracle& oracle,
   some.resize(std::min(few, some.size()));
   CHECK(m.forced(few) == some);
   CHECK(m.length() == known.size());
-  for (const token_id id : forced) REQUIRE_OK(m.accept(id));
+  for (const token_id id : forced) accept(m, id);
   ids expected = known;
   expected.insert(expected.end(), forced.begin(), forced.end());
   if (forced.empty()) return 0;
@@ -103,7 +103,8 @@ void sweep(const tokenizer& t, int rounds, unsigned seed) {
 
 }  // namespace
 
-TEST_CASE("forced tokens are those of the whole answer, with Phi-3's vocabulary") {
+TEST_CASE(
+    "forced tokens are those of the whole answer, with Phi-3's vocabulary") {
   sweep(phi3(), sweep_rounds(1000, 50000), 21);
 }
 
@@ -112,28 +113,33 @@ TEST_CASE("forced tokens are those of the whole answer, with byte-level BPE") {
 }
 
 TEST_CASE("tokens that were sampled otherwise than encoded are not rewritten") {
-  const auto g = choice_grammar({"international"});
+  const auto g = choice_grammar({"international law"});
   REQUIRE_OK(g);
   const constraint c = make_constraint(make_trie(phi3()), *g);
-  const auto encoded = phi3().encode("international");
   matcher m(c);
-  CHECK(m.forced(10) == encoded);
+  CHECK_FALSE(m.forced(10).empty());
   const auto letter = phi3().find("i");
   REQUIRE(letter);
-  REQUIRE_OK(m.accept(*letter));
+  accept(m, *letter);
   CHECK(m.forced(10).empty());
 }
 
+// The last token may be left to the model: a longer one begins like it.
 TEST_CASE("forced text goes on to the end of an answer, and no further") {
   const std::string text = "{\"answer\": [true, null]}";
   const auto g = choice_grammar({text});
   REQUIRE_OK(g);
   matcher m(make_constraint(make_trie(phi3()), *g));
   const ids forced = m.forced(1000);
-  CHECK(forced == phi3().encode(text));
+  ids rest = phi3().encode(text);
+  REQUIRE(forced.size() + 1 >= rest.size());
+  CHECK(std::equal(forced.begin(), forced.end(), rest.begin()));
   CHECK(m.forced(0).empty());
   CHECK(m.forced(3) == ids(forced.begin(), forced.begin() + 3));
-  for (const token_id id : forced) REQUIRE_OK(m.accept(id));
+  for (const token_id id : forced) accept(m, id);
+  rest.erase(rest.begin(),
+             rest.begin() + static_cast<std::ptrdiff_t>(forced.size()));
+  for (const token_id id : rest) accept(m, id);
   CHECK(m.must_end());
   CHECK(m.forced(10).empty());
 }
@@ -142,7 +148,7 @@ TEST_CASE("nothing is forced where the answer may end or go on") {
   const auto g = choice_grammar({"yes", "yes, and more"});
   REQUIRE_OK(g);
   matcher m(make_constraint(make_trie(phi3()), *g));
-  for (const token_id id : phi3().encode("yes")) REQUIRE_OK(m.accept(id));
+  for (const token_id id : phi3().encode("yes")) accept(m, id);
   CHECK(m.may_end());
   CHECK_FALSE(m.must_end());
   CHECK(m.forced(10).empty());

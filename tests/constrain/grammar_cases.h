@@ -90,9 +90,8 @@ inline tinyphi::grammar random_grammar(std::mt19937& random) {
   constexpr const char* patterns[] = {"[ab]+",     "a*b",        "(ab|a)*",
                                       "[^\",]{2}", "\"[^\"]*\"", "\xC3\xA4?b",
                                       "a{2,5}",    "[ab]*a[ab]"};
-  constexpr std::uint32_t counts[][2] = {{0, 1}, {0, 2},  {1, 3},
-                                         {2, 2}, {3, 40}, {0, ~0U},
-                                         {1, ~0U}, {35, ~0U}};
+  constexpr std::uint32_t counts[][2] = {
+      {0, 1}, {0, 2}, {1, 3}, {2, 2}, {3, 40}, {0, ~0U}, {1, ~0U}, {35, ~0U}};
   for (;;) {
     tinyphi::grammar g;
     const auto n_rules = static_cast<std::uint32_t>(1 + random() % 4);
@@ -114,12 +113,25 @@ inline tinyphi::grammar random_grammar(std::mt19937& random) {
     for (int i = 0, n = 4 + static_cast<int>(random() % 10); i < n; ++i) {
       const auto& c = counts[random() % std::size(counts)];
       switch (random() % 6) {
-        case 0: known.push_back(leaf()); break;
-        case 1: known.push_back(g.sequence({any(), any(), any()})); break;
-        case 2: known.push_back(g.choice({any(), any(), any()})); break;
-        case 3: known.push_back(g.repeat(any(), c[0], c[1])); break;
-        case 4: known.push_back(g.repeat(any(), any(), c[0], c[1])); break;
-        case 5: known.push_back(g.call(static_cast<std::uint32_t>(random()) % n_rules)); break;
+        case 0:
+          known.push_back(leaf());
+          break;
+        case 1:
+          known.push_back(g.sequence({any(), any(), any()}));
+          break;
+        case 2:
+          known.push_back(g.choice({any(), any(), any()}));
+          break;
+        case 3:
+          known.push_back(g.repeat(any(), c[0], c[1]));
+          break;
+        case 4:
+          known.push_back(g.repeat(any(), any(), c[0], c[1]));
+          break;
+        case 5:
+          known.push_back(
+              g.call(static_cast<std::uint32_t>(random()) % n_rules));
+          break;
       }
     }
     for (auto& r : g.rules) r.node = any();
@@ -145,20 +157,18 @@ inline tinyphi::grammar nested_grammar() {
   const auto quote = g.literal("\"");
   const auto string = g.sequence({quote, g.call(text), quote});
   const auto comma = pattern(", ?"), colon = pattern(": ?");
-  g.rules[list].node =
-      g.sequence({g.literal("["),
-                  g.repeat(g.call(value), comma, 0,
+  g.rules[list].node = g.sequence(
+      {g.literal("["),
+       g.repeat(g.call(value), comma, 0, tinyphi::byte_automaton::no_limit),
+       g.literal("]")});
+  g.rules[object].node =
+      g.sequence({g.literal("{"),
+                  g.repeat(g.sequence({string, colon, g.call(value)}), comma, 0,
                            tinyphi::byte_automaton::no_limit),
-                  g.literal("]")});
-  g.rules[object].node = g.sequence(
-      {g.literal("{"),
-       g.repeat(g.sequence({string, colon, g.call(value)}), comma, 0,
-                tinyphi::byte_automaton::no_limit),
-       g.literal("}")});
-  g.rules[value].node =
-      g.choice({g.call(list), g.call(object), string,
-                pattern("-?(0|[1-9][0-9]{0,17})"), g.literal("true"),
-                g.literal("false"), g.literal("null")});
+                  g.literal("}")});
+  g.rules[value].node = g.choice(
+      {g.call(list), g.call(object), string, pattern("-?(0|[1-9][0-9]{0,17})"),
+       g.literal("true"), g.literal("false"), g.literal("null")});
   g.start = value;
   return g;
 }

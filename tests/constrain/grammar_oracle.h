@@ -55,7 +55,9 @@ class grammar_oracle {
     return partial(root(), 0);
   }
   // The fewest bytes of a text.
-  [[nodiscard]] std::size_t least_bytes() const { return rule_least_[g_.start]; }
+  [[nodiscard]] std::size_t least_bytes() const {
+    return rule_least_[g_.start];
+  }
 
   // A text of the grammar. What is decided after the first `fixed` bytes are
   // there is decided by `b`, the rest by `a`: so texts with one beginning come
@@ -112,20 +114,24 @@ class grammar_oracle {
       best = std::min(best, node_least_[c]);
     }
     switch (n.op) {
-      case grammar_op::literal: return g_.literals[n.index].size();
+      case grammar_op::literal:
+        return g_.literals[n.index].size();
       case grammar_op::automaton:
         return ways_[n.index].empty() ? endless : ways_[n.index][0];
-      case grammar_op::sequence: return sum;
-      case grammar_op::choice: return best;
+      case grammar_op::sequence:
+        return sum;
+      case grammar_op::choice:
+        return best;
       case grammar_op::repeat: {
         if (n.min == 0) return 0;
-        const std::size_t between =
-            n.children.size() < 2 || n.min == 1 ? 0
-                                                : node_least_[n.children[1]];
+        const std::size_t between = n.children.size() < 2 || n.min == 1
+                                        ? 0
+                                        : node_least_[n.children[1]];
         return std::min(endless, n.min * node_least_[n.children[0]] +
                                      (n.min - 1) * between);
       }
-      case grammar_op::call: return rule_least_[n.index];
+      case grammar_op::call:
+        return rule_least_[n.index];
     }
     return endless;
   }
@@ -192,7 +198,8 @@ class grammar_oracle {
         }
         break;
       }
-      case grammar_op::call: return ends(g_.rules[n.index].node, p);
+      case grammar_op::call:
+        return ends(g_.rules[n.index].node, p);
     }
     return out;
   }
@@ -207,8 +214,8 @@ class grammar_oracle {
     return partial_[key] = find_partial(g_.nodes[node], p);
   }
   bool partial(const places& from, std::uint32_t node) {
-    return std::ranges::any_of(
-        from, [&](std::size_t p) { return partial(node, p); });
+    return std::ranges::any_of(from,
+                               [&](std::size_t p) { return partial(node, p); });
   }
   bool find_partial(const tinyphi::grammar_node& n, std::size_t p) {
     using tinyphi::grammar_op;
@@ -234,8 +241,10 @@ class grammar_oracle {
       case grammar_op::choice:
         return std::ranges::any_of(
             n.children, [&](std::uint32_t c) { return partial(c, p); });
-      case grammar_op::repeat: return partial_repeat(n, p, at_end);
-      case grammar_op::call: return partial(g_.rules[n.index].node, p);
+      case grammar_op::repeat:
+        return partial_repeat(n, p, at_end);
+      case grammar_op::call:
+        return partial(g_.rules[n.index].node, p);
     }
     return false;
   }
@@ -263,8 +272,11 @@ class grammar_oracle {
     const tinyphi::grammar_node& n = g_.nodes[node];
     const bool hurry = depth > 40 || w.out.size() > 60;
     switch (n.op) {
-      case grammar_op::literal: w.out += g_.literals[n.index]; return;
-      case grammar_op::automaton: return write_automaton(w, n.index);
+      case grammar_op::literal:
+        w.out += g_.literals[n.index];
+        return;
+      case grammar_op::automaton:
+        return write_automaton(w, n.index);
       case grammar_op::sequence:
         for (const std::uint32_t c : n.children) write(w, c, depth + 1);
         return;
@@ -285,15 +297,18 @@ class grammar_oracle {
           const bool cannot =
               !finite(n.children[0]) ||
               (i > 0 && n.children.size() > 1 && !finite(n.children[1]));
-          if (may_stop && (cannot || w.out.size() > 60 || depth > 40 ||
-                           w.below(3) == 0)) {
+          if (may_stop &&
+              (cannot || w.out.size() > 60 || depth > 40 || w.below(3) == 0)) {
             return;
           }
-          if (i > 0 && n.children.size() > 1) write(w, n.children[1], depth + 1);
+          if (i > 0 && n.children.size() > 1)
+            write(w, n.children[1], depth + 1);
           write(w, n.children[0], depth + 1);
         }
         return;
-      case grammar_op::call: write(w, g_.rules[n.index].node, depth + 1); return;
+      case grammar_op::call:
+        write(w, g_.rules[n.index].node, depth + 1);
+        return;
     }
   }
   void write_automaton(writer& w, std::uint32_t index) const {
@@ -318,8 +333,8 @@ class grammar_oracle {
   }
 
   tinyphi::grammar g_;
-  std::vector<std::vector<std::size_t>> ways_;         // by automaton, state
-  std::vector<std::size_t> node_least_, rule_least_;   // bytes
+  std::vector<std::vector<std::size_t>> ways_;        // by automaton, state
+  std::vector<std::size_t> node_least_, rule_least_;  // bytes
   std::string_view text_;
   std::map<std::pair<std::uint32_t, std::size_t>, places> ends_;
   std::map<std::pair<std::uint32_t, std::size_t>, bool> partial_;

@@ -75,7 +75,7 @@ bool walk_beside_oracle(random_case& r, std::mt19937& random) {
       break;
     }
     const token_id id = pick(mask, random);
-    REQUIRE_OK(m.accept(id));
+    accept(m, id);
     so_far.add(id);
   }
   return true;
@@ -88,7 +88,7 @@ bool walk_lands(const constraint& c, const tokenizer& t, grammar_oracle& oracle,
   matcher m(c);
   answer so_far(t);
   std::size_t left = m.shortest() + more;
-  CHECK(c.shortest() == m.shortest());
+  CHECK(c.shortest() >= m.shortest());
   for (;; --left) {
     INFO("after '" << so_far.text() << "', " << left << " tokens left");
     token_set mask;
@@ -96,10 +96,10 @@ bool walk_lands(const constraint& c, const tokenizer& t, grammar_oracle& oracle,
     if (gave_up(got)) return false;
     REQUIRE_OK(got);
     REQUIRE(m.shortest() <= left);
-    if (mask.count() == 0 || (m.may_end() && random() % 8 == 0)) break;
-    REQUIRE(left > 0);
+    if (m.may_end() && (mask.count() == 0 || random() % 8 == 0)) break;
+    REQUIRE(mask.count() > 0);
     const token_id id = pick(mask, random);
-    REQUIRE_OK(m.accept(id));
+    accept(m, id);
     so_far.add(id);
   }
   INFO("the answer '" << so_far.text() << "'");
@@ -115,21 +115,21 @@ std::vector<token_id> walk(matcher& m, std::size_t most, std::mt19937& random) {
   for (token_set mask; ids.size() < most;) {
     if (gave_up(m.allowed(mask, unhurried)) || mask.count() == 0) break;
     ids.push_back(pick(mask, random));
-    REQUIRE_OK(m.accept(ids.back()));
+    accept(m, ids.back());
   }
   return ids;
 }
 
-void accept_all(matcher& m, std::span<const token_id> ids) {
-  for (const token_id id : ids) REQUIRE_OK(m.accept(id));
+void accept_all(matcher& m, const std::vector<token_id>& ids) {
+  for (const token_id id : ids) accept(m, id);
 }
 
 const tokenizer& json_tokenizer() {
   static const tokenizer t = byte_level_tokenizer(
-      {"{\"",  "\":",   "\": ", "\",",    "\", \"", "[[",    "[]",   "]]",
-       "}}",   "{}",    "}]",   "[{",     "true",   "null",  "},",   "],",
-       "name", "kind",  "\"}",  "\": \"", "\": [",  "custom", "tags", "12",
-       "0,",   "\"\"",  "order", "[[[[[[[["});
+      {"{\"",    "\":",  "\": ", "\",",  "\", \"", "[[",     "[]",
+       "]]",     "}}",   "{}",   "}]",   "[{",     "true",   "null",
+       "},",     "],",   "name", "kind", "\"}",    "\": \"", "\": [",
+       "custom", "tags", "12",   "0,",   "\"\"",   "order",  "[[[[[[[["});
   return t;
 }
 
@@ -187,7 +187,7 @@ TEST_CASE("masks of JSON values are exact, calls and counters included") {
       answer so_far(json_tokenizer());
       const std::size_t cut = random() % (text.size() + 1);
       for (const token_id id : bytes_of(text.substr(0, cut))) {
-        REQUIRE_OK(m.accept(id));
+        accept(m, id);
         so_far.add(id);
       }
       INFO("after '" << so_far.text() << "'");
@@ -227,8 +227,9 @@ TEST_CASE("allows says of each token what the mask says, at any distance") {
     for (const std::size_t more : {0U, 1U, 2U, 5U, 30U}) {
       const std::size_t left = m.shortest() + more;
       token_set mask;
-      REQUIRE_OK(m.allowed(mask, left));
-      CHECK((mask.count() == 0) == m.must_end());
+      mask = mask_of(m, left);
+      if (mask.count() == 0) CHECK(m.may_end());
+      if (m.must_end()) CHECK(mask.count() == 0);
       for (token_id id = 0; id < static_cast<token_id>(mask.size()); ++id) {
         const auto allows = m.allows(id, left);
         REQUIRE_OK(allows);
@@ -239,7 +240,7 @@ TEST_CASE("allows says of each token what the mask says, at any distance") {
         }
         // Only those are left out from which it is too far.
         matcher after(m);
-        REQUIRE_OK(after.accept(id));
+        accept(after, id);
         INFO("token " << id << ", " << left << " left");
         REQUIRE(mask.contains(id) == (after.shortest() + 1 <= left));
       }
@@ -296,7 +297,7 @@ TEST_CASE("rollback goes back to each state that was") {
       if (gave_up(m.allowed(mask, unhurried))) break;
       views.emplace_back(m);
       if (mask.count() == 0) break;
-      REQUIRE_OK(m.accept(pick(mask, random)));
+      accept(m, pick(mask, random));
     }
     if (views.empty()) continue;
     m.rollback(m.length() - (views.size() - 1));
@@ -380,7 +381,8 @@ TEST_CASE("a grammar may be ambiguous up to 256 ways, then it is an error") {
   }
 }
 
-TEST_CASE("an answer can be nested some thousand levels deep, not without end") {
+TEST_CASE(
+    "an answer can be nested some thousand levels deep, not without end") {
   const constraint c = json_constraint(nested_grammar());
   matcher m(c);
   std::size_t depth = 0;
@@ -398,7 +400,7 @@ TEST_CASE("an answer can be nested some thousand levels deep, not without end") 
   const std::size_t open = m.length();
   CHECK(open == depth - 1 - matcher::max_rollback);
   CHECK(m.shortest() <= open);
-  for (std::size_t i = 0; i < open; ++i) REQUIRE_OK(m.accept(']'));
+  for (std::size_t i = 0; i < open; ++i) accept(m, ']');
   CHECK(m.must_end());
   CHECK(m.length() == 2 * open);
 }
@@ -420,7 +422,8 @@ TEST_CASE("free text is where a rule of free text is under way") {
   CHECK_FALSE(after("{\"name\": \"a\", \"kind\": \"comp"));
 }
 
-TEST_CASE("one space before an answer counts as nothing, where decoding strips it") {
+TEST_CASE(
+    "one space before an answer counts as nothing, where decoding strips it") {
   const std::string mark = "\xE2\x96\x81";
   const tokenizer t = make_tokenizer(
       sentencepiece_vocabulary({"a", "b", mark, mark + "a", mark + mark}));
@@ -435,9 +438,9 @@ TEST_CASE("one space before an answer counts as nothing, where decoding strips i
       CHECK(mask_of(m).contains(id));
     }
     CHECK(m.shortest() == 2);
-    REQUIRE_OK(m.accept(space));
+    accept(m, space);
     CHECK(mask_of(m).count() == 1);  // once
-    REQUIRE_OK(m.accept(a));
+    accept(m, a);
     CHECK(mask_of(m).count() == 1);  // "b"
   }
   SECTION("an answer that begins with a space needs two") {
@@ -445,21 +448,22 @@ TEST_CASE("one space before an answer counts as nothing, where decoding strips i
     CHECK_FALSE(mask_of(m).contains(a));
     CHECK_FALSE(mask_of(m).contains(space_a));
     CHECK(mask_of(m).contains(two));
-    REQUIRE_OK(m.accept(space));
-    REQUIRE_OK(m.accept(space_a));
-    REQUIRE_OK(m.accept(a + 1));
+    accept(m, space);
+    accept(m, space_a);
+    accept(m, a + 1);
     CHECK(m.must_end());
   }
 }
 
-TEST_CASE("answers in several threads fill one constraint's caches", "[threads]") {
+TEST_CASE("answers in several threads fill one constraint's caches",
+          "[threads]") {
   const constraint c = json_constraint(nested_grammar());
   std::vector<matcher_view> expected;
   matcher alone(json_constraint(nested_grammar()));
   const auto ids = bytes_of("{\"a\": [1, [], {\"b\": null}], \"c\": -12}");
   for (const token_id id : ids) {
     expected.emplace_back(alone);
-    REQUIRE_OK(alone.accept(id));
+    accept(alone, id);
   }
   std::vector<int> wrong(4);
   std::vector<std::thread> threads;

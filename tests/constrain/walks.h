@@ -43,12 +43,17 @@ inline tinyphi::token_set mask_of(const tinyphi::matcher& m,
   return mask;
 }
 
+inline void accept(tinyphi::matcher& m, tinyphi::token_id id) {
+  const auto accepted = m.accept(id);
+  REQUIRE_OK(accepted);
+}
+
 // All that may stand in an answer: what a grammar of any bytes allows.
 inline tinyphi::token_set all_tokens(const tinyphi::token_trie& t) {
   using tinyphi::byte_automaton;
   tinyphi::grammar g;
-  const auto any = g.automaton(
-      byte_automaton::one_of(tinyphi::byte_set::range(0, 255)));
+  const auto any =
+      g.automaton(byte_automaton::one_of(tinyphi::byte_set::range(0, 255)));
   g.start = g.rule("any", g.repeat(any, 0, byte_automaton::no_limit));
   return mask_of(tinyphi::matcher(make_constraint(t, g)));
 }
