@@ -186,7 +186,8 @@ class subset_construction {
   void call(std::size_t from) {
     std::map<std::uint32_t, std::vector<state>> by_rule;
     for (const state s : *sets_[from]) {
-      for (const auto& c : nfa_->nodes_[s].calls) by_rule[c.rule].push_back(c.to);
+      for (const auto& c : nfa_->nodes_[s].calls)
+        by_rule[c.rule].push_back(c.to);
     }
     for (auto& [rule, to] : by_rule) {
       std::ranges::sort(to);

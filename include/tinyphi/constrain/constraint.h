@@ -80,16 +80,16 @@ class matcher {
   // tokens_left tokens altogether, this one among them. Stop ids are the
   // caller's: they may come where may_end() says so, and never reach accept.
   [[nodiscard]] result<bool> allows(token_id id, std::size_t tokens_left) const;
-  // All such tokens. `out` gets the vocabulary's size. Empty exactly where
-  // must_end(), as long as tokens_left >= shortest(). Errors: limit, when the
-  // grammar became too ambiguous to follow.
+  // All such tokens. `out` gets the vocabulary's size. It is never empty where
+  // the text may not end yet and tokens_left >= shortest(). Errors: limit, when
+  // the grammar became too ambiguous to follow.
   [[nodiscard]] result<void> allowed(token_set& out,
                                      std::size_t tokens_left) const;
   // The token joins the answer. invalid_argument if it may not come; then
   // nothing has changed.
   [[nodiscard]] result<void> accept(token_id id);
-  // Takes back the last tokens that were accepted: at most length(), and at most
-  // max_rollback.
+  // Takes back the last tokens that were accepted: at most length(), and at
+  // most max_rollback.
   static constexpr std::size_t max_rollback = 64;
   void rollback(std::size_t tokens);
   [[nodiscard]] std::size_t length() const;  // tokens accepted
@@ -99,7 +99,7 @@ class matcher {
   [[nodiscard]] std::vector<token_id> forced(std::size_t most) const;
   // Tokens from here to the end on the shortest way.
   [[nodiscard]] std::size_t shortest() const;
-  // What has come is a whole text; nothing more can come.
+  // What has come is a whole text; and nothing can come behind it.
   [[nodiscard]] bool may_end() const;
   [[nodiscard]] bool must_end() const;
   // The next byte stands in free text (a string's body): penalties apply.

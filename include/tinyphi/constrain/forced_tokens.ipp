@@ -41,8 +41,8 @@ class answer_tail {
   [[nodiscard]] const std::string& text() const { return text_; }
 
   // The tokens behind the answer's last one that `more` becomes whatever comes
-  // behind it. Where a piece could begin before the end and reach beyond it, the
-  // encoding of what is before that piece has to agree.
+  // behind it. Where a piece could begin before the end and reach beyond it,
+  // the encoding of what is before that piece has to agree.
   [[nodiscard]] std::vector<token_id> settled(std::string_view more) const {
     const std::string all = text_ + std::string(more);
     std::vector<token_id> keep = encode(all);

@@ -47,7 +47,8 @@ class frame_table {
  private:
   static std::uint64_t hash(const frame& f) {
     std::uint64_t h = f.parent;
-    for (const std::uint64_t x : {std::uint64_t{f.back}, std::uint64_t{f.counter}}) {
+    for (const std::uint64_t x :
+         {std::uint64_t{f.back}, std::uint64_t{f.counter}}) {
       h = (h ^ x) * 0x9E3779B97F4A7C15;
       h ^= h >> 29;
     }

@@ -16,9 +16,8 @@ TINYPHI_FUNC frame_table::index frame_table::push(const rule_automata& a,
   f.rest = a.least(back, counter);
   if (parent != none) {
     f.depth = frames_[parent].depth + 1;
-    f.rest = static_cast<std::uint32_t>(
-        std::min(std::uint64_t{f.rest} + frames_[parent].rest,
-                 std::uint64_t{1} << 31));
+    f.rest = static_cast<std::uint32_t>(std::min(
+        std::uint64_t{f.rest} + frames_[parent].rest, std::uint64_t{1} << 31));
   }
   const std::uint64_t h = hash(f);
   const auto [first, last] = numbers_.equal_range(h);
@@ -68,8 +67,9 @@ TINYPHI_FUNC bool grammar_walk::expand(grammar_config& c, std::size_t i) {
   if (!may_go_on(e)) return true;
   for (const rule_automata::call& call : a_->calls(e.state)) {
     const std::uint32_t counter =
-        call.counts ? (outside ? e.counter + 1 : a_->counted(e.state, e.counter))
-                    : e.counter;
+        call.counts
+            ? (outside ? e.counter + 1 : a_->counted(e.state, e.counter))
+            : e.counter;
     const frame_table::index f = frames_->push(*a_, e.frame, call.to, counter);
     if (f == frame_table::none) return false;
     std::uint32_t begun = e.begun;
@@ -107,8 +107,7 @@ TINYPHI_FUNC bool grammar_walk::step(const grammar_config& from,
       next.begun = std::max(e.begun, e.counter + 1);
     }
     if (move.counts) {
-      next.counter =
-          outside ? e.counter + 1 : a_->counted(e.state, e.counter);
+      next.counter = outside ? e.counter + 1 : a_->counted(e.state, e.counter);
     }
     if (!add(to, next)) return false;
   }

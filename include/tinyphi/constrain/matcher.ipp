@@ -81,8 +81,8 @@ struct matcher::state {
     for (std::size_t i = 0; i < used.size(); ++i) {
       if (!used[i]) continue;
       const auto& f = frames[static_cast<frame_table::index>(i)];
-      number[i] = kept.push(shared().automata, renumbered(f.parent), f.back,
-                            f.counter);
+      number[i] =
+          kept.push(shared().automata, renumbered(f.parent), f.back, f.counter);
     }
     each([&](grammar_config& p) {
       for (grammar_entry& e : p) e.frame = renumbered(e.frame);
@@ -117,8 +117,7 @@ TINYPHI_FUNC result<bool> matcher::allows(token_id id,
   grammar_config to;
   const std::size_t before = state_->frames.size();
   TINYPHI_CHECK_OK(state_->follow(state_->added(id), to));
-  const bool lands =
-      !to.empty() && state_->walk().least(to) < tokens_left;
+  const bool lands = !to.empty() && state_->walk().least(to) < tokens_left;
   state_->frames.shrink(before);
   return lands;
 }
@@ -135,8 +134,7 @@ TINYPHI_FUNC result<void> matcher::allowed(token_set& out,
   for (const grammar_entry& e : state_->now) {
     if (!a.may_go_on(e.state, e.counter)) continue;
     const auto tokens = state_->shared().tokens(e.state);
-    if (!tokens ||
-        !tokens->add_to(out, a, t, state_->frames, e, tokens_left)) {
+    if (!tokens || !tokens->add_to(out, a, t, state_->frames, e, tokens_left)) {
       return state::too_much();
     }
   }
@@ -144,15 +142,13 @@ TINYPHI_FUNC result<void> matcher::allowed(token_set& out,
   // The first token's space is dropped, so it may come, and is not the text's.
   const token_trie::node space = t.child(token_trie::root, ' ');
   grammar_walk walk = state_->walk();
-  const auto replace = [&](token_trie::node n, bool fits) {
-    for (const token_id id : t.tokens(n)) fits ? out.insert(id) : out.erase(id);
+  out -= t.spaced();
+  const auto add = [&](token_trie::node n, const grammar_config& c) {
+    if (walk.least(c) >= tokens_left) return;
+    for (const token_id id : t.tokens(n)) out.insert(id);
   };
-  for (token_trie::node n = space; n < t.end(space); ++n) replace(n, false);
-  replace(space, walk.least(state_->now) < tokens_left);
-  if (!each_reached(t, space, state_->now, walk, state_->frames,
-                    [&](token_trie::node n, const grammar_config& c) {
-                      replace(n, walk.least(c) < tokens_left);
-                    })) {
+  add(space, state_->now);
+  if (!each_reached(t, space, state_->now, walk, state_->frames, add)) {
     return state::too_much();
   }
   return {};

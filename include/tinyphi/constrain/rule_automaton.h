@@ -77,8 +77,7 @@ class rule_automata {
   [[nodiscard]] ending ends(state s) const { return states_[s].ends; }
   [[nodiscard]] bool may_end(state s, std::uint32_t n) const {
     const ending e = ends(s);
-    return e == ending::always ||
-           (e == ending::counted && n >= rule_of(s).min);
+    return e == ending::always || (e == ending::counted && n >= rule_of(s).min);
   }
   // Tokens from here to the rule's end, with the counter at n: a bound that
   // tokens on the shortest way keep.

@@ -22,7 +22,8 @@ class rule_compiler {
   }
 
   result<void> compile() {
-    for (const grammar_rule& r : g_->rules) jobs_.push_back({r.node, r.free_text});
+    for (const grammar_rule& r : g_->rules)
+      jobs_.push_back({r.node, r.free_text});
     for (std::size_t i = 0; i < jobs_.size(); ++i) {
       TINYPHI_CHECK_OK(jobs_[i].counted ? count(jobs_[i]) : whole(jobs_[i]));
       if (out_->states_.size() > rule_automata::max_states) {

@@ -13,8 +13,9 @@
 TINYPHI_NAMESPACE_BEGIN
 
 // Fills in what rule_automata says of shortest ways. A way is chosen by its
-// bytes; then tokens are laid along it that do not cross a rule's border. So the
-// first token of the cheapest laying always brings the end one token nearer.
+// bytes; then tokens are laid along it that do not cross a rule's border. So
+// the first token of the cheapest laying always brings the end one token
+// nearer.
 class shortest_ways {
  public:
   using state = rule_automata::state;
@@ -44,7 +45,7 @@ class shortest_ways {
 
   rule_automata* a_;
   std::vector<std::vector<std::uint8_t>> bytes_;  // by rule: one of each class
-  std::vector<step> steps_;            // by state
+  std::vector<step> steps_;                       // by state
   std::vector<std::uint64_t> weight_;  // by state: 0 where its rule may end
   std::vector<std::uint64_t> rule_weight_, unit_weight_;  // by rule
   std::vector<std::uint32_t> rule_tokens_;                // by rule

@@ -67,8 +67,8 @@ TINYPHI_FUNC shortest_ways::step shortest_ways::best_step(state s) const {
   for (std::uint32_t k = i.first_call; k < i.first_call + i.n_calls; ++k) {
     const rule_automata::call& c = a_->calls_[k];
     // One more than the callee's, so that each move of a way comes nearer.
-    const std::uint64_t w = sum(sum(1, rule_weight_[c.rule]),
-                                c.counts ? 0 : weight_[c.to]);
+    const std::uint64_t w =
+        sum(sum(1, rule_weight_[c.rule]), c.counts ? 0 : weight_[c.to]);
     if (w < best.weight) best = {w, true, 0, k};
   }
   return best;
@@ -181,12 +181,13 @@ TINYPHI_FUNC void shortest_ways::lay_tokens(const token_trie& t) {
     for (std::uint32_t r = 0; r < rule_tokens_.size(); ++r) {
       const rule_automata::rule& rule = a_->rules_[r];
       const std::uint32_t base = a_->states_[rule.start].base;
-      const std::uint64_t cost = rule_cost(
-          r, base == rule_automata::endless ? endless : base,
-          rule.unit == rule_automata::endless ? endless : rule.unit);
-      const auto n = cost == endless ? rule_automata::endless
-                                     : static_cast<std::uint32_t>(
-                                           std::min<std::uint64_t>(cost, 1u << 31));
+      const std::uint64_t cost =
+          rule_cost(r, base == rule_automata::endless ? endless : base,
+                    rule.unit == rule_automata::endless ? endless : rule.unit);
+      const auto n = cost == endless
+                         ? rule_automata::endless
+                         : static_cast<std::uint32_t>(
+                               std::min<std::uint64_t>(cost, 1u << 31));
       changed |= n < rule_tokens_[r];
       rule_tokens_[r] = std::min(rule_tokens_[r], n);
     }

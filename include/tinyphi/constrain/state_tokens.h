@@ -23,9 +23,9 @@ class state_tokens {
   [[nodiscard]] static std::shared_ptr<const state_tokens> find(
       const rule_automata& a, const token_trie& t, rule_automata::state s);
 
-  // Adds to `out` what may follow entry `e`, whose state it is, with an end that
-  // can be reached with tokens_left tokens, the one that follows among them.
-  // False as grammar_walk::step.
+  // Adds to `out` what may follow entry `e`, whose state it is, with an end
+  // that can be reached with tokens_left tokens, the one that follows among
+  // them. False as grammar_walk::step.
   [[nodiscard]] bool add_to(token_set& out, const rule_automata& a,
                             const token_trie& t, frame_table& frames,
                             const grammar_entry& e,
@@ -46,11 +46,13 @@ class state_tokens {
     std::vector<token_id> few;
     token_set many;  // instead of `few`, where it is smaller
   };
-  // A token's beginning, at whose end the rule may end.
+  // The first byte of a token that stands behind the rule's end: its node, and
+  // what must hold of the counter before it.
   struct exit {
+    std::uint8_t byte;
+    bool asks_min;
     token_trie::node node;
     std::uint32_t counter, begun;
-    bool asks_min;
   };
   [[nodiscard]] static place place_of(const rule_automata& a,
                                       const frame_table& frames,
@@ -59,7 +61,7 @@ class state_tokens {
                                    const grammar_entry& e, std::uint32_t begun);
 
   std::vector<group> groups_;
-  std::vector<exit> exits_;
+  std::vector<exit> exits_;  // in the order of their bytes
   std::size_t memory_ = 0;
 };
 

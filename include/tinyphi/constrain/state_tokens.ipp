@@ -11,8 +11,7 @@
 TINYPHI_NAMESPACE_BEGIN
 
 TINYPHI_FUNC state_tokens::place state_tokens::place_of(
-    const rule_automata& a, const frame_table& frames,
-    const grammar_entry& e) {
+    const rule_automata& a, const frame_table& frames, const grammar_entry& e) {
   if (e.frame == frame_table::none) return {e.state, e.counter, 0, e.begun};
   constexpr std::uint64_t most = std::uint64_t{1} << 31;
   std::uint64_t below = a.least(e.state, e.counter);
@@ -52,12 +51,16 @@ TINYPHI_FUNC std::shared_ptr<const state_tokens> state_tokens::find(
               a.ends(e.state) == rule_automata::ending::never) {
             continue;
           }
-          out->exits_.push_back(
-              {n, e.counter, e.begun,
-               a.ends(e.state) == rule_automata::ending::counted});
+          const bool asks_min =
+              a.ends(e.state) == rule_automata::ending::counted;
+          for (token_trie::node c = n + 1; c < t.end(n); c = t.end(c)) {
+            out->exits_.push_back({t.byte(c), asks_min, c, e.counter, e.begun});
+          }
         }
       });
   if (!whole) return nullptr;
+  std::ranges::stable_sort(out->exits_, {}, &exit::byte);
+  out->exits_.shrink_to_fit();
   out->memory_ = sizeof(state_tokens) + out->exits_.capacity() * sizeof(exit);
   for (auto& [places, ids] : by_places) {
     group g{.places = places, .few = {}, .many = {}};
@@ -102,25 +105,33 @@ TINYPHI_FUNC bool state_tokens::add_to(token_set& out, const rule_automata& a,
   }
   if (e.frame == frame_table::none || exits_.empty()) return true;
 
+  // What the caller cannot go on with is passed over whole: behind a string's
+  // body only a quote can come, whatever stands before it.
   const std::size_t before = frames.size();
   grammar_walk walk(a, frames);
   const frame_table::frame caller = frames[e.frame];
-  grammar_config back{{caller.back, caller.parent, caller.counter, 0}};
+  grammar_config back{{caller.back, caller.parent, caller.counter, 0}}, after;
   bool whole = walk.close(back);
-  for (const exit& x : exits_) {
-    if (!whole) break;
-    if (!may_be(r, e, x.begun) ||
-        (x.asks_min && e.counter + x.counter < r.min)) {
+  const byte_set bytes = whole ? walk.next_bytes(back) : byte_set();
+  const auto add = [&](token_trie::node n, const grammar_config& c) {
+    if (t.tokens(n).empty() || walk.least(c) >= tokens_left) return;
+    for (const token_id id : t.tokens(n)) out.insert(id);
+  };
+  for (auto x = exits_.begin(); whole && x != exits_.end();) {
+    const std::uint8_t byte = x->byte;
+    if (!bytes.contains(byte)) {
+      x = std::ranges::upper_bound(x, exits_.end(), byte, {}, &exit::byte);
       continue;
     }
-    whole = each_reached(t, x.node, back, walk, frames,
-                         [&](token_trie::node n, const grammar_config& c) {
-                           if (t.tokens(n).empty() ||
-                               walk.least(c) >= tokens_left) {
-                             return;
-                           }
-                           for (const token_id id : t.tokens(n)) out.insert(id);
-                         });
+    whole = walk.step(back, byte, after);
+    for (; whole && x != exits_.end() && x->byte == byte; ++x) {
+      if (!may_be(r, e, x->begun) ||
+          (x->asks_min && e.counter + x->counter < r.min)) {
+        continue;
+      }
+      add(x->node, after);
+      whole = each_reached(t, x->node, after, walk, frames, add);
+    }
   }
   frames.shrink(before);
   return whole;

@@ -47,6 +47,12 @@ class token_set {
       words_[i] |= other.words_[i];
     return *this;
   }
+  // Without those of the other.
+  token_set& operator-=(const token_set& other) {
+    for (std::size_t i = 0; i < words_.size(); ++i)
+      words_[i] &= ~other.words_[i];
+    return *this;
+  }
   // Calls f(id) in ascending order.
   template <typename F>
   void for_each(F&& f) const {

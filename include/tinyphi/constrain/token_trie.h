@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tinyphi/base/error.h"
+#include "tinyphi/constrain/token_set.h"
 #include "tinyphi/text/tokenizer.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -24,8 +25,8 @@ TINYPHI_NAMESPACE_BEGIN
 class token_trie {
  public:
   // A node is the bytes on the way to it; the root has none. Nodes stand in the
-  // order of a walk that visits a node before its children: the first child of v
-  // is v + 1, and the next one is where that child's part ends.
+  // order of a walk that visits a node before its children: the first child of
+  // v is v + 1, and the next one is where that child's part ends.
   using node = std::uint32_t;
   static constexpr node root = 0, none = ~node{0};
 
@@ -46,12 +47,16 @@ class token_trie {
   }
   // One past the last node below `v`.
   [[nodiscard]] node end(node v) const { return tables_->nodes[v].end; }
-  [[nodiscard]] std::uint8_t byte(node v) const { return tables_->nodes[v].byte; }
+  [[nodiscard]] std::uint8_t byte(node v) const {
+    return tables_->nodes[v].byte;
+  }
   // The tokens that are exactly the bytes on the way to `v`.
   [[nodiscard]] std::span<const token_id> tokens(node v) const {
     const auto& n = tables_->nodes[v];
     return {tables_->tokens.data() + n.first, n.count};
   }
+  // Those that begin with a space.
+  [[nodiscard]] const token_set& spaced() const { return tables_->spaced; }
   // The child of `v` for a byte; `none` if there is none.
   [[nodiscard]] node child(node v, std::uint8_t byte) const {
     for (node c = v + 1; c < end(v); c = end(c)) {
@@ -72,10 +77,11 @@ class token_trie {
     std::vector<std::string_view> bytes = {};  // by id, of the source's
     std::vector<trie_node> nodes = {};
     std::vector<token_id> tokens = {};
+    token_set spaced = {};
     std::size_t longest = 0;
   };
-  static void add(tables& t,
-                  std::span<const std::pair<std::string_view, token_id>> sorted);
+  static void add(
+      tables& t, std::span<const std::pair<std::string_view, token_id>> sorted);
   explicit token_trie(std::shared_ptr<const tables> t)
       : tables_(std::move(t)) {}
   std::shared_ptr<const tables> tables_;

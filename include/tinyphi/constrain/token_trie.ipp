@@ -89,6 +89,10 @@ TINYPHI_FUNC result<token_trie> token_trie::create(const tokenizer& t) {
   }
   std::ranges::sort(sorted);
   add(*made, sorted);
+  made->spaced = token_set(t.size());
+  for (const auto& [bytes, id] : sorted) {
+    if (bytes.starts_with(' ')) made->spaced.insert(id);
+  }
   return token_trie(std::move(made));
 }
 
