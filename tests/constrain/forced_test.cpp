@@ -33,7 +33,7 @@ std::vector<grammar> grammars() {
         "\\{\\n  \"temperature\": -?[0-9]{1,3},\\n  \"unit\": \"(celsius|"
         "kelvin)\"\\n\\}",
         "Straße [0-9]+, (München|Münster), \\u6f22\\u5b57 🂡🂡(🂡|x)",
-        "    indented +text  (and|an)    more",
+        "cards: 🂡(🂢|🂣)🂡, (漢|漣)", "    indented +text  (and|an)    more",
         "x?y?zebra(s|fish)? crossing"}) {
     const auto g = regex_grammar(pattern);
     REQUIRE_OK(g);

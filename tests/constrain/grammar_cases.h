@@ -140,6 +140,18 @@ inline tinyphi::grammar random_grammar(std::mt19937& random) {
   }
 }
 
+// One of those that is not too large for a constraint either.
+inline std::pair<tinyphi::grammar, tinyphi::constraint> random_constraint(
+    std::mt19937& random, const tinyphi::token_trie& t) {
+  for (;;) {
+    tinyphi::grammar g = random_grammar(random);
+    auto c = tinyphi::constraint::create(t, g);
+    if (c) return {std::move(g), *std::move(c)};
+    INFO(message_of(c));
+    REQUIRE(c.error().code == tinyphi::error_code::limit);
+  }
+}
+
 // Values of JSON, each inside the others: rules that call each other.
 inline tinyphi::grammar nested_grammar() {
   tinyphi::grammar g;

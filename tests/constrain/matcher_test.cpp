@@ -31,10 +31,12 @@ tokenizer random_tokenizer(std::mt19937& random) {
 struct random_case {
   explicit random_case(std::mt19937& random)
       : t(random_tokenizer(random)),
-        oracle(random_grammar(random)),
-        c(make_constraint(make_trie(t), oracle.source())) {}
+        made(random_constraint(random, make_trie(t))),
+        oracle(made.first),
+        c(made.second) {}
 
   tokenizer t;
+  std::pair<grammar, constraint> made;
   grammar_oracle oracle;
   constraint c;
 };
@@ -361,23 +363,30 @@ TEST_CASE("what may not come is refused and changes nothing") {
 
 TEST_CASE("a grammar may be ambiguous up to 256 ways, then it is an error") {
   SECTION("200 ways are followed, and one is left at the end") {
-    matcher m(json_constraint(alike_rules(200)));
+    // After "[", each of 100 lists may hold one more list.
+    matcher m(json_constraint(alike_rules(100)));
     accept_all(m, bytes_of("[[]]1"));
-    CHECK(mask_of(m).count() == 11);  // a digit or ";"
-    accept_all(m, bytes_of("77;"));
+    CHECK(mask_of(m).count() == 12);  // a digit, ";", and "12"
+    accept_all(m, bytes_of("7;"));
     CHECK(m.must_end());
   }
-  SECTION("300 are not") {
-    matcher m(json_constraint(alike_rules(300)));
+  SECTION("300 are not, when they come up in the answer") {
+    matcher m(json_constraint(alike_rules(150)));
+    auto got = m.accept('[');
     token_set mask;
-    auto got = m.allowed(mask, unhurried);
-    if (got) {
-      got = m.accept('[');
-      if (got) got = m.allowed(mask, unhurried);
-    }
+    if (got) got = m.allowed(mask, unhurried);
     REQUIRE_FALSE(got);
     CHECK(got.error().code == error_code::limit);
     CHECK(got.error().message.find("256") != std::string::npos);
+  }
+  SECTION("300 are not, when the answer begins so") {
+    const auto c =
+        constraint::create(make_trie(json_tokenizer()), alike_rules(300));
+    token_set mask;
+    const result<void> got =
+        c ? matcher(*c).allowed(mask, unhurried) : result<void>(c.error());
+    REQUIRE_FALSE(got);
+    CHECK(got.error().code == error_code::limit);
   }
 }
 
