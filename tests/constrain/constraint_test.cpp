@@ -70,6 +70,23 @@ TEST_CASE("counts beyond any token's length are kept to the letter") {
   CHECK(c.bytes() < std::size_t{4} << 20);
 }
 
+TEST_CASE("a counted repetition ends between its parts only") {
+  // The part's automaton comes back to where it began.
+  const auto syntax = regex_syntax::parse("a*b");
+  REQUIRE_OK(syntax);
+  auto part = byte_automaton::regex(*syntax, byte_automaton::extent::whole);
+  REQUIRE_OK(part);
+  grammar g;
+  const auto once = g.automaton(*std::move(part));
+  g.start = g.rule("many", g.repeat(once, 3, 40));
+  const constraint c = make_constraint(small_trie(), g);
+  CHECK(c.accepts("bbb"));
+  CHECK(c.accepts("aabbaab"));
+  CHECK_FALSE(c.accepts("bb"));
+  CHECK_FALSE(c.accepts("bbba"));
+  CHECK_FALSE(c.accepts("bbabaaaa"));
+}
+
 TEST_CASE("shortest counts tokens, not bytes") {
   const auto shortest = [](const std::vector<std::string>& texts) {
     const auto c = constraint::choice(small_trie(), texts);
