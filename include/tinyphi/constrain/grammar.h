@@ -88,6 +88,7 @@ struct grammar {
 TINYPHI_NAMESPACE_END
 
 #if TINYPHI_HEADER_ONLY
+#include "tinyphi/constrain/gbnf.ipp"
 #include "tinyphi/constrain/grammar.ipp"
 #endif
 

@@ -34,6 +34,8 @@ enum class schema_fault_code : std::uint16_t {
   bad_pattern = 6107,          // a pattern that has no automaton
   bad_format = 6108,           // a format that is not checked here
   too_large = 6109,            // more of something than is allowed
+  overlapping = 6110,          // oneOf whose branches one value may fit
+  unwritable = 6111,           // checked, but nothing can be held to it
 };
 
 struct schema_fault {
