@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tinyphi/constrain/grammar.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -9,10 +10,15 @@
 #include "tinyphi/constrain/constraint.h"
 
 using namespace tinyphi;
-using Catch::Matchers::ContainsSubstring;
 using tinyphi_test::message_of;
 
 namespace {
+
+bool has(const std::string& message, const std::vector<std::string>& parts) {
+  return std::ranges::all_of(parts, [&](const std::string& part) {
+    return message.find(part) != message.npos;
+  });
+}
 
 // Whether the answer of a grammar may be `text`.
 bool takes(const grammar& g, std::string_view text) {
@@ -45,9 +51,8 @@ TEST_CASE("grammars that no constraint can follow are refused by their rule") {
   SECTION("a rule that calls itself first") {
     g.rules[r].node =
         g.choice({g.sequence({g.call(r), g.literal("a")}), g.literal("b")});
-    CHECK_THAT(message_of(g.check()),
-               ContainsSubstring("calls itself before it takes a byte") &&
-                   ContainsSubstring("'loop'"));
+    CHECK(has(message_of(g.check()),
+              {"calls itself before it takes a byte", "'loop'"}));
   }
   SECTION("and one that does so behind what may be empty") {
     g.rules[r].node =
@@ -57,15 +62,15 @@ TEST_CASE("grammars that no constraint can follow are refused by their rule") {
   }
   SECTION("a rule that never ends") {
     g.rules[r].node = g.sequence({g.literal("a"), g.call(r)});
-    CHECK_THAT(message_of(g.check()), ContainsSubstring("never ends"));
+    CHECK(has(message_of(g.check()), {"never ends"}));
   }
   SECTION("a repetition of what may be empty") {
     g.rules[r].node = g.repeat(g.literal(""), 0, 2);
-    CHECK_THAT(message_of(g.check()), ContainsSubstring("may be empty"));
+    CHECK(has(message_of(g.check()), {"may be empty"}));
   }
   SECTION("parts that refer to nothing") {
     g.rules[r].node = g.call(7);
-    CHECK_THAT(message_of(g.check()), ContainsSubstring("refers to nothing"));
+    CHECK(has(message_of(g.check()), {"refers to nothing"}));
     g.rules[r].node = 99;
     CHECK_FALSE(g.check());
   }
@@ -73,7 +78,7 @@ TEST_CASE("grammars that no constraint can follow are refused by their rule") {
     g.rules[r].node =
         g.choice({g.sequence({g.literal("("), g.call(r), g.literal(")")}),
                   g.literal("x")});
-    CHECK_OK(g.check());
+    REQUIRE_OK(g.check());
     CHECK(takes(g, "((x))"));
     CHECK_FALSE(takes(g, "((x)"));
   }
@@ -114,22 +119,20 @@ TEST_CASE("a choice has texts that are told apart, 1 to 4,096 of them") {
   CHECK(takes(*g, "yes"));
   CHECK(takes(*g, "yesterday"));
   CHECK_FALSE(takes(*g, "yest"));
-  CHECK_THAT(why(choice_grammar({})), ContainsSubstring("there are 0"));
-  CHECK_THAT(why(choice_grammar({"a", ""})), ContainsSubstring("empty"));
-  CHECK_THAT(why(choice_grammar({"a", "b", "a"})), ContainsSubstring("twice"));
+  CHECK(has(why(choice_grammar({})), {"there are 0"}));
+  CHECK(has(why(choice_grammar({"a", ""})), {"empty"}));
+  CHECK(has(why(choice_grammar({"a", "b", "a"})), {"twice"}));
   std::vector<std::string> many;
   for (int i = 0; i < 4097; ++i) many.push_back(std::to_string(i));
-  CHECK_THAT(why(choice_grammar(many)), ContainsSubstring("4097"));
+  CHECK(has(why(choice_grammar(many)), {"4097"}));
   many.resize(4096);
-  CHECK_OK(choice_grammar(many));
-  CHECK_THAT(why(choice_grammar({std::string(300000, 'x')})),
-             ContainsSubstring("bytes"));
+  REQUIRE_OK(choice_grammar(many));
+  CHECK(has(why(choice_grammar({std::string(300000, 'x')})), {"bytes"}));
 }
 
 TEST_CASE("an expression that matches nothing is refused") {
-  CHECK_OK(regex_grammar("[a-z]+"));
-  CHECK_THAT(why(regex_grammar("[^\\s\\S]")),
-             ContainsSubstring("no text matches"));
+  REQUIRE_OK(regex_grammar("[a-z]+"));
+  CHECK(has(why(regex_grammar("[^\\s\\S]")), {"no text matches"}));
   CHECK_FALSE(regex_grammar("(?=a)"));
 }
 
@@ -142,7 +145,7 @@ name  ::= [a-zA-Z_] [a-zA-Z0-9_]{0,3} |
 ws    ::= [ \t\n]{,2}
 )";
   // llama.cpp has {m}, {m,} and {m,n}; a missing minimum is none of them.
-  CHECK_THAT(why(gbnf_grammar(g)), ContainsSubstring("line 6"));
+  CHECK(has(why(gbnf_grammar(g)), {"line 6"}));
   std::string good = g;
   good.replace(good.find("{,2}"), 4, "{0,2}");
   CHECK(gbnf_takes(good, "[]"));
@@ -186,11 +189,10 @@ TEST_CASE("GBNF: each mistake is told with its line") {
   };
   for (const auto& [g, message] : cases) {
     INFO(g);
-    CHECK_THAT(why(gbnf_grammar(g)), ContainsSubstring(message));
+    CHECK(has(why(gbnf_grammar(g)), {message}));
   }
   std::string deep = "root ::= ";
   for (int i = 0; i < 65; ++i) deep += '(';
-  CHECK_THAT(why(gbnf_grammar(deep)), ContainsSubstring("64"));
-  CHECK_THAT(why(gbnf_grammar(std::string(300000, ' '))),
-             ContainsSubstring("300000 bytes"));
+  CHECK(has(why(gbnf_grammar(deep)), {"64"}));
+  CHECK(has(why(gbnf_grammar(std::string(300000, ' '))), {"300000 bytes"}));
 }

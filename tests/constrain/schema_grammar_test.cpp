@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tinyphi/constrain/schema_grammar.h"
 
+#include <algorithm>
+#include <array>
 #include <random>
 #include <string>
 #include <vector>
@@ -12,10 +14,15 @@
 #include "tinyphi/schema/schema_check.h"
 
 using namespace tinyphi;
-using Catch::Matchers::ContainsSubstring;
 using tinyphi_test::message_of;
 
 namespace {
+
+bool has(const std::string& message, const std::vector<std::string>& parts) {
+  return std::ranges::all_of(parts, [&](const std::string& part) {
+    return message.find(part) != message.npos;
+  });
+}
 
 const token_trie& trie() {
   static const token_trie t = [] {
@@ -113,13 +120,15 @@ class schemas {
       out += ",\"maxItems\":" + std::to_string(3 + rng_() % 30);
     return out + "}";
   }
-  std::string object(int depth){
-      std::string out = R"({"type":"object","properties":{), required;
+  std::string object(int depth) {
+    std::string out = R"({"type":"object","properties":{)", required;
     const auto n = 1 + rng_() % 4;
     for (std::size_t i = 0; i < n; ++i) {
-      const std::string name = std::string(1, static_cast<char>('a' + i)) + "\\u00e9";
+      const std::string name =
+          std::string(1, static_cast<char>('a' + i)) + "\\u00e9";
       out += (i > 0 ? ",\"" : "\"") + name + "\":" + one(depth + 1);
-      if (rng_() % 2 == 0) required += (required.empty() ? "\"" : ",\"") + name + "\"";
+      if (rng_() % 2 == 0)
+        required += (required.empty() ? "\"" : ",\"") + name + "\"";
     }
     out += "},\"required\":[" + required + "]";
     if (rng_() % 3 == 0) out += ",\"additionalProperties\":" + one(depth + 1);
@@ -171,11 +180,8 @@ TEST_CASE("whatever a constraint lets through validates, and always ends") {
 }
 
 TEST_CASE("keywords: what is written, and what is not") {
-  struct {
-    const char *schema, *good, *bad;
-  } const cases[] = {
-      {R"({"type":"integer"})",
-      "-7", "7.0"},
+  const std::vector<std::array<std::string, 3>> cases = {
+      {R"({"type":"integer"})", "-7", "7.0"},
       {R"({"type":"number","maximum":2.5})", "2.50", "2.51"},
       {R"({"type":"integer","multipleOf":7})", "-21", "20"},
       {R"({"type":"string","maxLength":2})", R"("é\n")", R"("abc")"},
@@ -218,12 +224,12 @@ TEST_CASE("keywords: what is written, and what is not") {
           "items":false}]}}})",
        "[1,[2,null]]", "[1,[2]]"},
       {"true", R"({"a":[1,"x",null]})", "{"},
-};
-for (const auto& c : cases) {
-  INFO(c.schema);
-  CHECK(takes(c.schema, c.good));
-  CHECK_FALSE(takes(c.schema, c.bad));
-}
+  };
+  for (const auto& [given, good, bad] : cases) {
+    INFO(given);
+    CHECK(takes(given, good));
+    CHECK_FALSE(takes(given, bad));
+  }
 }  // namespace
 
 TEST_CASE("a name has one spelling, so none slips past its schema") {
@@ -251,27 +257,23 @@ TEST_CASE("gaps: none, a few, or those of a pretty print") {
 
 TEST_CASE(
     "what cannot be held to is refused with a pointer, and never dropped") {
-  CHECK_THAT(refusal(R"({"oneOf":[{"type":"integer"},{"type":"number"}]})"),
-             ContainsSubstring("TP6110") && ContainsSubstring("/oneOf") &&
-                 ContainsSubstring("branch 0 and branch 1"));
-  CHECK_THAT(
-      refusal(R"({"properties":{"a":{"type":"number","multipleOf":0.5}}})"),
-      ContainsSubstring("TP6111") &&
-          ContainsSubstring("/properties/a/multipleOf"));
-  CHECK_THAT(refusal(R"({"type":"object","minProperties":2})"),
-             ContainsSubstring("/minProperties"));
-  CHECK_THAT(
-      refusal(R"({"type":"string","pattern":"^a*b","maxLength":100000})"),
-      ContainsSubstring("4096 states"));
-  CHECK_THAT(refusal(R"({"type":"number","minimum":1e40})"),
-             ContainsSubstring("digits"));
-  CHECK_THAT(refusal("false"), ContainsSubstring("no finite value"));
-  CHECK_THAT(
+  CHECK(has(refusal(R"({"oneOf":[{"type":"integer"},{"type":"number"}]})"),
+            {"TP6110", "/oneOf", "branch 0 and branch 1"}));
+  CHECK(
+      has(refusal(R"({"properties":{"a":{"type":"number","multipleOf":0.5}}})"),
+          {"TP6111", "/properties/a/multipleOf"}));
+  CHECK(has(refusal(R"({"type":"object","minProperties":2})"),
+            {"/minProperties"}));
+  CHECK(has(refusal(R"({"type":"string","pattern":"^a*b","maxLength":100000})"),
+            {"4096 states"}));
+  CHECK(has(refusal(R"({"type":"number","minimum":1e40})"), {"digits"}));
+  CHECK(has(refusal("false"), {"no finite value"}));
+  CHECK(has(
       refusal(R"({"$ref":"#/$defs/n","$defs":{"n":{"type":"object","properties":
                   {"n":{"$ref":"#/$defs/n"}},"required":["n"]}}})"),
-      ContainsSubstring("no finite value"));
-  CHECK_THAT(refusal(R"({"type":"integer","minimum":5,"maximum":4})"),
-             ContainsSubstring("no finite value"));
+      {"no finite value"}));
+  CHECK(has(refusal(R"({"type":"integer","minimum":5,"maximum":4})"),
+            {"no finite value"}));
 }
 
 TEST_CASE("large schemas end in milliseconds, or in an error of code limit") {
@@ -286,7 +288,7 @@ TEST_CASE("large schemas end in milliseconds, or in an error of code limit") {
     any += (i > 0 ? "," : "") + std::string(R"({"anyOf":[{"minimum":)") +
            std::to_string(i) + "},{\"maximum\":3}]}";
   }
-  CHECK_THAT(refusal(any + "]}"), ContainsSubstring("32"));
+  CHECK(has(refusal(any + "]}"), {"32"}));
   std::string chain = R"({"$ref":"#/$defs/d0","$defs":{)";
   for (int i = 0; i < 2000; ++i) {
     chain += "\"d" + std::to_string(i) + R"(":{"$ref":"#/$defs/d)" +
