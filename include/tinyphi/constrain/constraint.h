@@ -47,7 +47,8 @@ class constraint {
   [[nodiscard]] static result<constraint> create(const token_trie& t,
                                                  const grammar& g);
 
-  // Whether a whole text has the shape.
+  // Whether a whole text has the shape. No, too, where it can be read in more
+  // ways than a matcher follows.
   [[nodiscard]] bool accepts(std::string_view text) const;
   // Tokens with which an answer can be complete; an answer that may have as
   // many always lands.
@@ -61,6 +62,8 @@ class constraint {
  private:
   friend class matcher;
   struct parts;
+  [[nodiscard]] static result<std::shared_ptr<parts>> make(const token_trie& t,
+                                                           const grammar& g);
   explicit constraint(std::shared_ptr<const parts> p) : parts_(std::move(p)) {}
   std::shared_ptr<const parts> parts_;
 };

@@ -3,7 +3,9 @@
 #define TINYPHI_CONSTRAIN_CONSTRAINT_IPP_
 
 #include <algorithm>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "tinyphi/constrain/constraint.h"
@@ -37,6 +39,30 @@ struct constraint::parts {
     return found;
   }
 
+  // What may come first behind the space that SentencePiece puts in front of a
+  // text and that is no part of it: by the tokens that are needed from then on.
+  // Empty if there are too many ways.
+  using by_least = std::map<std::uint32_t, token_set>;
+  const by_least& first_spaced() const {
+    const std::lock_guard lock(mutex);
+    if (first) return *first;
+    first.emplace();
+    frame_table frames;
+    grammar_walk walk(automata, frames);
+    const grammar_config start = walk.start();
+    const auto add = [&](token_trie::node n, const grammar_config& c) {
+      if (trie.tokens(n).empty()) return;
+      auto& set =
+          first->try_emplace(walk.least(c), trie.vocab_size()).first->second;
+      for (const token_id id : trie.tokens(n)) set.insert(id);
+    };
+    const token_trie::node space = trie.child(token_trie::root, ' ');
+    // The space alone says nothing, so something must be able to follow.
+    if (!walk.next_bytes(start).empty()) add(space, start);
+    if (!each_reached(trie, space, start, walk, frames, add)) first->clear();
+    return *first;
+  }
+
   token_trie trie;
   rule_automata automata;
   std::vector<std::string> ignored;
@@ -44,12 +70,26 @@ struct constraint::parts {
   mutable std::mutex mutex;
   mutable std::vector<std::shared_ptr<const state_tokens>> known;  // by state
   mutable std::size_t cached = 0;  // bytes of `known`
+  mutable std::optional<by_least> first;
 };
+
+TINYPHI_FUNC result<std::shared_ptr<constraint::parts>> constraint::make(
+    const token_trie& t, const grammar& g) {
+  TINYPHI_TRY(rule_automata a, rule_automata::create(g, t));
+  frame_table frames;
+  if (grammar_walk(a, frames).start().empty()) {
+    return error{error_code::limit,
+                 "the grammar begins in more than the " +
+                     std::to_string(grammar_walk::max_entries) +
+                     " ways that are allowed"};
+  }
+  return std::make_shared<parts>(t, std::move(a));
+}
 
 TINYPHI_FUNC result<constraint> constraint::create(const token_trie& t,
                                                    const grammar& g) {
-  TINYPHI_TRY(rule_automata a, rule_automata::create(g, t));
-  return constraint(std::make_shared<parts>(t, std::move(a)));
+  TINYPHI_TRY(auto made, make(t, g));
+  return constraint(std::move(made));
 }
 
 TINYPHI_FUNC result<constraint> constraint::regex(const token_trie& t,
@@ -99,8 +139,7 @@ TINYPHI_FUNC result<constraint> constraint::json_schema(const token_trie& t,
                                                         json_gaps gaps) {
   const auto g = schema_grammar(s, gaps);
   if (!g) return detail::first_of(g.error());
-  TINYPHI_TRY(rule_automata a, rule_automata::create(*g, t));
-  auto made = std::make_shared<parts>(t, std::move(a));
+  TINYPHI_TRY(auto made, make(t, *g));
   made->ignored = s.ignored();
   return constraint(std::move(made));
 }
@@ -119,8 +158,7 @@ TINYPHI_FUNC bool constraint::accepts(std::string_view text) const {
 }
 
 TINYPHI_FUNC std::size_t constraint::shortest() const {
-  const rule_automata& a = parts_->automata;
-  return a.least(a.start_rule().start, 0);
+  return matcher(*this).shortest();
 }
 
 TINYPHI_FUNC const std::vector<std::string>& constraint::ignored() const {
@@ -133,8 +171,10 @@ TINYPHI_FUNC const token_trie& constraint::vocabulary() const {
 
 TINYPHI_FUNC std::size_t constraint::bytes() const {
   const std::lock_guard lock(parts_->mutex);
+  const std::size_t first = parts_->first ? parts_->first->size() : 0;
   return sizeof(parts) + parts_->automata.memory() + parts_->cached +
-         parts_->known.capacity() * sizeof(parts_->known[0]);
+         parts_->known.capacity() * sizeof(parts_->known[0]) +
+         first * (sizeof(token_set) + parts_->trie.vocab_size() / 8);
 }
 
 TINYPHI_NAMESPACE_END

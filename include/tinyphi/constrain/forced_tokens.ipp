@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "tinyphi/base/utf8.h"
 #include "tinyphi/constrain/matcher.ipp"
 #include "tinyphi/constrain/token_trie.ipp"
 
@@ -113,7 +114,16 @@ TINYPHI_FUNC std::vector<token_id> matcher::forced(std::size_t most) const {
     std::swap(at, next);
   }
   state_->frames.shrink(before);
-  if (text.empty()) return {};
+  // Only whole characters can be encoded.
+  const auto within = [](char b) {
+    return (static_cast<unsigned char>(b) & 0xC0) == 0x80;
+  };
+  if (text.empty() || within(text[0])) return {};
+  std::size_t last = text.size() - 1;
+  while (within(text[last])) --last;
+  if (find_invalid_utf8(std::string_view(text).substr(last)) != text.npos) {
+    text.resize(last);
+  }
   const detail::answer_tail tail(state_->trie(), state_->ids);
   if (tail.text().size() > max_tail) return {};
   std::vector<token_id> out = tail.settled(text);

@@ -41,9 +41,16 @@ struct matcher::state {
                                     grammar_config& to) const {
     grammar_walk w = walk();
     grammar_config next;
+    const std::size_t before = frames.size();
     to = now;
+    // A space that is dropped says nothing, so something must be able to
+    // follow.
+    if (bytes.empty() && w.next_bytes(now).empty()) to.clear();
     for (const char b : bytes) {
-      if (!w.step(to, static_cast<std::uint8_t>(b), next)) return too_much();
+      if (!w.step(to, static_cast<std::uint8_t>(b), next)) {
+        frames.shrink(before);
+        return too_much();
+      }
       std::swap(to, next);
       if (to.empty()) break;
     }
@@ -140,16 +147,9 @@ TINYPHI_FUNC result<void> matcher::allowed(token_set& out,
   }
   if (!state_->drops_space(" ")) return {};
   // The first token's space is dropped, so it may come, and is not the text's.
-  const token_trie::node space = t.child(token_trie::root, ' ');
-  grammar_walk walk = state_->walk();
   out -= t.spaced();
-  const auto add = [&](token_trie::node n, const grammar_config& c) {
-    if (walk.least(c) >= tokens_left) return;
-    for (const token_id id : t.tokens(n)) out.insert(id);
-  };
-  add(space, state_->now);
-  if (!each_reached(t, space, state_->now, walk, state_->frames, add)) {
-    return state::too_much();
+  for (const auto& [least, tokens] : state_->shared().first_spaced()) {
+    if (least < tokens_left) out |= tokens;
   }
   return {};
 }
@@ -188,7 +188,11 @@ TINYPHI_FUNC void matcher::rollback(std::size_t tokens) {
 TINYPHI_FUNC std::size_t matcher::length() const { return state_->ids.size(); }
 
 TINYPHI_FUNC std::size_t matcher::shortest() const {
-  return state_->walk().least(state_->now);
+  // A text that begins with a space needs one more in front.
+  const grammar_walk walk = state_->walk();
+  const bool spaced =
+      state_->drops_space(" ") && walk.next_bytes(state_->now).contains(' ');
+  return std::size_t{walk.least(state_->now)} + (spaced ? 1 : 0);
 }
 
 TINYPHI_FUNC bool matcher::may_end() const {

@@ -230,9 +230,10 @@ class rule_compiler {
   static bool takes_no_more(const byte_automaton& a) {
     if (a.empty() || a.accepting(a.start())) return false;
     for (byte_automaton::state s = 0; s < a.states(); ++s) {
-      if (!a.accepting(s)) continue;
       for (unsigned b = 0; b < 256; ++b) {
-        if (a.next(s, static_cast<std::uint8_t>(b)) != byte_automaton::dead) {
+        const auto to = a.next(s, static_cast<std::uint8_t>(b));
+        // Where it comes back to its beginning, that is no border.
+        if (to == a.start() || (a.accepting(s) && to != byte_automaton::dead)) {
           return false;
         }
       }
