@@ -151,16 +151,24 @@ class schema_objects {
       tails[k * chunk] =
           g.call(g.rule("members", g.sequence(std::move(parts))));
     }
-    std::vector<std::uint32_t> beginnings;
+    // The beginnings of a chunk are a rule, too, where there are several.
+    std::vector<std::uint32_t> all, beginnings;
+    const auto put = [&] {
+      std::uint32_t some = g.choice(std::exchange(beginnings, {}));
+      if (n > chunk) some = g.call(g.rule("members", some));
+      all.push_back(some);
+    };
     for (std::size_t i = 0; i < n; ++i) {
       beginnings.push_back(g.sequence({members_[i].node, behind(i + 1)}));
-      if (members_[i].required) return g.choice(std::move(beginnings));
+      const bool last = members_[i].required || i + 1 == n;
+      if (last || (i + 1) % chunk == 0) put();
+      if (members_[i].required) return g.choice(std::move(all));
     }
     if (others_allowed_) {
-      beginnings.push_back(
+      all.push_back(
           w_->json().list(other_, depth_, 1, byte_automaton::no_limit));
     }
-    return g.choice(std::move(beginnings));
+    return g.choice(std::move(all));
   }
 
   // At least one member, min to max of them: a rule for each member and number
