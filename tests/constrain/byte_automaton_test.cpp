@@ -157,6 +157,20 @@ TEST_CASE("more than 4,096 states are an error of code limit") {
         error_code::limit);
 }
 
+TEST_CASE(
+    "an expression whose sets of states grow without end is given up soon") {
+  std::string p;
+  for (int i = 0; i < 60; ++i)
+    p += i % 2 == 0 ? "[a-y]{0,999}" : "[b-z]{0,999}";
+  const auto syntax = regex_syntax::parse(p);
+  REQUIRE_OK(syntax);
+  const double before = tinyphi_test::cpu_seconds();
+  const auto a = byte_automaton::regex(*syntax, extent::found);
+  REQUIRE_FALSE(a);
+  CHECK(a.error().code == error_code::limit);
+  CHECK(tinyphi_test::cpu_seconds() - before < tinyphi_test::effort(2.0, 20.0));
+}
+
 TEST_CASE("ranges of characters become ranges of bytes without a gap") {
   std::mt19937 rng(3);
   for (int round = 0; round < 200; ++round) {

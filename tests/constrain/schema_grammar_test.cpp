@@ -291,6 +291,12 @@ TEST_CASE("large schemas end in milliseconds, or in an error of code limit") {
            std::to_string(i) + "},{\"maximum\":3}]}";
   }
   CHECK(has(refusal(any + "]}"), {"32"}));
+  std::string many = R"({"oneOf":[{"const":0})";
+  for (int i = 1; i < 65; ++i) many += ",{\"const\":" + std::to_string(i) + "}";
+  CHECK(has(refusal(many + "]}"), {"/oneOf", "65 branches", "64"}));
+  std::string list = R"({"type":"integer","enum":[0)";
+  for (int i = 1; i < 4000; ++i) list += "," + std::to_string(i);
+  CHECK(takes(list + "]}", "3999"));
   std::string chain = R"({"$ref":"#/$defs/d0","$defs":{)";
   for (int i = 0; i < 2000; ++i) {
     chain += "\"d" + std::to_string(i) + R"(":{"$ref":"#/$defs/d)" +

@@ -165,16 +165,28 @@ TINYPHI_FUNC result<byte_automaton> automaton_builder::minimal() && {
   reach();
   const std::size_t n = accepting_.size();
   if (n == 0) return byte_automaton();
-  // before[class][state]: who leads there. Edges to `dead` need no block: a
-  // state that has one is told from a state that has none by the other's edge.
-  std::vector<std::vector<std::vector<state>>> before(
-      n_classes_, std::vector<std::vector<state>>(n));
-  for (state s = 0; s < n; ++s) {
-    for (std::size_t c = 0; c < n_classes_; ++c) {
-      const state to = next_[s * n_classes_ + c];
-      if (to != byte_automaton::dead) before[c][to].push_back(s);
+  // Who leads to a state by a class, class by class: before[first[key]] and
+  // what follows it. Edges to `dead` need no block: a state that has one is
+  // told from a state that has none by the other's edge.
+  const auto key = [&](std::size_t c, std::size_t to) { return c * n + to; };
+  std::vector<std::uint32_t> first(n_classes_ * n + 1), before;
+  const auto each_edge = [&](auto&& f) {
+    for (state s = 0; s < n; ++s) {
+      for (std::size_t c = 0; c < n_classes_; ++c) {
+        const state to = next_[s * n_classes_ + c];
+        if (to != byte_automaton::dead) f(s, key(c, to));
+      }
     }
-  }
+  };
+  each_edge([&](state, std::size_t k) { ++first[k]; });
+  std::uint32_t edges = 0;
+  for (std::uint32_t& at : first) edges += std::exchange(at, edges);
+  before.resize(edges);
+  each_edge([&](state s, std::size_t k) { before[first[k]++] = s; });
+  // Each one has moved to where the next one began.
+  const auto begin_of = [&](std::size_t k) {
+    return k == 0 ? 0 : first[k - 1];
+  };
   partition p(n, accepting_);
   std::vector<std::size_t> waiting;
   std::vector<bool> waits;
@@ -189,7 +201,10 @@ TINYPHI_FUNC result<byte_automaton> automaton_builder::minimal() && {
     const std::vector<std::size_t> into = p.members(b);
     for (std::size_t c = 0; c < n_classes_; ++c) {
       for (const std::size_t s : into) {
-        for (const state q : before[c][s]) p.mark(q);
+        const std::size_t k = key(c, s);
+        for (std::uint32_t i = begin_of(k); i < first[k]; ++i) {
+          p.mark(before[i]);
+        }
       }
       p.split_marked([&](std::size_t old, std::size_t added) {
         waits.push_back(false);
@@ -206,13 +221,13 @@ TINYPHI_FUNC result<byte_automaton> automaton_builder::minimal() && {
   // Blocks are numbered in the order in which their first states are reached,
   // so that 0 is where texts begin, and equal automata look alike.
   std::vector<state> number(p.blocks(), byte_automaton::dead);
-  std::vector<state> first;
+  std::vector<state> firsts;
   for (state s = 0; s < n; ++s) {
     if (number[p.block_of(s)] != byte_automaton::dead) continue;
-    number[p.block_of(s)] = static_cast<state>(first.size());
-    first.push_back(s);
+    number[p.block_of(s)] = static_cast<state>(firsts.size());
+    firsts.push_back(s);
   }
-  for (const state s : first) {
+  for (const state s : firsts) {
     a.accepting_.push_back(accepting_[s]);
     for (std::size_t c = 0; c < n_classes_; ++c) {
       const state to = next_[s * n_classes_ + c];

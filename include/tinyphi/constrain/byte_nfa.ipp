@@ -127,7 +127,9 @@ class subset_construction {
         out_.next[i * out_.n_classes + c] = next;
       }
       call(i);
-      if (sets_.size() > max_states) return too_many_states();
+      if (sets_.size() > max_states || work_ > max_work) {
+        return too_many_states();
+      }
     }
     return std::move(out_);
   }
@@ -166,6 +168,7 @@ class subset_construction {
       }
     }
     std::ranges::sort(set);
+    work_ += set.size();
   }
 
   byte_automaton::state step(const std::vector<state>& from,
@@ -173,6 +176,7 @@ class subset_construction {
     std::vector<state> to;
     ++round_;
     for (const state s : from) {
+      work_ += nfa_->nodes_[s].edges.size();
       for (const auto& e : nfa_->nodes_[s].edges) {
         if (byte < e.first || byte > e.last || marks_[e.to] == round_) continue;
         marks_[e.to] = round_;
@@ -216,8 +220,13 @@ class subset_construction {
     out_.calls.emplace_back();
   }
 
+  // Edges and members of sets that are looked at: some 100 ms, and 64 MB at
+  // most.
+  static constexpr std::size_t max_work = std::size_t{1} << 24;
+
   const byte_nfa* nfa_;
   state accepting_;
+  std::size_t work_ = 0;
   std::vector<std::size_t> marks_;
   std::size_t round_ = 0;
   std::array<std::uint8_t, 256> representatives_{};

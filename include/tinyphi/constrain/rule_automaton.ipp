@@ -90,6 +90,7 @@ class rule_compiler {
                    "the grammar's parts are nested deeper than the " +
                        std::to_string(max_depth) + " that are allowed"};
     }
+    if (nfa.full()) return {};  // determinizing says so
     const grammar_node& node = g_->nodes[n];
     switch (node.op) {
       case grammar_op::literal:

@@ -120,12 +120,19 @@ class schema_writer {
   }
 
   void check_disjoint(std::uint32_t rule, const indices& rules) {
+    constexpr std::size_t max_told_apart = 64;
+    if (rules.size() > max_told_apart) {
+      merger_.fault(schema_fault_code::too_large, rule, "oneOf",
+                    std::to_string(rules.size()) + " branches, " +
+                        std::to_string(max_told_apart) +
+                        " are told apart at most; use anyOf, or an enum");
+      return;
+    }
+    std::vector<schema_shape> shapes;
+    for (const std::uint32_t r : rules) shapes.push_back(merger_.merged({r}));
     for (std::size_t i = 0; i < rules.size(); ++i) {
       for (std::size_t j = i + 1; j < rules.size(); ++j) {
-        if (merger_.disjoint(merger_.merged({rules[i]}),
-                             merger_.merged({rules[j]}))) {
-          continue;
-        }
+        if (merger_.disjoint(shapes[i], shapes[j])) continue;
         merger_.fault(
             schema_fault_code::overlapping, rule, "oneOf",
             "one value may fit branch " + std::to_string(i) + " and branch " +
@@ -160,12 +167,32 @@ class schema_writer {
     for (const json_tree::node n : *s.values) {
       const std::string text = written(n);
       const bool fits = std::ranges::all_of(s.rules, [&](std::uint32_t rule) {
+        // The values are those of all lists already.
+        if (lists_only(schema_->rules()[rule])) return true;
         const auto faults = check_text(schema_->rooted_at(rule), text);
         return faults && faults->empty();
       });
       if (fits) nodes.push_back(g_.literal(text));
     }
     return g_.choice(std::move(nodes));
+  }
+
+  // Whether a rule says nothing but which values there are.
+  static bool lists_only(const schema_rule& r) {
+    constexpr auto none = schema_rule::none;
+    constexpr auto unbounded = schema_rule::unbounded;
+    const bool numbers = r.minimum == none && r.maximum == none &&
+                         r.exclusive_minimum == none &&
+                         r.exclusive_maximum == none && r.multiple_of == none;
+    const bool sizes = r.min_length == 0 && r.max_length == unbounded &&
+                       r.min_items == 0 && r.max_items == unbounded &&
+                       r.min_properties == 0 && r.max_properties == unbounded;
+    const bool parts = r.items == none && r.prefix_items.empty() &&
+                       r.additional == none && r.properties.empty();
+    const bool others = r.any_of.empty() && r.one_of.empty() &&
+                        r.all_of.empty() && r.ref == none;
+    return r.types == any_type && numbers && sizes && parts && others &&
+           r.pattern == none && !r.format && !r.never;
   }
 
   std::string written(json_tree::node n) const {

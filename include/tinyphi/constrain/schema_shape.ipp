@@ -53,7 +53,7 @@ TINYPHI_FUNC void shape_merger::add_values(schema_shape& shape,
   if (r.enumeration != json_tree::none) {
     std::vector<json_tree::node> values;
     for (auto n = d.first(r.enumeration); n != json_tree::none; n = d.next(n)) {
-      if (!share({n}, values)) values.push_back(n);
+      values.push_back(n);
     }
     merge(std::move(values));
   }
