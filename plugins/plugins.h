@@ -7,6 +7,7 @@
 #include "plugins/approve/approve.h"
 #include "plugins/cite_verify/cite_verify.h"
 #include "plugins/classify/classify.h"
+#include "plugins/extract/extract.h"
 #include "plugins/file/file_read.h"
 #include "plugins/file/file_write.h"
 #include "plugins/generate/generate.h"
@@ -39,6 +40,7 @@ inline void register_builtin_plugins(registry& r) {
   r.add<file_read_stage>();
   r.add<file_write_stage>();
   r.add<classify_stage>();
+  r.add<extract_stage>();
   r.add<generate_stage>();
   r.add<guard_injection_stage>();
   r.add<guard_links_stage>();

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+#include "plugins/extract/extract.h"
+
+#include "plugins/prompt/prompt.h"
+#include "support/models.h"
+#include "support/run_stage.h"
+#include "support/test.h"
+#include "tinyphi/pipeline.h"
+
+using namespace tinyphi;
+using namespace tinyphi_test;
+
+namespace {
+
+const model& demo() {
+  static const model m = demo_model(true);
+  return m;
+}
+
+host_options demo_host() {
+  host_options options;
+  options.open_model = [](const model_spec&) { return engine::create(demo()); };
+  options.describe_model = [](const model_spec&) -> result<model_facts> {
+    return model_facts{demo().config().max_context, *demo().tokenizer()};
+  };
+  return options;
+}
+
+host with_demo() { return host(demo_host(), "/", {{"phi", {"phi", {}, 0}}}); }
+
+labelled_prompt asking(std::string question) {
+  return {{{"<|user|>\n", trust::trusted, true},
+           {std::move(question)},
+           {"<|end|>\n<|assistant|>\n", trust::trusted, true}},
+          "phi"};
+}
+
+// A record { light, blinks, more? } with rules.
+tinyphi::type light() {
+  auto rules = schema::read(R"({"type":"object","properties":{
+      "light":{"enum":["red","green"]},"blinks":{"type":"integer","minimum":0,
+      "maximum":9},"more":{"type":"string","maxLength":12}},
+      "required":["light","blinks"],"additionalProperties":false})");
+  REQUIRE(rules);
+  return type::ruled_by(
+      type::record_of("light", {{"light", type::one_of({"red", "green"})},
+                                {"blinks", type_kind::integer},
+                                {"more", type_kind::text, true}}),
+      *rules, "light");
+}
+
+extract_stage::config config_of(std::int64_t max_tokens, double temperature) {
+  extract_stage::config c;
+  c.model.name = "phi";
+  c.type = {"light", light()};
+  c.max_tokens = max_tokens;
+  c.temperature = temperature;
+  return c;
+}
+
+std::string faults_of(const std::string& type) {
+  registry plugins;
+  plugins.add<extract_stage>().add<prompt_stage>();
+  const std::string text =
+      "tinyphi = 1\ninput.text = \"text\"\noutput.value = \"take.value\"\n"
+      "[type.x.properties]\n" +
+      type +
+      "\n[stage.ask]\nuse = \"prompt\"\nwith.user = \"{{ text }}\"\n"
+      "with.fit = { text = 500 }\n"
+      "[stage.take]\nuse = \"extract\"\nwith.type = \"x\"\nwith.max_tokens = "
+      "60\n";
+  return to_string(
+      check_pipeline_text(text, "t.toml", plugins, demo_host()).faults,
+      "t.toml");
+}
+
+}  // namespace
+
+TEST_CASE("what extract gives is of its type, whatever the model would say") {
+  host h = with_demo();
+  for (const std::int64_t max_tokens : {20, 24, 60}) {
+    for (const double temperature : {0.0, 2.0}) {
+      INFO(max_tokens << " tokens, temperature " << temperature);
+      const extract_stage stage(config_of(max_tokens, temperature), h);
+      const labelled_prompt prompt = asking("What does a red light mean?");
+      const auto given = run_stage(stage, {&prompt});
+      REQUIRE_OK(given);
+      CHECK_FALSE(find_misfit(given->value, light()));
+      CHECK(given->tokens > 0);
+      CHECK(given->tokens <= max_tokens);
+    }
+  }
+}
+
+TEST_CASE(
+    "a type that needs more than max_tokens is an error with both numbers") {
+  host h = with_demo();
+  try {
+    const extract_stage stage(config_of(3, 0), h);
+    FAIL("three tokens are enough");
+  } catch (const stage_error& e) {
+    CHECK(e.error.code == error_code::limit);
+    CHECK(e.error.message.find("with.max_tokens is 3") != std::string::npos);
+  }
+}
+
+TEST_CASE("extract stops when its request does") {
+  host h = with_demo();
+  const extract_stage stage(config_of(60, 0), h);
+  const labelled_prompt prompt = asking("Why?");
+  stop_condition stop;
+  stop.token.cancel();
+  CHECK(run_stage(stage, {&prompt}, stop).error().code ==
+        error_code::cancelled);
+  labelled_prompt others = prompt;
+  others.model = "big";
+  CHECK(message_of(run_stage(stage, {&others}))
+            .find("laid out for model 'big'") != std::string::npos);
+}
+
+TEST_CASE("a prompt keeps room for the answer and the form that it is told") {
+  host h = with_demo();
+  const auto facts = extract_stage::check(config_of(60, 0), {}, h);
+  REQUIRE(facts.answer);
+  const std::string form =
+      "\n\nAnswer as JSON of this form: " + type_outline(light());
+  CHECK(facts.answer->max_tokens >=
+        60 + demo().tokenizer()->encode_inside(form).size());
+  CHECK(facts.out_types.at("value") == light());
+}
+
+TEST_CASE("a form is names and types") {
+  CHECK(type_outline(light()) ==
+        R"({"light": "red" or "green", "blinks": integer, "more"?: string})");
+  CHECK(type_outline(type::list_of(type_kind::number)) == "[number]");
+  CHECK(type_outline(type_kind::json) == "any value");
+}
+
+TEST_CASE("a type that no answer can be held to is a fault of the file") {
+  CHECK(faults_of("n = { type = \"integer\" }").empty());
+  const std::string found =
+      faults_of("n = { type = \"number\", multipleOf = 0.5 }");
+  CHECK(found.find("no answer can be held to x") != std::string::npos);
+  CHECK(found.find("/properties/n/multipleOf") != std::string::npos);
+}
