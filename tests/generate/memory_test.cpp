@@ -285,9 +285,13 @@ TEST_CASE("what an idle engine measures leaves nothing taken") {
   const model m = demo_model(false);
   const memory_budget budget(0);
   scheduler s = make_scheduler(m, budget, 16, false);
-  stop_condition idle;
-  idle.deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-  REQUIRE_OK(s.drive(idle));
+  // Two seconds are enough, but for a machine that is busy with others.
+  for (int i = 0; i < 30 && (i == 0 || budget.usage().total() > 0); ++i) {
+    stop_condition idle;
+    idle.deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    const auto driven = s.drive(idle);
+    REQUIRE_OK(driven);
+  }
   CHECK(s.cost().learnt().knots[5].rows == 16);
   CHECK(budget.usage().total() == 0);
 }
