@@ -302,6 +302,6 @@ TEST_CASE("large schemas end in milliseconds, or in an error of code limit") {
     chain += "\"d" + std::to_string(i) + R"(":{"$ref":"#/$defs/d)" +
              std::to_string(i + 1) + "\"},";
   }
-  const auto s = schema::read(chain + R"("d2000":{"type":"null"}}})");
-  if (s) CHECK(takes(chain + R"("d2000":{"type":"null"}}})", "null"));
+  chain += R"("d2000":{"type":"null"}}})";
+  CHECK(takes(chain, "null"));
 }

@@ -270,7 +270,7 @@ TEST_CASE("an answer lands: max_tokens cuts no value") {
   }
   // The same where the context ends: "what is left" of it counts. Sanitized code
   // takes minutes to read a prompt that long.
-  if (slow_build) return;
+  if (tinyphi_test::slow_build) return;
   const std::size_t context = e.model().config().max_context;
   const std::vector<token_id> long_prompt =
       made_up_prompt(context - c.shortest() - 2, 3, 1900);
