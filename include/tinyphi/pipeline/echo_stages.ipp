@@ -69,7 +69,11 @@ class echo_stages {
     if (given != nullptr) all = *given->value.get<config_table>();
     for (const graph_port& p : s.in) {
       if (!p.implicit) continue;
-      all.push_back({p.info.name, {}, node_of(p.binding.from.front().name)});
+      // What the port can do without may be absent.
+      all.push_back({p.info.name,
+                     {},
+                     node_of(p.binding.from.front().name +
+                             (p.info.required ? "" : "?"))});
     }
     return all;
   }
