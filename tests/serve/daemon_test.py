@@ -613,7 +613,7 @@ def test_ollama():
             for path, body, status, word in (
                     ("/api/chat", {**ask, "options": {"num_ctx": 4}}, 400, "4 tokens"),
                     ("/api/chat", {**ask, "think": True}, 400, "think"),
-                    ("/api/chat", {**ask, "format": "json"}, 400, "format"),
+                    ("/api/chat", {**ask, "format": "xml"}, 400, "format"),
                     ("/api/chat", {**ask, "options": {"top_p": 2}}, 400, "options.top_p"),
                     ("/api/generate", {"prompt": "a", "images": ["x"]}, 400, "see"),
                     ("/api/embed", {"input": "pump " * 8000}, 400, "context"),

@@ -309,11 +309,13 @@ class answer_run {
   }
 
   // A text that begins anew loses the blank that its first token stands for;
-  // one that goes on behind a plain prompt must not.
+  // one that goes on behind a plain prompt must not, unless it has a form,
+  // which the blank would be no part of.
   void restore_space(const ended_answer& a, text_piece& piece) const {
     const tokenizer* t = model_->engine().model().tokenizer();
-    if (request_.prompts.empty() || t == nullptr || !a.text.empty() ||
-        piece.text.empty() || a.tokens.empty() || !t->strips_leading_space()) {
+    if (request_.prompts.empty() || request_.format || t == nullptr ||
+        !a.text.empty() || piece.text.empty() || a.tokens.empty() ||
+        !t->strips_leading_space()) {
       return;
     }
     if (t->bytes(a.tokens.front().id).starts_with(' ')) {
