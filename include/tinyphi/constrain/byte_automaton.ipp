@@ -7,9 +7,9 @@
 #include <map>
 #include <utility>
 
-#include "tinyphi/constrain/automaton_builder.h"
+#include "tinyphi/constrain/automaton_builder.ipp"
 #include "tinyphi/constrain/byte_automaton.h"
-#include "tinyphi/constrain/byte_nfa.h"
+#include "tinyphi/constrain/byte_nfa.ipp"
 
 TINYPHI_NAMESPACE_BEGIN
 

@@ -15,9 +15,17 @@
 #include "tinyphi/base/error.h"
 #include "tinyphi/constrain/grammar.h"
 #include "tinyphi/constrain/number_automaton.h"
-#include "tinyphi/constrain/schema_grammar.h"
+#include "tinyphi/schema/formats.h"
 
 TINYPHI_NAMESPACE_BEGIN
+
+// What may stand between the parts of a JSON text.
+enum class json_gaps : std::uint8_t {
+  compact,  // nothing
+  spaced,   // one blank behind ':' or none; behind { [ , and before } ]
+            // nothing, one blank, or one line's end and up to 32 blanks or tabs
+  lines,    // a pretty print: two blanks more for each depth; at most 32 deep
+};
 
 // A JSON string with its quotes, as a constraint writes it: characters as they
 // are; \" \\ \b \f \n \r \t; \u00xx for the other control characters.

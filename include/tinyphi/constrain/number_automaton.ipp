@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "tinyphi/constrain/automaton_builder.h"
+#include "tinyphi/constrain/automaton_builder.ipp"
 #include "tinyphi/constrain/number_automaton.h"
 
 TINYPHI_NAMESPACE_BEGIN

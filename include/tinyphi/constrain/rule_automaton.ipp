@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "tinyphi/constrain/byte_nfa.h"
+#include "tinyphi/constrain/byte_nfa.ipp"
 #include "tinyphi/constrain/rule_automaton.h"
-#include "tinyphi/constrain/shortest_ways.h"
+#include "tinyphi/constrain/shortest_ways.ipp"
 
 TINYPHI_NAMESPACE_BEGIN
 

@@ -9,17 +9,10 @@
 
 #include "tinyphi/base/error.h"
 #include "tinyphi/constrain/grammar.h"
+#include "tinyphi/constrain/json_rules.h"
 #include "tinyphi/schema/schema.h"
 
 TINYPHI_NAMESPACE_BEGIN
-
-// What may stand between the parts of a JSON text.
-enum class json_gaps : std::uint8_t {
-  compact,  // nothing
-  spaced,   // one blank behind ':' or none; behind { [ , and before } ]
-            // nothing, one blank, or one line's end and up to 32 blanks or tabs
-  lines,    // a pretty print: two blanks more for each depth; at most 32 deep
-};
 
 // The texts that a constraint by `s` lets through. A schema that is checked but
 // cannot be written under a constraint gives its faults, each with its pointer.

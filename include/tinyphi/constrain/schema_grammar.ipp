@@ -64,7 +64,7 @@ class schema_writer {
       return nothing();
     }
     std::ranges::sort(rules);
-    rules.erase(std::ranges::unique(rules).begin(), rules.end());
+    rules.erase(std::unique(rules.begin(), rules.end()), rules.end());
     const std::pair key{rules, json_.depth_matters() ? depth : 0};
     if (const auto found = known_.find(key); found != known_.end()) {
       return found->second;

@@ -41,7 +41,7 @@ TINYPHI_FUNC std::shared_ptr<const state_tokens> state_tokens::find(
             places.push_back(place_of(a, frames, c[i]));
           }
           std::ranges::sort(places);
-          places.erase(std::ranges::unique(places).begin(), places.end());
+          places.erase(std::unique(places.begin(), places.end()), places.end());
           auto& ids = by_places[std::move(places)];
           ids.insert(ids.end(), tokens.begin(), tokens.end());
         }
