@@ -227,7 +227,7 @@ TEST_CASE("what a server without memory and tools cannot do is refused") {
       {R"({"input": "a", "store": true})", "store"},
       {R"({"input": "a", "tools": [{"type": "web_search"}]})", "tools"},
       {R"({"input": "a", "tool_choice": "required"})", "tool_choice"},
-      {R"({"input": "a", "text": {"format": {"type": "json_object"}}})",
+      {R"({"input": "a", "text": {"format": {"type": "xml"}}})",
        "text.format.type"},
       {R"({"input": "a", "include": ["file_search_call.results"]})",
        "include[0]"},
