@@ -143,7 +143,7 @@ TEST_CASE("whatever is drawn, an answer is a value of its schema") {
     REQUIRE(s);
     const constraint c = of_schema(e, text);
     std::vector<generation> answers;
-    for (int i = 0; i < 8; ++i) {
+    for (int i = 0; i < tinyphi_test::effort(8, 3); ++i) {
       answers.push_back(driven.complete(prompt_of(d()), wild(d, c)));
     }
     for (generation& g : answers) {
@@ -199,7 +199,7 @@ TEST_CASE("the same shaped answer comes whatever runs beside it, and how") {
       "The identifier is [a-z]{3,9}[.] The colour of it is (red|green)[.]";
   for (const bool of_json : {false, true}) {
     std::vector<token_id> expected;
-    for (int way = 0; way < 8; ++way) {
+    for (int way = 0; way < 8; way += tinyphi_test::effort(1, 3)) {
       const bool drafts = (way & 1) != 0, few_pages = (way & 4) != 0;
       const std::int32_t n_logprobs = (way & 2) != 0 ? 0 : -1;
       auto made = engine::create(m, {.n_threads = 1,
