@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "tinyphi/base/ascii.h"
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/constrain/grammar.h"
 #include "tinyphi/constrain/grammar.ipp"
@@ -90,10 +91,7 @@ class gbnf_reader {
     }
   }
 
-  static bool of_name(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c >= '0' && c <= '9') || c == '-' || c == '_';
-  }
+  static bool of_name(char c) { return ascii::is_word(c) || c == '-'; }
   std::string_view name() {
     const std::size_t begin = at_;
     while (at_ < text_.size() && of_name(text_[at_])) ++at_;
@@ -246,11 +244,8 @@ class gbnf_reader {
   result<char32_t> code_point(std::size_t digits) {
     char32_t c = 0;
     for (std::size_t i = 0; i < digits; ++i, ++at_) {
-      const std::string_view hex = "0123456789abcdef";
-      const char d = at_ < text_.size() ? text_[at_] : ' ';
-      const auto value =
-          hex.find(d >= 'A' && d <= 'F' ? static_cast<char>(d - 'A' + 'a') : d);
-      if (value == hex.npos) {
+      const int value = at_ < text_.size() ? ascii::hex_digit(text_[at_]) : -1;
+      if (value < 0) {
         return wrong(found() + " found, " + std::to_string(digits) +
                      " hexadecimal digits are expected");
       }
@@ -344,8 +339,7 @@ class gbnf_reader {
   result<std::uint32_t> number() {
     std::uint32_t n = 0;
     bool any = false;
-    for (; at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9';
-         ++at_) {
+    for (; at_ < text_.size() && ascii::is_digit(text_[at_]); ++at_) {
       n = n * 10 + static_cast<std::uint32_t>(text_[at_] - '0');
       any = true;
       if (n > max_count) {

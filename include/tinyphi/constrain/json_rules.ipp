@@ -5,28 +5,14 @@
 #include <array>
 #include <utility>
 
+#include "tinyphi/base/json.h"
 #include "tinyphi/constrain/json_rules.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
+// Boost.JSON writes a string as in_json_string() spells it.
 TINYPHI_FUNC std::string json_string_text(std::string_view text) {
-  constexpr std::string_view from = "\"\\\b\f\n\r\t", to = "\"\\bfnrt";
-  std::string out = "\"";
-  for (const char c : text) {
-    const std::size_t i = from.find(c);
-    if (i != from.npos) {
-      out += '\\';
-      out += to[i];
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      constexpr std::string_view digits = "0123456789abcdef";
-      out += "\\u00";
-      out += digits[static_cast<std::size_t>(c) / 16];
-      out += digits[static_cast<std::size_t>(c) % 16];
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
+  return json::serialize(json::string(text));
 }
 
 namespace detail {

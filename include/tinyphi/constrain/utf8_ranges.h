@@ -8,8 +8,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "tinyphi/base/utf8.h"
 #include "tinyphi/schema/regex_syntax.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -29,16 +31,6 @@ namespace detail {
 // Below 0x80 one byte, below 0x800 two, below 0x10000 three, then four.
 inline constexpr char32_t utf8_limits[] = {0x80, 0x800, 0x10000, 0x110000};
 
-inline std::array<std::uint8_t, 4> utf8_bytes(char32_t c, std::size_t size) {
-  constexpr std::uint8_t leads[] = {0, 0xC0, 0xE0, 0xF0};
-  std::array<std::uint8_t, 4> out{};
-  for (std::size_t i = size; i-- > 1; c >>= 6) {
-    out[i] = static_cast<std::uint8_t>(0x80 | (c & 0x3F));
-  }
-  out[0] = static_cast<std::uint8_t>(leads[size - 1] | c);
-  return out;
-}
-
 // As each_utf8_sequence, for code points that have the same number of bytes:
 // cuts the range where trailing bytes would not be whole ranges.
 template <typename F>
@@ -55,10 +47,15 @@ void each_aligned_sequence(char32_t first, char32_t last, std::size_t size,
         end = (end & ~mask) - 1;
       }
     }
-    const auto from = utf8_bytes(first, size), to = utf8_bytes(end, size);
+    std::string from, to;
+    append_utf8(from, first);
+    append_utf8(to, end);
     utf8_sequence s;
     s.size = size;
-    for (std::size_t i = 0; i < size; ++i) s.ranges[i] = {from[i], to[i]};
+    for (std::size_t i = 0; i < size; ++i) {
+      s.ranges[i] = {static_cast<std::uint8_t>(from[i]),
+                     static_cast<std::uint8_t>(to[i])};
+    }
     f(s);
     first = end + 1;
   }
