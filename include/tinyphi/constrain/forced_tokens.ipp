@@ -5,6 +5,7 @@
 #define TINYPHI_CONSTRAIN_FORCED_TOKENS_IPP_
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -21,26 +22,20 @@ class answer_tail {
  public:
   // What is behind the last border that no token crosses: the answer's
   // beginning, or a character without a piece of its own, such as Phi-3's line
-  // break.
-  answer_tail(const token_trie& t, const std::vector<token_id>& ids)
-      : trie_(&t) {
+  // break. Nothing if there is none among the last `most` bytes.
+  [[nodiscard]] static std::optional<answer_tail> of(
+      const token_trie& t, const std::vector<token_id>& ids, std::size_t most) {
     const vocabulary& v = t.source().vocab();
-    std::size_t first = ids.size();
-    while (first > 0) {
-      const auto id = static_cast<std::size_t>(ids[first - 1]);
-      if (names_a_byte(v, id, t.bytes(ids[first - 1]))) break;
-      --first;
+    std::size_t first = ids.size(), size = 0;
+    for (; first > 0; --first) {
+      const token_id id = ids[first - 1];
+      const std::string_view bytes = t.bytes(id);
+      if (names_a_byte(v, static_cast<std::size_t>(id), bytes)) break;
+      size += bytes.size();
+      if (size > most) return std::nullopt;
     }
-    at_begin_ = first == 0;
-    ids_.assign(ids.begin() + static_cast<std::ptrdiff_t>(first), ids.end());
-    for (const token_id id : ids_) text_ += t.bytes(id);
-    if (at_begin_ && t.source().strips_leading_space() &&
-        text_.starts_with(' ')) {
-      text_.erase(0, 1);
-    }
+    return answer_tail(t, ids, first);
   }
-
-  [[nodiscard]] const std::string& text() const { return text_; }
 
   // The tokens behind the answer's last one that `more` becomes whatever comes
   // behind it. Where a piece could begin before the end and reach beyond it,
@@ -71,6 +66,18 @@ class answer_tail {
   }
 
  private:
+  answer_tail(const token_trie& t, const std::vector<token_id>& ids,
+              std::size_t first)
+      : trie_(&t) {
+    at_begin_ = first == 0;
+    ids_.assign(ids.begin() + static_cast<std::ptrdiff_t>(first), ids.end());
+    for (const token_id id : ids_) text_ += t.bytes(id);
+    if (at_begin_ && t.source().strips_leading_space() &&
+        text_.starts_with(' ')) {
+      text_.erase(0, 1);
+    }
+  }
+
   [[nodiscard]] std::vector<token_id> encode(std::string_view text) const {
     return at_begin_ ? trie_->source().encode(text)
                      : trie_->source().encode_inside(text);
@@ -115,18 +122,14 @@ TINYPHI_FUNC std::vector<token_id> matcher::forced(std::size_t most) const {
   }
   state_->frames.shrink(before);
   // Only whole characters can be encoded.
-  const auto within = [](char b) {
-    return (static_cast<unsigned char>(b) & 0xC0) == 0x80;
-  };
-  if (text.empty() || within(text[0])) return {};
-  std::size_t last = text.size() - 1;
-  while (within(text[last])) --last;
-  if (find_invalid_utf8(std::string_view(text).substr(last)) != text.npos) {
-    text.resize(last);
+  if (const std::size_t bad = find_invalid_utf8(text); bad != text.npos) {
+    text.resize(bad);
   }
-  const detail::answer_tail tail(state_->trie(), state_->ids);
-  if (tail.text().size() > max_tail) return {};
-  std::vector<token_id> out = tail.settled(text);
+  if (text.empty()) return {};
+  const auto tail =
+      detail::answer_tail::of(state_->trie(), state_->ids, max_tail);
+  if (!tail) return {};
+  std::vector<token_id> out = tail->settled(text);
   if (out.size() > most) out.resize(most);
   return out;
 }
