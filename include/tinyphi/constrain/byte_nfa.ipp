@@ -33,7 +33,6 @@ class byte_nfa {
   state add();
   [[nodiscard]] bool full() const { return full_; }
   void edge(state from, std::uint8_t first, std::uint8_t last, state to);
-  void edge(state from, const byte_set& bytes, state to);
   void free_move(state from, state to, move m = move::always);
   // Edges from `from` to `to` that spell the characters of the ranges.
   void characters(state from, const std::vector<code_point_range>& ranges,
@@ -95,19 +94,6 @@ TINYPHI_FUNC byte_nfa::state byte_nfa::add() {
 TINYPHI_FUNC void byte_nfa::edge(state from, std::uint8_t first,
                                  std::uint8_t last, state to) {
   nodes_[from].edges.push_back({first, last, to});
-}
-
-TINYPHI_FUNC void byte_nfa::edge(state from, const byte_set& bytes, state to) {
-  for (unsigned b = 0; b < 256; ++b) {
-    if (!bytes.contains(static_cast<std::uint8_t>(b))) continue;
-    unsigned last = b;
-    while (last < 255 && bytes.contains(static_cast<std::uint8_t>(last + 1))) {
-      ++last;
-    }
-    edge(from, static_cast<std::uint8_t>(b), static_cast<std::uint8_t>(last),
-         to);
-    b = last;
-  }
 }
 
 TINYPHI_FUNC void byte_nfa::free_move(state from, state to, move m) {

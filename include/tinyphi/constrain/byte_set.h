@@ -46,19 +46,6 @@ class byte_set {
     while (!contains(static_cast<std::uint8_t>(b))) ++b;
     return static_cast<std::uint8_t>(b);
   }
-  constexpr byte_set& operator|=(const byte_set& o) {
-    for (std::size_t i = 0; i < 4; ++i) words_[i] |= o.words_[i];
-    return *this;
-  }
-  constexpr byte_set& operator&=(const byte_set& o) {
-    for (std::size_t i = 0; i < 4; ++i) words_[i] &= o.words_[i];
-    return *this;
-  }
-  [[nodiscard]] constexpr byte_set operator~() const {
-    byte_set s;
-    for (std::size_t i = 0; i < 4; ++i) s.words_[i] = ~words_[i];
-    return s;
-  }
   friend constexpr bool operator==(const byte_set&, const byte_set&) = default;
 
  private:

@@ -39,10 +39,6 @@ class frame_table {
              std::uint32_t counter);
   // Forgets the frames from `size` on.
   void shrink(std::size_t size);
-  void clear() { shrink(0); }
-  [[nodiscard]] std::size_t memory() const {
-    return frames_.capacity() * sizeof(frame) + numbers_.size() * 48;
-  }
 
  private:
   static std::uint64_t hash(const frame& f) {
@@ -66,7 +62,6 @@ struct grammar_entry {
   frame_table::index frame = frame_table::none;
   std::uint32_t counter = 0;
   std::uint32_t begun = 0;
-  friend bool operator==(const grammar_entry&, const grammar_entry&) = default;
 };
 
 // All ways of reading it; empty if there is none. Closed: with what calls and

@@ -60,8 +60,7 @@ class json_rules {
   result<std::uint32_t> number(const number_shape& s);
   std::uint32_t any_number(bool integer);
   std::uint32_t boolean();
-  // Any value, in an array or object of that depth; any array; any object with
-  // min to max members.
+  // Any value, in an array or object of that depth; any array; any object.
   std::uint32_t any_value(std::size_t depth);
   std::uint32_t any_array(std::size_t depth);
   std::uint32_t any_object(std::size_t depth);

@@ -129,31 +129,35 @@ class rule_compiler {
   result<void> repeat(byte_nfa& nfa, const grammar_node& node,
                       byte_nfa::state from, byte_nfa::state to, bool free_text,
                       std::size_t depth) {
-    const bool endless = node.max == rule_automata::no_limit;
-    const std::size_t n = copies(node);
-    if (node.min == 0) nfa.free_move(from, to);
-    for (std::size_t i = 0; i < n; ++i) {
-      const byte_nfa::state item = nfa.add(), after = nfa.add();
-      if (i > 0 && node.children.size() > 1) {
-        TINYPHI_CHECK_OK(
-            put(nfa, node.children[1], from, item, free_text, depth + 1));
-      } else {
-        nfa.free_move(from, item);
+    const auto item = [&](bool is_first, byte_nfa::state before,
+                          byte_nfa::state behind) -> result<void> {
+      if (!is_first && node.children.size() > 1) {
+        const byte_nfa::state separated = nfa.add();
+        TINYPHI_CHECK_OK(put(nfa, node.children[1], before, separated,
+                             free_text, depth + 1));
+        before = separated;
       }
-      TINYPHI_CHECK_OK(
-          put(nfa, node.children[0], item, after, free_text, depth + 1));
-      if (i + 1 >= node.min) nfa.free_move(after, to);
-      from = after;
+      return put(nfa, node.children[0], before, behind, free_text, depth + 1);
+    };
+    if (node.min == 0) nfa.free_move(from, to);
+    const std::size_t n = copies(node);
+    for (std::size_t i = 0; i < n; ++i) {
+      const byte_nfa::state behind = nfa.add();
+      TINYPHI_CHECK_OK(item(i == 0, from, behind));
+      if (i + 1 >= node.min) nfa.free_move(behind, to);
+      from = behind;
     }
-    if (!endless) return {};
-    const byte_nfa::state item = nfa.add();
-    if (node.children.size() > 1) {
-      TINYPHI_CHECK_OK(
-          put(nfa, node.children[1], from, item, free_text, depth + 1));
-    } else {
-      nfa.free_move(from, item);
-    }
-    return put(nfa, node.children[0], item, from, free_text, depth + 1);
+    if (node.max != rule_automata::no_limit) return {};
+    return item(false, from, from);
+  }
+
+  // A state whose edges and calls are added next.
+  [[nodiscard]] rule_automata::info next_state(std::uint32_t rule) const {
+    rule_automata::info i;
+    i.row = out_->next_.size();
+    i.rule = rule;
+    i.first_call = static_cast<std::uint32_t>(out_->calls_.size());
+    return i;
   }
 
   // Numbers the states of a rule behind those that there are.
@@ -163,10 +167,7 @@ class rule_compiler {
     out_->rules_.push_back({.start = first, .free_text = j.free_text});
     out_->classes_.push_back(made.classes);
     for (std::size_t s = 0; s < made.accepting.size(); ++s) {
-      rule_automata::info i;
-      i.row = out_->next_.size();
-      i.rule = rule;
-      i.first_call = static_cast<std::uint32_t>(out_->calls_.size());
+      rule_automata::info i = next_state(rule);
       i.n_calls = static_cast<std::uint32_t>(made.calls[s].size());
       i.ends = made.accepting[s] ? rule_automata::ending::always
                                  : rule_automata::ending::never;
@@ -207,10 +208,7 @@ class rule_compiler {
     out_->classes_.emplace_back();
     const auto put_state = [&](ending e, bool asks_max, bool within_item,
                                rule_automata::call c) {
-      rule_automata::info i;
-      i.row = out_->next_.size();
-      i.rule = rule;
-      i.first_call = static_cast<std::uint32_t>(out_->calls_.size());
+      rule_automata::info i = next_state(rule);
       i.n_calls = 1;
       i.ends = e;
       i.asks_max = asks_max;
@@ -266,9 +264,7 @@ class rule_compiler {
     }
     for (byte_automaton::state s = 0; s < a.states(); ++s) {
       if (a.accepting(s)) continue;
-      rule_automata::info i;
-      i.row = out_->next_.size();
-      i.rule = rule;
+      rule_automata::info i = next_state(rule);
       i.ends = s == a.start() ? rule_automata::ending::counted
                               : rule_automata::ending::never;
       i.asks_max = s == a.start();
