@@ -24,7 +24,7 @@ LAYERS = {
     "schema": {"base"},
     "model": {"base", "tensor", "kernels", "files", "text"},
     "constrain": {"base", "text", "schema"},
-    "generate": {"base", "tensor", "text", "constrain", "model"},
+    "generate": {"base", "tensor", "text", "schema", "constrain", "model"},
     "pipeline": {"base", "text", "schema", "constrain", "generate"},
     "plugins": {"base", "text", "schema", "constrain", "generate", "pipeline"},
     "serve": {"base", "files", "text", "schema", "constrain", "model", "generate", "pipeline"},

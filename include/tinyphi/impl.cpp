@@ -54,6 +54,7 @@
 #include "tinyphi/generate/step_cost.ipp"
 #include "tinyphi/generate/step_plan.ipp"
 #include "tinyphi/generate/swap_file.ipp"
+#include "tinyphi/generate/tool_calls.ipp"
 #include "tinyphi/model/attention.ipp"
 #include "tinyphi/model/kv_cache.ipp"
 #include "tinyphi/model/layers.ipp"

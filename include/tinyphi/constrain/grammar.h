@@ -63,6 +63,8 @@ struct grammar {
   std::uint32_t repeat(std::uint32_t child, std::uint32_t separator,
                        std::uint32_t min, std::uint32_t max);
   std::uint32_t call(std::uint32_t rule);
+  // Takes all of another grammar in, and calls its start.
+  std::uint32_t call(const grammar& other);
   // Returns the new rule, whose node may be set later.
   std::uint32_t rule(std::string name, std::uint32_t node = 0,
                      bool free_text = false);

@@ -58,6 +58,28 @@ TINYPHI_FUNC std::uint32_t grammar::call(std::uint32_t rule) {
   return add({.op = grammar_op::call, .index = rule});
 }
 
+TINYPHI_FUNC std::uint32_t grammar::call(const grammar& other) {
+  const auto at = [](const auto& all) {
+    return static_cast<std::uint32_t>(all.size());
+  };
+  const std::uint32_t first_node = at(nodes), first_literal = at(literals),
+                      first_automaton = at(automata), first_rule = at(rules);
+  for (grammar_node n : other.nodes) {
+    if (n.op == grammar_op::literal) n.index += first_literal;
+    if (n.op == grammar_op::automaton) n.index += first_automaton;
+    if (n.op == grammar_op::call) n.index += first_rule;
+    for (std::uint32_t& child : n.children) child += first_node;
+    nodes.push_back(std::move(n));
+  }
+  literals.insert(literals.end(), other.literals.begin(), other.literals.end());
+  automata.insert(automata.end(), other.automata.begin(), other.automata.end());
+  for (grammar_rule r : other.rules) {
+    r.node += first_node;
+    rules.push_back(std::move(r));
+  }
+  return call(first_rule + other.start);
+}
+
 TINYPHI_FUNC std::uint32_t grammar::rule(std::string name, std::uint32_t node,
                                          bool free_text) {
   rules.push_back({std::move(name), node, free_text});

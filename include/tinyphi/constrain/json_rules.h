@@ -16,6 +16,7 @@
 #include "tinyphi/constrain/grammar.h"
 #include "tinyphi/constrain/number_automaton.h"
 #include "tinyphi/schema/formats.h"
+#include "tinyphi/schema/json_tree.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -30,6 +31,9 @@ enum class json_gaps : std::uint8_t {
 // A JSON string with its quotes, as a constraint writes it: characters as they
 // are; \" \\ \b \f \n \r \t; \u00xx for the other control characters.
 [[nodiscard]] std::string json_string_text(std::string_view text);
+// A value without white space, its strings as above, its numbers as they were
+// written.
+[[nodiscard]] std::string json_text(const json_tree& t, json_tree::node n);
 
 // What a string whose value has this format may be, where the format can be
 // written; a bit less than what the validator takes: no leap seconds, host

@@ -15,6 +15,30 @@ TINYPHI_FUNC std::string json_string_text(std::string_view text) {
   return json::serialize(json::string(text));
 }
 
+TINYPHI_FUNC std::string json_text(const json_tree& t, json_tree::node n) {
+  const bool is_object = t.type(n) == json_type::object;
+  switch (t.type(n)) {
+    case json_type::null:
+      return "null";
+    case json_type::boolean:
+      return t.is_true(n) ? "true" : "false";
+    case json_type::number:
+      return std::string(t.text(n));
+    case json_type::string:
+      return json_string_text(t.text(n));
+    case json_type::array:
+    case json_type::object:
+      break;
+  }
+  std::string out(1, is_object ? '{' : '[');
+  for (auto c = t.first(n); c != json_tree::none; c = t.next(c)) {
+    if (out.size() > 1) out += ',';
+    if (is_object) out += json_string_text(t.key(c)) + ":";
+    out += json_text(t, c);
+  }
+  return out + (is_object ? '}' : ']');
+}
+
 namespace detail {
 
 // One character of a JSON string; made once, which takes some 100 us.

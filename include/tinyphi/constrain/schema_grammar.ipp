@@ -165,7 +165,7 @@ class schema_writer {
   std::uint32_t listed(const schema_shape& s) {
     std::vector<std::uint32_t> nodes;
     for (const json_tree::node n : *s.values) {
-      const std::string text = written(n);
+      const std::string text = json_text(schema_->document(), n);
       const bool fits = std::ranges::all_of(s.rules, [&](std::uint32_t rule) {
         // The values are those of all lists already.
         if (lists_only(schema_->rules()[rule])) return true;
@@ -193,31 +193,6 @@ class schema_writer {
                         r.all_of.empty() && r.ref == none;
     return r.types == any_type && numbers && sizes && parts && others &&
            r.pattern == none && !r.format && !r.never;
-  }
-
-  std::string written(json_tree::node n) const {
-    const json_tree& d = schema_->document();
-    const bool is_object = d.type(n) == json_type::object;
-    switch (d.type(n)) {
-      case json_type::null:
-        return "null";
-      case json_type::boolean:
-        return d.is_true(n) ? "true" : "false";
-      case json_type::number:
-        return std::string(d.text(n));
-      case json_type::string:
-        return json_string_text(d.text(n));
-      case json_type::array:
-      case json_type::object:
-        break;
-    }
-    std::string out(1, is_object ? '{' : '[');
-    for (auto c = d.first(n); c != json_tree::none; c = d.next(c)) {
-      if (out.size() > 1) out += ',';
-      if (is_object) out += json_string_text(d.key(c)) + ":";
-      out += written(c);
-    }
-    return out + (is_object ? '}' : ']');
   }
 
   std::uint32_t number(const schema_shape& s, bool integer) {
