@@ -4,6 +4,7 @@
 #ifndef TINYPHI_PLUGINS_PLUGINS_H_
 #define TINYPHI_PLUGINS_PLUGINS_H_
 
+#include "plugins/agent/agent.h"
 #include "plugins/approve/approve.h"
 #include "plugins/cite_verify/cite_verify.h"
 #include "plugins/classify/classify.h"
@@ -30,11 +31,13 @@
 #include "plugins/text/text_join.h"
 #include "plugins/text/text_split.h"
 #include "plugins/text_const/text_const.h"
+#include "plugins/tool_pick/tool_pick.h"
 #include "tinyphi/pipeline/registry.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
 inline void register_builtin_plugins(registry& r) {
+  r.add<agent_stage>();
   r.add<approve_stage>();
   r.add<cite_verify_stage>();
   r.add<file_read_stage>();
@@ -61,6 +64,7 @@ inline void register_builtin_plugins(registry& r) {
   r.add<text_join_stage>();
   r.add<text_split_stage>();
   r.add<text_const_stage>();
+  r.add<tool_pick_stage>();
 }
 
 TINYPHI_NAMESPACE_END

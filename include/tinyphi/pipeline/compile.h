@@ -33,6 +33,9 @@ inline constexpr std::size_t max_call_depth = 8;
 
 // Creates a stage, or all but those that are left out, by stage. The error
 // names the stage and has its own code.
+// The tools that a stage may call, unless another stage has created them.
+[[nodiscard]] result<void> create_tools(const graph& g, std::size_t stage,
+                                        std::string_view file);
 [[nodiscard]] result<void> create_stage(graph& g, std::size_t stage,
                                         std::string_view file);
 [[nodiscard]] result<void> create_stages(

@@ -10,8 +10,10 @@
 #include "tinyphi/pipeline/passes/order.ipp"
 #include "tinyphi/pipeline/passes/ports.ipp"
 #include "tinyphi/pipeline/passes/resolve.ipp"
+#include "tinyphi/pipeline/passes/tools.ipp"
 #include "tinyphi/pipeline/passes/types.ipp"
 #include "tinyphi/pipeline/passes/unused.ipp"
+#include "tinyphi/pipeline/tool.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -113,6 +115,7 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
   std::error_code unknown;
   callers.push_back(std::filesystem::weakly_canonical(file, unknown));
   compilation c(spec, plugins, options, std::move(callers), *g, faults);
+  add_tools(c);
   add_ports(c);
   resolve_names(c);
   if (sort_nodes(c)) {
@@ -138,6 +141,16 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
   return g;
 }
 
+TINYPHI_FUNC result<void> create_tools(const graph& g, std::size_t i,
+                                       std::string_view file) {
+  for (const std::string& name : g.stages[i].tools) {
+    graph& body = *g.tools.find(name)->second->body;
+    if (body.stages.back().instance) continue;  // another stage has it, too
+    TINYPHI_CHECK_OK(create_stages(body, file));
+  }
+  return {};
+}
+
 TINYPHI_FUNC result<void> create_stage(graph& g, std::size_t i,
                                        std::string_view file) {
   graph_stage& stage = g.stages[i];
@@ -159,6 +172,7 @@ TINYPHI_FUNC result<void> create_stages(graph& g, std::string_view file,
                                         const std::vector<bool>& left_out) {
   for (std::size_t i = 0; i < g.stages.size(); ++i) {
     if (!left_out.empty() && left_out[i]) continue;
+    TINYPHI_CHECK_OK(create_tools(g, i, file));
     TINYPHI_CHECK_OK(create_stage(g, i, file));
   }
   return {};

@@ -78,6 +78,7 @@ enum class fault : std::uint16_t {
   driven_effect = 4002,      // untrusted data decides whether an effect happens
   not_allowed = 4003,        // more than [allow] of the caller says
   label_too_low = 4004,  // a file is called with less trusted data than it says
+  driven_tool = 4005,    // a tool with an effect that untrusted data may call
   bad_secret = 4006,     // a secret where it could be seen
   user_in_system = 4007,    // a value that is not trusted in a system turn
   unneeded_grant = 4008,    // an exception of [allow].flow that nothing needs
@@ -161,6 +162,7 @@ inline constexpr named_fault named_faults[] = {
     {fault::driven_effect, "driven_effect"},
     {fault::not_allowed, "not_allowed"},
     {fault::label_too_low, "label_too_low"},
+    {fault::driven_tool, "driven_tool"},
     {fault::bad_secret, "bad_secret"},
     {fault::user_in_system, "user_in_system"},
     {fault::unneeded_grant, "unneeded_grant"},

@@ -91,17 +91,33 @@ struct run_doubles {
   std::function<std::optional<result<call_outputs>>(std::size_t stage,
                                                     const stage_call& call)>
       recorded;
+  // The n-th turn of the model of a stage that has tools, from 0, instead of the
+  // model's; and the outputs, or the error, of the n-th attempt of a tool's call.
+  std::function<std::optional<value_data>(std::string_view stage,
+                                          std::size_t turn)>
+      turn;
+  std::function<std::optional<result<call_outputs>>(std::string_view tool,
+                                                    std::size_t attempt)>
+      tool;
   // By stage: it does not run. What it would give is not missed by fakes.
   // Empty: all run.
   std::vector<bool> left_out;
   std::string why_left_out = "the test leaves it out";
 };
 
+// How often a tool ran, and how often a person did not let it.
+struct tool_count {
+  std::size_t calls = 0;
+  std::size_t denied = 0;
+};
+using tool_counts = std::map<std::string, tool_count, std::less<>>;
+
 // What there was of a request when it ended, well or not.
 struct run_record {
   std::vector<std::optional<value_data>> slots;  // of the graph
   std::vector<stage_report> stages;              // in the order of the graph
   std::string failed_stage;                      // empty: none
+  tool_counts tools;
 };
 
 // What a called file takes over from the request that it is a part of.
@@ -111,6 +127,7 @@ struct enclosing_request {
   std::shared_ptr<value_ledger> values;
   // Somebody reads what the called file streams while it runs.
   bool is_followed = false;
+  tinyphi::tool_counts* tool_counts = nullptr;  // counts, unless null
 };
 
 struct run_options {

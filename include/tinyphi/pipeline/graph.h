@@ -141,6 +141,7 @@ struct graph_stage {
   trust label = trust::trusted;        // of its outputs
   call_facts call;
   stage_facts facts;
+  std::vector<std::string> tools;  // that it may call
   std::size_t reserve = 0;   // of a prompt: tokens for those who take it
   std::string reserved_for;  // the stage that may add so many
   // Whether an out-port is the list of items that failed.
@@ -185,6 +186,7 @@ struct used_names {
   std::set<std::string, std::less<>> secrets;
   std::set<std::string, std::less<>> prompts;
   std::set<std::string, std::less<>> types;
+  std::set<std::string, std::less<>> tools;
   std::set<std::string, std::less<>> grants;  // of [allow].flow
 };
 
@@ -210,6 +212,7 @@ struct graph {
   effect effects = effect::none;          // of all stages
   effect unasked_effects = effect::none;  // of those that wait for no person
   std::deque<std::string> called_files;   // what such stages are called
+  tool_table tools;                       // all of the file
   std::shared_ptr<host> services;
 };
 
@@ -275,13 +278,22 @@ void each_condition(const graph& g, const graph_stage& s, F use) {
   });
 }
 
-// What is wrong with `name` as the name of a stage at which a person is asked;
+// Whether a person is asked before the tool runs.
+[[nodiscard]] bool asks_person(const file_tool& tool);  // tool.h
+
+// What is wrong with `name` as the name of a stage or a tool at which a person is
+// asked;
 // empty: nothing. "note.ask" is one in the file that stage note calls.
 [[nodiscard]] inline std::string wrong_approval(const graph& g,
                                                 std::string_view name) {
   const std::string_view id = name.substr(0, name.find('.'));
   const bool is_inside = id.size() < name.size();
   std::vector<std::string_view> known;
+  for (const auto& [tool, shared] : g.tools) {
+    if (shared == nullptr || !asks_person(*shared)) continue;
+    if (tool == name) return {};
+    known.push_back(tool);
+  }
   for (const graph_stage& s : g.stages) {
     const bool calls_file = s.plugin.id.starts_with("./");
     if (s.id == id && (is_inside ? calls_file : s.plugin.asks_person)) {
@@ -289,7 +301,8 @@ void each_condition(const graph& g, const graph_stage& s, F use) {
     }
     if (s.plugin.asks_person) known.push_back(s.id);
   }
-  return "no stage " + quote(name) + " asks a person" +
+  return (g.tools.empty() ? "no stage " : "no stage and no tool ") +
+         quote(name) + " asks a person" +
          did_you_mean(name, known);
 }
 

@@ -30,7 +30,12 @@ class thread_pool;
 
 TINYPHI_NAMESPACE_BEGIN
 
-class engine;  // generate/engine.h
+class engine;      // generate/engine.h
+struct file_tool;  // tool.h
+
+// The [tool.x] tables, by name.
+using tool_table =
+    std::map<std::string, std::shared_ptr<const file_tool>, std::less<>>;
 
 // One [model.x] table.
 struct model_spec {
@@ -151,6 +156,11 @@ class host {
   }
   // The [type.x] tables.
   [[nodiscard]] const type_table& types() const { return types_; }
+  // The [tool.x] tables. They are there before any stage is created.
+  [[nodiscard]] const tool_table& tools() const { return tools_; }
+  void add_tool(std::string name, std::shared_ptr<const file_tool> tool) {
+    tools_.insert_or_assign(std::move(name), std::move(tool));
+  }
   // Folders in which a stage may open what data names.
   [[nodiscard]] const std::vector<std::filesystem::path>& allowed_reads()
       const {
@@ -186,6 +196,7 @@ class host {
   allowed_places allowed_;
   std::map<std::string, secret_spec, std::less<>> secrets_;
   type_table types_;
+  tool_table tools_;
   std::mutex mutex_;
   once_per_model<std::shared_ptr<tinyphi::engine>> engines_;
   once_per_model<model_facts> facts_;

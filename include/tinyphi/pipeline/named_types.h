@@ -43,6 +43,7 @@ inline constexpr named_type named_types[] = {
     {"file", [] { return type(type_kind::file); }},
     {"json", [] { return type(type_kind::json); }},
     {"document", &type_of<document>},
+    {"call", &type_of<made_call>},
     {"citation", &type_of<citation>},
     {"verdict", &type_of<verdict>},
     {"failure", &type_of<failure>},

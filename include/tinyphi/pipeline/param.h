@@ -116,6 +116,7 @@ template <param_type T>
     return "model";
   }
   if constexpr (std::same_as<T, std::vector<rules_ref>>) return "list of rules";
+  if constexpr (std::same_as<T, std::vector<tool_ref>>) return "list of tools";
   if constexpr (std::same_as<T, template_ref>) return "prompt template";
   if constexpr (std::same_as<T, secret_text>) return "secret";
   if constexpr (std::same_as<T, std::map<std::string, secret_text>>) {
@@ -201,6 +202,8 @@ class param_reader {
   }
   // The [rules.x] tables, likewise.
   [[nodiscard]] const std::vector<std::string>& rules() const { return rules_; }
+  // The [tool.x] tables, likewise.
+  [[nodiscard]] const std::vector<std::string>& tools() const { return tools_; }
   // The entries of [secret], likewise.
   [[nodiscard]] const std::vector<std::string>& secrets() const {
     return secrets_;
@@ -224,6 +227,14 @@ class param_reader {
   }
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 std::vector<rules_ref>& out);
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                std::vector<tool_ref>& out);
+  // Names of tables, each once: those of `known` that the host has.
+  template <class T, class Known>
+  [[nodiscard]] bool read_names(const config_node& n, std::string_view name,
+                                std::string_view table, const Known& known,
+                                std::vector<T>& out,
+                                std::vector<std::string>& named_so_far);
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 template_ref& out);
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
@@ -273,6 +284,7 @@ class param_reader {
   std::vector<std::string_view> missing_;  // of the required ones
   std::vector<std::string> models_;
   std::vector<std::string> rules_;
+  std::vector<std::string> tools_;
   std::vector<std::string> secrets_;
   std::vector<std::string> types_;
 };

@@ -206,14 +206,16 @@ TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
   return true;
 }
 
-TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
-                                           std::string_view name,
-                                           std::vector<rules_ref>& out) {
+template <class T, class Known>
+bool param_reader::read_names(const config_node& n, std::string_view name,
+                              std::string_view table, const Known& known,
+                              std::vector<T>& out,
+                              std::vector<std::string>& named_so_far) {
   const auto* list = n.get<config_array>();
   if (list == nullptr) return false;
   out.clear();
   const std::string what = named(name) + ": ";
-  constexpr std::size_t most = 256;  // a file has no more [rules.x]
+  constexpr std::size_t most = 256;  // a file has no more such tables
   if (list->size() > most) {
     report(fault::out_of_range, n.at,
            what + std::to_string(list->size()) + " names, allowed are " +
@@ -223,19 +225,31 @@ TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
   for (const config_node& item : *list) {
     std::string id;
     if (!detail::read_scalar(item, id)) return false;
-    if (std::ranges::find(out, id, &rules_ref::name) != out.end()) {
+    const std::string full = "[" + std::string(table) + "." + id + "]";
+    if (std::ranges::find(out, id, &T::name) != out.end()) {
+      report(fault::out_of_range, item.at, what + full + " is named twice");
+    } else if (!known.contains(id)) {
+      std::vector<std::string_view> names;
+      for (const auto& r : known) names.push_back(r.first);
       report(fault::out_of_range, item.at,
-             what + "[rules." + id + "] is named twice");
-    } else if (!host_->rules().contains(id)) {
-      std::vector<std::string_view> known;
-      for (const auto& r : host_->rules()) known.push_back(r.first);
-      report(fault::out_of_range, item.at,
-             what + "no [rules." + id + "]" + did_you_mean(id, known));
+             what + "no " + full + did_you_mean(id, names));
     }
-    rules_.push_back(id);
+    named_so_far.push_back(id);
     out.push_back({std::move(id)});
   }
   return true;
+}
+
+TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
+                                           std::string_view name,
+                                           std::vector<rules_ref>& out) {
+  return read_names(n, name, "rules", host_->rules(), out, rules_);
+}
+
+TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
+                                           std::string_view name,
+                                           std::vector<tool_ref>& out) {
+  return read_names(n, name, "tool", host_->tools(), out, tools_);
 }
 
 TINYPHI_FUNC bool param_reader::read_value(const config_node& n,

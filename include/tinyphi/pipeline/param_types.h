@@ -29,6 +29,11 @@ struct rules_ref {
   std::string name;
 };
 
+// A name of a [tool.x] table; a parameter is a list of them.
+struct tool_ref {
+  std::string name;
+};
+
 // The type that a parameter names: "text", "list<document>", or one of the
 // [type.x] tables.
 struct type_ref {
@@ -79,7 +84,8 @@ concept param_type = std::same_as<T, bool> || std::same_as<T, std::int64_t> ||
     std::same_as<T, std::filesystem::path> || std::is_enum_v<T> ||
     std::same_as<T, byte_size> || std::same_as<T, std::chrono::milliseconds> ||
     std::same_as<T, model_ref> || std::same_as<T, std::optional<model_ref>> ||
-    std::same_as<T, std::vector<rules_ref>> || std::same_as<T, type_ref> ||
+    std::same_as<T, std::vector<rules_ref>> ||
+    std::same_as<T, std::vector<tool_ref>> || std::same_as<T, type_ref> ||
     std::same_as<T, std::optional<type_ref>> || is_param_tables<T> ||
     std::same_as<T, template_ref> || std::same_as<T, secret_text> ||
     std::same_as<T, std::map<std::string, secret_text>> ||

@@ -257,6 +257,23 @@ struct chat_message {
   friend bool operator==(const chat_message&, const chat_message&) = default;
 };
 
+// A call of a tool that a model made; `call` in the language.
+struct made_call {
+  std::string tool;
+  value_data args;      // a record
+  std::string outcome;  // "done", "denied", or the code of an error
+  std::string result;   // as the model was told it
+
+  static constexpr std::string_view type_name = "call";
+  static constexpr auto fields() {
+    return std::tuple{record_field("tool", &made_call::tool),
+                      record_field("args", &made_call::args),
+                      record_field("outcome", &made_call::outcome),
+                      record_field("result", &made_call::result)};
+  }
+  friend bool operator==(const made_call&, const made_call&) = default;
+};
+
 // An item of `each` that failed where the others go on.
 struct failure {
   std::int64_t index = 0;  // of the item, from 0

@@ -23,8 +23,6 @@ struct stage_outputs {
   std::vector<bool> absent;  // by stream port: it has no text; empty: all have
 };
 
-struct enclosing_request;  // executor.h
-
 // What `run` takes. Values are by in-port, null where absent; so are texts that
 // are being written.
 struct stage_inputs {
@@ -32,8 +30,6 @@ struct stage_inputs {
   std::span<text_feed* const> feeds;
   named_values open;
   std::span<text_sink* const> streams;  // by stream port
-  // The request that the stage runs in, for those that are files.
-  const enclosing_request* within = nullptr;
 };
 
 // A created stage. Any number of runs at once.

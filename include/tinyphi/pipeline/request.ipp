@@ -149,6 +149,7 @@ struct request {
   std::size_t running = 0;  // coroutines that have not ended
   std::optional<error> failure;
   std::string failed_stage;
+  tinyphi::tool_counts tool_counts;
 };
 
 inline double seconds_since(steady_time start) {
@@ -385,6 +386,7 @@ inline std::vector<stage_report> reports_of(const request& r) {
 
 inline void keep_record(request& r) {
   run_record& record = *r.options.record;
+  record.tools = std::move(r.tool_counts);
   // Tests ask for cases that nobody has looked at.
   for (std::size_t i = 0; i < r.g->switches.size(); ++i) {
     const auto& before = r.g->switches[i].after;

@@ -28,7 +28,9 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-struct request_trace;  // trace.h
+struct request_trace;      // trace.h
+struct enclosing_request;  // executor.h
+struct run_doubles;        // executor.h
 
 // Adds what an answer took to what others did.
 inline void add_usage(usage& sum, const usage& u) {
@@ -43,6 +45,7 @@ inline void add_usage(usage& sum, const usage& u) {
 struct call_site {
   std::string stage = {};
   approver approve = {};
+  std::shared_ptr<const run_doubles> doubles = {};  // in a test
 };
 
 // One run of one stage.
@@ -50,13 +53,15 @@ class run_context {
  public:
   run_context(stop_condition stop, boost::asio::any_io_executor pool,
               trust label, request_origin origin = {}, call_site site = {},
-              std::shared_ptr<const request_trace> trace = nullptr)
+              std::shared_ptr<const request_trace> trace = nullptr,
+              const enclosing_request* within = nullptr)
       : stop_(std::move(stop)),
         pool_(std::move(pool)),
         label_(label),
         origin_(origin),
         site_(std::move(site)),
-        trace_(std::move(trace)) {}
+        trace_(std::move(trace)),
+        within_(within) {}
 
   // The stage's and the request's deadline, whichever is earlier, and their
   // cancellation. Blocking work polls it every few milliseconds.
@@ -83,6 +88,9 @@ class run_context {
   [[nodiscard]] const std::shared_ptr<const request_trace>& trace() const {
     return trace_;
   }
+  // The request that the stage is a part of, for what runs inside the stage; null
+  // where a stage runs alone.
+  [[nodiscard]] const enclosing_request* within() const { return within_; }
 
   // Runs f() on the pool and gives its value (or throws what it threw) where
   // the stage runs. f may use the stage's locals: it always finishes first.
@@ -97,6 +105,7 @@ class run_context {
   call_site site_;
   std::string reason_;
   std::shared_ptr<const request_trace> trace_;
+  const enclosing_request* within_ = nullptr;
   usage used_;
 };
 

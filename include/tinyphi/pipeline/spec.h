@@ -124,6 +124,7 @@ struct flow_grant_spec {
 
 struct stage_spec {
   std::string id;
+  bool is_tool = false;  // of a [tool.x] table
   std::string hash;  // of the tables that it is made of
   position at;
   std::string plugin;
@@ -141,6 +142,20 @@ struct stage_spec {
   std::optional<duration> timeout;
   bool skip_on_error = false;           // fallback = "skip"
   std::optional<config_node> fallback;  // a table of values by out-port
+
+  // As messages call it.
+  [[nodiscard]] std::string title() const {
+    return (is_tool ? "tool " : "stage ") + id;
+  }
+};
+
+// One [tool.x] table: a stage that a model calls. In-ports to which the file
+// binds nothing are the arguments.
+struct tool_spec {
+  stage_spec call;
+  std::string describe;             // tells the model what it does
+  std::optional<duration> approve;  // a person is asked first, so long
+  bool poisoned = false;            // has a fault, which was reported
 };
 
 // One [[test]].
@@ -204,6 +219,7 @@ struct pipeline_spec {
   std::map<std::string, secret_spec, std::less<>> secrets;
   std::map<std::string, prompt_spec, std::less<>> prompts;
   std::map<std::string, type_spec, std::less<>> types;
+  std::map<std::string, tool_spec, std::less<>> tools;
   std::vector<stage_spec> stages;
   std::vector<switch_spec> switches;
   std::vector<flow_grant_spec> flow_grants;
@@ -213,6 +229,8 @@ struct pipeline_spec {
   // A part of it stands under a misspelt name, which was reported: what refers
   // to that part must not be reported as well.
   bool incomplete = false;
+  // Made of a tool: it need not use what the file declares.
+  bool is_part = false;
   std::vector<library_file> libraries;  // that the file includes
 };
 

@@ -31,6 +31,7 @@ inline void add_hashes(const config_node& root, pipeline_spec& spec) {
     }
   }
   spec.hash = joined_hash({whole});
+  for (auto& [name, tool] : spec.tools) tool.call.hash = joined_hash({shared});
   const config_member* stages = root.find("stage");
   if (stages == nullptr) return;
   for (stage_spec& s : spec.stages) {

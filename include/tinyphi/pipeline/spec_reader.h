@@ -63,10 +63,13 @@ class spec_reader : private config_reader {
   void check_input_default(const config_node& node, const std::string& where,
                            const input_spec& input);
   void read_outputs();
+  void read_tools();
+  void read_tool(const config_member& entry);
   void read_stages();
   void read_stage(const config_member& entry);
   bool check_node_name(const config_member& entry, const std::string& where);
   void read_use(const config_member& entry, stage_spec& stage);
+  void read_with(const config_node& node, stage_spec& stage);
   void read_bindings(const config_member& in, stage_spec& stage);
   void read_each(const config_node& node, stage_spec& stage);
   void read_repeat(const config_member& m, stage_spec& stage);
@@ -140,6 +143,7 @@ TINYPHI_NAMESPACE_END
 #include "tinyphi/pipeline/spec_reader_secrets.ipp"
 #include "tinyphi/pipeline/spec_reader_stages.ipp"
 #include "tinyphi/pipeline/spec_reader_tests.ipp"
+#include "tinyphi/pipeline/spec_reader_tools.ipp"
 #include "tinyphi/pipeline/spec_reader_triggers.ipp"
 #include "tinyphi/pipeline/spec_reader_types.ipp"
 #include "tinyphi/pipeline/spec_reader_values.ipp"

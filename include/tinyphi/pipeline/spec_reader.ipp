@@ -102,8 +102,8 @@ TINYPHI_FUNC pipeline_spec spec_reader::read() {
   check_keys(*root_, "",
              {"tinyphi", "include", "pipeline", "env", "secret", "allow",
               "limits", "input", "output", "model", "rules", "prompt", "type",
-              "switch", "stage", "trigger", "test"},
-             {"tool"},
+              "tool", "switch", "stage", "trigger", "test"},
+             {},
              {{"defaults", "write timeout in [limits]"},
               {"each", "write `each` in the stage that runs for every item"},
               {"loop", "write `repeat` in the stage that runs again"}});
@@ -120,6 +120,7 @@ TINYPHI_FUNC pipeline_spec spec_reader::read() {
   read_allow();
   read_switches();
   read_stages();
+  read_tools();
   read_triggers();
   read_tests();
   spec_.incomplete = incomplete_;

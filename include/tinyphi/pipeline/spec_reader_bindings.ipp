@@ -83,18 +83,18 @@ TINYPHI_FUNC void spec_reader::read_bindings(const config_member& in,
   const auto* table = in.value.get<config_table>();
   if (table == nullptr) {
     return report(fault::wrong_type, in.value.at,
-                  "stage " + stage.id + ": in is " +
+                  stage.title() + ": in is " +
                       std::string(in.value.kind()) +
                       ", write in.<port> = \"stage.port\"");
   }
   for (const config_member& m : *table) {
     if (m.key.size() > spec_limits::max_port_bytes) {
       report(fault::bad_name, m.at,
-             "stage " + stage.id + ": in." + quote(m.key) + " has more than " +
+             stage.title() + ": in." + quote(m.key) + " has more than " +
                  std::to_string(spec_limits::max_port_bytes) + " bytes");
       continue;
     }
-    stage.in.push_back(read_binding(m, "stage " + stage.id + ": in." + m.key));
+    stage.in.push_back(read_binding(m, stage.title() + ": in." + m.key));
   }
 }
 

@@ -30,7 +30,7 @@ TINYPHI_FUNC bool spec_reader::check_node_name(const config_member& entry,
   report(fault::defined_twice, entry.at,
          where + ": " + quote(entry.key) + " is defined on line " +
              std::to_string(other->second.line) +
-             ", too; stages and switches share their names");
+             ", too; stages, switches and tools share their names");
   return false;
 }
 
@@ -58,16 +58,7 @@ TINYPHI_FUNC void spec_reader::read_stage(const config_member& entry) {
   if (!right) return;
   read_use(entry, stage);
   if (const config_member* in = node.find("in")) read_bindings(*in, stage);
-  if (const config_member* with = node.find("with")) {
-    if (with->value.get<config_table>() == nullptr) {
-      report(fault::wrong_type, with->value.at,
-             where + ": with is " + std::string(with->value.kind()) +
-                 ", not a table of parameters");
-    } else {
-      stage.with = with->value;
-      if (!fill_in(*stage.with, where, secrets::kept)) stage.plugin.clear();
-    }
-  }
+  read_with(node, stage);
   if (optional_key<std::string>(node, "when", where, "a string")) {
     stage.when = node.find("when")->value;
   }
@@ -90,7 +81,7 @@ TINYPHI_FUNC void spec_reader::read_stage(const config_member& entry) {
 
 TINYPHI_FUNC void spec_reader::read_use(const config_member& entry,
                                         stage_spec& stage) {
-  const std::string where = "stage " + stage.id;
+  const std::string where = stage.title();
   const config_node& node = entry.value;
   const auto* use = optional_key<std::string>(node, "use", where, "a string");
   if (use == nullptr) {
@@ -111,6 +102,23 @@ TINYPHI_FUNC void spec_reader::read_use(const config_member& entry,
     report(fault::wrong_type, stage.plugin_at,
            where + ": use is " + quote(*use) +
                ", behind '@' stands a whole number");
+  }
+}
+
+// A stage whose parameters have a fault loses its plugin.
+TINYPHI_FUNC void spec_reader::read_with(const config_node& node,
+                                         stage_spec& stage) {
+  const config_member* with = node.find("with");
+  if (with == nullptr) return;
+  if (with->value.get<config_table>() == nullptr) {
+    return report(fault::wrong_type, with->value.at,
+                  stage.title() + ": with is " +
+                      std::string(with->value.kind()) +
+                      ", not a table of parameters");
+  }
+  stage.with = with->value;
+  if (!fill_in(*stage.with, stage.title(), secrets::kept)) {
+    stage.plugin.clear();
   }
 }
 

@@ -78,6 +78,9 @@ struct stage_info {
   // absent are there after a yes, all others tell the answer; all are labelled
   // `user`, whatever led to the question.
   bool asks_person = false;
+  // The results of its tools go to its model, so that whoever wrote them drives
+  // the calls that follow.
+  bool reads_tools = false;
   // Of a file that is called: what happens without a person's yes; all of
   // `effects`, unless something is said here.
   std::optional<effect> unasked_effects = {};
@@ -207,6 +210,8 @@ struct call_facts {
   std::map<std::string, std::size_t, std::less<>> max_bytes;
   // Tokens that those who take its prompt may add.
   std::size_t reserve = 0;
+  // In a test a script stands for its model, which is then not opened.
+  bool is_scripted = false;
 };
 
 // What a stage proves about its config before anything runs. A stage offers

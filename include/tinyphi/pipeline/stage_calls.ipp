@@ -142,7 +142,8 @@ inline task<result<kept_values>> run_attempt(request& r, std::size_t i,
   enclosing_request part{.clock = r.clock,
                          .deadline = r.deadline,
                          .values = r.values,
-                         .is_followed = false};
+                         .is_followed = false,
+                         .tool_counts = &r.tool_counts};
   if (s.timeout) {
     now->deadline = r.clock->now() + *s.timeout;
     r.expect(*now->deadline);
@@ -174,15 +175,14 @@ inline task<result<kept_values>> run_attempt(request& r, std::size_t i,
   std::optional<steady_time> deadline;
   if (part.deadline) deadline = r.clock->on_steady_clock(*part.deadline);
   run_context cx({now->token, deadline}, r.pool, s.label, r.options.origin,
-                 {s.id, r.options.approve},
-                 r.options.trace ? trace_within(r, s, f) : nullptr);
+                 {s.id, r.options.approve, r.options.doubles},
+                 r.options.trace ? trace_within(r, s, f) : nullptr, &part);
   std::optional<result<kept_values>> out;
   try {
     stage_inputs views{.values = in.fixed,
                        .feeds = in.fixed_feeds,
                        .open = std::move(in.open),
-                       .streams = in.sinks,
-                       .within = &part};
+                       .streams = in.sinks};
     task<stage_outputs> body = s.instance->run(cx, std::move(views));
     auto token =
         asio::bind_cancellation_slot(now->signal.slot(), asio::use_awaitable);

@@ -31,8 +31,8 @@ class file_instance final : public stage_instance {
     run_options options;
     options.stop.token = cx.stop().token;
     options.origin = cx.origin();
-    options.within = in.within;
-    if (in.within->is_followed) {
+    options.within = cx.within();
+    if (cx.within()->is_followed) {
       text_sink* const to = in.streams.front();
       options.on_text = [to](std::string_view, std::string piece) {
         return to->send(std::move(piece));
@@ -60,7 +60,7 @@ class file_instance final : public stage_instance {
         continue;
       }
       out.absent.push_back(is_absent);
-      if (is_absent || in.within->is_followed) continue;
+      if (is_absent || cx.within()->is_followed) continue;
       std::string text = *it->second.get<std::string>();
       task<void> sent = in.streams.front()->send(std::move(text));
       co_await std::move(sent);
@@ -96,7 +96,7 @@ class call_pass {
 
   // The stage that a call of a file is; null (reported) if it cannot be.
   const stage_type* open(const stage_spec& s) {
-    const std::string where = "stage " + s.id + ": ";
+    const std::string where = s.title() + ": ";
     const std::filesystem::path path =
         (c_.g.services->base_dir() / s.plugin).lexically_normal();
     std::error_code unknown;
@@ -161,7 +161,7 @@ class call_pass {
       };
       if (std::ranges::any_of(callers, holds)) continue;
       c_.report(fault::not_allowed, s.plugin_at,
-                "stage " + s.id + ": " + s.plugin + " grants [allow]." +
+                s.title() + ": " + s.plugin + " grants [allow]." +
                     std::string(key) + " = " + quote(folder.string()) +
                     ", which no folder of this file's [allow]." +
                     std::string(key) + " holds");
@@ -178,7 +178,7 @@ class call_pass {
       if (!spec.limits_at.contains(key)) own = most;
       if (own <= most) return;
       c_.report(fault::out_of_range, s.plugin_at,
-                "stage " + s.id + ": " + s.plugin + " sets [limits]." +
+                s.title() + ": " + s.plugin + " sets [limits]." +
                     std::string(key) + " to " + std::to_string(own) +
                     ", and this file allows " + std::to_string(most) +
                     "; a called file may take less, not more");
@@ -197,7 +197,7 @@ class call_pass {
     for (const network_host& host : hosts) {
       if (std::ranges::find(callers, host) != callers.end()) continue;
       c_.report(fault::not_allowed, s.plugin_at,
-                "stage " + s.id + ": " + s.plugin +
+                s.title() + ": " + s.plugin +
                     " grants [allow].net = " + quote(to_string(host)) +
                     ", which this file's [allow].net does not name");
     }

@@ -105,6 +105,7 @@ struct compilation {
 };
 
 // The passes, in their order.
+void add_tools(compilation& c);      // tools.ipp
 void add_ports(compilation& c);      // ports.ipp
 void resolve_names(compilation& c);  // resolve.ipp
 bool sort_nodes(compilation& c);     // order.ipp; false: a cycle

@@ -4,11 +4,12 @@
 // what decides whether it is done. [allow].flow grants exceptions, and what
 // waits for a person's yes is driven by that person. And an effect is not tried
 // again unless twice is as good as once. Its faults: TP2019, TP4001, TP4002,
-// TP4009.
+// TP4005, TP4009.
 #ifndef TINYPHI_PIPELINE_PASSES_FLOW_IPP_
 #define TINYPHI_PIPELINE_PASSES_FLOW_IPP_
 
 #include "tinyphi/pipeline/passes/compilation.h"
+#include "tinyphi/pipeline/tool.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -92,6 +93,26 @@ inline std::string ways_out(const std::string& name) {
          " with a reason in [allow].flow";
 }
 
+// A tool with an effect in the hands of a model that untrusted people may have
+// talked to.
+inline void check_tools(compilation& c, const graph_stage& stage, trust label) {
+  constexpr effect driven = effect::write | effect::net | effect::exec;
+  for (const std::string& name : stage.tools) {
+    const file_tool& tool = *c.g.tools.find(name)->second;
+    if (label != trust::untrusted || !has(tool.unasked_effects, driven) ||
+        is_granted(c, name)) {
+      continue;
+    }
+    c.report(fault::driven_tool, tool.at,
+             "tool " + name + ": has effect " +
+                 to_string_of_effects(tool.unasked_effects) + ", and stage " +
+                 stage.id +
+                 " may call it with untrusted data; give it approve = \"60s\" "
+                 "or grant " +
+                 name + " with a reason in [allow].flow");
+  }
+}
+
 inline void check_flow(compilation& c, std::size_t i,
                        const flow_of_stage& flow) {
   graph_stage& stage = c.g.stages[i];
@@ -104,6 +125,7 @@ inline void check_flow(compilation& c, std::size_t i,
              where + "has effect " + effects + ", so it is not retried");
   }
   if (!has(unasked_effects(stage), driven)) return;
+  check_tools(c, stage, join(flow.label, flow.control));
   effects = to_string_of_effects(unasked_effects(stage));
   for (const graph_port& p : stage.in) {
     const std::string name = stage.id + "." + p.info.name;

@@ -8,6 +8,7 @@
 
 #include "tinyphi/pipeline/passes/calls.ipp"
 #include "tinyphi/pipeline/passes/compilation.h"
+#include "tinyphi/pipeline/passes/flow.ipp"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -104,11 +105,11 @@ class port_pass {
       std::vector<std::string_view> ids;
       for (const auto& t : c_.plugins.types()) ids.push_back(t.first);
       c_.report(fault::unknown_plugin, s.plugin_at,
-                "stage " + s.id + ": no plugin " + quote(s.plugin) +
+                s.title() + ": no plugin " + quote(s.plugin) +
                     did_you_mean(s.plugin, ids));
     } else if (s.major && *s.major != type->info.major) {
       c_.report(fault::unknown_plugin, s.plugin_at,
-                "stage " + s.id + ": plugin '" + s.plugin + "' is here as @" +
+                s.title() + ": plugin '" + s.plugin + "' is here as @" +
                     std::to_string(type->info.major) + ", not @" +
                     std::to_string(*s.major));
     }
@@ -124,15 +125,16 @@ class port_pass {
       notes.complete = notes.open_outputs_known = false;
       return;
     }
-    param_reader reader(notes.with, "stage " + s.id, s.at, *c_.g.services,
+    param_reader reader(notes.with, s.title(), s.at, *c_.g.services,
                         c_.faults);
     stage.setup = type.configure(reader);
     c_.used.models.insert(reader.models().begin(), reader.models().end());
     c_.used.rules.insert(reader.rules().begin(), reader.rules().end());
     c_.used.secrets.insert(reader.secrets().begin(), reader.secrets().end());
     c_.used.types.insert(reader.types().begin(), reader.types().end());
+    const bool has_tools = add_tools(stage, reader.tools());
     const bool has_open = type.open_in_ports || type.open_out_ports;
-    notes.configured = c_.faults.size() == before;
+    notes.configured = has_tools && c_.faults.size() == before;
     if (c_.faults.size() != before || !has_open) {
       notes.complete = !type.open_in_ports;
       notes.open_outputs_known = !type.open_out_ports;
@@ -150,13 +152,32 @@ class port_pass {
     notes.open_outputs_known = notes.complete;
   }
 
+  // What a stage may do through its tools is what it does. False if one of them
+  // has a fault, which was reported.
+  bool add_tools(graph_stage& stage, const std::vector<std::string>& names) {
+    stage.tools = names;
+    effect unasked = unasked_effects(stage);
+    for (const std::string& name : names) {
+      c_.used.tools.insert(name);
+      const auto tool = c_.g.tools.find(name);
+      if (tool == c_.g.tools.end() || tool->second == nullptr) return false;
+      stage.effects = stage.effects | tool->second->effects;
+      unasked = unasked | tool->second->unasked_effects;
+      if (stage.plugin.reads_tools) {
+        stage.plugin.makes = join(stage.plugin.makes, tool->second->makes);
+      }
+    }
+    if (!names.empty()) stage.plugin.unasked_effects = unasked;
+    return true;
+  }
+
   // Adds the parameters of the [prompt.x] that `with.template` names, with
   // their places. False if there is none to take.
   bool add_template(const stage_spec& s, stage_notes& notes) {
     const config_member* named = s.with ? s.with->find("template") : nullptr;
     const auto* name = named ? named->value.get<std::string>() : nullptr;
     if (name == nullptr) return true;
-    const std::string where = "stage " + s.id + ": with.";
+    const std::string where = s.title() + ": with.";
     c_.used.prompts.insert(*name);
     const auto it = c_.spec.prompts.find(*name);
     if (it == c_.spec.prompts.end()) {
@@ -196,7 +217,7 @@ class port_pass {
                f.at != position{}
                    ? f.at
                    : param_place(c.stages[stage].with, f.param, f.offset, s.at),
-               "stage " + s.id + ": " +
+               s.title() + ": " +
                    (f.message.starts_with(name) ? f.message
                                                 : name + ": " + f.message));
     }

@@ -74,6 +74,7 @@ inline std::set<std::string, std::less<>> used_types(const compilation& c) {
 
 // Of libraries, files use what they need.
 inline void report_unused_names(compilation& c) {
+  if (c.spec.is_part) return;
   const auto check = [&](const char* table, const std::string& name,
                          position at, bool is_used) {
     if (is_used || at.library != 0) return;
@@ -97,6 +98,9 @@ inline void report_unused_names(compilation& c) {
   }
   for (const auto& [name, prompt] : c.spec.prompts) {
     check("prompt", name, prompt.at, c.used.prompts.contains(name));
+  }
+  for (const auto& [name, tool] : c.spec.tools) {
+    check("tool", name, tool.call.at, c.used.tools.contains(name));
   }
   c.used.types = used_types(c);
   for (const auto& [name, t] : c.spec.types) {

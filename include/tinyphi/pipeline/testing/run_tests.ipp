@@ -212,10 +212,10 @@ class test_runner {
     }
     for (std::size_t i = 0; i < g_->stages.size(); ++i) {
       if (t.left_out[i] || t.recorded[i] || t.fakes.contains(i) ||
-          !t.needs_fake[i].empty() || g_->stages[i].instance) {
+          !t.needs_fake[i].empty()) {
         continue;
       }
-      const auto created = create_stage(*g_, i, file_);
+      const auto created = create(t, i);
       if (!created) {
         return {{fault::setup_failed, t.at, where + created.error().message}};
       }
@@ -230,6 +230,9 @@ class test_runner {
       problems.push_back(
           {fault::needs_fake, t.at, where + t.needs_fake[stage]});
     };
+    const auto forbid_tool = [&](const std::string& why) {
+      problems.push_back({fault::needs_fake, t.at, where + why});
+    };
     const auto miss = [&](std::size_t stage) {
       problems.push_back({fault::stale_trace, t.trace_at,
                           where + t.trace.filename().string() +
@@ -238,8 +241,10 @@ class test_runner {
                               ", which runs now; record the request again, or "
                               "fake it"});
     };
-    options.doubles =
+    const auto doubles =
         doubles_of(t, recorded ? &*recorded : nullptr, forbid, miss);
+    add_tool_doubles(t, forbid_tool, *doubles);
+    options.doubles = doubles;
     options.approve = [&t](const approval_question& q, const stop_condition&) {
       return std::ranges::find(t.approved, q.stage) != t.approved.end()
                  ? approval{.given = true}
@@ -263,6 +268,28 @@ class test_runner {
     }
     if (!t.snapshot.empty()) compare_snapshots(t, values, problems);
     return problems;
+  }
+
+  // The stage and those of its tools that run in the test.
+  result<void> create(const test_case& t, std::size_t i) {
+    graph_stage& stage = g_->stages[i];
+    for (const std::string& name : stage.tools) {
+      graph& body = *g_->tools.find(name)->second->body;
+      const bool is_needed =
+          !t.tool_fakes.contains(name) && !t.tool_needs_fake.contains(name);
+      for (std::size_t n = 0; n < body.stages.size(); ++n) {
+        // The last one is what the tool is for; the others ask a person.
+        const bool is_last = n + 1 == body.stages.size();
+        if (body.stages[n].instance || (is_last && !is_needed)) continue;
+        TINYPHI_CHECK_OK(create_stage(body, n, file_));
+      }
+    }
+    // One that a script stands for needs no model, and was made without.
+    const bool is_scripted = t.turns.contains(i);
+    if (stage.call.is_scripted != is_scripted) stage.instance.reset();
+    stage.call.is_scripted = is_scripted;
+    if (stage.instance) return {};
+    return create_stage(*g_, i, file_);
   }
 
   // The request of the test's trace; or what is wrong with it.
@@ -393,6 +420,36 @@ class test_runner {
     return doubles;
   }
 
+  // `forbid` is told why a tool must not run.
+  template <class F>
+  void add_tool_doubles(const test_case& t, F& forbid,
+                        run_doubles& doubles) const {
+    doubles.turn = [this, &t](std::string_view stage,
+                              std::size_t n) -> std::optional<value_data> {
+      const auto it = std::ranges::find(g_->stages, stage, &graph_stage::id);
+      const auto turns =
+          t.turns.find(static_cast<std::size_t>(it - g_->stages.begin()));
+      if (turns == t.turns.end()) return std::nullopt;
+      return turns->second[std::min(n, turns->second.size() - 1)];
+    };
+    doubles.tool = [&t, &forbid, n_calls = std::map<std::string, std::size_t>()](
+                       std::string_view tool, std::size_t) mutable
+        -> std::optional<result<call_outputs>> {
+      const auto fake = t.tool_fakes.find(tool);
+      if (fake != t.tool_fakes.end()) {
+        const auto& all = fake->second;
+        const std::size_t n = n_calls[std::string(tool)]++;
+        const stage_fake& f = all[std::min(n, all.size() - 1)];
+        if (f.failure) return result<call_outputs>(*f.failure);
+        return result<call_outputs>(f.outputs);
+      }
+      const auto needed = t.tool_needs_fake.find(tool);
+      if (needed == t.tool_needs_fake.end()) return std::nullopt;
+      forbid(needed->second);
+      return result<call_outputs>(error{error_code::unavailable, "no fake"});
+    };
+  }
+
   static task<void> run_into(std::shared_ptr<const graph> g,
                              input_values inputs, run_options options,
                              boost::asio::any_io_executor pool,
@@ -476,9 +533,16 @@ values_of_request(const graph& g, const result<run_result>& ended,
     return it == ended->outputs.end() ? nullptr : &it->second.data;
   };
   values.call = [numbers, &g, &record](std::size_t call) {
-    const std::string_view function =
-        test_numbers::functions[call / numbers.n_stages];
-    const std::string& id = g.stages[call % numbers.n_stages].id;
+    const auto [number, of] = numbers.parts(call);
+    const std::string_view function = test_numbers::functions[number];
+    if (number >= test_numbers::n_of_stages) {
+      const auto tool = std::next(g.tools.begin(),
+                                  static_cast<std::ptrdiff_t>(of));
+      const auto it = record.tools.find(tool->first);
+      const tool_count n = it == record.tools.end() ? tool_count() : it->second;
+      return value_data(function == "calls" ? n.calls : n.denied);
+    }
+    const std::string& id = g.stages[of].id;
     const auto it = std::ranges::find(record.stages, id, &stage_report::id);
     // A request whose inputs are refused has no reports.
     const stage_report s = it == record.stages.end() ? stage_report() : *it;

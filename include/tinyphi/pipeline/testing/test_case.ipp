@@ -10,6 +10,7 @@
 #include "tinyphi/pipeline/testing/given_values.ipp"
 #include "tinyphi/pipeline/testing/recorded.h"
 #include "tinyphi/pipeline/testing/test_case.h"
+#include "tinyphi/pipeline/tool.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -64,16 +65,21 @@ class expect_scope final : public expression_scope {
   [[nodiscard]] std::variant<std::size_t, std::string> find_call(
       std::string_view function, std::string_view name) const override {
     const auto& functions = test_numbers::functions;
-    const auto f = std::ranges::find(functions, function);
-    const auto s = std::ranges::find(g_.stages, name, &graph_stage::id);
-    if (s == g_.stages.end()) {
-      std::vector<std::string_view> ids;
-      for (const graph_stage& stage : g_.stages) ids.push_back(stage.id);
-      return "no stage " + quote(name) + did_you_mean(name, ids);
+    const auto f = static_cast<std::size_t>(
+        std::ranges::find(functions, function) - std::begin(functions));
+    const bool of_stages = f < test_numbers::n_of_stages;
+    std::vector<std::string_view> names;
+    if (of_stages) {
+      for (const graph_stage& stage : g_.stages) names.push_back(stage.id);
+    } else {
+      for (const auto& tool : g_.tools) names.push_back(tool.first);
     }
-    return static_cast<std::size_t>(f - std::begin(functions)) *
-               numbers_.n_stages +
-           static_cast<std::size_t>(s - g_.stages.begin());
+    const auto it = std::ranges::find(names, name);
+    if (it == names.end()) {
+      return (of_stages ? "no stage " : "no tool ") + quote(name) +
+             did_you_mean(name, names);
+    }
+    return numbers_.call(f, static_cast<std::size_t>(it - names.begin()));
   }
   [[nodiscard]] bool allows_absent() const override { return true; }
 
@@ -183,34 +189,85 @@ class test_compiler {
   void read_fakes(const config_node& all, test_case& t, bool scripts) {
     const std::string_view key = scripts ? "script" : "fake";
     for (const config_member& m : *all.get<config_table>()) {
-      const auto stage = find_stage(m.key, m.at, key);
-      if (!stage) continue;
       const std::string name = std::string(key) + "." + m.key;
-      if (t.fakes.contains(*stage)) {
+      const auto tool = g_.tools.find(m.key);
+      const bool is_tool = tool != g_.tools.end();
+      std::size_t number = 0;
+      if (!is_tool) {
+        const auto stage = find_stage(m.key, m.at, key);
+        if (!stage) continue;
+        number = *stage;
+      }
+      // What stands for the stage of a tool's file, or for one of this file.
+      const graph& g = is_tool ? *tool->second->body : g_;
+      const graph_stage& stage =
+          is_tool ? g.stages.back() : g_.stages[number];
+      std::vector<stage_fake>& fakes =
+          is_tool ? t.tool_fakes[m.key] : t.fakes[number];
+      if (!fakes.empty()) {
         report(fault::bad_fake, m.at, name + ": the stage has a fake, too");
         continue;
       }
+      const bool has_turns = scripts && !stage.tools.empty();
       std::vector<const config_node*> runs{&m.value};
       if (scripts) {
         const auto* list = m.value.get<config_array>();
         if (list == nullptr || list->empty()) {
           report(fault::bad_fake, m.value.at,
                  name + " is " + std::string(m.value.kind()) +
-                     ", it must be a list with an entry for each run");
+                     (has_turns
+                          ? ", it must be a list with an entry for each turn "
+                            "of the model"
+                          : ", it must be a list with an entry for each run"));
           continue;
         }
         runs.clear();
         for (const config_node& entry : *list) runs.push_back(&entry);
       }
       for (const config_node* entry : runs) {
-        if (auto f = read_fake(*entry, g_.stages[*stage], name)) {
-          t.fakes[*stage].push_back(*std::move(f));
+        if (has_turns) {
+          read_turn(*entry, stage, name, t.turns[number]);
+        } else if (auto f = read_fake(*entry, g, stage, name)) {
+          fakes.push_back(*std::move(f));
         }
       }
+      if (has_turns) t.fakes.erase(number);
     }
   }
 
-  std::optional<stage_fake> read_fake(const config_node& node,
+  // { call = "tool", args = { ... } }, or { text = "..." }.
+  void read_turn(const config_node& node, const graph_stage& stage,
+                 const std::string& name, std::vector<value_data>& turns) {
+    const config_member* call = node.find("call");
+    const config_member* args = node.find("args");
+    const config_member* text = node.find("text");
+    const auto* table = node.get<config_table>();
+    const bool is_call =
+        call != nullptr && call->value.get<std::string>() != nullptr &&
+        table->size() == (args == nullptr ? 1u : 2u) &&
+        (args == nullptr || args->value.get<config_table>() != nullptr);
+    const bool is_text = text != nullptr &&
+                         text->value.get<std::string>() != nullptr &&
+                         table->size() == 1;
+    if (!is_call && !is_text) {
+      return report(fault::bad_fake, node.at,
+                    name + ": a turn of the model is { call = \"tool\", args = "
+                           "{ ... } } or { text = \"...\" }");
+    }
+    if (is_call) {
+      const std::string& tool = *call->value.get<std::string>();
+      if (std::ranges::find(stage.tools, tool) == stage.tools.end()) {
+        const std::vector<std::string_view> known(stage.tools.begin(),
+                                                  stage.tools.end());
+        return report(fault::bad_fake, call->value.at,
+                      name + ": stage " + stage.id + " has no tool " +
+                          quote(tool) + did_you_mean(tool, known));
+      }
+    }
+    turns.push_back(node_data(node));
+  }
+
+  std::optional<stage_fake> read_fake(const config_node& node, const graph& g,
                                       const graph_stage& stage,
                                       const std::string& name) {
     const auto* table = node.get<config_table>();
@@ -238,7 +295,7 @@ class test_compiler {
         return std::nullopt;
       }
       const auto n = static_cast<std::size_t>(port - stage.out.begin());
-      const type t = type_of_port(stage, n);
+      const type t = type_of_port(g, stage, n);
       const value_data given = node_data(m.value);
       const value_data data = completed(given, t);
       if (const auto wrong = find_misfit(data, t, given)) {
@@ -251,9 +308,10 @@ class test_compiler {
   }
 
   // Of one run: with `each`, of one item.
-  [[nodiscard]] type type_of_port(const graph_stage& stage,
-                                  std::size_t n) const {
-    const type t = g_.slots[stage.first_slot + n].type;
+  [[nodiscard]] static type type_of_port(const graph& g,
+                                         const graph_stage& stage,
+                                         std::size_t n) {
+    const type t = g.slots[stage.first_slot + n].type;
     return stage.each && !stage.lists_failures(n) ? t.element() : t;
   }
 
@@ -469,13 +527,28 @@ class test_compiler {
   // A test that reaches one of these without a fake fails.
   void note_effects(test_case& t) const {
     constexpr effect driven = effect::write | effect::net | effect::exec;
-    for (const graph_stage& s : g_.stages) {
+    for (std::size_t i = 0; i < g_.stages.size(); ++i) {
+      const graph_stage& s = g_.stages[i];
       std::string& why = t.needs_fake.emplace_back();
+      if (t.turns.contains(i)) continue;
       if (s.facts.answer && !t.with_model) {
-        why =
-            "stage " + s.id + " runs a model; fake it or say mode = \"model\"";
-      } else if (has(s.effects, driven)) {
+        why = "stage " + s.id + " runs a model; " +
+              (s.tools.empty() ? "fake it" : "fake it, give script." + s.id) +
+              " or say mode = \"model\"";
+      } else if (has(s.effects, driven) && s.tools.empty()) {
         why = "stage " + s.id + " changes something outside; fake it";
+      }
+    }
+    for (const auto& [name, tool] : g_.tools) {
+      const bool asks_model = std::ranges::any_of(
+          tool->body->stages,
+          [](const graph_stage& s) { return s.facts.answer.has_value(); });
+      if (asks_model && !t.with_model) {
+        t.tool_needs_fake[name] =
+            "tool " + name + " runs a model; fake it or say mode = \"model\"";
+      } else if (has(tool->effects, driven)) {
+        t.tool_needs_fake[name] =
+            "tool " + name + " changes something outside; fake it";
       }
     }
   }
