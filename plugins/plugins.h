@@ -21,6 +21,7 @@
 #include "plugins/ingest/ingest.h"
 #include "plugins/json_check/json_check.h"
 #include "plugins/json_pick/json_pick.h"
+#include "plugins/math_eval/math_eval.h"
 #include "plugins/memory/memory.h"
 #include "plugins/prompt/prompt.h"
 #include "plugins/retrieve_fts/retrieve_fts.h"
@@ -31,6 +32,7 @@
 #include "plugins/text/text_join.h"
 #include "plugins/text/text_split.h"
 #include "plugins/text_const/text_const.h"
+#include "plugins/time_now/time_now.h"
 #include "plugins/tool_pick/tool_pick.h"
 #include "tinyphi/pipeline/registry.h"
 
@@ -54,6 +56,7 @@ inline void register_builtin_plugins(registry& r) {
   r.add<ingest_stage>();
   r.add<json_check_stage>();
   r.add<json_pick_stage>();
+  r.add<math_eval_stage>();
   r.add<memory_stage>();
   r.add<prompt_stage>();
   r.add<retrieve_fts_stage>();
@@ -64,6 +67,7 @@ inline void register_builtin_plugins(registry& r) {
   r.add<text_join_stage>();
   r.add<text_split_stage>();
   r.add<text_const_stage>();
+  r.add<time_now_stage>();
   r.add<tool_pick_stage>();
 }
 

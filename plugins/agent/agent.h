@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The stage `agent`: a prompt -> the answer of a model that may call tools before
-// it answers.
+// The stage `agent`: a prompt -> the answer of a model that may call tools
+// before it answers.
 #ifndef TINYPHI_PLUGINS_AGENT_AGENT_H_
 #define TINYPHI_PLUGINS_AGENT_AGENT_H_
 
@@ -55,8 +55,9 @@ struct agent_stage {
             .doc("names of [tool.x] tables"),
         param("decide", &config::decide)
             .names("label", "inline")
-            .doc("label: the model says a letter for a tool or an answer first; "
-                 "inline: it writes a call or a reply as JSON"),
+            .doc(
+                "label: the model says a letter for a tool or an answer first; "
+                "inline: it writes a call or a reply as JSON"),
         param("rounds", &config::rounds)
             .range(1, 8)
             .doc("the most calls; after them it must answer"),
@@ -98,10 +99,10 @@ struct agent_stage {
     constexpr std::int64_t markers = 24;
     const std::int64_t rounds =
         c.rounds * (c.call_tokens + c.result_tokens + markers);
-    facts.answer = {c.model.name,
-                    agents::tokens_told(agents::tools_of(c.tools, h),
-                                        c.model.name, h) +
-                        static_cast<std::size_t>(rounds + c.max_tokens)};
+    facts.answer = {
+        c.model.name,
+        agents::tokens_told(agents::tools_of(c.tools, h), c.model.name, h) +
+            static_cast<std::size_t>(rounds + c.max_tokens)};
     return facts;
   }
 
@@ -113,7 +114,8 @@ struct agent_stage {
     if (call.is_scripted) return;
     agents::tool_model::options o;
     o.model = c.model.name;
-    if (c.decide == decisions::in_line) o.asking.by = tool_asking::form::in_line;
+    if (c.decide == decisions::in_line)
+      o.asking.by = tool_asking::form::in_line;
     o.call_tokens = static_cast<std::size_t>(c.call_tokens);
     o.sampling.temperature = static_cast<float>(c.temperature);
     o.sampling.seed = static_cast<std::uint64_t>(c.seed);
@@ -124,7 +126,7 @@ struct agent_stage {
     outputs o;
     std::vector<segment> prompt;
     if (model_) prompt = model_->told(*in.prompt);
-    std::set<std::string> made;              // calls with their arguments
+    std::set<std::string> made;             // calls with their arguments
     std::map<std::string, error> failures;  // by tool
     agents::turn t;
     for (std::size_t n = 0; o.rounds < rounds_; ++n) {
@@ -136,9 +138,9 @@ struct agent_stage {
           unwrap(parse_json(t.arguments, "the arguments of " + tool.name)));
       if (!made.insert(tool.name + " " + json::serialize(to_json(arguments)))
                .second) {
-        throw stage_error(error_code::exhausted,
-                          "the model calls " + tool.name +
-                              " again with the same arguments");
+        throw stage_error(
+            error_code::exhausted,
+            "the model calls " + tool.name + " again with the same arguments");
       }
       task<tool_result> running = tool.call(cx, arguments);
       const tool_result result = co_await std::move(running);
@@ -147,7 +149,8 @@ struct agent_stage {
       std::string text = agents::told_result(result);
       if (model_) {
         text = model_->cut(std::move(text), result_tokens_);
-        prompt = model_->continued(std::move(prompt), *t.tool, t.arguments, text);
+        prompt =
+            model_->continued(std::move(prompt), *t.tool, t.arguments, text);
       }
       o.calls.push_back(
           {tool.name, arguments, agents::outcome_of(result), std::move(text)});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A model that has tools: what it is told of them, which one it chooses, and the
-// arguments that it writes. For the stages that let a model call tools.
+// A model that has tools: what it is told of them, which one it chooses, and
+// the arguments that it writes. For the stages that let a model call tools.
 #ifndef TINYPHI_PLUGINS_AGENT_TOOL_MODEL_H_
 #define TINYPHI_PLUGINS_AGENT_TOOL_MODEL_H_
 
@@ -50,8 +50,8 @@ inline std::vector<tool_description> described(const file_tools& tools) {
 
 // What a stage's prompt must leave room for besides the answer: the tools, told
 // as system_text does it, and the question which of them is needed.
-inline std::size_t tokens_told(const file_tools& tools, const std::string& model,
-                               host& h) {
+inline std::size_t tokens_told(const file_tools& tools,
+                               const std::string& model, host& h) {
   std::string text;
   for (const auto& t : tools) {
     text += t->name + t->describe + t->parameters + "A) : . Arguments: \n";
@@ -94,12 +94,11 @@ class tool_model {
     for (std::size_t i = 0; i < tools.size(); ++i) {
       const std::size_t n = set_.arguments(i).shortest();
       if (n <= options_.call_tokens) continue;
-      throw stage_error(error_code::limit,
-                        "with.call_tokens is " +
-                            std::to_string(options_.call_tokens) +
-                            ", the shortest arguments of " + tools[i]->name +
-                            " have " + std::to_string(n) +
-                            " tokens; allow more");
+      throw stage_error(
+          error_code::limit,
+          "with.call_tokens is " + std::to_string(options_.call_tokens) +
+              ", the shortest arguments of " + tools[i]->name + " have " +
+              std::to_string(n) + " tokens; allow more");
     }
   }
 
@@ -127,24 +126,20 @@ class tool_model {
   }
 
   // The prompt behind a call and its result, where the next turn begins.
-  [[nodiscard]] std::vector<segment> continued(std::vector<segment> prompt,
-                                               std::size_t tool,
-                                               const std::string& arguments,
-                                               const std::string& result) const {
+  [[nodiscard]] std::vector<segment> continued(
+      std::vector<segment> prompt, std::size_t tool,
+      const std::string& arguments, const std::string& result) const {
     const std::string& name = set_[tool].name;
     const tool_call call{name, arguments};
-    const message turns[] = {{role::user, "a"},
-                             call_turn({&call, 1}),
-                             result_turn(name, result)};
+    const message turns[] = {
+        {role::user, "a"}, call_turn({&call, 1}), result_turn(name, result)};
     const auto asked = unwrap(render_chat(format_, std::span(turns).first(1)));
     const auto whole = unwrap(render_chat(format_, turns));
     // Where the conversation began is in the prompt.
-    const auto rest = std::ranges::mismatch(asked, whole,
-                                            [](const segment& a,
-                                               const segment& b) {
-                                              return a.text == b.text &&
-                                                     a.control == b.control;
-                                            });
+    const auto rest = std::ranges::mismatch(
+        asked, whole, [](const segment& a, const segment& b) {
+          return a.text == b.text && a.control == b.control;
+        });
     if (rest.in1 != asked.end()) {
       throw stage_error(error_code::internal,
                         "the chat format does not go on where it asked");
@@ -214,13 +209,12 @@ class tool_model {
       const std::vector<segment>& prompt, const run_context& cx,
       usage& used) const {
     const bool may_answer = options_.asking.may_answer;
-    const std::string question =
-        std::string(tool_set::question(may_answer));
+    const std::string question = std::string(tool_set::question(may_answer));
     // Without what is asked, the question says how the model likes each label
     // anyway.
     std::vector<segment> asked = prompt, empty = prompt;
-    const auto last = std::find_if(
-        prompt.rbegin(), prompt.rend(), [](const segment& s) { return !s.control; });
+    const auto last = std::find_if(prompt.rbegin(), prompt.rend(),
+                                   [](const segment& s) { return !s.control; });
     const auto behind = prompt.rend() - last;
     for (std::vector<segment>* segments : {&asked, &empty}) {
       segments->insert(segments->begin() + behind, {"\n\n" + question, false});
@@ -235,9 +229,10 @@ class tool_model {
     tinyphi::engine engine = engine_;
     const tokenizer* t = engine_.model().tokenizer();
     if (t == nullptr) {
-      throw stage_error(error_code::unsupported,
-                        "model '" + options_.model +
-                            "' has no tokenizer, so that it cannot say a label");
+      throw stage_error(
+          error_code::unsupported,
+          "model '" + options_.model +
+              "' has no tokenizer, so that it cannot say a label");
     }
     const auto scores = [&](const std::vector<segment>& text) {
       auto ids = t->encode(text, true);
@@ -267,9 +262,9 @@ inline turn scripted(const value_data& given, const file_tools& tools) {
   const auto it = std::ranges::find_if(
       tools, [&](const auto& t) { return t->name == name; });
   const value_data* args = given.find("args");
-  return {.tool = static_cast<std::size_t>(it - tools.begin()),
-          .arguments = args == nullptr ? "{}"
-                                       : json::serialize(to_json(*args))};
+  return {
+      .tool = static_cast<std::size_t>(it - tools.begin()),
+      .arguments = args == nullptr ? "{}" : json::serialize(to_json(*args))};
 }
 
 // A result as a model is told it.

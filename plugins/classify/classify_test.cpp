@@ -2,7 +2,7 @@
 #include "plugins/classify/classify.h"
 
 #include "plugins/prompt/prompt.h"
-#include "support/models.h"
+#include "support/demo_host.h"
 #include "support/run_stage.h"
 #include "support/test.h"
 #include "tinyphi/generate/session.h"
@@ -12,29 +12,6 @@ using namespace tinyphi;
 using namespace tinyphi_test;
 
 namespace {
-
-const model& demo() {
-  static const model m = demo_model(true);
-  return m;
-}
-
-host_options demo_host() {
-  host_options options;
-  options.open_model = [](const model_spec&) { return engine::create(demo()); };
-  options.describe_model = [](const model_spec&) -> result<model_facts> {
-    return model_facts{demo().config().max_context, *demo().tokenizer()};
-  };
-  return options;
-}
-
-host with_demo() { return host(demo_host(), "/", {{"phi", {"phi", {}, 0}}}); }
-
-labelled_prompt asking(std::string question) {
-  return {{{"<|user|>\n", trust::trusted, true},
-           {std::move(question)},
-           {"<|end|>\n<|assistant|>\n", trust::trusted, true}},
-          "phi"};
-}
 
 // By a plain forward pass over each label and the end of the turn.
 std::vector<double> expected(const labelled_prompt& prompt,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The stage `tool.pick`: a prompt -> one call of a tool, whose result goes to the
-// file and never back to the model.
+// The stage `tool.pick`: a prompt -> one call of a tool, whose result goes to
+// the file and never back to the model.
 #ifndef TINYPHI_PLUGINS_TOOL_PICK_TOOL_PICK_H_
 #define TINYPHI_PLUGINS_TOOL_PICK_TOOL_PICK_H_
 
@@ -62,10 +62,10 @@ struct tool_pick_stage {
     std::vector<std::string> names;
     for (const tool_ref& t : c.tools) names.push_back(t.name);
     facts.out_types.emplace("tool", type::one_of(std::move(names)));
-    facts.answer = {c.model.name,
-                    agents::tokens_told(agents::tools_of(c.tools, h),
-                                        c.model.name, h) +
-                        static_cast<std::size_t>(c.call_tokens)};
+    facts.answer = {
+        c.model.name,
+        agents::tokens_told(agents::tools_of(c.tools, h), c.model.name, h) +
+            static_cast<std::size_t>(c.call_tokens)};
     return facts;
   }
 

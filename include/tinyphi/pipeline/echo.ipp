@@ -50,6 +50,7 @@ class echo_pass {
     each("rules", &echo_pass::rules);
     each("prompt", &echo_pass::filled);
     each("type", &echo_pass::type_table);
+    each("tool", &echo_pass::tool);
     out.keep("switch");
     each("stage", &echo_pass::stage);
     each("trigger", &echo_pass::trigger);
@@ -72,7 +73,8 @@ class echo_pass {
     return (is_unused("env", used.env) && !stays_in_texts()) ||
            is_unused("secret", used.secrets) ||
            is_unused("model", used.models) || is_unused("rules", used.rules) ||
-           is_unused("prompt", used.prompts) || is_unused("type", used.types);
+           is_unused("prompt", used.prompts) || is_unused("type", used.types) ||
+           is_unused("tool", used.tools);
   }
 
   config_node head(const config_node& root) {
@@ -171,6 +173,7 @@ class echo_pass {
 
   config_node filled(const config_member& m) { return texts_.fill(m.value); }
   config_node stage(const config_member& m) { return stages_.stage(m); }
+  config_node tool(const config_member& m) { return stages_.tool(m); }
   config_node type_table(const config_member& m) {
     return echo_types::schema(m.value);
   }

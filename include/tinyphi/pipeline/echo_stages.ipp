@@ -8,6 +8,7 @@
 #include "tinyphi/pipeline/echo_texts.ipp"
 #include "tinyphi/pipeline/graph.h"
 #include "tinyphi/pipeline/registry.h"
+#include "tinyphi/pipeline/tool.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -24,12 +25,7 @@ class echo_stages {
         *std::ranges::find(g_.stages, m.key, &graph_stage::id);
     const stage_type* plugin = plugins_.find(s.plugin.id);
     table_writer out(m.value);
-    if (plugin == nullptr) {
-      out.keep("use");  // a file
-    } else {
-      out.add("use", node_of(std::string(s.plugin.id) + "@" +
-                             std::to_string(plugin->info.major)));
-    }
+    add_use(out, s, plugin);
     add_table(out, "in", bindings(m.value.find("in"), s));
     add_table(out, "with", params(m.value.find("with"), s, plugin));
     out.keep("when");
@@ -57,7 +53,29 @@ class echo_stages {
     return out.take();
   }
 
+  // Ports that a tool leaves open stay open: they are its arguments.
+  config_node tool(const config_member& m) const {
+    const graph_stage& s = g_.tools.find(m.key)->second->body->stages.back();
+    const stage_type* plugin = plugins_.find(s.plugin.id);
+    table_writer out(m.value);
+    add_use(out, s, plugin);
+    out.keep("in");
+    add_table(out, "with", params(m.value.find("with"), s, plugin));
+    if (s.timeout) out.keep("timeout", toml_value(toml_number(*s.timeout)));
+    out.keep("describe");
+    out.keep("approve");
+    out.keep("doc");
+    return out.take();
+  }
+
  private:
+  static void add_use(table_writer& out, const graph_stage& s,
+                      const stage_type* plugin) {
+    if (plugin == nullptr) return out.keep("use");  // a file
+    out.add("use", node_of(std::string(s.plugin.id) + "@" +
+                           std::to_string(plugin->info.major)));
+  }
+
   static void add_table(table_writer& out, std::string_view key,
                         config_table members) {
     if (!members.empty()) out.add(key, node_of(std::move(members)));

@@ -91,8 +91,9 @@ struct run_doubles {
   std::function<std::optional<result<call_outputs>>(std::size_t stage,
                                                     const stage_call& call)>
       recorded;
-  // The n-th turn of the model of a stage that has tools, from 0, instead of the
-  // model's; and the outputs, or the error, of the n-th attempt of a tool's call.
+  // The n-th turn of the model of a stage that has tools, from 0, instead of
+  // the model's; and the outputs, or the error, of the n-th attempt of a tool's
+  // call.
   std::function<std::optional<value_data>(std::string_view stage,
                                           std::size_t turn)>
       turn;

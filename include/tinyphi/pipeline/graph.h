@@ -142,8 +142,8 @@ struct graph_stage {
   call_facts call;
   stage_facts facts;
   std::vector<std::string> tools;  // that it may call
-  std::size_t reserve = 0;   // of a prompt: tokens for those who take it
-  std::string reserved_for;  // the stage that may add so many
+  std::size_t reserve = 0;         // of a prompt: tokens for those who take it
+  std::string reserved_for;        // the stage that may add so many
   // Whether an out-port is the list of items that failed.
   [[nodiscard]] bool lists_failures(std::size_t port) const {
     return collect && port + 1 == out.size();
@@ -281,9 +281,9 @@ void each_condition(const graph& g, const graph_stage& s, F use) {
 // Whether a person is asked before the tool runs.
 [[nodiscard]] bool asks_person(const file_tool& tool);  // tool.h
 
-// What is wrong with `name` as the name of a stage or a tool at which a person is
-// asked;
-// empty: nothing. "note.ask" is one in the file that stage note calls.
+// What is wrong with `name` as the name of a stage or a tool at which a person
+// is asked; empty: nothing. "note.ask" is one in the file that stage note
+// calls.
 [[nodiscard]] inline std::string wrong_approval(const graph& g,
                                                 std::string_view name) {
   const std::string_view id = name.substr(0, name.find('.'));
@@ -302,8 +302,7 @@ void each_condition(const graph& g, const graph_stage& s, F use) {
     if (s.plugin.asks_person) known.push_back(s.id);
   }
   return (g.tools.empty() ? "no stage " : "no stage and no tool ") +
-         quote(name) + " asks a person" +
-         did_you_mean(name, known);
+         quote(name) + " asks a person" + did_you_mean(name, known);
 }
 
 TINYPHI_NAMESPACE_END

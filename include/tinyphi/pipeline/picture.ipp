@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tinyphi/pipeline/graph.h"
+#include "tinyphi/pipeline/tool.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -58,6 +59,11 @@ inline std::vector<std::string> modifiers(const graph& g,
   }
   if (s.retry.max > 0) {
     lines.push_back("retry " + std::to_string(s.retry.max));
+  }
+  for (const std::string& name : s.tools) {
+    const file_tool& tool = *g.tools.find(name)->second;
+    lines.push_back("may call " + name +
+                    (tool.asks_person ? " if a person says yes" : ""));
   }
   for (const std::size_t other : s.after_by_name) {
     lines.push_back("after " + g.stages[other].id);

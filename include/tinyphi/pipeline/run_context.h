@@ -88,8 +88,8 @@ class run_context {
   [[nodiscard]] const std::shared_ptr<const request_trace>& trace() const {
     return trace_;
   }
-  // The request that the stage is a part of, for what runs inside the stage; null
-  // where a stage runs alone.
+  // The request that the stage is a part of, for what runs inside the stage;
+  // null where a stage runs alone.
   [[nodiscard]] const enclosing_request* within() const { return within_; }
 
   // Runs f() on the pool and gives its value (or throws what it threw) where

@@ -125,7 +125,7 @@ struct flow_grant_spec {
 struct stage_spec {
   std::string id;
   bool is_tool = false;  // of a [tool.x] table
-  std::string hash;  // of the tables that it is made of
+  std::string hash;      // of the tables that it is made of
   position at;
   std::string plugin;
   std::optional<std::int64_t> major;

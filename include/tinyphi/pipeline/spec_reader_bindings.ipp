@@ -83,8 +83,7 @@ TINYPHI_FUNC void spec_reader::read_bindings(const config_member& in,
   const auto* table = in.value.get<config_table>();
   if (table == nullptr) {
     return report(fault::wrong_type, in.value.at,
-                  stage.title() + ": in is " +
-                      std::string(in.value.kind()) +
+                  stage.title() + ": in is " + std::string(in.value.kind()) +
                       ", write in.<port> = \"stage.port\"");
   }
   for (const config_member& m : *table) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The part of spec_reader for [tool.x]. What a tool's plugin asks for is left to
-// passes/tools.ipp.
+// The part of spec_reader for [tool.x]. What a tool's plugin asks for is left
+// to passes/tools.ipp.
 #ifndef TINYPHI_PIPELINE_SPEC_READER_TOOLS_IPP_
 #define TINYPHI_PIPELINE_SPEC_READER_TOOLS_IPP_
 
@@ -30,7 +30,8 @@ TINYPHI_FUNC void spec_reader::read_tool(const config_member& entry) {
           {"use", "in", "with", "timeout", "describe", "approve", "doc"}, {})) {
     for (const std::string_view key : {"use", "in", "timeout", "describe"}) {
       const config_member* m = node.find(key);
-      if (m != nullptr) check_no_secret(m->value, where + "." + std::string(key));
+      if (m != nullptr)
+        check_no_secret(m->value, where + "." + std::string(key));
     }
     read_use(entry, call);
     if (const config_member* in = node.find("in")) read_bindings(*in, call);
@@ -44,8 +45,9 @@ TINYPHI_FUNC void spec_reader::read_tool(const config_member& entry) {
     optional_key<std::string>(node, "doc", where, "a string");
     if (node.find("describe") == nullptr) {
       report(fault::missing_key, entry.at,
-             where + ": describe is missing, it tells the model what the tool "
-                     "does");
+             where +
+                 ": describe is missing, it tells the model what the tool "
+                 "does");
     } else if (text != nullptr && (text->empty() || text->size() > 400)) {
       report(fault::out_of_range, node.find("describe")->value.at,
              where + ": describe has " + std::to_string(text->size()) +

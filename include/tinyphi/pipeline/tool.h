@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a model may call: a [tool.x] table of a file. A tool runs as a file of its
-// own, whose inputs are the arguments and whose outputs are the tool's; a person
-// is asked in it where the table says so. Made by passes/tools.ipp.
+// What a model may call: a [tool.x] table of a file. A tool runs as a file of
+// its own, whose inputs are the arguments and whose outputs are the tool's; a
+// person is asked in it where the table says so. Made by passes/tools.ipp.
 #ifndef TINYPHI_PIPELINE_TOOL_H_
 #define TINYPHI_PIPELINE_TOOL_H_
 
@@ -50,8 +50,8 @@ struct file_tool {
                                        value_data arguments) const;
 };
 
-// In a test the n-th turn of the model, from 0, which the test's script gives to
-// the stage that runs: { call, args } or { text }. Nothing outside of tests.
+// In a test the n-th turn of the model, from 0, which the test's script gives
+// to the stage that runs: { call, args } or { text }. Nothing outside of tests.
 [[nodiscard]] std::optional<value_data> scripted_turn(const run_context& cx,
                                                       std::size_t n);
 

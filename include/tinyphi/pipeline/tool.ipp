@@ -31,7 +31,10 @@ inline result<input_values> take_arguments(const graph& g,
     if (data == nullptr && input.optional) continue;
     if (data == nullptr) return wrong("argument " + input.name + " is missing");
     auto checked = check_input(input, *data);
-    if (!checked) return wrong("argument " + checked.error().message);
+    if (!checked) {
+      // "input x: ..."
+      return wrong("argument" + checked.error().message.substr(5));
+    }
     inputs.emplace(input.name, *std::move(checked));
   }
   for (const value_data::member& m : *given) {
@@ -50,16 +53,18 @@ inline std::shared_ptr<const run_doubles> tool_doubles(
     const std::shared_ptr<const run_doubles>& outer) {
   if (outer == nullptr || !outer->tool) return nullptr;
   auto doubles = std::make_shared<run_doubles>();
-  doubles->fake = [outer, tool, last = called_stage(g)](
-                      std::size_t stage, std::size_t attempt)
-      -> std::optional<result<call_outputs>> {
+  doubles->fake =
+      [outer, tool, last = called_stage(g)](
+          std::size_t stage,
+          std::size_t attempt) -> std::optional<result<call_outputs>> {
     if (stage != last) return std::nullopt;
     return outer->tool(tool, attempt);
   };
   return doubles;
 }
 
-inline tool_result tool_result_of(const file_tool& tool, const run_result& done) {
+inline tool_result tool_result_of(const file_tool& tool,
+                                  const run_result& done) {
   const auto called =
       std::ranges::find(done.stages, tool.name, &stage_report::id);
   if (tool.asks_person && called->outcome == stage_outcome::skipped) {

@@ -9,8 +9,9 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-// The schema of the type's structure. Rules of a [type.x] that ask for more than
-// structure are not in it: whoever takes a value asks find_misfit() as well.
+// The schema of the type's structure. Rules of a [type.x] that ask for more
+// than structure are not in it: whoever takes a value asks find_misfit() as
+// well.
 [[nodiscard]] json::object json_schema_of(const type& t);
 
 TINYPHI_NAMESPACE_END

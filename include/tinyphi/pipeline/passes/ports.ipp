@@ -125,8 +125,7 @@ class port_pass {
       notes.complete = notes.open_outputs_known = false;
       return;
     }
-    param_reader reader(notes.with, s.title(), s.at, *c_.g.services,
-                        c_.faults);
+    param_reader reader(notes.with, s.title(), s.at, *c_.g.services, c_.faults);
     stage.setup = type.configure(reader);
     c_.used.models.insert(reader.models().begin(), reader.models().end());
     c_.used.rules.insert(reader.rules().begin(), reader.rules().end());

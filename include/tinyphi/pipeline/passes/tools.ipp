@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Tools: each [tool.x] is compiled as a file of its own with one stage. In-ports
-// to which the table binds nothing become the file's inputs, which are the
-// arguments; `approve` becomes a stage in front that shows them to a person. Its
-// faults: TP2003, and those of the file.
+// Tools: each [tool.x] is compiled as a file of its own with one stage.
+// In-ports to which the table binds nothing become the file's inputs, which are
+// the arguments; `approve` becomes a stage in front that shows them to a
+// person. Its faults: TP2003, and those of the file.
 #ifndef TINYPHI_PIPELINE_PASSES_TOOLS_IPP_
 #define TINYPHI_PIPELINE_PASSES_TOOLS_IPP_
 
@@ -40,7 +40,8 @@ class tool_pass {
     tool->asks_person = spec.approve.has_value();
     tool->body = compile_graph(file, c_.plugins, c_.options, c_.callers.back(),
                                c_.faults, c_.callers);
-    if (tool->body == nullptr || has_errors(std::span(c_.faults).subspan(before))) {
+    if (tool->body == nullptr ||
+        has_errors(std::span(c_.faults).subspan(before))) {
       return nullptr;
     }
     use(tool->body->used);
@@ -82,18 +83,17 @@ class tool_pass {
                       c_.faults);
     add_ports(probe);
     if (has_errors(std::span(c_.faults).subspan(before))) return false;
-    stage_spec& call = file.stages.front();
     const graph_stage& stage = alone.stages.front();
     for (const graph_port& p : stage.in) {
       const auto is_bound = [&](const binding_spec& b) {
         return b.port == p.info.name;
       };
-      if (std::ranges::any_of(call.in, is_bound)) continue;
+      if (std::ranges::any_of(spec.call.in, is_bound)) continue;
       if (!add_argument(spec, p.info, file)) return false;
     }
     if (spec.approve) ask_first(spec, file);
     for (const port_info& p : stage.out) {
-      file.outputs.push_back({.from = bind(p.name, call.id + "." + p.name,
+      file.outputs.push_back({.from = bind(p.name, spec.call.id + "." + p.name,
                                            !p.required || spec.approve),
                               .default_value = {}});
     }
@@ -138,11 +138,12 @@ class tool_pass {
       return config_node{.data = std::move(value), .at = spec.call.at};
     };
     ask.with = config_node{
-        .data = config_table{
-            {"ask", spec.call.at,
-             text("May the model use the tool " + spec.call.id + "?")},
-            {"wait", spec.call.at,
-             text(std::to_string(spec.approve->count()) + "ms")}},
+        .data =
+            config_table{
+                {"ask", spec.call.at,
+                 text("May the model use the tool " + spec.call.id + "?")},
+                {"wait", spec.call.at,
+                 text(std::to_string(spec.approve->count()) + "ms")}},
         .at = spec.call.at};
     stage_spec& call = file.stages.front();
     for (const input_spec& input : file.inputs) {

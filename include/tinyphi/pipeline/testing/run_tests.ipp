@@ -432,9 +432,10 @@ class test_runner {
       if (turns == t.turns.end()) return std::nullopt;
       return turns->second[std::min(n, turns->second.size() - 1)];
     };
-    doubles.tool = [&t, &forbid, n_calls = std::map<std::string, std::size_t>()](
-                       std::string_view tool, std::size_t) mutable
-        -> std::optional<result<call_outputs>> {
+    doubles.tool =
+        [&t, &forbid, n_calls = std::map<std::string, std::size_t>()](
+            std::string_view tool,
+            std::size_t) mutable -> std::optional<result<call_outputs>> {
       const auto fake = t.tool_fakes.find(tool);
       if (fake != t.tool_fakes.end()) {
         const auto& all = fake->second;
@@ -536,8 +537,8 @@ values_of_request(const graph& g, const result<run_result>& ended,
     const auto [number, of] = numbers.parts(call);
     const std::string_view function = test_numbers::functions[number];
     if (number >= test_numbers::n_of_stages) {
-      const auto tool = std::next(g.tools.begin(),
-                                  static_cast<std::ptrdiff_t>(of));
+      const auto tool =
+          std::next(g.tools.begin(), static_cast<std::ptrdiff_t>(of));
       const auto it = record.tools.find(tool->first);
       const tool_count n = it == record.tools.end() ? tool_count() : it->second;
       return value_data(function == "calls" ? n.calls : n.denied);

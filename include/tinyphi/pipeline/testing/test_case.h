@@ -98,10 +98,9 @@ struct test_numbers {
 
   // Of the function with that number, over that stage or tool.
   [[nodiscard]] std::size_t call(std::size_t function, std::size_t of) const {
-    return function < n_of_stages
-               ? function * n_stages + of
-               : n_of_stages * n_stages + (function - n_of_stages) * n_tools +
-                     of;
+    return function < n_of_stages ? function * n_stages + of
+                                  : n_of_stages * n_stages +
+                                        (function - n_of_stages) * n_tools + of;
   }
   // The other way round.
   [[nodiscard]] std::pair<std::size_t, std::size_t> parts(

@@ -200,8 +200,7 @@ class test_compiler {
       }
       // What stands for the stage of a tool's file, or for one of this file.
       const graph& g = is_tool ? *tool->second->body : g_;
-      const graph_stage& stage =
-          is_tool ? g.stages.back() : g_.stages[number];
+      const graph_stage& stage = is_tool ? g.stages.back() : g_.stages[number];
       std::vector<stage_fake>& fakes =
           is_tool ? t.tool_fakes[m.key] : t.fakes[number];
       if (!fakes.empty()) {
@@ -251,8 +250,9 @@ class test_compiler {
                          table->size() == 1;
     if (!is_call && !is_text) {
       return report(fault::bad_fake, node.at,
-                    name + ": a turn of the model is { call = \"tool\", args = "
-                           "{ ... } } or { text = \"...\" }");
+                    name +
+                        ": a turn of the model is { call = \"tool\", args = "
+                        "{ ... } } or { text = \"...\" }");
     }
     if (is_call) {
       const std::string& tool = *call->value.get<std::string>();
