@@ -21,7 +21,7 @@ PROGRAM = os.path.abspath(sys.argv[1])
 ROOT = pathlib.Path(sys.argv[2]).resolve()
 # What a page's right file calls or reads is not there.
 PAGES_WITHOUT_FILES = {"TP4004", "TP5009"}
-KINDS = ["ask", "batch", "chat", "classify", "docs"]
+KINDS = ["agent", "ask", "batch", "chat", "classify", "docs"]
 
 
 def tinyphi(*args, folder=None, env=None):
@@ -193,7 +193,7 @@ def wrong_names_are_refused():
     with tempfile.TemporaryDirectory(prefix="tinyphi-new-") as folder:
         for args, status, said in [
                 (["aks"], 64, "did you mean 'ask'?"),
-                (["agent"], 64, "there are ask, batch, chat, classify, docs"),
+                (["robot"], 64, "there are agent, ask, batch, chat, classify, docs"),
                 ([], 64, "kind is required"),
                 (["ask", ".."], 64, "is no name of a new folder"),
                 (["ask", "a/.."], 64, "is no name of a new folder"),

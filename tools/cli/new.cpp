@@ -16,6 +16,7 @@
 #include "cli/new_files.h"
 #include "cli/terminal.h"
 #include "exit_code.h"
+#include "tinyphi/base/ascii.h"
 #include "tinyphi/base/json.h"
 #include "tinyphi/pipeline/diagnostic.h"
 
@@ -38,9 +39,8 @@ struct new_options {
 // As a shell reads it as one word.
 std::string shell_word(const std::string& text) {
   const auto is_plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c >= '0' && c <= '9') ||
-           std::string_view("/._-+,").find(c) != std::string_view::npos;
+    return tinyphi::ascii::is_word(c) ||
+           std::string_view("/.-+,").find(c) != std::string_view::npos;
   };
   if (std::ranges::all_of(text, is_plain)) return text;
   std::string out = "'";

@@ -30,6 +30,64 @@ fake   = { generate.text = "Air scatters blue light most." }
 expect = ["prompt.prompt contains 'Why is the sky blue?'", "output.answer == 'Air scatters blue light most.'"]
 )toml";
 
+constexpr std::string_view agent =
+    R"toml(# A model that may call tools before it answers: a calculator, a clock, and a
+# note that it writes only after a person's yes.
+tinyphi = 1
+
+[input]
+question = { type = "text", max_bytes = 2000 }
+
+[output]
+answer = "agent.text"
+calls  = "agent.calls"
+
+[tool.calculate]
+use      = "math.eval"
+describe = "Reckons an expression such as (17 + 4) * 2"
+
+[tool.clock]
+use      = "time.now"
+describe = "Tells the date, the weekday and the time"
+
+[tool.note]
+use       = "file.write"
+describe  = "Writes a note into the list of notes"
+approve   = "60s"
+with.path = "notes.txt"
+
+[stage.prompt]
+use         = "prompt"
+with.system = "You are a helpful assistant. Use the tools for facts."
+with.user   = "{{ question }}"
+with.fit    = { question = 600 }
+
+[stage.agent]
+use        = "agent"
+with.tools = ["calculate", "clock", "note"]
+timeout    = "2m"
+
+[[test]]
+name   = "the calculator reckons, and its result is what the model is told"
+input  = { question = "How many hours are seven weeks?" }
+script = { agent = [{ call = "calculate", args = { expression = "7 * 7 * 24" } }, { text = "1176 hours." }] }
+expect = ["agent.calls[0].result contains '1176'", "output.answer == '1176 hours.'"]
+
+[[test]]
+name   = "nothing is written without a person's yes"
+input  = { question = "Note that the pump leaks." }
+script = { agent = [{ call = "note", args = { text = "The pump leaks." } }, { text = "Nobody agreed." }] }
+expect = ["denied(note) == 1", "calls(note) == 0"]
+
+[[test]]
+name    = "a yes lets it write"
+input   = { question = "Note that the pump leaks." }
+approve = ["note"]
+fake    = { note.bytes = 16 }
+script  = { agent = [{ call = "note", args = { text = "The pump leaks." } }, { text = "Noted." }] }
+expect  = ["calls(note) == 1", "output.answer == 'Noted.'"]
+)toml";
+
 constexpr std::string_view chat =
     R"toml(# A conversation that is remembered in chat.db, by its name.
 tinyphi = 1
@@ -250,6 +308,7 @@ The pump leaks again!
 "Thanks, it works."
 )toml";
 
+constexpr new_file agent_files[] = {{"", agent}};
 constexpr new_file ask_files[] = {{"", ask}};
 constexpr new_file batch_files[] = {
     {"", batch}, {"row.toml", batch_row}, {"tables/messages.csv", messages}};
@@ -258,6 +317,8 @@ constexpr new_file classify_files[] = {{"", classify}};
 constexpr new_file docs_files[] = {{"", docs}, {"docs/machine.md", machine}};
 
 constexpr new_kind kinds[] = {
+    {"agent", "a model that may call tools before it answers", agent_files,
+     "-i question='How many hours are seven weeks?'"},
     {"ask", "a question, and a model's answer", ask_files,
      "-i question='Why is the sky blue?'"},
     {"batch", "each row of a table, sorted by a model", batch_files,
