@@ -88,6 +88,8 @@ class tool_set {
       std::span<const message> conversation, chat_format f,
       bool may_answer) const;
 
+  // What asks for a label.
+  [[nodiscard]] static std::string_view question(bool may_answer);
   // The form of that answer.
   [[nodiscard]] result<constraint> decision(bool may_answer) const;
   // What an answer begins with that calls the tool. The arguments and a '}'

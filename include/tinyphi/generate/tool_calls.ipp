@@ -237,9 +237,13 @@ TINYPHI_FUNC std::vector<message> tool_set::asked(
   }
   std::string& text = out.back().content;
   text += text.empty() ? "" : "\n\n";
-  text += may_answer ? "(What does this need: a tool, or R? Say its label.)"
-                     : "(Which tool does this need? Say its label.)";
+  text += question(may_answer);
   return told(out, f, {.may_answer = may_answer});
+}
+
+TINYPHI_FUNC std::string_view tool_set::question(bool may_answer) {
+  return may_answer ? "(What does this need: a tool, or R? Say its label.)"
+                    : "(Which tool does this need? Say its label.)";
 }
 
 TINYPHI_FUNC result<constraint> tool_set::decision(bool may_answer) const {
