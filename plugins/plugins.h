@@ -23,6 +23,7 @@
 #include "plugins/json_pick/json_pick.h"
 #include "plugins/math_eval/math_eval.h"
 #include "plugins/memory/memory.h"
+#include "plugins/process/process.h"
 #include "plugins/prompt/prompt.h"
 #include "plugins/retrieve_fts/retrieve_fts.h"
 #include "plugins/retrieve_fuse/retrieve_fuse.h"
@@ -58,6 +59,7 @@ inline void register_builtin_plugins(registry& r) {
   r.add<json_pick_stage>();
   r.add<math_eval_stage>();
   r.add<memory_stage>();
+  r.add<process_stage>();
   r.add<prompt_stage>();
   r.add<retrieve_fts_stage>();
   r.add<retrieve_fuse_stage>();

@@ -50,6 +50,8 @@ UNTESTED = {
     "include/tinyphi/tinyphi.h": "tests/header_only",
     "include/tinyphi/pipeline.h": "tests/header_only",
     "include/tinyphi/base/cgroup.h": "memory, parallel",
+    "include/tinyphi/base/landlock.h": "serve/sandbox, plugins/process",
+    "include/tinyphi/base/unique_fd.h": "mapped_file, plugins/process",
     "include/tinyphi/constrain/byte_set.h": "byte_automaton",
     "include/tinyphi/constrain/grammar_walk.h": "matcher",
     "include/tinyphi/constrain/json_rules.h": "schema_grammar",

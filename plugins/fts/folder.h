@@ -23,28 +23,13 @@
 
 #include "tinyphi/base/error.h"
 #include "tinyphi/base/mapped_file.h"
+#include "tinyphi/base/unique_fd.h"
 #include "tinyphi/base/utf8.h"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace fts {
 
-class unique_fd {
- public:
-  explicit unique_fd(int fd) : fd_(fd) {}
-  unique_fd(unique_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  unique_fd& operator=(unique_fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~unique_fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
+using tinyphi::unique_fd;
 
 // An opened document: a regular file below the folder.
 struct source_file {

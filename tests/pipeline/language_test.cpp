@@ -837,6 +837,6 @@ stage.one.use = "./one.toml"
   CHECK_THAT(with_folder("inn"),
              Catch::StartsWith("main.toml:5:17: error[TP4003]: stage one: "
                                "./one.toml grants [allow].read = '") &&
-                 Catch::EndsWith("inn', which no folder of this file's "
+                 Catch::EndsWith("inn', which nothing in this file's "
                                  "[allow].read holds"));
 }

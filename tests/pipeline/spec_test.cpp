@@ -112,7 +112,7 @@ TEST_CASE("every key that is wrong is found where it stands") {
        "t.toml:9:8: error[TP1004]: [allow]: read is a string, it must be "
        "a list of strings"},
       {with("[allow]\nwrite = [\"a\\u0000b\"]"),
-       "t.toml:9:10: error[TP1005]: [allow].write: a folder's name holds no "
+       "t.toml:9:10: error[TP1005]: [allow].write: a name of files holds no "
        "NUL"},
       {with("[input.r]\ntype = \"text\"\ntrust = \"usr\""),
        "t.toml:10:9: error[TP1005]: input r: trust must be trusted, user or "
@@ -345,12 +345,12 @@ TEST_CASE("a hostile file costs no more time and memory than its size") {
   CHECK(finds(with(stages), "[stage] has 20001 " + has_256));
 }
 
-TEST_CASE("folders that data may name start at the file's own") {
+TEST_CASE("places that a file grants start at its own folder") {
   std::vector<diagnostic> faults;
   const auto spec = read_spec(
       with("[env]\nBOX = { type = \"text\", default = \"box\" }\n"
            "[allow]\nread = [\"${env.BOX}/new\", \"../old/\"]\n"
-           "write = [\"/var/out\"]"),
+           "write = [\"/var/out\"]\nexec = [\"tools/drive\"]"),
       "/base/t.toml",
       [](const std::string&) { return std::optional<std::string>(); }, faults);
   CHECK(faults.empty());
@@ -358,4 +358,5 @@ TEST_CASE("folders that data may name start at the file's own") {
   using paths = std::vector<std::filesystem::path>;
   CHECK(spec->allowed.read == paths{"/base/box/new", "/old/"});
   CHECK(spec->allowed.write == paths{"/var/out"});
+  CHECK(spec->allowed.exec == paths{"/base/tools/drive"});
 }

@@ -11,25 +11,11 @@
 #include <system_error>
 
 #include "tinyphi/base/mapped_file.h"
+#include "tinyphi/base/unique_fd.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
-
-// A file descriptor that closes itself.
-class unique_fd {
- public:
-  explicit unique_fd(int fd) : fd_(fd) {}
-  unique_fd(const unique_fd&) = delete;
-  unique_fd& operator=(const unique_fd&) = delete;
-  ~unique_fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 inline error file_error(const std::filesystem::path& path, int number) {
   const bool missing = number == ENOENT || number == ENOTDIR;
@@ -75,7 +61,7 @@ inline result<open_file> open_regular(const std::filesystem::path& path) {
 TINYPHI_FUNC result<mapped_file> mapped_file::open(
     const std::filesystem::path& path) {
   TINYPHI_TRY(const detail::open_file file, detail::open_regular(path));
-  const detail::unique_fd fd(file.fd);
+  const unique_fd fd(file.fd);
   mapped_file mapped;
   mapped.path_ = path;
   mapped.stamp_ = file.stamp;
@@ -114,7 +100,7 @@ TINYPHI_FUNC result<std::string> read_file(const std::filesystem::path& path,
                                            std::uint64_t max_bytes,
                                            file_stamp* stamp) {
   TINYPHI_TRY(const detail::open_file file, detail::open_regular(path));
-  const detail::unique_fd fd(file.fd);
+  const unique_fd fd(file.fd);
   if (stamp != nullptr) *stamp = file.stamp;
   if (file.size > max_bytes) {
     return error{error_code::limit,

@@ -290,7 +290,7 @@ TINYPHI_FUNC result<prefix_report> save_prefixes(const prefix_folder& folder,
                                                  const prefix_cache& cache) {
   TINYPHI_CHECK_OK(detail::make_prefix_folder(folder.path));
   TINYPHI_TRY(const int opened, detail::open_prefix_folder(folder.path));
-  const detail::unique_fd fd(opened);
+  const unique_fd fd(opened);
   const auto there = detail::list_prefixes(fd.get());
   const std::uint64_t budget = detail::prefix_budget(fd.get(), folder, there);
   prefix_report report;
@@ -341,7 +341,7 @@ TINYPHI_FUNC result<prefix_report> load_prefixes(const prefix_folder& folder,
   // A folder that cannot be made is told now, not when it is too late.
   TINYPHI_CHECK_OK(detail::make_prefix_folder(folder.path));
   TINYPHI_TRY(const int folder_fd, detail::open_prefix_folder(folder.path));
-  const detail::unique_fd fd(folder_fd);
+  const unique_fd fd(folder_fd);
   std::string first_fault;
   std::vector<detail::prefix_header> loaded;
   std::size_t n_ids = 0;
@@ -350,7 +350,7 @@ TINYPHI_FUNC result<prefix_report> load_prefixes(const prefix_folder& folder,
       std::uint64_t size = 0;
       TINYPHI_TRY(const int file_fd,
                   detail::open_prefix(fd.get(), entry.name, size));
-      const detail::unique_fd file(file_fd);
+      const unique_fd file(file_fd);
       TINYPHI_TRY(auto h, detail::read_prefix_header(file.get(), size, key));
       TINYPHI_TRY(const std::size_t n,
                   detail::load_prefix_pages(file.get(), h, key, cache, pool,

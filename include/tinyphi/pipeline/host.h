@@ -56,10 +56,12 @@ struct rules_spec {
 // [allow].read and [allow].write: the folders in which data may name files,
 // absolute and without "..". What the file itself names needs no grant.
 // [allow].net: the hosts that may be spoken to, whoever names them.
+// [allow].exec: the programs that may be started, or folders of such, likewise.
 struct allowed_places {
   std::vector<std::filesystem::path> read;
   std::vector<std::filesystem::path> write;
   std::vector<network_host> net = {};
+  std::vector<std::filesystem::path> exec = {};
 };
 
 // Whether `place` is `folder` or lies in it; both absolute and without "..".
@@ -118,6 +120,8 @@ struct host_options {
   std::function<std::optional<std::string>(const std::string& name)> env;
   // Reads libraries in place of the disk; called while a file is checked.
   library_reader read_library = {};
+  // Why no other program can be started here, for messages; empty: some can.
+  std::string no_programs = {};
   // Runs blocking work and models. It must outlive the pipeline; null: the
   // pipeline owns a pool of pool_threads threads, started when it is compiled.
   boost::asio::thread_pool* pool = nullptr;
@@ -173,6 +177,15 @@ class host {
   // Hosts that a stage may speak to.
   [[nodiscard]] const std::vector<network_host>& allowed_hosts() const {
     return allowed_.net;
+  }
+  // Programs that a stage may start, and folders of such.
+  [[nodiscard]] const std::vector<std::filesystem::path>& allowed_programs()
+      const {
+    return allowed_.exec;
+  }
+  // host_options::no_programs.
+  [[nodiscard]] const std::string& no_programs() const {
+    return options_.no_programs;
   }
   // An entry of [secret], read anew.
   [[nodiscard]] result<secret_text> secret(std::string_view name) const;

@@ -100,50 +100,6 @@ struct param_info {
 
 namespace detail {
 
-template <param_type T>
-[[nodiscard]] constexpr std::string_view param_type_name() {
-  if constexpr (std::same_as<T, bool>) return "bool";
-  if constexpr (std::same_as<T, std::int64_t>) return "int";
-  if constexpr (std::same_as<T, double>) return "float";
-  if constexpr (std::same_as<T, std::string> || std::is_enum_v<T>) {
-    return "text";
-  }
-  if constexpr (std::same_as<T, std::filesystem::path>) return "path";
-  if constexpr (std::same_as<T, byte_size>) return "size";
-  if constexpr (std::same_as<T, std::chrono::milliseconds>) return "duration";
-  if constexpr (std::same_as<T, model_ref> ||
-                std::same_as<T, std::optional<model_ref>>) {
-    return "model";
-  }
-  if constexpr (std::same_as<T, std::vector<rules_ref>>) return "list of rules";
-  if constexpr (std::same_as<T, std::vector<tool_ref>>) return "list of tools";
-  if constexpr (std::same_as<T, template_ref>) return "prompt template";
-  if constexpr (std::same_as<T, secret_text>) return "secret";
-  if constexpr (std::same_as<T, std::map<std::string, secret_text>>) {
-    return "table of secret or text";
-  }
-  if constexpr (std::same_as<T, type_ref> ||
-                std::same_as<T, std::optional<type_ref>>) {
-    return "type";
-  }
-  if constexpr (is_param_tables<T>) return "list of tables";
-  if constexpr (std::same_as<T, std::vector<std::string>>) {
-    return "list of text";
-  }
-  if constexpr (std::same_as<T, std::map<std::string, std::int64_t>>) {
-    return "table of int";
-  }
-  if constexpr (std::same_as<T, std::map<std::string, double>>) {
-    return "table of float";
-  }
-  if constexpr (std::same_as<T, std::map<std::string, std::string>>) {
-    return "table of text";
-  }
-  if constexpr (std::same_as<T, std::map<std::string, token_cap>>) {
-    return "table of tokens, or of { max, over }";
-  }
-}
-
 // A number without trailing zeros, readable as TOML.
 [[nodiscard]] std::string toml_number(double x);
 [[nodiscard]] inline std::string toml_number(std::int64_t x) {
@@ -251,7 +207,18 @@ class param_reader {
   }
   template <param_table T>
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                T& out);
+  template <param_table T>
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 std::vector<T>& out);
+  // Reads a table into `row`; `place` is its name in messages.
+  template <class T>
+  void read_row(const config_node& n, const std::string& place, T& row);
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                std::map<std::string, declared_port>& out);
+  [[nodiscard]] bool read_declared(const config_node& n,
+                                   const std::string& where,
+                                   declared_port& out);
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 std::map<std::string, token_cap>& out);
   void read_cap(const config_node& n, const std::string& where, token_cap& out);
@@ -324,16 +291,30 @@ bool param_reader::read_value(const config_node& n, std::string_view name,
           place + " is " + std::string(item.kind()) + ", it must be a table");
       continue;
     }
-    param_reader reader(&item, where_, item.at, *host_, *faults_);
-    reader.path_ = place + ".";
-    std::apply([&](const auto&... one) { (reader.read(row, one), ...); },
-               T::params());
-    reader.finish();
-    models_.insert(models_.end(), reader.models_.begin(), reader.models_.end());
-    rules_.insert(rules_.end(), reader.rules_.begin(), reader.rules_.end());
-    types_.insert(types_.end(), reader.types_.begin(), reader.types_.end());
+    read_row(item, place, row);
   }
   return true;
+}
+
+template <param_table T>
+bool param_reader::read_value(const config_node& n, std::string_view name,
+                              T& out) {
+  if (n.get<config_table>() == nullptr) return false;
+  read_row(n, named(name), out);
+  return true;
+}
+
+template <class T>
+void param_reader::read_row(const config_node& n, const std::string& place,
+                            T& row) {
+  param_reader reader(&n, where_, n.at, *host_, *faults_);
+  reader.path_ = place + ".";
+  std::apply([&](const auto&... one) { (reader.read(row, one), ...); },
+             T::params());
+  reader.finish();
+  models_.insert(models_.end(), reader.models_.begin(), reader.models_.end());
+  rules_.insert(rules_.end(), reader.rules_.begin(), reader.rules_.end());
+  types_.insert(types_.end(), reader.types_.begin(), reader.types_.end());
 }
 
 template <class Config, class T>

@@ -104,8 +104,7 @@ TINYPHI_FUNC void param_reader::finish(std::span<const retired_key> retired) {
     std::erase(missing_, nearest_name(m.key, known_));
   }
   for (const std::string_view name : missing_) {
-    report(fault::missing_key, at_,
-           named(name) + " must be given");
+    report(fault::missing_key, at_, named(name) + " must be given");
   }
 }
 
@@ -295,6 +294,55 @@ TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
   } else {
     report(named_type.error().code, n.at,
            named(name) + ": " + named_type.error().message);
+  }
+  return true;
+}
+
+TINYPHI_FUNC bool param_reader::read_value(
+    const config_node& n, std::string_view name,
+    std::map<std::string, declared_port>& out) {
+  const auto* table = n.get<config_table>();
+  if (table == nullptr) return false;
+  constexpr std::size_t most = 64;
+  out.clear();
+  if (table->size() > most) {
+    report(fault::out_of_range, n.at,
+           named(name) + " has " + std::to_string(table->size()) +
+               " entries, allowed are " + std::to_string(most));
+    return true;
+  }
+  for (const config_member& m : *table) {
+    const std::string where = std::string(name) + "." + m.key;
+    if (!read_declared(m.value, where, out[m.key])) return false;
+  }
+  return true;
+}
+
+TINYPHI_FUNC bool param_reader::read_declared(const config_node& n,
+                                              const std::string& where,
+                                              declared_port& out) {
+  const auto* table = n.get<config_table>();
+  if (table == nullptr) return read_value(n, where, out.type);
+  constexpr std::string_view keys[] = {"type", "max_bytes"};
+  bool has_type = false;
+  for (const config_member& m : *table) {
+    bool is_read = true;
+    if (m.key == "type") {
+      has_type = true;
+      is_read = read_value(m.value, where + ".type", out.type);
+    } else if (m.key == "max_bytes") {
+      byte_size most;
+      is_read = read_value(m.value, where + ".max_bytes", most);
+      out.max_bytes = most.bytes;
+    } else {
+      report(fault::unknown_key, m.at,
+             named(where) + ": unknown key " + quote(m.key) +
+                 did_you_mean(m.key, keys));
+    }
+    if (!is_read) return false;
+  }
+  if (!has_type) {
+    report(fault::missing_key, n.at, named(where) + ".type must be given");
   }
   return true;
 }

@@ -11,6 +11,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -41,8 +42,14 @@ struct type_ref {
   tinyphi::type type;
 };
 
-// A row of a parameter that is a list of tables: a struct with params() of its
-// own.
+// A port that a parameter declares: its type, or { type, max_bytes }.
+struct declared_port {
+  type_ref type;
+  std::optional<std::uint64_t> max_bytes = {};  // of its text, or its JSON
+};
+
+// A parameter that is a table, or a row of one that is a list of tables: a
+// struct with params() of its own.
 template <class T>
 concept param_table = std::default_initializable<T> && requires {
   T::params();
@@ -86,7 +93,9 @@ concept param_type = std::same_as<T, bool> || std::same_as<T, std::int64_t> ||
     std::same_as<T, model_ref> || std::same_as<T, std::optional<model_ref>> ||
     std::same_as<T, std::vector<rules_ref>> ||
     std::same_as<T, std::vector<tool_ref>> || std::same_as<T, type_ref> ||
-    std::same_as<T, std::optional<type_ref>> || is_param_tables<T> ||
+    std::same_as<T, std::optional<type_ref>> || param_table<T> ||
+    is_param_tables<T> ||
+    std::same_as<T, std::map<std::string, declared_port>> ||
     std::same_as<T, template_ref> || std::same_as<T, secret_text> ||
     std::same_as<T, std::map<std::string, secret_text>> ||
     std::same_as<T, std::vector<std::string>> ||
@@ -100,6 +109,59 @@ template <class T>
 inline constexpr bool is_secret =
     std::same_as<T, secret_text> ||
     std::same_as<T, std::map<std::string, secret_text>>;
+
+namespace detail {
+
+// What the type is called in messages and lists.
+template <param_type T>
+[[nodiscard]] constexpr std::string_view param_type_name() {
+  if constexpr (std::same_as<T, bool>) return "bool";
+  if constexpr (std::same_as<T, std::int64_t>) return "int";
+  if constexpr (std::same_as<T, double>) return "float";
+  if constexpr (std::same_as<T, std::string> || std::is_enum_v<T>) {
+    return "text";
+  }
+  if constexpr (std::same_as<T, std::filesystem::path>) return "path";
+  if constexpr (std::same_as<T, byte_size>) return "size";
+  if constexpr (std::same_as<T, std::chrono::milliseconds>) return "duration";
+  if constexpr (std::same_as<T, model_ref> ||
+                std::same_as<T, std::optional<model_ref>>) {
+    return "model";
+  }
+  if constexpr (std::same_as<T, std::vector<rules_ref>>) return "list of rules";
+  if constexpr (std::same_as<T, std::vector<tool_ref>>) return "list of tools";
+  if constexpr (std::same_as<T, template_ref>) return "prompt template";
+  if constexpr (std::same_as<T, secret_text>) return "secret";
+  if constexpr (std::same_as<T, std::map<std::string, secret_text>>) {
+    return "table of secret or text";
+  }
+  if constexpr (std::same_as<T, type_ref> ||
+                std::same_as<T, std::optional<type_ref>>) {
+    return "type";
+  }
+  if constexpr (param_table<T>) return "table";
+  if constexpr (is_param_tables<T>) return "list of tables";
+  if constexpr (std::same_as<T, std::map<std::string, declared_port>>) {
+    return "table of types, or of { type, max_bytes }";
+  }
+  if constexpr (std::same_as<T, std::vector<std::string>>) {
+    return "list of text";
+  }
+  if constexpr (std::same_as<T, std::map<std::string, std::int64_t>>) {
+    return "table of int";
+  }
+  if constexpr (std::same_as<T, std::map<std::string, double>>) {
+    return "table of float";
+  }
+  if constexpr (std::same_as<T, std::map<std::string, std::string>>) {
+    return "table of text";
+  }
+  if constexpr (std::same_as<T, std::map<std::string, token_cap>>) {
+    return "table of tokens, or of { max, over }";
+  }
+}
+
+}  // namespace detail
 
 TINYPHI_NAMESPACE_END
 

@@ -79,7 +79,7 @@ class spec_reader : private config_reader {
   void read_switches();
   void read_switch(const config_member& entry);
   void read_allow();
-  // The folders of [allow].read or [allow].write, absolute.
+  // The places of [allow].read, [allow].write or [allow].exec, absolute.
   std::vector<std::filesystem::path> read_folders(const config_node& allow,
                                                   std::string_view key);
   void read_triggers();

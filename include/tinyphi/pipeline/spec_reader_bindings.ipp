@@ -158,7 +158,7 @@ TINYPHI_FUNC std::vector<std::filesystem::path> spec_reader::read_folders(
     const auto& text = *name->get<std::string>();
     if (text.find('\0') != std::string::npos) {
       report(fault::out_of_range, name->at,
-             "[allow]." + m->key + ": a folder's name holds no NUL");
+             "[allow]." + m->key + ": a name of files holds no NUL");
       continue;
     }
     folders.push_back(
@@ -189,10 +189,11 @@ TINYPHI_FUNC void spec_reader::read_hosts(const config_node& allow) {
 
 TINYPHI_FUNC void spec_reader::read_allow() {
   const config_node* allow =
-      section("allow", {"flow", "read", "write", "net"}, {"exec"});
+      section("allow", {"flow", "read", "write", "net", "exec"}, {});
   if (allow == nullptr) return;
   spec_.allowed.read = read_folders(*allow, "read");
   spec_.allowed.write = read_folders(*allow, "write");
+  spec_.allowed.exec = read_folders(*allow, "exec");
   read_hosts(*allow);
   const auto* grants =
       optional_key<config_array>(*allow, "flow", "[allow]", "a list of tables");

@@ -20,6 +20,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "tinyphi/base/landlock.h"
+#include "tinyphi/base/unique_fd.h"
 #include "tinyphi/serve/sandbox.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -38,52 +40,6 @@ inline constexpr bool has_sanitizer = false;
 inline constexpr bool has_sanitizer = false;
 #endif
 
-// The kernel's interface (linux/landlock.h): headers of a distribution know
-// only what was there when it was made, the running kernel may know more.
-namespace landlock {
-inline constexpr long create_ruleset = 444, add_rule = 445, restrict_self = 446;
-inline constexpr std::uint32_t ask_version = 1, path_beneath = 1;
-inline constexpr std::uint64_t execute = 1 << 0, write_file = 1 << 1,
-                               read_file = 1 << 2, read_dir = 1 << 3,
-                               remove_dir = 1 << 4, remove_file = 1 << 5,
-                               make_dir = 1 << 7, make_file = 1 << 8,
-                               make_socket = 1 << 9, refer = 1 << 13,
-                               truncate = 1 << 14, ioctl_device = 1 << 15;
-inline constexpr std::uint64_t all_of_abi_1 = (1 << 13) - 1;
-inline constexpr std::uint64_t of_files =
-    execute | write_file | read_file | truncate | ioctl_device;
-inline constexpr std::uint64_t connect_tcp = 1 << 1;
-inline constexpr std::uint64_t scope_signals = 1 << 1;
-
-struct ruleset {
-  std::uint64_t files, network, scopes;
-};
-struct __attribute__((packed)) beneath {
-  std::uint64_t allowed;
-  std::int32_t folder;
-};
-
-inline std::uint64_t file_rights(int abi) {
-  return all_of_abi_1 | (abi >= 2 ? refer : 0) | (abi >= 3 ? truncate : 0) |
-         (abi >= 5 ? ioctl_device : 0);
-}
-
-}  // namespace landlock
-
-class owned_fd {
- public:
-  explicit owned_fd(long fd) : fd_(static_cast<int>(fd)) {}
-  owned_fd(const owned_fd&) = delete;
-  owned_fd& operator=(const owned_fd&) = delete;
-  ~owned_fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 inline error sandbox_error(std::string what, int code) {
   return error{error_code::io,
                "the sandbox cannot be entered: " + std::move(what) + ": " +
@@ -93,7 +49,7 @@ inline error sandbox_error(std::string what, int code) {
 inline result<void> allow_beneath(int ruleset,
                                   const std::filesystem::path& path,
                                   std::uint64_t rights) {
-  const owned_fd at(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  const unique_fd at(::open(path.c_str(), O_PATH | O_CLOEXEC));
   struct stat s;
   if (at.get() < 0 || ::fstat(at.get(), &s) != 0) return {};
   if (!S_ISDIR(s.st_mode)) rights &= landlock::of_files;
@@ -280,7 +236,6 @@ inline void add_conditional_calls(call_filter& f) {
 }  // namespace detail
 
 TINYPHI_FUNC result<file_restriction> restrict_files(const sandbox_paths& p) {
-  namespace landlock = detail::landlock;
   file_restriction report;
   if (const int n = detail::count_threads(); n > 1) {
     return error{error_code::invalid_argument,
@@ -295,19 +250,18 @@ TINYPHI_FUNC result<file_restriction> restrict_files(const sandbox_paths& p) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return detail::sandbox_error("PR_SET_NO_NEW_PRIVS", errno);
   }
-  const long abi =
-      ::syscall(landlock::create_ruleset, nullptr, 0, landlock::ask_version);
-  if (abi < 1) {
+  report.abi = landlock::abi();
+  if (report.abi < 1) {
     report.note = std::string("this kernel has no Landlock (") +
                   std::strerror(errno) + "): files are not restricted";
+    report.abi = 0;
     return report;
   }
-  report.abi = static_cast<int>(abi);
   const std::uint64_t all = landlock::file_rights(report.abi);
   const landlock::ruleset rules{all,
                                 report.abi >= 4 ? landlock::connect_tcp : 0,
                                 report.abi >= 6 ? landlock::scope_signals : 0};
-  const detail::owned_fd ruleset(
+  const unique_fd ruleset(
       ::syscall(landlock::create_ruleset, &rules, sizeof rules, 0));
   if (ruleset.get() < 0) return detail::sandbox_error("its rules", errno);
   const std::uint64_t read = landlock::read_file | landlock::read_dir;

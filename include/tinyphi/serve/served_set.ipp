@@ -216,6 +216,11 @@ inline result<void> open_pipelines(const daemon_config& c, const loading& with,
     options.describe_model = with.program->describe_model;
     options.env = with.program->env;
     options.pool_threads = pipeline_threads;
+    if (with.program->sandbox) {
+      options.no_programs =
+          "the daemon's sandbox lets no program be started; serve with "
+          "--no-sandbox, or run the file by `tinyphi run`";
+    }
     TINYPHI_TRY(auto opened, open_pipeline(entry, *with.program->plugins,
                                            options, unix_seconds()));
     opened.models = std::move(models);

@@ -137,6 +137,7 @@ class call_pass {
     if (spec && !spec->incomplete) {
       inherit(spec->allowed.read, c_.spec.allowed.read, "read", s);
       inherit(spec->allowed.write, c_.spec.allowed.write, "write", s);
+      inherit(spec->allowed.exec, c_.spec.allowed.exec, "exec", s);
       inherit_limits(*spec, s);
       inherit_hosts(spec->allowed.net, s);
       g = compile_graph(*spec, c_.plugins, c_.options, path, faults,
@@ -163,7 +164,7 @@ class call_pass {
       c_.report(fault::not_allowed, s.plugin_at,
                 s.title() + ": " + s.plugin + " grants [allow]." +
                     std::string(key) + " = " + quote(folder.string()) +
-                    ", which no folder of this file's [allow]." +
+                    ", which nothing in this file's [allow]." +
                     std::string(key) + " holds");
     }
   }
