@@ -270,8 +270,12 @@ inline turn scripted(const value_data& given, const file_tools& tools) {
 // A result as a model is told it.
 inline std::string told_result(const tool_result& r) {
   switch (r.outcome) {
-    case tool_outcome::done:
-      return json::serialize(to_json(r.value));
+    case tool_outcome::done: {
+      constexpr std::size_t most = std::size_t{1} << 20;
+      auto text = json_text(r.value, most);
+      return text ? *std::move(text)
+                  : "error: limit: the result is longer than 1 MiB";
+    }
     case tool_outcome::denied:
       return "error: denied";
     case tool_outcome::failed:
