@@ -135,6 +135,7 @@ UNTESTED = {
     "include/tinyphi/serve/utc_time.h": "ollama",
     "include/tinyphi/serve/serve_table_reader.h": "daemon_config",
     "include/tinyphi/serve/listen_address.h": "daemon_config",
+    "include/tinyphi/serve/answer_tools.h": "parse_request, tests/serve/tools_test.py",
     "include/tinyphi/serve/connection_socket.h": "http_server",
     "include/tinyphi/serve/http_exchange.h": "tests of connections",
     "include/tinyphi/text/tokenizer_tables.h": "tokenizer",

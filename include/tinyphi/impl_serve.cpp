@@ -5,6 +5,7 @@
 #include "tinyphi/serve/access_log.ipp"
 #include "tinyphi/serve/answer_format.ipp"
 #include "tinyphi/serve/answer_start.ipp"
+#include "tinyphi/serve/answer_tools.ipp"
 #include "tinyphi/serve/api_error.ipp"
 #include "tinyphi/serve/blake2b.ipp"
 #include "tinyphi/serve/daemon_config.ipp"

@@ -108,7 +108,7 @@ def test_refusals():
             ({"messages": message, "max_tokens": 1, "max_completion_tokens": 1}, 400,
              "invalid_value", "max_tokens"),
             ({"messages": message, "tools": [{"type": "function"}]}, 400,
-             "unsupported_parameter", "tools"),
+             "missing_required_parameter", "tools[0].function"),
             ({"messages": message, "response_format": {"type": "yaml"}}, 400,
              "unsupported_parameter", "response_format.type"),
             ({"messages": message, "store": True}, 400, "unsupported_parameter", "store"),

@@ -58,6 +58,46 @@ TEST_CASE("a chat's stream is OpenAI's, byte for byte") {
   CHECK(d->keep_alive() == ": keep-alive\n\n");
 }
 
+TEST_CASE("a call is told with its name once and its arguments in pieces") {
+  answer_request r;
+  r.logprobs = true;
+  answer_facts f = facts();
+  f.called = "clock";
+  f.call_ids = {"call_x"};
+  const auto d = make_openai_chat(r, f);
+  CHECK(d->begin() ==
+        "data: " + head +
+            R"({"index":0,"delta":{"role":"assistant","content":null,)"
+            R"("tool_calls":[{"id":"call_x","type":"function","function":)"
+            R"({"name":"clock","arguments":""},"index":0}]},)"
+            R"("finish_reason":null}]})"
+            "\n\n");
+  CHECK(d->piece(0, {"{\"a\"", {}}) ==
+        "data: " + head +
+            R"({"index":0,"delta":{"tool_calls":[{"index":0,"function":)"
+            R"({"arguments":"{\"a\""}}]},"finish_reason":null}]})"
+            "\n\n");
+  CHECK(d->finish(ended(0, finish_reason::stop)) ==
+        "data: " + head +
+            R"({"index":0,"delta":{},"finish_reason":"tool_calls"}]})"
+            "\n\n");
+  ended_answer a = ended(0, finish_reason::stop);
+  a.text = "{}";
+  const json::value whole = json::parse(d->whole({&a, 1}));
+  const json::value& choice = whole.at("choices").at(0);
+  CHECK(choice.at("message").at("content").is_null());
+  CHECK(json::serialize(choice.at("message").at("tool_calls")) ==
+        R"([{"id":"call_x","type":"function","function":)"
+        R"({"name":"clock","arguments":"{}"}}])");
+  CHECK(choice.at("finish_reason") == "tool_calls");
+  CHECK(choice.at("logprobs").is_null());
+  // Brought to an end in time, it is whole and still says so.
+  a.finish = finish_reason::length;
+  CHECK(
+      json::parse(d->whole({&a, 1})).at("choices").at(0).at("finish_reason") ==
+      "length");
+}
+
 TEST_CASE("pieces tell the times so far, where they are known") {
   answer_request r;
   for (const auto& make : {make_openai_chat, make_native_completion}) {

@@ -165,12 +165,13 @@ TEST_CASE("an error names the path, what is there and what is allowed") {
 
 TEST_CASE("what has no effect here is refused by its name and with a code") {
   CHECK(chat_told(R"({"tools": [{"type": "function"}]})") ==
-        "tools unsupported_parameter");
+        "tools[0].function missing_required_parameter");
+  CHECK(chat_told(R"({"tools": [{"type": "web_search"}]})") ==
+        "tools[0].type unsupported_parameter");
   CHECK(chat_told(R"({"tools": []})") == "accepted");
   CHECK(chat_told(R"({"tool_choice": "none"})") == "accepted");
   CHECK(chat_told(R"({"tool_choice": "auto"})") == "accepted");
-  CHECK(chat_told(R"({"tool_choice": "required"})") ==
-        "tool_choice unsupported_parameter");
+  CHECK(chat_told(R"({"tool_choice": "any"})") == "tool_choice invalid_value");
   CHECK(chat_told(R"({"functions": [{}]})") ==
         "functions unsupported_parameter");
   CHECK(chat_told(R"({"guided_json": {}})") ==
@@ -185,7 +186,7 @@ TEST_CASE("what has no effect here is refused by its name and with a code") {
        {"type": "image_url", "image_url": {"url": "x"}}]}]})") ==
         "messages[0].content[1].type unsupported_content");
   CHECK(chat_told(R"({"messages": [{"role": "user", "content": "a"},
-      {"role": "tool", "content": "a"}]})") ==
+      {"role": "cook", "content": "a"}]})") ==
         "messages[1].role invalid_value");
   CHECK(chat_told(R"({"messages": [{"role": "user"}]})") ==
         "messages[0].content missing_required_parameter");

@@ -13,6 +13,7 @@
 
 #include "tinyphi/base/json.h"
 #include "tinyphi/generate/request.h"
+#include "tinyphi/generate/tool_calls.h"
 #include "tinyphi/text/chat_template.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -35,6 +36,22 @@ struct wanted_format {
   json::object told = {};  // OpenAI's object, to be told back
 };
 
+// Tools that an answer may call, before a model's vocabulary is known.
+struct wanted_tools {
+  enum class choice : std::uint8_t { automatic, none, required, named };
+  std::vector<tool_description> tools = {};  // at least one
+  choice which = choice::automatic;
+  std::size_t named = 0;  // of the tools
+  // Arguments are the likeliest ones, since no temperature was asked for.
+  bool likeliest = true;
+  std::string own = {};  // what leads from tools[i] to its fields, for errors
+};
+// Whether an answer without a call is none.
+[[nodiscard]] inline bool must_call(const wanted_tools& w) {
+  return w.which == wanted_tools::choice::required ||
+         w.which == wanted_tools::choice::named;
+}
+
 struct answer_request {
   std::string model;  // as the client names it; empty: the first one
   // A chat, or else plain prompts, of which each has n answers.
@@ -52,6 +69,8 @@ struct answer_request {
   // of a text.
   std::vector<std::pair<std::string, float>> text_biases = {};
   std::optional<wanted_format> format = {};
+  // With a format, an answer that calls nothing has it.
+  std::optional<wanted_tools> tools = {};
   std::string prediction = {};  // a text that the answer may repeat
   std::string cache_salt = {};  // narrows the caller's isolation domain
   overflow_rule overflow = overflow_rule::error;

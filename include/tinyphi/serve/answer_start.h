@@ -23,7 +23,9 @@ struct started_answers {
   std::vector<std::string> prompt_texts;  // of plain prompts to be told back
   std::size_t n_prompt_tokens = 0;        // of all prompts
   std::size_t n_dropped_turns = 0;        // left out so that the rest fits
-  std::optional<api_error> refused;       // then nothing runs
+  // The tool that all of them call, if they do: their texts are its arguments.
+  std::string called;
+  std::optional<api_error> refused;  // then nothing runs
 };
 
 // Which cached texts a caller finds: its own, and of those only what was
@@ -41,10 +43,16 @@ struct started_answers {
 
 // `from` decides about tenant, class and domain; `r.params` has the rest.
 // A prompt that does not fit is refused with OpenAI's context_length_exceeded,
-// or loses its oldest turns if the request says so.
-[[nodiscard]] started_answers start_answers(served_model& m,
-                                            const answer_request& r,
-                                            const caller& from);
+// or loses its oldest turns if the request says so. With tools the model is
+// asked first whether it calls one, which takes no longer than until
+// `decided_by`.
+[[nodiscard]] started_answers start_answers(
+    served_model& m, const answer_request& r, const caller& from,
+    steady_time decided_by = steady_time::max());
+
+// The messages as the model reads them: with what it is told of tools.
+[[nodiscard]] api_result<std::vector<message>> told_messages(
+    served_model& m, const answer_request& r);
 
 TINYPHI_NAMESPACE_END
 

@@ -3,9 +3,11 @@
 #define TINYPHI_SERVE_ANSWER_START_IPP_
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "tinyphi/serve/answer_start.h"
+#include "tinyphi/serve/answer_tools.ipp"
 #include "tinyphi/serve/blake2b.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -118,25 +120,153 @@ inline api_error too_long_for(const model& m, const answer_request& r,
   return e;
 }
 
+// What a chat is made into before a model reads it: tools are told, and where
+// it has to decide, it is asked.
+class chat_maker {
+ public:
+  chat_maker(served_model& m, const answer_request& r, domain_id domain)
+      : model_(&m), request_(&r), domain_(domain) {}
+
+  // Errors: tools that cannot be used.
+  api_result<void> take_tools() {
+    if (!request_->tools) return {};
+    TINYPHI_TRY(set_, model_->tools().get(model_->engine(), *request_->tools));
+    return {};
+  }
+
+  [[nodiscard]] bool may_call() const {
+    return set_ != nullptr && !request_->continue_last &&
+           request_->tools->which != wanted_tools::choice::none;
+  }
+  [[nodiscard]] bool may_answer() const { return !must_call(*request_->tools); }
+  // One pass over labels says what comes; else it is known.
+  [[nodiscard]] bool decides() const {
+    const bool one = set_ != nullptr && set_->size() == 1;
+    return may_call() &&
+           request_->tools->which != wanted_tools::choice::named &&
+           (may_answer() || !one);
+  }
+  // What may come behind the longest of the prompts.
+  [[nodiscard]] std::size_t rest() const {
+    std::size_t most = 0;
+    for (std::size_t i = 0; may_call() && i < set_->size(); ++i) {
+      most = std::max(most, set_->call_beginning(i).size());
+    }
+    return most;
+  }
+
+  // The prompt of the answer, or of the decision if one is made.
+  result<std::vector<token_id>> tokens(std::span<const message> messages) {
+    if (!may_call()) return encode(messages, request_->continue_last);
+    TINYPHI_TRY(const chat_format f, format());
+    return encode(decides() ? set_->asked(messages, f, may_answer())
+                            : set_->told(messages, f, asking()),
+                  false);
+  }
+
+  // Replaces the decision's prompt by the answer's, and says which tool it
+  // calls, if it does.
+  api_result<std::optional<std::size_t>> decide(
+      std::span<const message> messages, std::vector<token_id>& prompt,
+      const generation_params& params) {
+    std::optional<std::size_t> called;
+    if (request_->tools->which == wanted_tools::choice::named) {
+      called = request_->tools->named;
+    } else if (!decides()) {
+      called = 0;
+    } else {
+      TINYPHI_TRY(called, ask(messages, std::move(prompt), params));
+    }
+    const auto f = format();
+    if (!f) return to_api_error(f.error());
+    auto turns = set_->told(messages, *f, asking());
+    if (called) {
+      turns.push_back({role::assistant, set_->call_beginning(*called)});
+    }
+    auto ids = encode(turns, called.has_value());
+    if (!ids) return to_api_error(ids.error());
+    prompt = *std::move(ids);
+    return called;
+  }
+
+  [[nodiscard]] const tool_set& tools() const { return *set_; }
+  [[nodiscard]] tool_asking asking() const {
+    return {.may_answer = may_answer()};
+  }
+
+ private:
+  [[nodiscard]] result<chat_format> format() const {
+    return model_->engine().model().chat_format();
+  }
+  result<std::vector<token_id>> encode(std::span<const message> turns,
+                                       bool goes_on) const {
+    return chat_tokens(model_->engine().model(), turns, goes_on,
+                       model_->turns(), domain_);
+  }
+
+  api_result<std::optional<std::size_t>> ask(std::span<const message> messages,
+                                             std::vector<token_id> prompt,
+                                             const generation_params& params) {
+    const auto labels = set_->labels(may_answer());
+    const auto failed = [](const error& e) {
+      api_error out = to_api_error(e);
+      if (e.code == error_code::deadline) out.code = "deadline_first_token";
+      return out;
+    };
+    const auto f = format();
+    if (!f) return failed(f.error());
+    // Everybody's own: how long it takes tells nobody what others have asked.
+    const auto turns =
+        set_->asked(without_question(messages), *f, may_answer());
+    std::string key = std::to_string(domain_);
+    for (const message& turn : turns) key += "\n" + turn.content;
+    auto empty = model_->tools().find(key);
+    if (!empty) {
+      const auto ids = encode(turns, false);
+      if (!ids) return failed(ids.error());
+      auto scores = score_labels(model_->engine(), *ids, labels, params);
+      if (!scores) return failed(scores.error());
+      model_->tools().keep(std::move(key), *scores);
+      empty = *std::move(scores);
+    }
+    const auto scores =
+        score_labels(model_->engine(), std::move(prompt), labels, params);
+    if (!scores) return failed(scores.error());
+    return choose_tool(*scores, *empty, may_answer()).tool;
+  }
+
+  served_model* model_;
+  const answer_request* request_;
+  domain_id domain_;
+  std::shared_ptr<const tool_set> set_;  // null: there are no tools
+};
+
+// What prompts there are to a request.
+struct made_prompts {
+  std::vector<std::vector<token_id>> ids;
+  std::vector<message> messages;  // of a chat, those that fit
+};
+
 // The tokens of every prompt, or why they cannot be run.
-inline std::optional<api_error> prompt_tokens(
-    served_model& m, const answer_request& r, domain_id domain,
-    std::vector<std::vector<token_id>>& prompts, started_answers& out) {
+inline std::optional<api_error> prompt_tokens(served_model& m,
+                                              const answer_request& r,
+                                              chat_maker& chat,
+                                              made_prompts& prompts,
+                                              started_answers& out) {
   const model& weights = m.engine().model();
   const std::size_t context = context_of(weights, r);
-  std::vector<message> messages = r.messages;
-  while (!messages.empty()) {
-    auto ids =
-        chat_tokens(weights, messages, r.continue_last, m.turns(), domain);
+  prompts.messages = r.messages;
+  while (!prompts.messages.empty()) {
+    auto ids = chat.tokens(prompts.messages);
     if (!ids) return to_api_error(ids.error());
-    if (ids->size() >= context) {
+    if (ids->size() + chat.rest() >= context) {
       const bool shorter = r.overflow == overflow_rule::drop_oldest_turns &&
-                           drop_oldest_turn(messages);
+                           drop_oldest_turn(prompts.messages);
       if (!shorter) return too_long_for(weights, r, ids->size());
-      out.n_dropped_turns = r.messages.size() - messages.size();
+      out.n_dropped_turns = r.messages.size() - prompts.messages.size();
       continue;
     }
-    prompts.push_back(*std::move(ids));
+    prompts.ids.push_back(*std::move(ids));
     break;
   }
   for (const plain_prompt& p : r.prompts) {
@@ -154,9 +284,29 @@ inline std::optional<api_error> prompt_tokens(
     } else if (tells_prompt(r) && weights.tokenizer() != nullptr) {
       out.prompt_texts.push_back(weights.tokenizer()->decode(*ids, true));
     }
-    prompts.push_back(*std::move(ids));
+    prompts.ids.push_back(*std::move(ids));
   }
   return std::nullopt;
+}
+
+// The form of the answers, and with it the field that errors are about: a
+// call's arguments, or what the request wants of an answer.
+inline api_result<std::string> set_form(served_model& m,
+                                        const answer_request& r,
+                                        const chat_maker& chat,
+                                        std::optional<std::size_t> called,
+                                        generation_params& params) {
+  if (called) {
+    params.format = chat.tools().arguments(*called);
+    // Where arguments end they say themselves.
+    params.stop.clear();
+    params.ignore_stop_ids = false;
+    if (r.tools->likeliest) params.sampling.temperature = 0;
+    return tool_field(*called, r.tools->own, "parameters");
+  }
+  if (!r.format) return std::string();
+  TINYPHI_TRY(params.format, m.formats().get(m.engine(), *r.format));
+  return r.format->field;
 }
 
 }  // namespace detail
@@ -180,32 +330,59 @@ TINYPHI_FUNC request_origin origin_of(const caller& from,
   return {from.tenant, from.domain, answer_class(from, wanted)};
 }
 
+TINYPHI_FUNC api_result<std::vector<message>> told_messages(
+    served_model& m, const answer_request& r) {
+  detail::chat_maker chat(m, r, 0);
+  TINYPHI_CHECK_OK(chat.take_tools());
+  if (!chat.may_call()) return r.messages;
+  const auto f = m.engine().model().chat_format();
+  if (!f) return to_api_error(f.error());
+  return chat.tools().told(r.messages, *f, chat.asking());
+}
+
 TINYPHI_FUNC started_answers start_answers(served_model& m,
                                            const answer_request& r,
-                                           const caller& from) {
+                                           const caller& from,
+                                           steady_time decided_by) {
   started_answers out;
   generation_params params = r.params;
   params.set_origin(origin_of(from, r.wanted_class));
   params.cache_domain = answer_domain(from, r.cache_salt);
-  std::vector<std::vector<token_id>> prompts;
-  out.refused = detail::prompt_tokens(m, r, params.cache_domain, prompts, out);
+  const auto refuse = [&](api_error e) {
+    out.refused = std::move(e);
+    return std::move(out);
+  };
+  detail::chat_maker chat(m, r, params.cache_domain);
+  if (auto ok = chat.take_tools(); !ok) return refuse(ok.error());
+  detail::made_prompts prompts;
+  out.refused = detail::prompt_tokens(m, r, chat, prompts, out);
   if (out.refused) return out;
   out.refused = detail::add_text_biases(r, m.engine().model().tokenizer(),
                                         params.sampling);
   if (out.refused) return out;
-  if (r.format) {
-    auto format = m.formats().get(m.engine(), *r.format);
-    if (!format) {
-      out.refused = std::move(format).error();
-      return out;
+  std::optional<std::size_t> called;
+  if (chat.may_call()) {
+    generation_params asking = params;
+    auto& deadline = asking.stop_when.deadline;
+    deadline = std::min(deadline.value_or(decided_by), decided_by);
+    // Labels wait for one another. What comes then waits anew.
+    asking.queue_deadline.reset();
+    const steady_time from = std::chrono::steady_clock::now();
+    auto decision = chat.decide(prompts.messages, prompts.ids.front(), asking);
+    if (!decision) return refuse(decision.error());
+    called = *decision;
+    if (params.queue_deadline) {
+      *params.queue_deadline += std::chrono::steady_clock::now() - from;
     }
-    params.format = *std::move(format);
+    if (called) out.called = chat.tools()[*called].name;
   }
+  const auto form = detail::set_form(m, r, chat, called, params);
+  if (!form) return refuse(form.error());
   if (!r.prediction.empty() && m.engine().model().tokenizer() != nullptr) {
     params.references.push_back(
         m.engine().model().tokenizer()->encode(r.prediction));
   }
-  for (auto& prompt : prompts) {
+  for (auto& prompt : prompts.ids) {
     out.n_prompt_tokens += prompt.size();
     generation_params own = params;
     if (r.context_limit != 0) {
@@ -226,7 +403,7 @@ TINYPHI_FUNC started_answers start_answers(served_model& m,
     if (params.format && params.max_tokens != 0 &&
         params.max_tokens < params.format->shortest()) {
       out.refused->code = "invalid_value";
-      out.refused->param = r.format->field;
+      out.refused->param = *form;
     }
     out.answers.clear();
     return out;

@@ -11,6 +11,8 @@ namespace request_tables {
 
 inline constexpr std::string_view role_words[] = {"system", "developer", "user",
                                                   "assistant"};
+inline constexpr std::string_view chat_role_words[] = {
+    "system", "developer", "user", "assistant", "tool"};
 inline constexpr std::string_view part_words[] = {"text"};
 inline constexpr field part_fields[] = {
     {.name = "type",
@@ -25,12 +27,38 @@ inline constexpr field part_item{.name = "part",
                                  .kinds = object,
                                  .about = "A part of a message.",
                                  .members = part_fields};
+inline constexpr field called_function_fields[] = {
+    tool_name_field,
+    {.name = "arguments",
+     .kinds = string,
+     .about = "The text of a JSON object.",
+     .required = true,
+     .most = 262144},
+};
+inline constexpr field call_fields[] = {
+    {.name = "id",
+     .kinds = string,
+     .about = "What the message with the result says, too.",
+     .required = true,
+     .least = 1,
+     .most = 256},
+    function_type_field,
+    {.name = "function",
+     .kinds = object,
+     .about = "What was called.",
+     .required = true,
+     .members = called_function_fields},
+};
+inline constexpr field call_item{.name = "call",
+                                 .kinds = object,
+                                 .about = "A call of a tool.",
+                                 .members = call_fields};
 inline constexpr field message_fields[] = {
     {.name = "role",
      .kinds = string,
-     .about = "Who speaks; this version has no tools, whose turns it could be.",
+     .about = "Who speaks; a tool's turn is the result of a call.",
      .required = true,
-     .words = role_words},
+     .words = chat_role_words},
     {.name = "content",
      .kinds = string | array,
      .about = "A text, or parts of one; an assistant's may be missing.",
@@ -38,10 +66,18 @@ inline constexpr field message_fields[] = {
      .most_items = 1024,
      .items = &part_item,
      .required_unless = {"role", "assistant"}},
-    tool_calls_field,
+    {.name = "tool_calls",
+     .kinds = array,
+     .about = "What an assistant called; the results follow.",
+     .most = 128,
+     .items = &call_item},
+    {.name = "tool_call_id",
+     .kinds = string,
+     .about = "Of a tool's message: the call that it is the result of.",
+     .most = 256},
     {.name = "function_call",
      .kinds = object,
-     .about = no_tools,
+     .about = "function_call is deprecated; send tool_calls",
      .use = refused},
     no_effect("name", string),
     no_effect("refusal", string),
@@ -96,6 +132,16 @@ inline constexpr field prediction_fields[] = {
      .items = &part_item},
 };
 
+inline constexpr field named_function_fields[] = {tool_name_field};
+inline constexpr field tool_choice_fields[] = {
+    function_type_field,
+    {.name = "function",
+     .kinds = object,
+     .about = "The tool that must be called.",
+     .required = true,
+     .members = named_function_fields},
+};
+
 inline constexpr field chat_fields[] = {
     model_field,
     {.name = "messages",
@@ -145,15 +191,18 @@ inline constexpr field chat_fields[] = {
      .kinds = object,
      .about = "The form of the answer; it is enforced.",
      .members = format_fields},
-    tools_field,
+    function_tools_field,
     {.name = "tool_choice",
-     .kinds = string,
-     .about = no_tools,
-     .use = refused,
-     .harmless = R"(["none", "auto"])"},
+     .kinds = string | object,
+     .about = "Whether a tool is called, or which one.",
+     .words = tool_choice_words,
+     .members = tool_choice_fields},
+    {.name = "parallel_tool_calls",
+     .kinds = boolean,
+     .about = "One answer calls one tool, whatever is said here."},
     {.name = "functions",
      .kinds = array,
-     .about = "functions are deprecated; and this version has no tools yet",
+     .about = "functions are deprecated; send tools",
      .use = refused,
      .harmless = "[[]]"},
     grammar_field,
@@ -168,7 +217,6 @@ inline constexpr field chat_fields[] = {
      .kinds = object,
      .about = "there is no audio here",
      .use = refused},
-    no_effect("parallel_tool_calls", boolean),
     no_effect("modalities", array),
     no_effect("user", string),
     no_effect("safety_identifier", string),

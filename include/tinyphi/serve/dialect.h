@@ -29,6 +29,10 @@ struct answer_facts {
   // The text of a token, for log-probabilities.
   std::function<std::string(token_id)> token_text;
   std::vector<token_id> stop_ids = {};  // the model's
+  // The tool that the answers call, if they do, and the id of each call: their
+  // texts are the arguments then, and whole where they have ended.
+  std::string called = {};
+  std::vector<std::string> call_ids = {};
 };
 
 // A place of an answer and what supports it.

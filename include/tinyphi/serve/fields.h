@@ -151,6 +151,8 @@ struct schema_limits {
 [[nodiscard]] std::string string_field(const json::object& body,
                                        std::string_view name,
                                        std::string_view otherwise = {});
+// A string, or the texts of an array's parts, joined.
+[[nodiscard]] std::string joined_text(const json::value& v);
 
 TINYPHI_NAMESPACE_END
 

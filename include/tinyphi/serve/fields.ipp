@@ -453,6 +453,15 @@ TINYPHI_FUNC std::string string_field(const json::object& body,
                                   : std::string_view(v->get_string()));
 }
 
+TINYPHI_FUNC std::string joined_text(const json::value& v) {
+  if (const auto* s = v.if_string()) return std::string(*s);
+  std::string text;
+  for (const json::value& part : v.get_array()) {
+    text += std::string_view(part.at("text").get_string());
+  }
+  return text;
+}
+
 TINYPHI_NAMESPACE_END
 
 #endif  // TINYPHI_SERVE_FIELDS_IPP_

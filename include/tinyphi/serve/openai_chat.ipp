@@ -151,15 +151,22 @@ class openai_chat_dialect : public dialect {
   std::string begin() override {
     std::string all;
     for (std::size_t i = 0; i < facts_.n_answers; ++i) {
-      all += delta(i, {{"role", "assistant"}, {"content", nullptr}}, nullptr);
+      json::object first{{"role", "assistant"}, {"content", nullptr}};
+      if (calls()) {
+        json::object call = call_of(i, "");
+        call["index"] = 0;
+        first["tool_calls"] = json::array{std::move(call)};
+      }
+      all += delta(i, std::move(first), nullptr);
     }
     return all;
   }
 
   std::string piece(std::size_t index, const text_piece& p) override {
     // Tokens whose text is held back come with the piece that shows it.
-    json::object chunk = choice(index, {{"content", p.text}}, nullptr);
-    if (logprobs_) chunk["logprobs"] = logprobs_of(p.tokens, p.text);
+    json::object chunk = choice(index, delta_of(p.text), nullptr);
+    if (logprobs_ && !calls())
+      chunk["logprobs"] = logprobs_of(p.tokens, p.text);
     json::object o = head("chat.completion.chunk");
     o["choices"] = json::array{std::move(chunk)};
     timings_.add_to(o);
@@ -183,9 +190,8 @@ class openai_chat_dialect : public dialect {
       annotations =
           delta(a.index, {{"annotations", annotations_of(a)}}, nullptr);
     }
-    json::object last =
-        choice(a.index, json::object(),
-               json::value(json::string_view(openai_finish(a))));
+    json::object last = choice(a.index, json::object(),
+                               json::value(json::string_view(finish_of(a))));
     add_server_end(last, a);
     return annotations + event({std::move(last)});
   }
@@ -204,8 +210,13 @@ class openai_chat_dialect : public dialect {
           {"message",
            {{"role", "assistant"}, {"content", a.text}, {"refusal", nullptr}}},
           {"logprobs", nullptr},
-          {"finish_reason", json::string_view(openai_finish(a))}};
-      if (logprobs_) c["logprobs"] = logprobs_of(a.tokens, a.text);
+          {"finish_reason", json::string_view(finish_of(a))}};
+      if (calls()) {
+        json::object& message = c["message"].get_object();
+        message["content"] = nullptr;
+        message["tool_calls"] = json::array{call_of(a.index, a.text)};
+      } else if (logprobs_)
+        c["logprobs"] = logprobs_of(a.tokens, a.text);
       if (!a.annotations.empty()) {
         c["message"].as_object()["annotations"] = annotations_of(a);
       }
@@ -218,6 +229,25 @@ class openai_chat_dialect : public dialect {
   }
 
  private:
+  [[nodiscard]] bool calls() const { return !facts_.called.empty(); }
+  [[nodiscard]] json::object call_of(std::size_t index,
+                                     std::string_view arguments) const {
+    return {{"id", facts_.call_ids[index]},
+            {"type", "function"},
+            {"function",
+             {{"name", facts_.called},
+              {"arguments", json::string_view(arguments)}}}};
+  }
+  // What a piece adds; of a call its name was told at the beginning.
+  [[nodiscard]] json::object delta_of(const std::string& text) const {
+    if (!calls()) return {{"content", text}};
+    json::object more{{"index", 0}, {"function", {{"arguments", text}}}};
+    return {{"tool_calls", json::array{std::move(more)}}};
+  }
+  [[nodiscard]] std::string_view finish_of(const ended_answer& a) const {
+    const std::string_view finish = openai_finish(a);
+    return calls() && finish == "stop" ? "tool_calls" : finish;
+  }
   json::object head(const char* object) const {
     return {{"id", "chatcmpl-" + facts_.id},
             {"object", object},

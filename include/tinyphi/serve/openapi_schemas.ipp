@@ -28,7 +28,7 @@ inline constexpr std::string_view answer_schemas = R"json({
     "total_tokens": {"type": "integer", "minimum": 0},
     "prompt_tokens_details": {"type": "object", "properties": {
       "cached_tokens": {"type": "integer", "minimum": 0}}}}},
-"Finish": {"enum": ["stop", "length"]},
+"Finish": {"enum": ["stop", "length", "tool_calls"]},
 "TokenLogprob": {"type": "object",
   "required": ["token", "bytes", "logprob"], "properties": {
     "token": {"type": "string"}, "id": {"type": "integer"},
@@ -46,7 +46,14 @@ inline constexpr std::string_view answer_schemas = R"json({
         "index": {"type": "integer", "minimum": 0},
         "message": {"type": "object", "required": ["role", "content"],
           "properties": {"role": {"const": "assistant"},
-                         "content": {"type": ["string", "null"]}}},
+            "content": {"type": ["string", "null"]},
+            "tool_calls": {"type": "array", "items": {"type": "object",
+              "required": ["id", "type", "function"], "properties": {
+                "id": {"type": "string"}, "type": {"const": "function"},
+                "function": {"type": "object",
+                  "required": ["name", "arguments"], "properties": {
+                    "name": {"type": "string"},
+                    "arguments": {"type": "string"}}}}}}}},
         "logprobs": {"type": ["object", "null"], "properties": {"content": {
           "type": "array", "items":
             {"$ref": "#/components/schemas/TokenLogprob"}}}},

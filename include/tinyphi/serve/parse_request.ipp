@@ -9,6 +9,7 @@
 
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/serve/answer_format.h"
+#include "tinyphi/serve/answer_tools.h"
 #include "tinyphi/serve/parse_request.h"
 #include "tinyphi/serve/random_bits.h"
 #include "tinyphi/serve/request_tables.h"
@@ -24,16 +25,6 @@ inline float float_field(const json::object& body, std::string_view name,
   return x > 0 && x < std::numeric_limits<float>::min()
              ? std::numeric_limits<float>::min()
              : static_cast<float>(x);
-}
-
-// A string, or the text parts of an array.
-inline std::string text_of(const json::value& v) {
-  if (const auto* s = v.if_string()) return std::string(*s);
-  std::string text;
-  for (const json::value& part : v.get_array()) {
-    text += std::string_view(part.at("text").get_string());
-  }
-  return text;
 }
 
 inline token_id id_of(const json::value& v) {
@@ -181,7 +172,7 @@ inline plain_prompt read_prompt(const json::value& v) {
   if (const auto* text = v.if_string()) return std::string(*text);
   if (const auto* o = v.if_object()) {
     const json::value* whole = find_field(*o, "prompt_string");
-    return text_of(whole != nullptr ? *whole : o->at("content"));
+    return joined_text(whole != nullptr ? *whole : o->at("content"));
   }
   std::vector<token_id> ids;
   mixed_prompt parts;
@@ -239,7 +230,7 @@ TINYPHI_FUNC api_result<std::vector<message>> read_messages(
       const std::string at = "messages[" + std::to_string(i) + "].content";
       return invalid_value(at, at + " is missing");
     }
-    out.push_back({r, content == nullptr ? "" : detail::text_of(*content)});
+    out.push_back({r, content == nullptr ? "" : joined_text(*content)});
   }
   return out;
 }
@@ -250,7 +241,8 @@ TINYPHI_FUNC api_result<answer_request> parse_chat(const json::object& body) {
   detail::read_sampling(body, detail::openai_sampling(), r);
   detail::read_openai(body, r);
   detail::read_progress(body, r);
-  TINYPHI_TRY(r.messages, read_messages(body.at("messages").get_array()));
+  TINYPHI_TRY(r.messages, read_tool_messages(body.at("messages").get_array()));
+  TINYPHI_CHECK_OK(read_tools(body, ".function", r));
   const bool newer = find_field(body, "max_completion_tokens") != nullptr;
   r.params.max_tokens = static_cast<std::size_t>(
       integer_field(body, newer ? "max_completion_tokens" : "max_tokens", 0));
@@ -267,9 +259,15 @@ TINYPHI_FUNC api_result<answer_request> parse_chat(const json::object& body) {
       r.ignored.emplace_back(name);
     }
   }
+  if (r.continue_last && r.tools && must_call(*r.tools)) {
+    return invalid_value("tool_choice",
+                         "tool_choice asks for a call, but the answer goes on "
+                         "with the assistant's last text; end with another "
+                         "message, or set add_generation_prompt");
+  }
   detail::read_logprobs(body, r);
   if (const json::value* p = find_field(body, "prediction")) {
-    r.prediction = detail::text_of(p->at("content"));
+    r.prediction = joined_text(p->at("content"));
   }
   detail::read_tier(body, r);
   if (const json::value* f = find_field(body, "response_format")) {

@@ -306,6 +306,13 @@ inline std::optional<api_error> refused_by_pipelines(const served_pipeline& p,
                                p.name);
   }
   if (r.n > 1) return refuse("n", "a pipeline gives one answer");
+  if (r.format) {
+    return refuse(r.format->field.c_str(),
+                  "a pipeline's answer has the form that its file says");
+  }
+  if (r.tools) {
+    return refuse("tools", "a pipeline calls the tools that its file says");
+  }
   if (r.logprobs) {
     return refuse("logprobs", "a pipeline tells no log-probabilities");
   }

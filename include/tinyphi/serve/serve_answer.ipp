@@ -74,7 +74,8 @@ class answer_run {
     }
     run_context workers({}, around_->workers->get_executor(), trust::trusted);
     const auto start = [this] {
-      return start_answers(*model_, request_, *x_->request().from);
+      return start_answers(*model_, request_, *x_->request().from,
+                           first_token_by_);
     };
     // Named: g++ 12 destroys temporaries of a co_await expression twice.
     auto starting = workers.blocking(start);
@@ -135,6 +136,11 @@ class answer_run {
       return t == nullptr ? std::string() : std::string(t->bytes(id));
     };
     facts.stop_ids = model_->engine().model().stop_ids();
+    facts.called = started.called;
+    calls_ = !started.called.empty();
+    for (std::size_t i = 0; calls_ && i < facts.n_answers; ++i) {
+      facts.call_ids.push_back(new_call_id());
+    }
     dialect_ = (*make_)(request_, std::move(facts));
     for (std::size_t i = 0; i < started.answers.size(); ++i) {
       part p(std::move(started.answers[i]));
@@ -331,7 +337,8 @@ class answer_run {
       fail(*p.from.error(), p.from.retry_after_seconds());
       return {};
     }
-    const bool empty = p.ended.tokens.empty();
+    // Arguments that are cut are of no more use than none.
+    const bool empty = p.ended.tokens.empty() || calls_;
     if (p.ended.finish == finish_reason::deadline) {
       p.ended.ended_by = "deadline";
       if (empty) refused_ = deadline_error("deadline", "the answer's");
@@ -346,6 +353,10 @@ class answer_run {
         }
       } else {
         p.ended.ended_by = "cancelled";
+        if (calls_) {
+          refused_ = to_api_error(
+              {error_code::cancelled, "the request was cancelled"});
+        }
       }
     }
     if (const tokenizer* t = model_->engine().model().tokenizer()) {
@@ -392,7 +403,7 @@ class answer_run {
 
   // Answers come back as text with the next question.
   void remember(const ended_answer& a, std::string_view all) {
-    if (request_.messages.empty() || request_.continue_last) return;
+    if (request_.messages.empty() || request_.continue_last || calls_) return;
     // Cut by a stop string, or repaired, it is not these tokens any more.
     if (all != a.text && (!all.starts_with(' ') || all.substr(1) != a.text)) {
       return;
@@ -497,6 +508,7 @@ class answer_run {
   std::optional<api_error> refused_;
   bool begun_ = false;  // the head of the stream was sent
   bool late_ = false;   // the first token's deadline has passed
+  bool calls_ = false;  // the answers are the arguments of calls
   steady_time first_token_by_, last_sent_;
   std::optional<steady_time> first_token_;
   // Tokens of the first prompt that were in the cache and that are read now,

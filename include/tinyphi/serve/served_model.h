@@ -14,6 +14,7 @@
 
 #include "tinyphi/generate/engine.h"
 #include "tinyphi/serve/answer_format.h"
+#include "tinyphi/serve/answer_tools.h"
 #include "tinyphi/serve/remembered_turns.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -50,6 +51,7 @@ class served_model {
   [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
   [[nodiscard]] remembered_turns& turns() { return turns_; }
   [[nodiscard]] format_cache& formats() { return formats_; }
+  [[nodiscard]] tool_cache& tools() { return tools_; }
 
  private:
   std::string id_;
@@ -60,6 +62,7 @@ class served_model {
   std::string fingerprint_;
   remembered_turns turns_;
   format_cache formats_;
+  tool_cache tools_;
   stop_condition stop_;
   std::thread driver_;
 };

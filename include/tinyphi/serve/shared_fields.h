@@ -261,6 +261,65 @@ inline constexpr field tool_calls_field{.name = "tool_calls",
                                         .about = no_tools,
                                         .use = refused,
                                         .harmless = "[[]]"};
+
+// Tools, where their fields stand in an object of their own.
+inline constexpr std::string_view function_words[] = {"function"};
+inline constexpr std::string_view tool_choice_words[] = {"auto", "none",
+                                                         "required"};
+inline constexpr field function_type_field{
+    .name = "type",
+    .kinds = string,
+    .about = "The client's own functions are the only tools.",
+    .required = true,
+    .words = function_words,
+    .otherwise = "unsupported_parameter"};
+inline constexpr field tool_name_field{.name = "name",
+                                       .kinds = string,
+                                       .about = "Of A-Z, a-z, 0-9, _ and -.",
+                                       .required = true,
+                                       .least = 1,
+                                       .most = 64};
+inline constexpr field tool_description_field{
+    .name = "description",
+    .kinds = string,
+    .about = "What it does, for the model.",
+    .most = 262144};
+inline constexpr field tool_parameters_field{
+    .name = "parameters",
+    .kinds = object,
+    .about =
+        "The arguments' JSON Schema, an object's; it is enforced. "
+        "Without one there are no arguments.",
+    .most = 8192};
+inline constexpr field tool_strict_field{
+    .name = "strict",
+    .kinds = boolean,
+    .about =
+        "true: every property is required and no other is allowed, or it "
+        "is an error. The schema is enforced whatever is said here."};
+inline constexpr field function_fields[] = {
+    tool_name_field, tool_description_field, tool_parameters_field,
+    tool_strict_field};
+inline constexpr field tool_fields[] = {
+    function_type_field,
+    {.name = "function",
+     .kinds = object,
+     .about = "The tool.",
+     .required = true,
+     .members = function_fields},
+};
+inline constexpr field tool_item{.name = "tool",
+                                 .kinds = object,
+                                 .about = "A tool that may be called.",
+                                 .members = tool_fields};
+inline constexpr field function_tools_field{
+    .name = "tools",
+    .kinds = array,
+    .about =
+        "What the answer may call instead of saying something. The "
+        "client runs it and sends the result.",
+    .most = 128,
+    .items = &tool_item};
 inline constexpr field store_field{
     .name = "store",
     .kinds = boolean,

@@ -80,7 +80,8 @@ inline api_result<json::value> count_tokens(const json::object& body,
   const auto ok =
       check_sampling(r.params.sampling, m.engine().model().config().vocab_size);
   if (!ok) return to_api_error(ok.error());
-  auto ids = chat_tokens(m.engine().model(), r.messages, r.continue_last,
+  TINYPHI_TRY(const auto messages, told_messages(m, r));
+  auto ids = chat_tokens(m.engine().model(), messages, r.continue_last,
                          m.turns(), answer_domain(from, r.cache_salt));
   if (!ids) return to_api_error(ids.error());
   return json::value{{"object", "response.input_tokens"},
