@@ -188,7 +188,7 @@ denied("owner", lambda: fcntl.fcntl(0, fcntl.F_SETOWN, parent))
 denied("limits", lambda: resource.prlimit(
     parent, resource.RLIMIT_NOFILE, (64, 64)))
 denied("affinity", lambda: os.sched_setaffinity(parent, {0}))
-denied("priority", lambda: os.setpriority(os.PRIO_PROCESS, parent, 1))
+denied("priority", lambda: os.setpriority(os.PRIO_PROCESS, parent, 19))
 denied("setsid", lambda: in_child(os.setsid))
 denied("setpgid", lambda: in_child(lambda: os.setpgid(0, 0)))
 denied("namespace", lambda: libc.unshare(0x10000000))
@@ -444,6 +444,23 @@ for _ in range(3):
   busy.config.sandbox.cpu = seconds(1);
   CHECK(busy.reply() ==
         "limit: used up its processor time; allow more in with.sandbox.cpu");
+}
+
+TEST_CASE("process: it has at most 256 processes more than its user has") {
+  NEEDS_SANDBOX();
+  if (::getuid() == 0) SKIP_CASE("root is not held to a number of processes");
+  const tool t(python, R"(
+import signal
+children = []
+try:
+    while len(children) < 2000:
+        children.append(os.fork())
+        if children[-1] == 0:
+            signal.pause()
+    answer(reply="2000 are there")
+except BlockingIOError:
+    answer(reply="" if len(children) <= 256 else str(len(children))))");
+  CHECK(t.reply().empty());
 }
 
 TEST_CASE("process: 100 calls leave no process, descriptor or folder") {

@@ -954,6 +954,8 @@ def test_doctor_names_cpu_and_limits():
     assert setting in ("always", "madvise", "never", "unknown"), out
     if measured and not measured[0].startswith("0 of"):
         assert "% of the speed of small ones" in measured[1], out
+    assert re.match("holds: Landlock ABI [0-9]+, seccomp|no program can be "
+                    "confined on this machine: ", out["sandbox"]), out
 
 
 # ---- Pipelines

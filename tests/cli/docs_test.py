@@ -154,6 +154,28 @@ def check_walk():
     assert 20 <= len(files) <= 35, f"{len(files)} files"
 
 
+def check_tool():
+    """The tool of plugins/README.md answers as the page says, from ten lines."""
+    text = (SOURCE / "plugins/README.md").read_text(encoding="utf-8")
+    page = text.split("\n## A tool in ten lines\n", 1)[1].split("\n## ", 1)[0]
+    code, file = (re.search(rf"^```{word}\n(.*?)^```$", page, re.M | re.S)[1]
+                  for word in ("python", "toml"))
+    assert len([line for line in code.splitlines() if line]) <= 10, code
+    (WORK / "area.py").write_text(code)
+    (WORK / "area.py").chmod(0o755)
+    (WORK / "area.toml").write_text(file)
+    command, answer = re.search(r"`tinyphi (.*?)` says `(.*?)`", page).groups()
+    command = [BUILD / "tools/tinyphi", *command.split()]
+    for width, wanted in (("width=", answer + "\n"),
+                          ("width=-", "says: a width is not negative\n")):
+        done = subprocess.run(
+            [str(word).replace("width=", width) for word in command], cwd=WORK,
+            check=False, text=True, timeout=60, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT)
+        assert (done.stdout.endswith(wanted) or
+                "the kernel has no Landlock" in done.stdout), done.stdout
+
+
 def check_cmake(config):
     project = WORK / "cmake"
     project.mkdir()
@@ -187,6 +209,7 @@ def main():
                       lambda p=package: check_example(config, p)))
     cases.append(("plugins/README.md's stage compiles with what is installed",
                   lambda: check_skeleton(config)))
+    cases.append(("plugins/README.md's tool of ten lines answers", check_tool))
     cases.append(("README.md's program of 30 lines serves four clients",
                   lambda: check_server(config)))
     cases.append(("CONTRIBUTING.md follows a request through 35 files at most",

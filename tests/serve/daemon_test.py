@@ -815,6 +815,37 @@ def test_sandbox():
             assert status == 200 and body["outputs"]["citations"], (status, body)
 
 
+def test_programs():
+    """a pipeline that starts a program is refused at load, unless there is no sandbox"""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "tool").write_text("""#!/bin/sh\necho '{"id":1,"out":{"reply":"done"}}'\n""")
+        (folder / "tool").chmod(0o755)
+        (folder / "p.toml").write_text('''tinyphi = 1
+allow.exec = ["tool"]
+output.reply = "run.reply"
+[stage.run]
+use = "process"
+with.command = ["tool"]
+with.out = { reply = "text" }
+''')
+        config = folder / "daemon.toml"
+        config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n'
+                          '[model.demo]\n[pipeline.p]\npath = "p.toml"\n')
+        r = subprocess.run([TINYPHI, "serve", str(config)], capture_output=True, text=True,
+                           timeout=60)
+        assert r.returncode != 0, r
+        assert "p.toml:6:16: error[TP1008]: stage run: with.command: the daemon's sandbox " \
+            "lets no program be started; serve with --no-sandbox" in r.stderr, r
+        with Daemon(str(config), "--no-sandbox", wait=False) as d:
+            d.ready.wait(60)
+            if "no Landlock" in "".join(d.lines):
+                print("skipped: this kernel has no Landlock")
+                return
+            status, _, body = d.ask("POST", "/v1/pipelines/p", {"inputs": {}})
+            assert status == 200 and body["outputs"] == {"reply": "done"}, (status, body)
+
+
 def test_pipelines():
     """a pipeline is a route and a model of the chat, with its citations as annotations"""
     root = pathlib.Path(__file__).resolve().parent.parent.parent

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // tinyphi doctor: what this machine offers, and what limits speed on it.
+#include <unistd.h>
+
 #include <memory>
 #include <string>
 #include <thread>
@@ -10,6 +12,7 @@
 #include "cli/machine.h"
 #include "cli/terminal.h"
 #include "exit_code.h"
+#include "plugins/process/launch.h"
 #include "tinyphi/base/json.h"
 #include "tinyphi/base/memory.h"
 #include "tinyphi/base/parallel.h"
@@ -21,6 +24,20 @@ namespace cli {
 namespace {
 
 namespace json = tinyphi::json;
+
+// Tries it: what a kernel has may be hidden from this process.
+std::string sandbox_of_programs() {
+  const int abi = tinyphi::landlock::abi();
+  if (const auto held = tinyphi::process::probe_sandbox(); !held) {
+    return held.error().message;
+  }
+  std::string lacks;
+  if (abi < 6) lacks += "; signals by seccomp only";
+  if (abi < 3) lacks += "; no truncate()";
+  if (::geteuid() == 0) lacks += "; root is not held to a number of processes";
+  return "holds: Landlock ABI " + std::to_string(abi) +
+         ", seccomp, limits of each process" + lacks;
+}
 
 int doctor(bool as_json) {
   const int n_threads = tinyphi::available_threads();
@@ -38,6 +55,7 @@ int doctor(bool as_json) {
       {"memory read", fixed(limits.read_bytes_per_second / 1e9, 1) + " GB/s"},
       {"int8 dot", fixed(limits.int8_macs_per_second / 1e9, 1) + " GMAC/s"},
       {"f32 fma", fixed(limits.f32_macs_per_second / 1e9, 1) + " GMAC/s"},
+      {"sandbox", sandbox_of_programs()},
   };
   if (as_json) {
     json::object out;
