@@ -47,6 +47,7 @@ int run(int argc, char** argv) {
   cli::add_score(app, command);
   cli::add_embed(app, command);
   cli::add_serve(app, command);
+  cli::add_mcp(app, command);
   cli::add_inspect(app, command);
   cli::add_plan(app, command);
   cli::add_bench(app, command);

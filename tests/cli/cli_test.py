@@ -37,7 +37,7 @@ TINY = DATA / "tiny"
 COMMANDS = ["generate", "chat", "tokenize", "logits", "inspect", "plan",
             "bench", "doctor", "run", "check", "list", "graph", "score",
             "embed", "serve", "test", "explain", "eval", "replay",
-            "new", "echo"]
+            "new", "echo", "mcp"]
 
 DONE, FAILED, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, TRY_AGAIN, CONFIG = (
     0, 1, 64, 65, 66, 69, 75, 78)

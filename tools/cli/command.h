@@ -35,6 +35,7 @@ void add_score(CLI::App& app, action& run);
 void add_replay(CLI::App& app, action& run);
 void add_serve(CLI::App& app, action& run);
 void add_embed(CLI::App& app, action& run);
+void add_mcp(CLI::App& app, action& run);
 
 // What `inspect` and `plan` do with a plugin (nothing if there is none of that
 // id) and with a pipeline file.

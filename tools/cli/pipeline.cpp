@@ -134,7 +134,12 @@ tinyphi::host_options pipeline_host(const tinyphi::cancel_token& token) {
 result<tinyphi::host_options> pipeline_host(
     const std::string& file, const std::string& model,
     const tinyphi::cancel_token& token) {
-  tinyphi::host_options options = pipeline_host(token);
+  return pipeline_host(file, model, pipeline_host(token));
+}
+
+result<tinyphi::host_options> pipeline_host(const std::string& file,
+                                            const std::string& model,
+                                            tinyphi::host_options options) {
   if (model.empty()) return options;
   std::filesystem::path only;  // empty: the models without a path
   std::string names;

@@ -30,6 +30,11 @@ namespace cli {
     const std::string& file, const std::string& model,
     const tinyphi::cancel_token& token);
 
+// The same of a host that is not made for one file.
+[[nodiscard]] tinyphi::result<tinyphi::host_options> pipeline_host(
+    const std::string& file, const std::string& model,
+    tinyphi::host_options host);
+
 // -m for commands that run a pipeline.
 void add_pipeline_model(CLI::App& command, std::string& model);
 
