@@ -4,7 +4,7 @@
 
 Usage: mcp_test.py TINYPHI SOURCE_ROOT [NAME_PART]
 
-With TINYPHI_TEST_LONG=1 PyPI's own client asks, too. Every function called
+With TINYPHI_TEST_LONG=1 clients of PyPI ask, too. Every function called
 test_* is one case. The last line is "N passed, M failed".
 """
 
@@ -488,7 +488,9 @@ def test_a_pipeline_with_a_model_answers_too(folder):
         assert c.end() == []
 
 
-PEER = """
+# The newest client in both eras; its validation holds what is structured to the
+# schema. The old one knows the first revision only.
+NEW_PEER = """
 import asyncio, sys
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
@@ -504,7 +506,6 @@ async def main():
         seen = []
         async def told(progress, total, message):
             seen.append((progress, total))
-        # The client holds what is structured to the schema.
         result = await client.call_tool("greet", {"name": "x"},
                                         progress_callback=told)
         assert not result.is_error, result
@@ -517,22 +518,65 @@ async def main():
 
 asyncio.run(main())
 """
+OLD_PEER = """
+import asyncio, sys
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
+
+async def main():
+    server = StdioServerParameters(command=sys.argv[1],
+                                   args=["mcp", "greet.toml", "order.toml"])
+    async with stdio_client(server) as ends, ClientSession(*ends) as session:
+        print((await session.initialize()).protocolVersion)
+        tools = (await session.list_tools()).tools
+        assert [t.name for t in tools] == ["greet", "order"], tools
+        result = await session.call_tool("greet", {"name": "x"})
+        assert "Hello x." in result.content[0].text, result
+        assert not result.isError, result
+        assert (await session.call_tool("greet", {})).isError
+        await session.send_ping()
+
+asyncio.run(main())
+"""
+FAST_PEER = """
+import asyncio, sys
+from fastmcp import Client
+from fastmcp.client.transports import StdioTransport
+
+async def main():
+    async with Client(StdioTransport(
+            sys.argv[1], ["mcp", "greet.toml", "order.toml"])) as client:
+        tools = await client.list_tools()
+        assert [t.name for t in tools] == ["greet", "order"], tools
+        result = await client.call_tool("greet", {"name": "x"})
+        assert (result.data.text, result.data.n) == ("1: Hello x.", 1), result
+        result = await client.call_tool("greet", {}, raise_on_error=False)
+        assert result.is_error, result
+        print("done")
+
+asyncio.run(main())
+"""
 
 
-def test_pypi_s_client_speaks_with_it_in_both_eras(folder):
+def test_clients_of_pypi_speak_with_it_in_both_eras(folder):
     if not LONG:
-        raise cases.Skip("mcp comes from PyPI: TINYPHI_TEST_LONG=1")
-    try:
-        python = pypi.python(VENV, ["mcp==2.3.0"])
-    except pypi.Unavailable as e:
-        raise cases.Skip(f"PyPI: {e}") from e
+        raise cases.Skip("they come from PyPI: TINYPHI_TEST_LONG=1")
     write_all(folder)
-    for mode, spoken in (("auto", NEWEST), ("legacy", HANDSHAKES[-1])):
-        done = subprocess.run([python, "-c", PEER, PROGRAM, mode], cwd=folder,
+    for venv, packages, peer, mode, said in (
+            ("new", ["mcp==2.3.0"], NEW_PEER, ["auto"], NEWEST),
+            ("new", ["mcp==2.3.0"], NEW_PEER, ["legacy"], HANDSHAKES[-1]),
+            ("old", ["mcp==1.2.0", "pydantic==2.10.6"], OLD_PEER, [],
+             HANDSHAKES[0]),
+            ("fast", ["fastmcp==4.2.3"], FAST_PEER, [], "done")):
+        try:
+            python = pypi.python(VENV / venv, packages)
+        except pypi.Unavailable as e:
+            raise cases.Skip(f"PyPI: {e}") from e
+        done = subprocess.run([python, "-c", peer, PROGRAM, *mode], cwd=folder,
                               capture_output=True, text=True, timeout=LIMIT,
                               check=False)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.strip() == spoken, done.stdout
+        assert done.returncode == 0, (packages, done.stderr)
+        assert done.stdout.strip() == said, (packages, done.stdout)
 
 
 if __name__ == "__main__":
