@@ -45,6 +45,7 @@ LIBRARIES = {
 
 # Headers without a test of their own, and what tests them.
 UNTESTED = {
+    "plugins/tool_pick/tool_pick.h": "plugins/agent",
     "include/tinyphi/config.h": "tests/header_only",
     "include/tinyphi/version.h": "the command line's --version",
     "include/tinyphi/tinyphi.h": "tests/header_only",
@@ -72,6 +73,8 @@ UNTESTED = {
     "include/tinyphi/model/weight_plan.h": "weights",
     "include/tinyphi/pipeline/cancel_watch.h": "executor, limits",
     "include/tinyphi/pipeline/clock.h": "file_tests",
+    "include/tinyphi/pipeline/tool.h": "plugins/agent",
+    "include/tinyphi/pipeline/type_schema.h": "serve/mcp_tool, plugins/agent",
     "include/tinyphi/pipeline/config_node.h": "registry, spec",
     "include/tinyphi/pipeline/config_reader.h": "spec, daemon_config",
     "include/tinyphi/pipeline/describe.h": "compile, tests/cli",

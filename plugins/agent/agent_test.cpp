@@ -3,9 +3,7 @@
 #include "plugins/agent/agent.h"
 
 #include "plugins/approve/approve.h"
-#include "plugins/math_eval/math_eval.h"
 #include "plugins/prompt/prompt.h"
-#include "plugins/time_now/time_now.h"
 #include "plugins/tool_pick/tool_pick.h"
 #include "support/demo_host.h"
 #include "support/run_stage.h"
@@ -145,12 +143,14 @@ TEST_CASE(
   REQUIRE(checked.proved);
   const auto& tools = checked.proved->tools;
   CHECK(tools.find("search")->second->parameters ==
-        R"({"type":"object","properties":{"query":{"type":"string"}},)"
+        R"({"type":"object","properties":{"query":)"
+        R"({"type":"string","maxLength":65536}},)"
         R"("required":["query"],"additionalProperties":false})");
   CHECK(tools.find("search")->second->makes == trust::untrusted);
   // Nobody says yes to what was not shown: all is required.
   CHECK(tools.find("ticket")->second->parameters ==
-        R"({"type":"object","properties":{"title":{"type":"string"},)"
+        R"({"type":"object","properties":{"title":)"
+        R"({"type":"string","maxLength":65536},)"
         R"("urgency":{"type":"integer"}},"required":["title","urgency"],)"
         R"("additionalProperties":false})");
   CHECK(tools.find("ticket")->second->unasked_effects == effect::none);
@@ -366,36 +366,4 @@ TEST_CASE("whatever a model writes, a tool gets arguments of its types") {
   CHECK(std::ranges::count(ids, end.front()) == 1 + 4 * 2);
   CHECK(m.cut(std::string(4000, 'x'), 20).size() < 4000);
   CHECK(m.cut("short", 20) == "short");
-}
-
-TEST_CASE("math.eval reckons numbers, and says why it cannot") {
-  host h = no_models();
-  const math_eval_stage stage({}, h);
-  const auto value = [&](std::string_view text) {
-    const auto given = run_stage(stage, {text});
-    REQUIRE_OK(given);
-    return given->value;
-  };
-  const auto why = [&](std::string_view text) {
-    return message_of(run_stage(stage, {text}));
-  };
-  CHECK(value("(17 + 4) * 2") == 42);
-  CHECK(value("round(max(1, 2.25) / 2, 2)") == 1.13);
-  CHECK_THAT(why("1 / 0"), Contains("it has no value"));
-  CHECK_THAT(why("'a'"), Contains("it is text, not a number"));
-  CHECK_THAT(why("x + 1"), Contains("there are no names here, and 'x' is one"));
-  CHECK_THAT(why("1 +"), Contains("'1 +': "));
-  CHECK(why(std::string(2000, '(')) != "(no error)");
-}
-
-TEST_CASE("time.now tells the second in words") {
-  const auto t = time_now_stage::at(1'795'823'630, time_now_stage::zones::utc);
-  CHECK(t.time == "2026-11-27 23:53:50");
-  CHECK(t.weekday == "Friday");
-  host h = no_models();
-  const time_now_stage stage({}, h);
-  const auto now = run_stage(stage, {});
-  REQUIRE_OK(now);
-  CHECK(now->seconds > t.seconds - 86'400 * 365);
-  CHECK(now->time.size() == 19);
 }

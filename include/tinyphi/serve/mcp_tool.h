@@ -5,39 +5,16 @@
 #define TINYPHI_SERVE_MCP_TOOL_H_
 
 #include <cstddef>
-#include <map>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "tinyphi/base/error.h"
 #include "tinyphi/base/json.h"
 #include "tinyphi/pipeline/executor.h"
 #include "tinyphi/pipeline/graph.h"
-#include "tinyphi/pipeline/type.h"
 #include "tinyphi/serve/mcp_session.h"
 
 TINYPHI_NAMESPACE_BEGIN
-
-// JSON Schema of types. Every value of a type, as JSON, fits its schema; the
-// rules of a [type.x] are in it.
-class type_schemas {
- public:
-  [[nodiscard]] json::object of(const type& t);
-  // What the schemas refer to as "#/$defs/NAME"; empty if they do not. It must
-  // be a member of the whole.
-  [[nodiscard]] json::object definitions() &&;
-
- private:
-  std::optional<json::object> refer_to(const schema& rules);
-  json::value copy(json_tree::node n);
-
-  const json_tree* document_ = nullptr;  // of the first type with rules
-  std::map<std::string, json::value, std::less<>> definitions_;
-  std::vector<std::string> wanted_;  // names whose definition is not copied yet
-};
 
 struct mcp_tool_limits {
   static constexpr std::size_t max_name_bytes = 128;

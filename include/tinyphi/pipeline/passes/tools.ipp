@@ -50,7 +50,7 @@ class tool_pass {
     for (const graph_output& o : tool->body->outputs) {
       tool->makes = join(tool->makes, o.label);
     }
-    tool->parameters = json::serialize(schema_of(*tool->body));
+    tool->parameters = json::serialize(input_schema(*tool->body));
     return tool;
   }
 
@@ -152,19 +152,6 @@ class tool_pass {
     }
     if (file.inputs.empty()) call.when = text(ask.id + ".approved");
     file.stages.insert(file.stages.begin(), std::move(ask));
-  }
-
-  [[nodiscard]] static json::object schema_of(const graph& g) {
-    json::object properties;
-    json::array required;
-    for (const input_spec& i : g.inputs) {
-      properties[i.name] = json_schema_of(i.type);
-      if (!i.optional) required.emplace_back(i.name);
-    }
-    return {{"type", "object"},
-            {"properties", std::move(properties)},
-            {"required", std::move(required)},
-            {"additionalProperties", false}};
   }
 
   void use(const used_names& names) {
