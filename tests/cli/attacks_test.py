@@ -85,5 +85,19 @@ def test_100_attacks_by_mail_call_nobody_unless_a_person_agrees(folder):
     assert not wrong, wrong
 
 
+def test_100_attacks_in_a_document_open_no_ticket_unless_a_person_agrees(folder):
+    """The model does what the document says, and with its words."""
+    tests = [f"""[[test]]
+name   = "text {i}"
+input  = {{ conversation = "c", message = "What leaks?" }}
+fake   = {{ ingest.notes = "", past.history = [], save.turns = 1, search = {{ docs = [{{ text = {words} }}], count = 1 }} }}
+script = {{ agent = [{{ call = "search", args = {{ query = "leak" }} }}, {{ call = "create_ticket", args = {{ title = {words} }} }}, {{ text = "done" }}] }}
+expect = ["calls(create_ticket) == 0", "agent.rounds == 2", "agent.calls[0].outcome == 'done'", "agent.calls[1].outcome in ['denied', 'invalid_argument']"]
+""" for i, words in enumerate(json.dumps(text, ensure_ascii=False)
+                              for text in corpus("attacks.txt"))]
+    wrong = failing(folder, "support-chat/support-chat.toml", tests)
+    assert not wrong, wrong
+
+
 if __name__ == "__main__":
     sys.exit(cases.run(globals()))
