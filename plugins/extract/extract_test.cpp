@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "plugins/extract/extract.h"
 
+#include "plugins/generate/generate.h"
 #include "plugins/prompt/prompt.h"
 #include "support/demo_host.h"
 #include "support/run_stage.h"
@@ -119,4 +120,54 @@ TEST_CASE("a type that no answer can be held to is a fault of the file") {
       faults_of("n = { type = \"number\", multipleOf = 0.5 }");
   CHECK(found.find("no answer can be held to x") != std::string::npos);
   CHECK(found.find("/properties/n/multipleOf") != std::string::npos);
+}
+
+TEST_CASE("generate holds its answer to a form, and says why it cannot") {
+  const auto fault_of = [](const std::string& form) {
+    registry plugins;
+    plugins.add<generate_stage>().add<prompt_stage>();
+    return to_string(
+        check_pipeline_text(
+            "tinyphi = 1\ninput.text = 'text'\noutput.a = 'go.text'\n[stage]\n"
+            "ask = { use = 'prompt', with.user = '{{ text }}', with.fit = { "
+            "text "
+            "= 500 } }\ngo = { use = 'generate', with.constrain = { " +
+                form + " } }\n",
+            "t.toml", plugins, demo_host())
+            .faults,
+        "t.toml");
+  };
+  CHECK(fault_of("regex = '[0-9]{3}'") == "");
+  CHECK(fault_of("regex = '[', choice = ['a']")
+            .find("regex, grammar and choice exclude each other") !=
+        std::string::npos);
+  for (const auto* form : {"regex = '['", "grammar = 'x'"}) {
+    CHECK(fault_of(form).find("with.constrain: ") != std::string::npos);
+  }
+  host h = with_demo();
+  const labelled_prompt prompt = asking("What does a red light mean?");
+  generate_stage::config c;
+  c.model.name = "phi";
+  c.max_tokens = 12;
+  c.temperature = 2;
+  c.constrain.regex = "[A-Z][0-9]{2}(-[a-z]+)?";
+  const generate_stage stage(c, h);
+  const auto whole = pattern::compile("^" + c.constrain.regex + "$");
+  REQUIRE_OK(whole);
+  for (int i = 0; i < 4; ++i) {
+    text_collector out;
+    const auto given = run_task([&](run_context& cx) {
+      return stage.run(cx, {&prompt}, {text_stream(out)});
+    });
+    REQUIRE_OK(given);
+    CHECK(whole->found_in(out.text));
+  }
+  c.max_tokens = 1;
+  c.constrain.regex = "[A-Z]{40}";
+  try {
+    const generate_stage too_short(c, h);
+    FAIL("one token is enough");
+  } catch (const stage_error& e) {
+    CHECK(e.error.code == error_code::limit);
+  }
 }

@@ -11,10 +11,44 @@
 #include <vector>
 
 #include "plugins/prompt/model_prompt.h"
+#include "tinyphi/constrain/constraint.h"
+#include "tinyphi/constrain/grammar.h"
 #include "tinyphi/generate/engine.h"
 #include "tinyphi/pipeline/stage.h"
 
 TINYPHI_NAMESPACE_BEGIN
+
+// The form that an answer is held to while it is written; at most one of them.
+struct answer_form {
+  std::string regex;
+  std::string grammar;
+  std::vector<std::string> choice;
+
+  static constexpr auto params() {
+    return std::tuple{
+        param("regex", &answer_form::regex).doc("an expression for the whole"),
+        param("grammar", &answer_form::grammar).doc("in GBNF"),
+        param("choice", &answer_form::choice).doc("texts, of which it is one")};
+  }
+  // Nothing if no form is given.
+  [[nodiscard]] result<std::optional<tinyphi::grammar>> read() const {
+    const int n = (regex.empty() ? 0 : 1) + (grammar.empty() ? 0 : 1) +
+                  (choice.empty() ? 0 : 1);
+    if (n > 1) {
+      return error{error_code::invalid_argument,
+                   "regex, grammar and choice exclude each other"};
+    }
+    std::optional<tinyphi::grammar> made;
+    if (!regex.empty()) {
+      TINYPHI_TRY(made, regex_grammar(regex));
+    } else if (!grammar.empty()) {
+      TINYPHI_TRY(made, gbnf_grammar(grammar));
+    } else if (!choice.empty()) {
+      TINYPHI_TRY(made, choice_grammar(choice));
+    }
+    return made;
+  }
+};
 
 struct generate_stage {
   static constexpr stage_info info{.id = "generate",
@@ -30,6 +64,7 @@ struct generate_stage {
     double repetition_penalty = 1;
     std::int64_t seed = 0;
     std::vector<std::string> stop;
+    answer_form constrain;
   };
   struct inputs {
     const labelled_prompt* prompt = nullptr;
@@ -58,7 +93,11 @@ struct generate_stage {
             .range(0.01, 10),
         param("seed", &config::seed).range(0, INT64_MAX),
         param("stop", &config::stop)
-            .doc("texts that end the answer and are not part of it")};
+            .doc("texts that end the answer and are not part of it"),
+        param("constrain", &config::constrain)
+            .doc(
+                "the form of the answer: { regex }, { grammar } or { choice }; "
+                "near max_tokens it is brought to an end in time")};
   }
   static constexpr auto in_ports() {
     return std::tuple{port("prompt", &inputs::prompt)};
@@ -74,6 +113,10 @@ struct generate_stage {
   static stage_facts check(const config& c, const call_facts&, host&) {
     stage_facts facts;
     facts.answer = {c.model.name, static_cast<std::size_t>(c.max_tokens)};
+    if (const auto form = c.constrain.read(); !form) {
+      facts.faults.push_back(
+          {fault::out_of_range, "constrain", 0, form.error().message});
+    }
     return facts;
   }
 
@@ -81,6 +124,7 @@ struct generate_stage {
       : model_(c.model.name), engine_(unwrap(h.engine(c.model.name))) {
     params_.max_tokens = static_cast<std::size_t>(c.max_tokens);
     params_.stop = std::move(c.stop);
+    hold_to(c.constrain);
     sampling_params& s = params_.sampling;
     s.temperature = static_cast<float>(c.temperature);
     s.top_k = static_cast<std::int32_t>(c.top_k);
@@ -116,6 +160,20 @@ struct generate_stage {
   }
 
  private:
+  void hold_to(const answer_form& form) {
+    const auto grammar = unwrap(form.read());
+    if (!grammar) return;
+    params_.format =
+        unwrap(constraint::create(unwrap(engine_.vocabulary()), *grammar));
+    const std::size_t n = params_.format->shortest();
+    if (n <= params_.max_tokens) return;
+    throw stage_error(error_code::limit,
+                      "with.max_tokens is " +
+                          std::to_string(params_.max_tokens) +
+                          ", the shortest answer of that form has " +
+                          std::to_string(n) + " tokens; allow more");
+  }
+
   std::string model_;
   tinyphi::engine engine_;
   generation_params params_;
