@@ -195,6 +195,70 @@ def test_form_beside():
                 assert json.loads(choice["message"]["content"])["n"] in (3, 14, 159), choice
 
 
+def test_responses():
+    """a response calls functions, too, and goes on with their results"""
+    flat = [{"type": "function", **t["function"]} for t in TOOLS]
+    more = {"tools": flat, "tool_choice": {"type": "function", "name": "weather"},
+            "temperature": 0, "max_output_tokens": 60}
+    with Daemon(*LOCAL) as d:
+        path = "/v1/responses"
+        status, _, whole = d.ask("POST", path, {"input": "Is it warm in Graz?", **more})
+        assert status == 200, whole
+        call = whole["output"][0]
+        assert whole["status"] == "completed" and len(whole["output"]) == 1, whole
+        assert call["type"] == "function_call" and call["name"] == "weather", call
+        assert fits("weather", call["arguments"]), call
+        assert whole["tools"] == flat and whole["tool_choice"] == more["tool_choice"], whole
+        _, _, data = d.ask("POST", path, {"input": "Is it warm in Graz?", "stream": True, **more})
+        got = [json.loads(e.split("data: ")[1]) for e in data.decode().split("\n\n") if e]
+        pieces = [e["delta"] for e in got if e["type"].endswith("arguments.delta")]
+        assert len(pieces) > 4 and "".join(pieces) == call["arguments"], pieces
+        assert not any("output_text" in e["type"] for e in got), got
+        assert [e["sequence_number"] for e in got] == list(range(len(got)))
+        done = got[-1]["response"]["output"][0]
+        assert done["arguments"] == call["arguments"] and re.fullmatch(
+            "call_[A-Za-z0-9]{24}", done["call_id"]), done
+        turns = [{"role": "user", "content": "Is it warm in Graz?"}, call,
+                 {"type": "function_call_output", "call_id": call["call_id"], "output": "31"}]
+        status, _, next_one = d.ask("POST", path, {"input": turns, **more, "tool_choice": "none"})
+        assert status == 200 and next_one["output"][0]["type"] == "message", next_one
+        bad = [{**flat[0], "parameters": UNSUPPORTED}]
+        got = d.ask("POST", path, {"input": "Hello", "tools": bad})
+        assert got[0] == 400 and got[2]["error"]["param"] == "tools[0].parameters", got
+        assert POINTER in got[2]["error"]["message"], got
+
+
+def test_ollama(folder):
+    """Ollama's clients get calls whole, with arguments as an object, and send results back"""
+    config = folder / "daemon.toml"
+    config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n[serve.ollama]\n'
+                      '[model.default]\naliases = ["*"]\n')
+    with Daemon(str(config)) as d:
+        turns = [{"role": "user", "content": "What time is it?"}]
+        path = "/api/chat"
+        for stream in (False, True):
+            status, _, got = d.ask("POST", path, {"messages": turns, "tools": TOOLS,
+                                                  "stream": stream})
+            assert status == 200, got
+            if stream:
+                got = [json.loads(line) for line in got.decode().splitlines()]
+                assert all(not m["message"]["content"] for m in got) or len(got) > 1, got
+                got = got[-1]
+            assert got["done"] and got["done_reason"] in ("stop", "length"), got
+            for call in got["message"].get("tool_calls", []):
+                function = call["function"]
+                assert fits(function["name"], json.dumps(function["arguments"])), call
+        turns += [{"role": "assistant", "content": "",
+                   "tool_calls": [{"function": {"name": "clock", "arguments": {}}}]},
+                  {"role": "tool", "tool_name": "clock", "content": "noon"}]
+        status, _, got = d.ask("POST", path, {"messages": turns, "stream": False,
+                                              "options": {"num_predict": 8}})
+        assert status == 200 and got["message"]["content"], got
+        bad = [tool("look", "", UNSUPPORTED)]
+        status, _, got = d.ask("POST", path, {"messages": turns[:1], "tools": bad})
+        assert status == 400 and POINTER in got["error"], got
+
+
 def test_refusals(folder):
     """what cannot be used is refused with its field and, of a schema, the pointer"""
     root = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -244,10 +308,6 @@ def test_refusals(folder):
         # A form is no more a pipeline's than tools are.
         got = d.chat("Hello", model="pipeline:docs", response_format={"type": "json_object"})
         assert got[0] == 400 and got[2]["error"]["param"] == "response_format.type", got
-        # Other routes have no tools: they say so.
-        for path, body in (("/v1/responses", {"input": "Hello"}),):
-            got = d.ask("POST", path, {**body, "tools": [good]})
-            assert got[0] == 400 and got[2]["error"]["param"] == "tools", got
         # So many have labels of two characters.
         many = {"tools": [tool(f"t{i}") for i in range(26)], "tool_choice": "required",
                 "messages": [{"role": "user", "content": "Hello"}]}

@@ -317,7 +317,8 @@ void check_sampler_takes(const tinyphi::request_table& t, Parse parse) {
     const auto about = [&](const char* what) {
       return m.path.find(what) != std::string::npos;
     };
-    if (about("format.") || about("tool_c") || about("].role")) {
+    if (about("format.") || about("tool_c") || about("].role") ||
+        about("].type")) {
       CHECK((!r || check_fields(m.body, t, ignored)));
       continue;
     }

@@ -45,6 +45,9 @@ struct wanted_tools {
   // Arguments are the likeliest ones, since no temperature was asked for.
   bool likeliest = true;
   std::string own = {};  // what leads from tools[i] to its fields, for errors
+  // As the request has them, to be told back.
+  json::array told = {};
+  json::value told_choice = "auto";
 };
 // Whether an answer without a call is none.
 [[nodiscard]] inline bool must_call(const wanted_tools& w) {

@@ -367,12 +367,12 @@ TINYPHI_FUNC started_answers start_answers(served_model& m,
     deadline = std::min(deadline.value_or(decided_by), decided_by);
     // Labels wait for one another. What comes then waits anew.
     asking.queue_deadline.reset();
-    const steady_time from = std::chrono::steady_clock::now();
+    const steady_time began = std::chrono::steady_clock::now();
     auto decision = chat.decide(prompts.messages, prompts.ids.front(), asking);
     if (!decision) return refuse(decision.error());
     called = *decision;
     if (params.queue_deadline) {
-      *params.queue_deadline += std::chrono::steady_clock::now() - from;
+      *params.queue_deadline += std::chrono::steady_clock::now() - began;
     }
     if (called) out.called = chat.tools()[*called].name;
   }

@@ -76,14 +76,19 @@ inline api_result<void> read_tool_choice(const json::value& v,
 // Names go into texts, and so do arguments.
 inline api_result<tool_call> read_call(const json::object& function,
                                        const std::string& at) {
-  tool_call c{string_field(function, "name"),
-              string_field(function, "arguments")};
+  tool_call c{string_field(function, "name"), {}};
   const bool plain = std::ranges::all_of(
       c.name, [](char x) { return ascii::is_word(x) || x == '-'; });
   if (!plain) {
     return invalid_value(at + ".name", at + ".name is not made of A-Z, a-z, "
                                             "0-9, _ and -");
   }
+  const json::value* arguments = find_field(function, "arguments");
+  if (arguments == nullptr || arguments->is_object()) {  // Ollama's form
+    c.arguments = arguments == nullptr ? "{}" : json::serialize(*arguments);
+    return c;
+  }
+  c.arguments = arguments->get_string();
   // What others write where there are none.
   if (c.arguments.empty()) c.arguments = "{}";
   const auto value = parse_json(c.arguments, at + ".arguments",
@@ -96,39 +101,53 @@ inline api_result<tool_call> read_call(const json::object& function,
   return c;
 }
 
-// Of a chat's messages, one after the other.
-class tool_message_reader {
+// The turns of a conversation in which tools were called.
+class tool_turns {
  public:
-  api_result<void> add(const json::object& m, std::size_t i) {
-    const std::string at = "messages[" + std::to_string(i) + "]";
-    const std::string name = string_field(m, "role");
-    const json::value* content = find_field(m, "content");
-    const std::string text = content == nullptr ? "" : joined_text(*content);
-    if (name == "tool") return result(m, text, at + ".tool_call_id");
+  api_result<void> say(role who, std::string text) {
     TINYPHI_CHECK_OK(all_answered());
-    const json::value* calls = find_field(m, "tool_calls");
-    if (calls != nullptr && !calls->get_array().empty()) {
-      if (name != "assistant") {
-        return invalid_value(at + ".tool_calls",
-                             at + ".tool_calls: only an assistant calls tools");
-      }
-      return called(calls->get_array(), text, at + ".tool_calls");
-    }
-    const bool system = name == "system" || name == "developer";
-    messages_.push_back({system                ? role::system
-                         : name == "assistant" ? role::assistant
-                                               : role::user,
-                         text});
+    messages_.push_back({who, std::move(text)});
     return {};
   }
-  [[nodiscard]] api_result<void> all_answered() const {
-    if (open_.empty()) return {};
-    return invalid_value(open_.begin()->second.field,
-                         open_.begin()->second.field +
-                             " is not answered: a message of role tool with "
-                             "this id as tool_call_id must follow");
+  // `field` has the id. Calls between which nothing stands are of one turn,
+  // which begins with what the first one's `said` is.
+  api_result<void> call(tool_call c, const std::string& id,
+                        const std::string& field,
+                        const std::string& said = {}) {
+    if (calls_.empty()) {
+      TINYPHI_CHECK_OK(all_answered());
+      said_ = said;
+    }
+    if (!open_.try_emplace(id, open_call{c.name, field}).second) {
+      return invalid_value(field, field + " is that of another call, too");
+    }
+    calls_.push_back(std::move(c));
+    return {};
   }
-  std::vector<message> take() { return std::move(messages_); }
+  api_result<void> result(const std::string& id, const std::string& text,
+                          const std::string& field) {
+    const auto found = open_.find(id);
+    if (found == open_.end()) {
+      return invalid_value(field, field +
+                                      ": the assistant's last turn has no such "
+                                      "call that lacks a result");
+    }
+    end_turn();
+    messages_.push_back(result_turn(found->second.tool, text));
+    open_.erase(found);
+    return {};
+  }
+  // The id of the first call without a result, of that tool if one is named.
+  [[nodiscard]] std::string first_open(std::string_view tool) const {
+    const auto found = std::ranges::find_if(open_, [&](const auto& o) {
+      return tool.empty() || o.second.tool == tool;
+    });
+    return found == open_.end() ? std::string() : found->first;
+  }
+  api_result<std::vector<message>> take() {
+    TINYPHI_CHECK_OK(all_answered());
+    return std::move(messages_);
+  }
 
  private:
   struct open_call {
@@ -136,51 +155,71 @@ class tool_message_reader {
     std::string field;
   };
 
-  api_result<void> result(const json::object& m, const std::string& text,
-                          const std::string& field) {
-    const json::value* id = find_field(m, "tool_call_id");
-    if (id == nullptr) {
-      api_error e = invalid_value(field, field + " is missing");
-      e.code = "missing_required_parameter";
-      return e;
-    }
-    const auto found = open_.find(std::string(id->get_string()));
-    if (found == open_.end()) {
-      return invalid_value(field, field +
-                                      " is not the id of a call of the "
-                                      "assistant's last turn that has no "
-                                      "result yet");
-    }
-    messages_.push_back(result_turn(found->second.tool, text));
-    open_.erase(found);
-    return {};
+  [[nodiscard]] api_result<void> all_answered() const {
+    if (open_.empty()) return {};
+    const std::string& field = open_.begin()->second.field;
+    return invalid_value(field,
+                         field + ": the result of this call must follow it");
   }
-
-  api_result<void> called(const json::array& all, const std::string& text,
-                          const std::string& at) {
-    std::vector<tool_call> calls;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      const json::object& o = all[i].get_object();
-      const std::string here = at + "[" + std::to_string(i) + "]";
-      TINYPHI_TRY(tool_call c,
-                  read_call(o.at("function").get_object(), here + ".function"));
-      const auto [entry, added] = open_.try_emplace(
-          string_field(o, "id"), open_call{c.name, here + ".id"});
-      if (!added) {
-        return invalid_value(here + ".id",
-                             here + ".id is that of another call, too");
-      }
-      calls.push_back(std::move(c));
-    }
-    message turn = call_turn(calls);
-    if (!text.empty()) turn.content.insert(0, text + "\n");
+  void end_turn() {
+    if (calls_.empty()) return;
+    message turn = call_turn(std::exchange(calls_, {}));
+    if (!said_.empty()) turn.content.insert(0, said_ + "\n");
     messages_.push_back(std::move(turn));
-    return {};
   }
 
   std::vector<message> messages_;
+  std::string said_;
+  std::vector<tool_call> calls_;           // of a turn that has not ended
   std::map<std::string, open_call> open_;  // by id
 };
+
+inline api_error missing_field(const std::string& at) {
+  api_error e = invalid_value(at, at + " is missing");
+  e.code = "missing_required_parameter";
+  return e;
+}
+
+inline role role_of(std::string_view name) {
+  if (name == "system" || name == "developer") return role::system;
+  return name == "assistant" ? role::assistant : role::user;
+}
+
+// The calls of a message; none, if it has none.
+inline api_result<const json::array*> calls_of(const json::object& m,
+                                               const std::string& at) {
+  const json::value* calls = find_field(m, "tool_calls");
+  if (calls == nullptr || calls->get_array().empty()) return nullptr;
+  if (string_field(m, "role") != "assistant") {
+    return invalid_value(at + ".tool_calls",
+                         at + ".tool_calls: only an assistant calls tools");
+  }
+  return &calls->get_array();
+}
+
+inline api_result<void> add_message(tool_turns& turns, const json::object& m,
+                                    const std::string& at) {
+  const std::string name = string_field(m, "role");
+  const json::value* content = find_field(m, "content");
+  const std::string text = content == nullptr ? "" : joined_text(*content);
+  if (name == "tool") {
+    const std::string field = at + ".tool_call_id";
+    const json::value* id = find_field(m, "tool_call_id");
+    if (id == nullptr) return missing_field(field);
+    return turns.result(std::string(id->get_string()), text, field);
+  }
+  TINYPHI_TRY(const json::array* calls, calls_of(m, at));
+  if (calls == nullptr) return turns.say(role_of(name), text);
+  for (std::size_t i = 0; i < calls->size(); ++i) {
+    const json::object& o = (*calls)[i].get_object();
+    const std::string here = at + ".tool_calls[" + std::to_string(i) + "]";
+    TINYPHI_TRY(tool_call c,
+                read_call(o.at("function").get_object(), here + ".function"));
+    TINYPHI_CHECK_OK(
+        turns.call(std::move(c), string_field(o, "id"), here + ".id", text));
+  }
+  return {};
+}
 
 inline api_error to_tools_error(const tool_fault& f, const wanted_tools& w) {
   const std::string field = f.of == tool_fault::part::list ? "tools"
@@ -227,6 +266,8 @@ TINYPHI_FUNC api_result<void> read_tools(const json::object& body,
     TINYPHI_CHECK_OK(detail::read_tool_choice(*choice, own, w));
   }
   if (!w.tools.empty()) {
+    w.told = tools->get_array();
+    if (choice != nullptr) w.told_choice = *choice;
     r.tools = std::move(w);
   } else if (w.which == wanted_tools::choice::required) {
     return invalid_value("tool_choice",
@@ -237,12 +278,13 @@ TINYPHI_FUNC api_result<void> read_tools(const json::object& body,
 
 TINYPHI_FUNC api_result<std::vector<message>> read_tool_messages(
     const json::array& messages) {
-  detail::tool_message_reader reader;
+  detail::tool_turns turns;
   for (std::size_t i = 0; i < messages.size(); ++i) {
-    TINYPHI_CHECK_OK(reader.add(messages[i].get_object(), i));
+    TINYPHI_CHECK_OK(
+        detail::add_message(turns, messages[i].get_object(),
+                            "messages[" + std::to_string(i) + "]"));
   }
-  TINYPHI_CHECK_OK(reader.all_answered());
-  return reader.take();
+  return turns.take();
 }
 
 TINYPHI_FUNC std::string new_call_id() {

@@ -87,7 +87,10 @@ class schema_writer {
       const field_condition& c = f.required_unless;
       if (c.name.empty()) continue;
       json::object word, there;
-      word["properties"] = {{c.name, {{"const", json::string_view(c.word)}}}};
+      json::array words{json::string_view(c.word)};
+      if (!c.other.empty()) words.push_back(json::string_view(c.other));
+      word["properties"] = {{c.name, {{"enum", std::move(words)}}}};
+      word["required"] = json::array{json::string_view(c.name)};
       there["properties"] = {{f.name, {{"type", type_of(f.kinds, false)}}}};
       there["required"] = json::array{json::string_view(f.name)};
       conditions.push_back(any_of({std::move(word), std::move(there)}));

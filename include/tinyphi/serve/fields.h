@@ -58,6 +58,7 @@ enum class field_shape : std::uint8_t {
 // Fields that another one makes superfluous.
 struct field_condition {
   std::string_view name, word;
+  std::string_view other = {};  // another word that does the same
 };
 
 // One field of an object. A field that is null counts as absent.

@@ -131,9 +131,11 @@ class field_checker {
  private:
   static bool needed(const json::object& o, const field& f) {
     if (f.required_unless.name.empty()) return f.required;
-    const json::value* v = find_field(o, f.required_unless.name);
-    return v == nullptr || !v->is_string() ||
-           std::string_view(v->get_string()) != f.required_unless.word;
+    const field_condition& c = f.required_unless;
+    const json::value* v = find_field(o, c.name);
+    if (v == nullptr || !v->is_string()) return true;
+    const std::string_view word = v->get_string();
+    return word != c.word && (c.other.empty() || word != c.other);
   }
 
   api_result<void> one(const json::value& v, const field& f,

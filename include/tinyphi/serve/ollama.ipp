@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tinyphi/serve/answer_format.h"
+#include "tinyphi/serve/answer_tools.ipp"
 #include "tinyphi/serve/blake2b.h"
 #include "tinyphi/serve/ollama.h"
 #include "tinyphi/serve/ollama_table.h"
@@ -46,6 +47,40 @@ inline api_result<void> read_ollama(const json::object& body,
   return check_format(r, "options.stop");
 }
 
+// Calls have no ids here: a result is that of the first call of its tool.
+inline api_result<std::vector<message>> read_ollama_messages(
+    const json::array& all) {
+  tool_turns turns;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const json::object& m = all[i].get_object();
+    const std::string at = "messages[" + std::to_string(i) + "]";
+    const std::string name = string_field(m, "role");
+    const std::string text = string_field(m, "content");
+    if (name == "tool") {
+      const std::string tool = string_field(m, "tool_name");
+      TINYPHI_CHECK_OK(
+          turns.result(turns.first_open(tool), text,
+                       at + (tool.empty() ? ".role" : ".tool_name")));
+      continue;
+    }
+    TINYPHI_TRY(const json::array* calls, calls_of(m, at));
+    if (calls == nullptr) {
+      TINYPHI_CHECK_OK(turns.say(role_of(name), text));
+      continue;
+    }
+    for (std::size_t c = 0; c < calls->size(); ++c) {
+      const json::object& o = (*calls)[c].get_object();
+      const std::string here = at + ".tool_calls[" + std::to_string(c) + "]";
+      TINYPHI_TRY(tool_call call,
+                  read_call(o.at("function").get_object(), here + ".function"));
+      // In this order, of at most 128.
+      TINYPHI_CHECK_OK(
+          turns.call(std::move(call), std::to_string(1000 + c), here, text));
+    }
+  }
+  return turns.take();
+}
+
 }  // namespace detail
 
 TINYPHI_FUNC api_result<answer_request> parse_ollama_chat(
@@ -54,7 +89,13 @@ TINYPHI_FUNC api_result<answer_request> parse_ollama_chat(
   TINYPHI_CHECK_OK(check_fields(body, request_tables::ollama_chat, r.ignored));
   TINYPHI_CHECK_OK(detail::read_ollama(body, r));
   if (const json::value* all = find_field(body, "messages")) {
-    TINYPHI_TRY(r.messages, read_messages(all->get_array()));
+    TINYPHI_TRY(r.messages, detail::read_ollama_messages(all->get_array()));
+  }
+  TINYPHI_CHECK_OK(read_tools(body, ".function", r));
+  if (const json::value* options = find_field(body, "options"); r.tools) {
+    r.tools->likeliest =
+        options == nullptr ||
+        find_field(options->get_object(), "temperature") == nullptr;
   }
   r.continue_last =
       !r.messages.empty() && r.messages.back().role == role::assistant;
@@ -106,14 +147,15 @@ class ollama_dialect : public dialect {
   std::string begin() override { return {}; }
 
   std::string piece(std::size_t, const text_piece& p) override {
-    if (p.text.empty() && !logprobs_) return {};
+    // A call is told whole, at its end.
+    if (calls() || (p.text.empty() && !logprobs_)) return {};
     json::object o = part(p.text, p.tokens);
     o["done"] = false;
     return line(o);
   }
 
   std::string finish(const ended_answer& a) override {
-    json::object o = part("", {});
+    json::object o = calls() ? call_of(a) : part("", {});
     tell_end(a, o);
     return line(o);
   }
@@ -127,7 +169,7 @@ class ollama_dialect : public dialect {
 
   std::string whole(std::span<const ended_answer> answers) override {
     const ended_answer& a = answers.front();
-    json::object o = part(a.text, a.tokens);
+    json::object o = calls() ? call_of(a) : part(a.text, a.tokens);
     tell_end(a, o);
     return json::serialize(o);
   }
@@ -151,6 +193,18 @@ class ollama_dialect : public dialect {
     if (logprobs_ && !tokens.empty()) {
       o["logprobs"] = openai_logprobs(tokens, text, facts_);
     }
+    return o;
+  }
+
+  [[nodiscard]] bool calls() const { return !facts_.called.empty(); }
+  [[nodiscard]] json::object call_of(const ended_answer& a) const {
+    json::object o = part("", {});
+    auto arguments =
+        parse_json(a.text, "arguments", {.max_bytes = a.text.size()});
+    json::object function{{"name", facts_.called}};
+    if (arguments) function["arguments"] = *std::move(arguments);
+    json::object call{{"function", std::move(function)}};
+    o["message"].get_object()["tool_calls"] = json::array{std::move(call)};
     return o;
   }
 
@@ -266,7 +320,7 @@ TINYPHI_FUNC json::object ollama_description(const ollama_model& m) {
   add("attention.head_count_kv", m.kv_heads);
   return {{"details", detail::ollama_details(m)},
           {"model_info", std::move(info)},
-          {"capabilities", json::array{"completion", "embedding"}},
+          {"capabilities", json::array{"completion", "tools", "embedding"}},
           {"modified_at", utc_time(m.created)}};
 }
 

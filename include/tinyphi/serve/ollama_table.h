@@ -90,11 +90,31 @@ inline constexpr field_rule ollama_rules[] = {top_logprobs_rule};
 // ---- /api/chat
 
 inline constexpr std::string_view ollama_role_words[] = {"system", "user",
-                                                         "assistant"};
+                                                         "assistant", "tool"};
+inline constexpr field ollama_called_fields[] = {
+    tool_name_field,
+    {.name = "arguments",
+     .kinds = object,
+     .about = "What it was called with.",
+     .most = 8192},
+};
+inline constexpr field ollama_call_fields[] = {
+    {.name = "function",
+     .kinds = object,
+     .about = "What was called.",
+     .required = true,
+     .members = ollama_called_fields},
+    no_effect("id", string),
+    no_effect("type", string),
+};
+inline constexpr field ollama_call{.name = "call",
+                                   .kinds = object,
+                                   .about = "A call of a tool.",
+                                   .members = ollama_call_fields};
 inline constexpr field ollama_message_fields[] = {
     {.name = "role",
      .kinds = string,
-     .about = "Who speaks; this version has no tools, whose turns it could be.",
+     .about = "Who speaks; a tool's turn is the result of a call.",
      .required = true,
      .words = ollama_role_words},
     {.name = "content",
@@ -103,8 +123,17 @@ inline constexpr field ollama_message_fields[] = {
      .most = 16777216,
      .required_unless = {"role", "assistant"}},
     images_field,
-    tool_calls_field,
-    no_effect("tool_name", string),
+    {.name = "tool_calls",
+     .kinds = array,
+     .about = "What an assistant called; the results follow.",
+     .most = 128,
+     .items = &ollama_call},
+    {.name = "tool_name",
+     .kinds = string,
+     .about = "Of a tool's message: whose result it is; else that of the first "
+              "call without one.",
+     .most = 64},
+    no_effect("tool_call_id", string),
     no_effect("thinking", string),
 };
 inline constexpr field ollama_message{.name = "message",
@@ -125,7 +154,7 @@ inline constexpr field ollama_chat_fields[] = {
     top_logprobs_field,
     format_field,
     think_field,
-    tools_field,
+    function_tools_field,
     keep_alive_field,
     truncate_field,
     shift_field,

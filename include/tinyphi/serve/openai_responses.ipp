@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "tinyphi/serve/answer_format.h"
+#include "tinyphi/serve/answer_tools.ipp"
 #include "tinyphi/serve/openai_chat.h"
 #include "tinyphi/serve/openai_responses.h"
 #include "tinyphi/serve/parse_request.h"
@@ -16,6 +17,39 @@
 #include "tinyphi/serve/responses_table.h"
 
 TINYPHI_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline api_result<void> add_item(tool_turns& turns, const json::object& o,
+                                 const std::string& at) {
+  const std::string type = string_field(o, "type", "message");
+  if (type == "message") {
+    return turns.say(role_of(string_field(o, "role")),
+                     joined_text(o.at("content")));
+  }
+  const std::string id = string_field(o, "call_id");
+  const std::string field = at + ".call_id";
+  if (id.empty()) return missing_field(field);
+  if (type == "function_call_output") {
+    const json::value* output = find_field(o, "output");
+    if (output == nullptr) return missing_field(at + ".output");
+    return turns.result(id, joined_text(*output), field);
+  }
+  if (find_field(o, "name") == nullptr) return missing_field(at + ".name");
+  TINYPHI_TRY(tool_call c, read_call(o, at));
+  return turns.call(std::move(c), id, field);
+}
+
+inline api_result<std::vector<message>> read_items(const json::array& items) {
+  tool_turns turns;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    TINYPHI_CHECK_OK(add_item(turns, items[i].get_object(),
+                              "input[" + std::to_string(i) + "]"));
+  }
+  return turns.take();
+}
+
+}  // namespace detail
 
 TINYPHI_FUNC api_result<answer_request> parse_responses(
     const json::object& body) {
@@ -38,12 +72,12 @@ TINYPHI_FUNC api_result<answer_request> parse_responses(
   if (const auto* text = input.if_string()) {
     r.messages.push_back({role::user, std::string(*text)});
   } else {
-    auto messages = read_messages(input.get_array());
-    if (!messages) return std::move(messages).error();
+    TINYPHI_TRY(auto messages, detail::read_items(input.get_array()));
     r.messages.insert(r.messages.end(),
-                      std::make_move_iterator(messages->begin()),
-                      std::make_move_iterator(messages->end()));
+                      std::make_move_iterator(messages.begin()),
+                      std::make_move_iterator(messages.end()));
   }
+  TINYPHI_CHECK_OK(read_tools(body, "", r));
   const auto top = integer_field(body, "top_logprobs", 0);
   r.logprobs = top > 0;
   if (const json::value* include = find_field(body, "include")) {
@@ -94,14 +128,21 @@ class openai_responses_dialect : public dialect {
     // One after the other: each event has its number.
     std::string all = event("response.created", {{"response", now}});
     all += event("response.in_progress", {{"response", now}});
+    if (calls()) item = call_of("", "in_progress");
     all += event("response.output_item.added",
                  {{"output_index", 0}, {"item", std::move(item)}});
+    if (calls()) return all;
     all += event("response.content_part.added",
                  in_part({{"part", part("", {}, {})}}));
     return all;
   }
 
   std::string piece(std::size_t, const text_piece& p) override {
+    if (calls()) {
+      json::object o = in_call({{"delta", p.text}});
+      timings_.add_to(o);
+      return event("response.function_call_arguments.delta", std::move(o));
+    }
     json::object o =
         in_part({{"delta", p.text}, {"logprobs", told(p.tokens, p.text)}});
     timings_.add_to(o);
@@ -121,6 +162,13 @@ class openai_responses_dialect : public dialect {
   }
 
   std::string finish(const ended_answer& a) override {
+    if (calls()) {
+      std::string done =
+          event("response.function_call_arguments.done",
+                in_call({{"name", facts_.called}, {"arguments", a.text}}));
+      return done + event("response.output_item.done",
+                          {{"output_index", 0}, {"item", item_of(a)}});
+    }
     std::string all;
     const json::array notes = annotations_of(a);
     for (std::size_t i = 0; i < notes.size(); ++i) {
@@ -179,8 +227,8 @@ class openai_responses_dialect : public dialect {
             {"text",
              {{"format",
                r.format ? r.format->told : json::object{{"type", "text"}}}}},
-            {"tool_choice", "none"},
-            {"tools", json::array()},
+            {"tool_choice", r.tools ? r.tools->told_choice : "none"},
+            {"tools", r.tools ? r.tools->told : json::array()},
             {"top_logprobs", r.params.sampling.n_logprobs},
             {"top_p", plain_double(r.params.sampling.top_p)},
             {"truncation", drops ? "auto" : "disabled"},
@@ -233,7 +281,15 @@ class openai_responses_dialect : public dialect {
             {"status", status},
             {"role", "assistant"}};
   }
+  [[nodiscard]] bool calls() const { return !facts_.called.empty(); }
+  json::object call_of(const std::string& arguments, const char* status) const {
+    return {{"id", "fc_" + facts_.id}, {"type", "function_call"},
+            {"status", status},        {"call_id", facts_.call_ids[0]},
+            {"name", facts_.called},   {"arguments", arguments}};
+  }
   json::object item_of(const ended_answer& a) const {
+    // Its arguments are whole however the answer ended.
+    if (calls()) return call_of(a.text, "completed");
     json::object item = message(is_complete(a) ? "completed" : "incomplete");
     item["content"] = json::array{part(a.text, a.tokens, annotations_of(a))};
     return item;
@@ -262,6 +318,11 @@ class openai_responses_dialect : public dialect {
     return all;
   }
 
+  json::object in_call(json::object more) const {
+    json::object o{{"item_id", "fc_" + facts_.id}, {"output_index", 0}};
+    for (auto& [key, value] : more) o[key] = std::move(value);
+    return o;
+  }
   // What belongs to the one part of the one message.
   json::object in_part(json::object more) const {
     json::object o{{"item_id", "msg_" + facts_.id},

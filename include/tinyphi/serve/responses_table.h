@@ -29,26 +29,49 @@ inline constexpr field input_part{.name = "part",
                                   .kinds = object,
                                   .about = "A part of a message.",
                                   .members = input_part_fields};
-inline constexpr std::string_view item_words[] = {"message"};
+inline constexpr std::string_view item_words[] = {"message", "function_call",
+                                                  "function_call_output"};
+inline constexpr field_condition no_message{"type", "function_call",
+                                            "function_call_output"};
 inline constexpr field input_item_fields[] = {
     {.name = "type",
      .kinds = string,
-     .about = "This version has no tools, whose calls it could be.",
+     .about = "A message, a call of the client's own function, or its result.",
      .words = item_words,
      .otherwise = "unsupported_content"},
     {.name = "role",
      .kinds = string,
-     .about = "Who speaks.",
-     .required = true,
-     .words = role_words},
+     .about = "Of a message: who speaks.",
+     .words = role_words,
+     .required_unless = no_message},
     {.name = "content",
      .kinds = string | array,
-     .about = "A text, or parts of one.",
-     .required = true,
+     .about = "Of a message: a text, or parts of one.",
      .most = 16777216,
      .most_items = 1024,
      .items = &input_part,
-     .example = "\"Hello!\""},
+     .example = "\"Hello!\"",
+     .required_unless = no_message},
+    {.name = "call_id",
+     .kinds = string,
+     .about = "Of a call and of its result: the same.",
+     .least = 1,
+     .most = 256},
+    {.name = "name",
+     .kinds = string,
+     .about = "Of a call: the function's.",
+     .least = 1,
+     .most = 64},
+    {.name = "arguments",
+     .kinds = string,
+     .about = "Of a call: the text of a JSON object.",
+     .most = 262144},
+    {.name = "output",
+     .kinds = string | array,
+     .about = "Of a result: a text, or parts of one.",
+     .most = 16777216,
+     .most_items = 1024,
+     .items = &input_part},
     no_effect("id", string),
     no_effect("status", string),
     no_effect("phase", string),
@@ -57,6 +80,17 @@ inline constexpr field input_item{.name = "item",
                                   .kinds = object,
                                   .about = "A turn of the conversation.",
                                   .members = input_item_fields};
+
+// Tools of chats, with their fields beside the type.
+inline constexpr field flat_tool_fields[] = {
+    function_type_field, tool_name_field, tool_description_field,
+    tool_parameters_field, tool_strict_field};
+inline constexpr field flat_tool{.name = "tool",
+                                 .kinds = object,
+                                 .about = "A tool that may be called.",
+                                 .members = flat_tool_fields};
+inline constexpr field flat_choice_fields[] = {function_type_field,
+                                               tool_name_field};
 
 // Those of chats, with the schema's fields beside the type.
 inline constexpr field text_format_fields[] = {
@@ -137,12 +171,19 @@ inline constexpr field responses_fields[] = {
     other_format("grammar"),
     other_format("json_schema"),
     TINYPHI_OTHER_FORMATS,
-    tools_field,
+    [] {
+      field f = function_tools_field;
+      f.items = &flat_tool;
+      return f;
+    }(),
     {.name = "tool_choice",
      .kinds = string | object,
-     .about = no_tools,
-     .use = refused,
-     .harmless = R"(["none", "auto"])"},
+     .about = "Whether a tool is called, or which one.",
+     .words = tool_choice_words,
+     .members = flat_choice_fields},
+    {.name = "parallel_tool_calls",
+     .kinds = boolean,
+     .about = "One answer calls one tool, whatever is said here."},
     {.name = "previous_response_id",
      .kinds = string,
      .about = nothing_stored,
@@ -163,7 +204,6 @@ inline constexpr field responses_fields[] = {
      .harmless = "[false]"},
     no_effect("reasoning", object),
     no_effect("max_tool_calls", integer),
-    no_effect("parallel_tool_calls", boolean),
     no_effect("metadata", object),
     no_effect("user", string),
     no_effect("safety_identifier", string),

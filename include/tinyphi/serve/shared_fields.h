@@ -13,9 +13,6 @@ namespace request_tables {
 using enum field_kind;
 using enum field_use;
 
-inline constexpr std::string_view no_tools =
-    "this version has no tools yet; ask for JSON of a schema instead";
-
 // A field that is known and changes nothing here.
 constexpr field no_effect(std::string_view name, field_kind kinds) {
   return {
@@ -251,16 +248,6 @@ inline constexpr field_rule one_format_rule{rule_kind::one_of, "grammar",
                                             "json_schema",
                                             "both say which form the answer "
                                             "has; give one"};
-inline constexpr field tools_field{.name = "tools",
-                                   .kinds = array,
-                                   .about = no_tools,
-                                   .use = refused,
-                                   .harmless = "[[]]"};
-inline constexpr field tool_calls_field{.name = "tool_calls",
-                                        .kinds = array,
-                                        .about = no_tools,
-                                        .use = refused,
-                                        .harmless = "[[]]"};
 
 // Tools, where their fields stand in an object of their own.
 inline constexpr std::string_view function_words[] = {"function"};

@@ -2,8 +2,10 @@
 """PyPI's openai, blocking. Usage: openai_sync.py URL"""
 
 import sys
+from typing import Literal
 
 import openai
+import pydantic
 
 client = openai.OpenAI(base_url=sys.argv[1] + "/v1", api_key="sk-of-a-test")
 messages = [{"role": "system", "content": "You are brief."},
@@ -61,6 +63,46 @@ with client.responses.stream(**asked) as stream:
     deltas = [e.delta for e in stream if e.type == "response.output_text.delta"]
     assert "".join(deltas) == text
     assert stream.get_final_response().output_text == text
+
+
+class Weather(pydantic.BaseModel):
+    """How warm it is in a city."""
+
+    city: Literal["Graz", "Linz"]
+    days: int
+
+
+# A call, the same in pieces, and what follows its result.
+called = {"model": model, "temperature": 0, "max_tokens": 60, "tool_choice": "required",
+          "tools": [openai.pydantic_function_tool(Weather)]}
+parsed = client.chat.completions.parse(messages=messages, **called)
+assert parsed.choices[0].finish_reason == "tool_calls" and not parsed.choices[0].message.content
+call = parsed.choices[0].message.tool_calls[0]
+assert isinstance(call.function.parsed_arguments, Weather), call
+with client.chat.completions.stream(messages=messages, **called) as stream:
+    done = [e for e in stream if e.type == "tool_calls.function.arguments.done"]
+    assert [(e.name, e.arguments) for e in done] == [("Weather", call.function.arguments)], done
+    assert isinstance(done[0].parsed_arguments, Weather), done
+    message = stream.get_final_completion().choices[0].message
+    assert message.tool_calls[0].function.name == "Weather", message
+turns = [*messages, parsed.choices[0].message,
+         {"role": "tool", "tool_call_id": call.id, "content": "31 degrees"}]
+answer = client.chat.completions.create(messages=turns, **{**called, "tool_choice": "none"})
+assert answer.choices[0].message.content and not answer.choices[0].message.tool_calls
+function = {"type": "function", "name": "weather", "strict": True,
+            "parameters": called["tools"][0]["function"]["parameters"]}
+flat = {"model": model, "temperature": 0, "max_output_tokens": 60, "tools": [function],
+        "tool_choice": {"type": "function", "name": "weather"}}
+item = client.responses.create(input="Is it warm?", **flat).output[0]
+assert item.type == "function_call" and Weather.model_validate_json(item.arguments), item
+with client.responses.stream(input="Is it warm?", **flat) as stream:
+    pieces = [e.delta for e in stream if e.type == "response.function_call_arguments.delta"]
+    assert "".join(pieces) == item.arguments, pieces
+    assert stream.get_final_response().output[0].arguments == item.arguments
+follows = client.responses.create(**{**flat, "tool_choice": "none"}, input=[
+    {"role": "user", "content": "Is it warm?"}, item,
+    {"type": "function_call_output", "call_id": item.call_id, "output": "31 degrees"}])
+assert follows.output_text
 
 # It asks for base64 unless told otherwise, and decodes it.
 coded = client.embeddings.create(model=model, input=["The pump", "A light"])
