@@ -98,6 +98,7 @@ inline constexpr capability_head capabilities_3{0x2008'0522, 0};
 inline constexpr std::uint32_t no_capabilities[6] = {};
 inline constexpr std::uint64_t default_action[4] = {};
 inline constexpr std::uint64_t no_signals = 0, all_signals = ~std::uint64_t{0};
+inline constexpr std::size_t mask_bytes = 8;
 
 TINYPHI_IN_CHILD inline bool try_open(const char* name, int flags) {
   const long fd = ::syscall(SYS_openat, AT_FDCWD, name, flags | O_CLOEXEC,
@@ -134,7 +135,7 @@ TINYPHI_IN_CHILD inline void try_all(attempts& a) {
 TINYPHI_IN_CHILD inline bool confine(const child_plan& p, step& at) {
   // No handler of the parent's may run here; signals are blocked until then.
   for (int i = 1; i <= 64; ++i) {
-    ::syscall(SYS_rt_sigaction, i, default_action, nullptr, 8);
+    ::syscall(SYS_rt_sigaction, i, default_action, nullptr, mask_bytes);
   }
   at = step::session;
   if (::syscall(SYS_setsid) < 0) return false;
@@ -160,14 +161,15 @@ TINYPHI_IN_CHILD inline bool confine(const child_plan& p, step& at) {
     }
   }
   at = step::privileges;
-  if (::syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+  if (::syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0 ||
       ::syscall(SYS_capset, &capabilities_3, no_capabilities) < 0) {
     return false;
   }
   at = step::files;
   if (::syscall(landlock::restrict_self, p.rules, 0) < 0) return false;
   at = step::signals;
-  if (::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, nullptr, 8) < 0) {
+  if (::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, nullptr,
+                mask_bytes) < 0) {
     return false;
   }
   at = step::calls;  // the last one: it forbids some of the above

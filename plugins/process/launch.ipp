@@ -68,7 +68,8 @@ inline std::vector<resource_limit> limits_for(const confinement& c) {
       {RLIMIT_MSGQUEUE, {0, 0}},
       {RLIMIT_CORE, {0, 0}}};
   // root is not held by it.
-  if (const auto n = count_tasks(); n && ::getuid() != 0) {
+  const auto n = ::getuid() == 0 ? std::nullopt : count_tasks();
+  if (n) {
     limits.push_back({RLIMIT_NPROC, {*n + processes, *n + processes}});
   }
   // Nobody raises what he has been given.
@@ -192,12 +193,12 @@ inline result<running_program> start_child(const program_start& start,
   if (tries != nullptr) tries->stack_end = stacks.end(1);
   int pidfd = -1;
   std::uint64_t mask = 0;
-  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all_signals, &mask, 8);
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all_signals, &mask, mask_bytes);
   const int child =
       ::clone(&run_child, stacks.end(0),
               CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
   const int failed = errno;
-  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, 8);
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, mask_bytes);
   if (child < 0) {
     return error{error_code::unavailable,
                  "no process can be made: " + message_of(failed)};

@@ -574,10 +574,9 @@ TEST_CASE("process: what a file may not say is found before anything runs") {
        "out: each call has a process of its own"},
       {plain + "with.protocol = 'mcp'",
        "error[TP1005]: stage run: with.protocol is 'mcp', allowed are lines"},
-      {other + "{ reply = 'text' }\nwith.in = { move = 'txt' }",
-       "error[TP1016]: stage run: with.in.move: no type 'txt'; there are text, "
-       "bool, int, float, duration, size, file, json, document, citation, "
-       "verdict, failure, message; did you mean 'text'?"},
+      {other + "{ reply = 'text' }\nwith.in = { move = 'docs' }",
+       "error[TP1016]: stage run: with.in.move: no type 'docs'; write "
+       "\"list<document>\""},
       {plain + "with.sandbox = { memory = '1KiB' }",
        "error[TP1005]: stage run: with.sandbox.memory is \"1KiB\", allowed are "
        "\"16MiB\" to \"64GiB\""},
