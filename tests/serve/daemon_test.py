@@ -846,6 +846,32 @@ with.out = { reply = "text" }
             assert status == 200 and body["outputs"] == {"reply": "done"}, (status, body)
 
 
+def test_inputs_that_may_be_left_out():
+    """an input of a type with '?' may be left out of a request, and is told so"""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        (folder / "p.toml").write_text("""tinyphi = 1
+input.greeting = "text"
+input.name = "text?"
+output.text = "say.text?"
+[stage.say]
+use = "text.const"
+with.text = "{{ greeting }}{% if has(name) %} {{ name }}{% endif %}"
+""")
+        config = folder / "daemon.toml"
+        config.write_text('tinyphi = 1\n[serve]\nlisten = ["127.0.0.1:0"]\n'
+                          '[model.demo]\n[pipeline.p]\npath = "p.toml"\n')
+        with Daemon(str(config)) as d:
+            inputs = d.ask("GET", "/v1/pipelines")[2]["data"][0]["inputs"]
+            assert [i["required"] for i in inputs] == [True, False], inputs
+            for given, said in (({"greeting": "Hi"}, "Hi"),
+                                ({"greeting": "Hi", "name": "Ada"}, "Hi Ada")):
+                status, _, body = d.ask("POST", "/v1/pipelines/p", {"inputs": given})
+                assert status == 200 and body["outputs"] == {"text": said}, (status, body)
+            status, _, error = d.ask("POST", "/v1/pipelines/p", {"inputs": {"name": "Ada"}})
+            assert status == 400 and error["error"]["param"] == "inputs.greeting", error
+
+
 def test_pipelines():
     """a pipeline is a route and a model of the chat, with its citations as annotations"""
     root = pathlib.Path(__file__).resolve().parent.parent.parent

@@ -46,7 +46,8 @@ struct served_pipeline {
 [[nodiscard]] json::object describe_pipeline(const served_pipeline& p);
 
 // The values of a request's "inputs"; those that it leaves out have their
-// defaults. The error names the input: "inputs.question".
+// defaults, or are absent where they may be. The error names the input:
+// "inputs.question".
 [[nodiscard]] api_result<input_values> pipeline_inputs(
     const served_pipeline& p, const json::object& given);
 

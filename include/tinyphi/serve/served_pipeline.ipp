@@ -67,7 +67,7 @@ TINYPHI_FUNC json::object describe_pipeline(const served_pipeline& p) {
   for (const input_spec& i : g.inputs) {
     inputs.push_back({{"name", i.name},
                       {"type", to_string(i.type)},
-                      {"required", !i.default_value.has_value()}});
+                      {"required", !i.default_value && !i.optional}});
   }
   for (const graph_output& o : g.outputs) {
     outputs.push_back(
@@ -103,7 +103,7 @@ TINYPHI_FUNC api_result<input_values> pipeline_inputs(
     values.emplace(name, *std::move(value));
   }
   for (const input_spec& i : declared) {
-    if (i.default_value || values.contains(i.name)) continue;
+    if (i.default_value || i.optional || values.contains(i.name)) continue;
     return invalid_value("inputs." + i.name, "input " + i.name + " is missing");
   }
   return values;
