@@ -267,7 +267,8 @@ TEST_CASE("arguments that are not a tool's, and failures, are told once") {
             end),
       Contains("tool search: argument query: an integer, not a text"));
   CHECK_THAT(
-      fails("{ call = 'search' }, { call = 'search', args = { x = 1 } }" + end),
+      fails("{ call = 'search', args = { query = 7 } }, { call = 'search' }" +
+            end),
       Contains("tool search: argument query is missing"));
   CHECK_THAT(fails(call_search + ", " + call_search + end),
              Contains("the model calls search again with the same arguments"));
@@ -283,6 +284,9 @@ TEST_CASE(
   CHECK_THAT(told("{ call = 'serch' }"),
              Contains("script.agent: stage agent has no tool 'serch'; did you "
                       "mean 'search'?"));
+  CHECK_THAT(told("{ call = 'search', args = { queyr = 'x' } }"),
+             Contains("script.agent: tool search has no argument 'queyr'; did "
+                      "you mean 'query'?"));
   CHECK_THAT(told("{ say = 'x' }"), Contains("a turn of the model is { call"));
   CHECK_THAT(told("{ text = 'x', call = 'search' }"),
              Contains("a turn of the model is { call"));

@@ -131,7 +131,8 @@ TEST_CASE("what is wrong with a library is told where it stands") {
        "a.toml:2:9: error[TP1004]: [model] is an integer, not a table"},
       {{{"a.toml", lib("[tool.t]\nuse = \"echo\"")}},
        "\"a.toml\"",
-       "a.toml:2:2: error[TP1008]: 'tool' is not supported yet"},
+       "a.toml:2:7: error[TP1003]: tool t: describe is missing, it tells the "
+       "model what the tool does"},
       {{{"a.toml", "[env]"}},
        "\"a.toml\"",
        "a.toml:1:1: error[TP1006]: the file must say 'tinyphi = 1', the "

@@ -310,7 +310,7 @@ TEST_CASE("switches and stages that contradict themselves are refused") {
   CHECK(broken("[switch.e]\na = \"true\"\nb = \"else\"\n[stage.e]\nuse = "
                "\"echo\"") ==
         "t.toml:7:8: error[TP1012]: stage e: 'e' is defined on line 4, too; "
-        "stages and switches share their names");
+        "stages, switches and tools share their names");
   CHECK(faults(std::string(gate) +
                "d = { use = \"echo\", in.text = \"a.text\", when = "
                "\"gate.long\" }\n[output]\nx = \"d.text?\"\ny = "

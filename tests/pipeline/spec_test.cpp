@@ -103,10 +103,10 @@ TEST_CASE("every key that is wrong is found where it stands") {
        "a reference like \"input.question\" or \"stage.port\""},
       {with("[input.r]\ntype = \"txt\""),
        "t.toml:9:8: error[TP1016]: input r: no type 'txt'; there are text, "
-       "bool, int, float, duration, size, file, json, document, citation, "
-       "verdict, failure, message; did you mean 'text'?"},
-      {with("[input.r]\ntype = \"list<call>\""),
-       "t.toml:9:8: error[TP1008]: input r: type 'list<call>' is not supported "
+       "bool, int, float, duration, size, file, json, document, call, "
+       "citation, verdict, failure, message; did you mean 'text'?"},
+      {with("[input.r]\ntype = \"list<usage>\""),
+       "t.toml:9:8: error[TP1008]: input r: type 'list<usage>' is not supported "
        "yet"},
       {with("[allow]\nread = \"docs\""),
        "t.toml:9:8: error[TP1004]: [allow]: read is a string, it must be "
@@ -211,7 +211,7 @@ TEST_CASE("references to what is wrong itself are no second fault") {
        "and up to 31 lower-case letters, digits and '_'"},
       {with("[switch.s]\na = \"true\"\nb = \"else\""),
        "t.toml:4:8: error[TP1012]: stage s: 's' is defined on line 8, too; "
-       "stages and switches share their names"},
+       "stages, switches and tools share their names"},
       {with("[switch.z]\na = \"true\"\nb = \"false\"\n[stage.t]\nuse = "
             "\"echo\"\nin.text = \"s.text\"\nwhen = \"z.a\"\n[output.b]\n"
             "from = \"t.text?\""),

@@ -222,7 +222,7 @@ TEST_CASE("[type]: a parameter names one, of a list as well") {
   CHECK(parameter("list<lin>") ==
         "t.toml:7:13: error[TP1016]: stage s: with.type: no type 'lin'; there "
         "are line, order, text, bool, int, float, duration, size, file, json, "
-        "document, citation, verdict, failure, message; did you mean 'line'?");
+        "document, call, citation, verdict, failure, message; did you mean 'line'?");
   CHECK(parameter("docs") ==
         "t.toml:7:13: error[TP1016]: stage s: with.type: no "
         "type 'docs'; write \"list<document>\"");

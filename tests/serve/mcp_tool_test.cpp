@@ -2,6 +2,7 @@
 #include "tinyphi/serve/mcp_tool.h"
 
 #include "support/test.h"
+#include "tinyphi/pipeline/type_schema.h"
 #include "tinyphi/schema/schema_check.h"
 
 using namespace tinyphi;

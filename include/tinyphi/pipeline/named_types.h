@@ -50,7 +50,7 @@ inline constexpr named_type named_types[] = {
     {"message", &type_of<chat_message>}};
 
 // Of the language, but not of this version.
-inline constexpr std::string_view later_types[] = {"usage", "call", "index"};
+inline constexpr std::string_view later_types[] = {"usage", "index"};
 inline constexpr retired_key retired_types[] = {
     {"docs", "write \"list<document>\""},
     {"citations", "write \"list<citation>\""}};

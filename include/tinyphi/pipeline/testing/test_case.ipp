@@ -181,7 +181,27 @@ class test_compiler {
                           quote(tool) + did_you_mean(tool, known));
       }
     }
+    if (args != nullptr && !names_arguments(*call, args->value, name)) return;
     turns.push_back(node_data(node));
+  }
+
+  // False (reported) for a name that the tool does not know. Values may be
+  // wrong: that is what a model may write.
+  bool names_arguments(const config_member& call, const config_node& args,
+                       const std::string& name) {
+    const std::string& tool = *call.value.get<std::string>();
+    std::vector<std::string_view> known;
+    for (const input_spec& i : g_.tools.find(tool)->second->body->inputs) {
+      known.push_back(i.name);
+    }
+    for (const config_member& m : *args.get<config_table>()) {
+      if (std::ranges::find(known, m.key) != known.end()) continue;
+      report(fault::bad_fake, m.at,
+             name + ": tool " + tool + " has no argument " + quote(m.key) +
+                 did_you_mean(m.key, known));
+      return false;
+    }
+    return true;
   }
 
   std::optional<stage_fake> read_fake(const config_node& node, const graph& g,
