@@ -67,7 +67,7 @@ def samples_are_echoed():
             shutil.copytree(sample.parent, folder,
                             ignore=shutil.ignore_patterns("*.gguf", "*.db"))
             said = check_echo(folder / sample.name, folder)
-            assert re.fullmatch(r"\d+ passed, 0 failed(, \d+ skipped)?", said), (sample, said)
+            assert re.fullmatch(r"\d+ passed, 0 failed", said), (sample, said)
             tested += int(said.split()[0])
     assert len(files) >= 14 and tested >= 25, (files, tested)
 
