@@ -10,6 +10,7 @@ import pathlib
 import re
 import shutil
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 import cases  # noqa: E402
@@ -174,6 +175,37 @@ def test_length():
             assert fits(call["name"], call["arguments"]), (n, call)
             assert got["usage"]["completion_tokens"] <= n
         assert ends <= {"tool_calls", "length"} and ends, ends
+
+
+def test_deadline():
+    """arguments that a deadline cuts are an error, never a call"""
+    with Daemon(*LOCAL) as d:
+        def ask(**more):
+            return d.chat("Is it warm in Graz?", tools=TOOLS, tool_choice=named("weather"),
+                          max_tokens=60, **more)
+        ask()
+        began = time.monotonic()
+        ask()
+        whole_ms = 1000 * (time.monotonic() - began)
+        seen = set()
+        for part in range(1, 20, 2):
+            limit = {"total_ms": max(1, whole_ms * part / 10)}
+            for stream in (False, True):
+                status, headers, got = ask(tinyphi=limit, stream=stream)
+                seen.add(status)
+                if status != 200:
+                    assert status == 504 and got["error"]["code"] == "deadline", got
+                elif not stream:
+                    the_call(got["choices"][0])
+                elif b"[DONE]" in got:
+                    deltas = [e["choices"][0]["delta"] for e in events(got)]
+                    assert fits("weather", "".join(
+                        delta["tool_calls"][0]["function"]["arguments"]
+                        for delta in deltas if "tool_calls" in delta)), got
+                else:
+                    last = json.loads(got.decode().strip().split("data: ")[-1])
+                    assert last["error"]["code"] == "deadline", got
+        assert 504 in seen, seen
 
 
 def test_form_beside():
