@@ -138,7 +138,7 @@ TEST_CASE("[type]: every fault is told where it stands, once") {
       {"[type.oder]",
        "t.toml:2:15: error[TP1016]: input order: no type 'order'; there are "
        "oder, text, bool, int, float, duration, size, file, json, document, "
-       "citation, verdict, failure, message; did you mean 'oder'?"},
+       "call, citation, verdict, failure, message; did you mean 'oder'?"},
   };
   for (const auto& [types, faults] : all) {
     INFO(types);
