@@ -114,8 +114,9 @@ struct agent_stage {
     if (call.is_scripted) return;
     agents::tool_model::options o;
     o.model = c.model.name;
-    if (c.decide == decisions::in_line)
+    if (c.decide == decisions::in_line) {
       o.asking.by = tool_asking::form::in_line;
+    }
     o.call_tokens = static_cast<std::size_t>(c.call_tokens);
     o.sampling.temperature = static_cast<float>(c.temperature);
     o.sampling.seed = static_cast<std::uint64_t>(c.seed);
@@ -148,9 +149,13 @@ struct agent_stage {
       ++o.rounds;
       std::string text = agents::told_result(result);
       if (model_) {
-        text = model_->cut(std::move(text), result_tokens_);
-        prompt =
-            model_->continued(std::move(prompt), *t.tool, t.arguments, text);
+        // A result may be a megabyte, whose tokens others must not wait for.
+        const auto tell = [&] {
+          text = model_->cut(std::move(text), result_tokens_);
+          prompt =
+              model_->continued(std::move(prompt), *t.tool, t.arguments, text);
+        };
+        co_await cx.blocking(tell);
       }
       o.calls.push_back(
           {tool.name, arguments, agents::outcome_of(result), std::move(text)});
@@ -195,15 +200,8 @@ struct agent_stage {
     params.max_tokens = max_tokens_;
     tinyphi::engine engine = model_->engine();
     generation generated = engine.complete(prompt, params);
-    const auto next = [&] { return generated.next(); };
-    for (;;) {
-      std::optional<std::string> piece = co_await cx.blocking(next);
-      if (!piece) break;
-      co_await out.text.send(*std::move(piece));
-    }
-    cx.note_usage(generated.usage());
-    if (generated.error()) throw stage_error(*generated.error());
-    unwrap(cx.stop().check());
+    task<void> sent = send_answer(cx, generated, out.text);
+    co_await std::move(sent);
     o.tokens = static_cast<std::int64_t>(generated.usage().completion_tokens);
   }
 

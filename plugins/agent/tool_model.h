@@ -189,12 +189,7 @@ class tool_model {
     p.format = form;
     tinyphi::engine engine = engine_;
     generation answer = engine.complete(prompt, p);
-    std::string text;
-    while (const auto piece = answer.next()) text += *piece;
-    add_usage(used, answer.usage());
-    if (answer.error()) throw stage_error(*answer.error());
-    unwrap(cx.stop().check());
-    return text;
+    return whole_answer(cx, answer, used);
   }
 
   [[nodiscard]] turn next_in_line(const std::vector<segment>& prompt,

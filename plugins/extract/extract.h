@@ -151,13 +151,8 @@ struct extract_stage {
     params.set_origin(cx.origin());
     tinyphi::engine engine = engine_;
     generation answer = engine.complete(asked(prompt), params);
-    std::string text;
-    while (const auto piece = answer.next()) text += *piece;
-    used = answer.usage();
-    if (answer.error()) throw stage_error(*answer.error());
-    unwrap(cx.stop().check());
     outputs out;
-    out.value = read(text);
+    out.value = read(whole_answer(cx, answer, used));
     out.tokens = static_cast<std::int64_t>(used.completion_tokens);
     out.finish = std::string(to_string(answer.finish()));
     return out;

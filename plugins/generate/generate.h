@@ -134,8 +134,6 @@ struct generate_stage {
     s.seed = static_cast<std::uint64_t>(c.seed);
   }
 
-  // The pool steps the model; pieces are sent on from where the stage runs, so
-  // a slow reader holds back this answer and nothing else.
   task<outputs> run(run_context& cx, inputs in, streams out) const {
     const std::vector<segment> prompt = segments_for(model_, *in.prompt);
     generation_params params = params_;
@@ -145,15 +143,8 @@ struct generate_stage {
     generation answer = in.prompt->ids.empty()
                             ? engine.complete(prompt, params)
                             : engine.complete(in.prompt->ids, params);
-    const auto next = [&] { return answer.next(); };
-    for (;;) {
-      std::optional<std::string> piece = co_await cx.blocking(next);
-      if (!piece) break;
-      co_await out.text.send(*std::move(piece));
-    }
-    cx.note_usage(answer.usage());
-    if (answer.error()) throw stage_error(*answer.error());
-    unwrap(cx.stop().check());
+    task<void> sent = send_answer(cx, answer, out.text);
+    co_await std::move(sent);
     co_return outputs{
         static_cast<std::int64_t>(answer.usage().completion_tokens),
         std::string(to_string(answer.finish()))};

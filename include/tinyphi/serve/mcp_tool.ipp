@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "tinyphi/base/ascii.h"
 #include "tinyphi/pipeline/type_schema.h"
 #include "tinyphi/pipeline/value_json.h"
 #include "tinyphi/serve/mcp_tool.h"
@@ -14,8 +15,7 @@ namespace detail {
 
 inline bool is_mcp_tool_name(std::string_view name) {
   const auto is_allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    return ascii::is_word(c) || c == '-' || c == '.';
   };
   return !name.empty() && name.size() <= mcp_tool_limits::max_name_bytes &&
          std::ranges::all_of(name, is_allowed);
