@@ -98,7 +98,15 @@ TEST_CASE("200 tokens of 4 sampled answers are decoded without an allocation") {
 
 TEST_CASE("200 tokens with drafts are decoded without an allocation") {
   const model m = tiny_model("mini-128k", false);
-  const counted c = count(m, {}, 4);
+  // How long drafts are follows from measured times, so on a busy machine
+  // there may be none at all, or the widest step of all, for which buffers
+  // grow, may come after `first`. An allocation per token or per draft is there
+  // in every attempt.
+  counted c;
+  for (int attempt = 0; attempt < 6; ++attempt) {
+    c = count(m, {}, 4);
+    if (c.drafted > 0 && c.allocations == 0) break;
+  }
   CHECK(c.drafted > 0);
   CHECK(c.allocations == 0);
 }
