@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Puts the masks of tinyphi's constraints beside llguidance's, on 300 schemas and
+answers under them, with Phi-3's vocabulary: where they differ, by which kind of
+token, and what they cost in the same run.
+
+Usage: constrain_peers.py CONSTRAIN_MASKS [--show N]
+
+CONSTRAIN_MASKS is the program of bench/constrain_masks.cpp; PyPI's llguidance must
+be importable. A difference that no rule below explains makes the exit status 1.
+"""
+
+import argparse
+import collections
+import json
+import pathlib
+import random
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+import llguidance
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+N_SCHEMAS = 300
+COMPACT = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
+
+
+def random_schema(d, depth=3):
+    """The kinds of values that both engines hold an answer to."""
+    kind = d.randrange(8 if depth else 5)
+    low, high = d.randrange(4), 4 + d.randrange(9)
+    if kind == 0:
+        return {"type": d.choice(["boolean", "null"])}
+    if kind == 1:
+        return {"type": "integer"} | d.choice([{}, {"minimum": -high, "maximum": 10 * low}])
+    if kind == 2:
+        return {"type": "string"} | d.choice([{}, {"minLength": low, "maxLength": high}])
+    if kind == 3:
+        return {"enum": d.sample(["red", "green", "a \"quote\"", 12, None, True, "redder"], 3)}
+    if kind == 4:
+        return {"type": "string", "pattern": d.choice(["^[a-f]{1,5}-[0-9]+$", "^(yes|no)$",
+                                                       "^[A-Z][a-z]*$"])}
+    if kind == 5:
+        return {"type": "array", "items": random_schema(d, depth - 1),
+                "minItems": low, "maxItems": high}
+    if kind == 6:
+        return {"anyOf": [random_schema(d, depth - 1), random_schema(d, depth - 1)]}
+    names = d.sample(["id", "name", "a b", "x", "tags"], d.randrange(1, 5))
+    return {"type": "object", "additionalProperties": False,
+            "properties": {n: random_schema(d, depth - 1) for n in names},
+            "required": [n for n in names if d.random() < 0.7]}
+
+
+def closed(schema):
+    """The schema without undeclared properties, which tinyphi never writes."""
+    if isinstance(schema, list):
+        return [closed(s) for s in schema]
+    if not isinstance(schema, dict):
+        return schema
+    out = {name: value if name in ("enum", "const", "default") else closed(value)
+           for name, value in schema.items()}
+    if isinstance(schema.get("properties"), dict):
+        out.setdefault("additionalProperties", False)
+    return out
+
+
+def schemas():
+    """Those of the JSON Schema Test Suite that say a type, and random ones."""
+    out = []
+    with open(ROOT / "tests/data/schema/suite.jsonl") as file:
+        for line in file:
+            schema = json.loads(json.loads(line)["schema"])
+            if isinstance(schema, dict) and "type" in schema:
+                schema.pop("$schema", None)
+                out.append(closed(schema))
+    d = random.Random(16)
+    while len(out) < N_SCHEMAS:
+        out.append(random_schema(d))
+    return out[:N_SCHEMAS]
+
+
+def bits(mask):
+    return {8 * i + k for i, byte in enumerate(mask) if byte for k in range(8)
+            if byte >> k & 1}
+
+
+def why(token, own, before):
+    """The documented rule that explains why only one engine allows a token behind
+    `before`; None if there is none."""
+    text = token.decode("utf-8", "replace")
+    if own and not before and text.startswith(" "):
+        return "a leading space, which decoding strips"
+    if own and "\x7f" in text:
+        return "DEL, which llguidance escapes"
+    if not own:
+        if "\\" in text or before.endswith(b"\\") or re.search(rb"\\u[0-9a-fA-F]{0,3}$", before):
+            return "another spelling of a character"
+        if re.search(r"[eE.]", text) or re.search(rb"[-0-9.eE]$", before):
+            return "another spelling of a number"
+    return None
+
+
+def share(times, of):
+    times = sorted(times)
+    return times[int(of * (len(times) - 1))] if times else float("nan")
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    options.add_argument("program")
+    options.add_argument("--show", type=int, default=0)
+    o = options.parse_args()
+    wanted = schemas()
+    lines = subprocess.run([o.program], input="".join(json.dumps(s) + "\n" for s in wanted),
+                           capture_output=True, text=True, check=True).stdout.splitlines()
+    tokens = [bytes.fromhex(t) for t in json.loads(lines[0])["tokens"]]
+    tokenizer = llguidance.LLTokenizer(
+        str(ROOT / "tests/data/tokenizer/phi-3/tokenizer.json"), n_vocab=len(tokens))
+    refused = collections.Counter()
+    kinds = collections.Counter()
+    unexplained = []
+    times = {"make": ([], []), "first use": ([], []), "later": ([], [])}
+    positions = equal = compared = 0
+    for schema, line in zip(wanted, lines[1:]):
+        ours = json.loads(line)
+        start = time.perf_counter()
+        grammar = llguidance.LLMatcher.grammar_from_json_schema(
+            json.dumps(schema), overrides=COMPACT)
+        matcher = llguidance.LLMatcher(tokenizer, grammar)
+        made = 1e6 * (time.perf_counter() - start)
+        if "error" in ours or matcher.is_error():
+            refused[("error" in ours, matcher.is_error())] += 1
+            continue
+        compared += 1
+        times["make"][0].append(ours["make"])
+        times["make"][1].append(made)
+        for answer in ours["answers"]:
+            for again in (False, True):
+                theirs = llguidance.LLMatcher(tokenizer, grammar) if not again else theirs
+                theirs.reset()
+                before = b""
+                for i, mask in enumerate(answer["masks"]):
+                    start = time.perf_counter()
+                    found = theirs.compute_bitmask()
+                    took = 1e6 * (time.perf_counter() - start)
+                    name = "later" if again else "first use"
+                    times[name][0].append(answer["warm" if again else "cold"][i])
+                    times[name][1].append(took)
+                    if not again:
+                        positions += 1
+                        a, b = bits(bytes.fromhex(mask)), bits(found)
+                        # Added tokens, and bytes that have a piece of their
+                        # own, never stand in an answer of tinyphi.
+                        b = {t for t in b if tokens[t]}
+                        forced = len(b) == 1
+                        for own, ids in ((True, a - b), (False, b - a)):
+                            for t in ids:
+                                rule = why(tokens[t], own, before)
+                                if rule is None and own and forced:
+                                    rule = "forced text, of which llguidance takes one token"
+                                if rule is None and own and "\\s" in json.dumps(schema) and \
+                                        tokens[t].startswith(b"\xef"):
+                                    rule = "U+FEFF, white space in ECMAScript"
+                                kinds[("only tinyphi" if own else "only llguidance", rule)] += 1
+                                if rule is None:
+                                    unexplained.append((json.dumps(schema), before, own,
+                                                        tokens[t]))
+                        equal += a == b
+                    if i < len(answer["ids"]):
+                        if not theirs.consume_token(answer["ids"][i]):
+                            break
+                        before += tokens[answer["ids"][i]]
+    print(f"{compared} schemas compared; {refused[True, True]} refused by both, "
+          f"{refused[True, False]} by tinyphi only, {refused[False, True]} by llguidance only")
+    print(f"{positions} masks, {equal} equal")
+    for (who, rule), n in sorted(kinds.items(), key=str):
+        print(f"  {who}: {n} tokens, {rule or 'NOT EXPLAINED'}")
+    random.Random(1).shuffle(unexplained)
+    for item in unexplained[:o.show]:
+        print("   ", item)
+    print(f"{'us':10} {'tinyphi p50':>12} {'p90':>8} {'p99':>8} {'llguidance p50':>15} "
+          f"{'p90':>8} {'p99':>8}")
+    for name, (a, b) in times.items():
+        print(f"{name:10} {share(a, .5):12.1f} {share(a, .9):8.1f} {share(a, .99):8.1f} "
+              f"{share(b, .5):15.1f} {share(b, .9):8.1f} {share(b, .99):8.1f}")
+    return 1 if unexplained else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
