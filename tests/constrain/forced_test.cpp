@@ -4,6 +4,7 @@
 #include "constrain/walks.h"
 #include "support/effort.h"
 #include "tinyphi/text/tiktoken.h"
+#include "tinyphi/text/tokenizer_json.h"
 
 using namespace tinyphi;
 using namespace tinyphi_test;
@@ -110,6 +111,13 @@ TEST_CASE(
 
 TEST_CASE("forced tokens are those of the whole answer, with byte-level BPE") {
   sweep(cl100k(), sweep_rounds(300, 20000), 22);
+}
+
+TEST_CASE("forced tokens are those of the whole answer, with o200k's pieces") {
+  auto v = parse_tokenizer_json(
+      read_data("tokenizer/o200k-small/tokenizer.json"), "", "o200k");
+  REQUIRE_OK(v);
+  sweep(make_tokenizer(*std::move(v)), sweep_rounds(300, 20000), 23);
 }
 
 TEST_CASE("tokens that were sampled otherwise than encoded are not rewritten") {
