@@ -5,6 +5,7 @@
 // tokens, the mask before each token, and how long that took, cold and warm.
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <random>
 #include <string>
@@ -108,7 +109,8 @@ result<token_trie> phi3() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  const int n_texts = argc > 1 ? std::atoi(argv[1]) : 0;
   const auto trie = phi3();
   if (!trie) {
     std::fprintf(stderr, "%s\n", trie.error().message.c_str());
@@ -130,6 +132,14 @@ int main() {
     json::object out{{"make", us_since(start)}};
     if (!c) {
       out["error"] = c.error().message;
+    } else if (n_texts > 0) {
+      json::array texts;
+      for (int i = 0; i < n_texts; ++i) {
+        std::string text;
+        for (const token_id id : draw(*c, random)) text += trie->bytes(id);
+        texts.push_back(json::string(text));
+      }
+      out["texts"] = std::move(texts);
     } else {
       json::array answers;
       for (int i = 0; i < 3; ++i)

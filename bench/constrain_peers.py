@@ -4,10 +4,12 @@
 answers under them, with Phi-3's vocabulary: where they differ, by which kind of
 token, and what they cost in the same run.
 
-Usage: constrain_peers.py CONSTRAIN_MASKS [--show N]
+Usage: constrain_peers.py CONSTRAIN_MASKS [--show N] [--valid N]
 
 CONSTRAIN_MASKS is the program of bench/constrain_masks.cpp; PyPI's llguidance must
 be importable. A difference that no rule below explains makes the exit status 1.
+With --valid PyPI's jsonschema looks at N answers drawn under the schemas instead,
+each with a random limit from the shortest text on; one that is invalid is fatal.
 """
 
 import argparse
@@ -20,8 +22,6 @@ import statistics
 import subprocess
 import sys
 import time
-
-import llguidance
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 N_SCHEMAS = 300
@@ -108,14 +108,47 @@ def share(times, of):
     return times[int(of * (len(times) - 1))] if times else float("nan")
 
 
+def valid(program, n):
+    import jsonschema
+    wanted = schemas()
+    each = -(-n // len(wanted))
+    lines = subprocess.run([program, str(each)],
+                           input="".join(json.dumps(s) + "\n" for s in wanted),
+                           capture_output=True, text=True, check=True).stdout.strip().split("\n")
+    checked = invalid = shapes = 0
+    for schema, line in zip(wanted, lines[1:]):
+        ours = json.loads(line)
+        if re.search(r"\\\\[sSwW]", json.dumps(schema)):
+            continue  # other characters in Python than in ECMAScript
+        validator = jsonschema.Draft202012Validator(schema)
+        shapes += "texts" in ours
+        for text in ours.get("texts", []):
+            checked += 1
+            try:
+                validator.validate(json.loads(text))
+            except re.error:  # a pattern that Python does not know
+                shapes -= 1
+                checked -= 1
+                break
+            except (ValueError, jsonschema.ValidationError) as e:
+                invalid += 1
+                print(f"invalid: {schema}: {text}: {e}"[:300])
+    print(f"{checked} answers under {shapes} schemas, {invalid} invalid")
+    return 1 if invalid or checked < n * 0.9 else 0
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     options.add_argument("program")
     options.add_argument("--show", type=int, default=0)
+    options.add_argument("--valid", type=int, default=0)
     o = options.parse_args()
+    if o.valid:
+        return valid(o.program, o.valid)
+    import llguidance
     wanted = schemas()
     lines = subprocess.run([o.program], input="".join(json.dumps(s) + "\n" for s in wanted),
-                           capture_output=True, text=True, check=True).stdout.splitlines()
+                           capture_output=True, text=True, check=True).stdout.strip().split("\n")
     tokens = [bytes.fromhex(t) for t in json.loads(lines[0])["tokens"]]
     tokenizer = llguidance.LLTokenizer(
         str(ROOT / "tests/data/tokenizer/phi-3/tokenizer.json"), n_vocab=len(tokens))
