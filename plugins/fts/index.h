@@ -61,6 +61,9 @@ namespace detail {
 
 // 2: pages have checksums; 3: which are made of words, not bytes
 constexpr std::int64_t schema_version = 3;
+// How words are made of texts; another way is another schema_version.
+constexpr const char* word_maker[] = {"porter", "unicode61",
+                                      "remove_diacritics", "2"};
 // Passage ids: the file's id in the upper bits, the passage's number below.
 constexpr int chunk_bits = 24;
 constexpr std::int64_t max_file_id = std::int64_t{1} << 38;

@@ -9,6 +9,8 @@ namespace fts {
 namespace detail {
 
 inline result<void> create_schema(const database& db) {
+  std::string words;
+  for (const char* word : word_maker) words += " " + std::string(word);
   return db.execute(
       "PRAGMA application_id = " + std::to_string(index_kind.application_id) +
       "; PRAGMA user_version = " + std::to_string(schema_version) +
@@ -18,7 +20,9 @@ inline result<void> create_schema(const database& db) {
       " size INTEGER NOT NULL, mtime INTEGER NOT NULL, hash INTEGER NOT NULL,"
       " taken INTEGER NOT NULL, note TEXT NOT NULL);"
       "CREATE VIRTUAL TABLE chunk USING fts5(title, heading, body,"
-      " line UNINDEXED, tokenize = 'porter unicode61 remove_diacritics 2');"
+      " line UNINDEXED, tokenize = '" +
+      words +
+      "');"
       // What is new is sorted in memory, in parts of so many bytes: the larger
       // they are, the less is merged.
       "INSERT INTO chunk(chunk, rank) VALUES('hashsize', 16777216)");

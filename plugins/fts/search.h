@@ -15,6 +15,7 @@
 
 #include "plugins/fts/index.h"
 #include "plugins/fts/words.h"
+#include "plugins/sqlite/fts5_tokenizer.h"
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/base/error.h"
 
@@ -50,7 +51,8 @@ namespace detail {
 constexpr std::size_t max_terms = 32;
 
 struct term {
-  std::string query;  // quoted for MATCH
+  std::string query;                     // quoted for MATCH
+  std::vector<std::string> tokens = {};  // as the index has it: "3.5" has two
   std::int64_t n_passages = 0;
   double rarity = 0;
 };
@@ -76,12 +78,15 @@ class search {
 
   result<std::vector<hit>> run(std::string_view question) {
     std::vector<term> terms = question_terms(question);
+    TINYPHI_TRY(const auto words,
+                sqlite::fts5_tokenizer::create(db_, word_maker));
+    for (term& t : terms) {
+      TINYPHI_TRY(t.tokens, words.split(t.query));
+    }
     TINYPHI_CHECK_OK(weigh(terms));
     const std::string query = match_query(terms);
     if (query.empty()) return std::vector<hit>{};
     TINYPHI_TRY(path_of_, db_.prepare("SELECT path FROM file WHERE id = ?"));
-    TINYPHI_TRY(holds_, db_.prepare("SELECT 1 FROM chunk WHERE chunk MATCH ?"
-                                    " AND rowid = ?"));
     TINYPHI_TRY(auto rows,
                 db_.prepare("SELECT rowid, title, heading, body, line,"
                             " bm25(chunk, ?, ?, ?) AS rank FROM chunk"
@@ -95,7 +100,7 @@ class search {
       TINYPHI_CHECK_OK(options_.stop.check());
       TINYPHI_TRY(const bool more, rows.step());
       if (!more) break;
-      TINYPHI_TRY(hit h, read_hit(rows, terms));
+      TINYPHI_TRY(hit h, read_hit(rows, terms, words));
       if (h.coverage >= options_.min_coverage) hits.push_back(std::move(h));
     }
     std::stable_sort(hits.begin(), hits.end(), [](const hit& a, const hit& b) {
@@ -144,7 +149,8 @@ class search {
     return query;
   }
 
-  result<hit> read_hit(const statement& row, const std::vector<term>& terms) {
+  result<hit> read_hit(const statement& row, const std::vector<term>& terms,
+                       const sqlite::fts5_tokenizer& words) {
     const std::int64_t id = row.integer(0);
     hit h;
     h.passage = {to_valid_utf8(row.text(1)), to_valid_utf8(row.text(2)),
@@ -154,27 +160,36 @@ class search {
     path_of_.reset();
     TINYPHI_TRY(const bool known, path_of_.bind(1, id >> chunk_bits).step());
     if (known) h.source = to_valid_utf8(path_of_.text(0));
-    double found = 0;
-    for (const term& t : terms) {
-      TINYPHI_TRY(const bool holds, passage_holds(id, t));
-      if (holds) found += t.rarity;
-    }
+    TINYPHI_TRY(const double found, rarity_in(h.passage, terms, words));
     h.coverage = total_ > 0 ? found / total_ : 0;
     h.score = -row.number(5) * h.coverage;  // bm25() is lower for better ones
     return h;
   }
 
-  result<bool> passage_holds(std::int64_t id, const term& t) {
-    if (t.n_passages == 0) return false;
-    holds_.reset();
-    return holds_.bind(1, std::string_view(t.query)).bind(2, id).step();
+  // The rarity of the terms that the passage holds. It is looked at here:
+  // asking the index for each term took most of a search's time.
+  static result<double> rarity_in(const chunk& passage,
+                                  const std::vector<term>& terms,
+                                  const sqlite::fts5_tokenizer& words) {
+    std::vector<std::vector<std::string>> texts;
+    for (const std::string* text :
+         {&passage.title, &passage.heading, &passage.text}) {
+      TINYPHI_TRY(auto tokens, words.split(*text));
+      texts.push_back(std::move(tokens));
+    }
+    double sum = 0;
+    for (const term& t : terms) {
+      const bool found = std::ranges::any_of(texts, [&](const auto& tokens) {
+        return !std::ranges::search(tokens, t.tokens).empty();
+      });
+      if (found) sum += t.rarity;
+    }
+    return sum;
   }
 
   const database& db_;
   const search_options& options_;
-  // Run for each hit, so they are prepared once.
-  statement path_of_{nullptr};
-  statement holds_{nullptr};
+  statement path_of_{nullptr};  // run for each hit
   std::int64_t n_passages_ = 0;
   double total_ = 0;
 };

@@ -64,6 +64,21 @@ TEST_CASE("a word that no passage holds lowers the coverage most") {
   CHECK(m.ask("").empty());
 }
 
+TEST_CASE("coverage takes a word for found where the index finds it") {
+  manual m;
+  CHECK(m.ask("CAF\xC3\x89 pumps cleaned at 3.5 bars")[0].coverage ==
+        Approx(1));
+  // Its tokens stand there, but not one behind the other.
+  const auto decimal = m.ask("bar 5.3");
+  REQUIRE(!decimal.empty());
+  CHECK(decimal[0].coverage < 0.7);
+  for (const char* word : {"filters", "cafe", "3.5", "Dirty", "42", "week"}) {
+    INFO(word);
+    REQUIRE(!m.ask(word).empty());
+    CHECK(m.ask(word)[0].coverage == Approx(1));
+  }
+}
+
 TEST_CASE("nothing in a question is an operator") {
   manual m;
   for (const char* question :

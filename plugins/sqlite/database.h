@@ -44,6 +44,10 @@ class statement {
     sqlite3_bind_double(handle_.get(), i, x);
     return *this;
   }
+  // For functions that take a pointer of that kind.
+  void bind_pointer(int i, void* p, const char* kind) {
+    sqlite3_bind_pointer(handle_.get(), i, p, kind, nullptr);
+  }
 
   // True while there is a row to read.
   [[nodiscard]] result<bool> step();
@@ -105,6 +109,8 @@ class database {
   [[nodiscard]] result<statement> prepare(std::string_view sql) const;
   // Runs one or more statements without results.
   [[nodiscard]] result<void> execute(const std::string& sql) const;
+  // SQLite's interface for what is built on full-text search.
+  [[nodiscard]] result<fts5_api*> fts5() const;
   // The single integer that a query gives, 0 if it gives no row.
   [[nodiscard]] result<std::int64_t> integer(std::string_view sql) const;
 
@@ -268,6 +274,17 @@ inline result<database> database::open(const std::filesystem::path& path,
   sqlite3_file_control(handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &n_reserved);
   TINYPHI_CHECK_OK(db.execute("PRAGMA cell_size_check = ON"));
   return db;
+}
+
+inline result<fts5_api*> database::fts5() const {
+  TINYPHI_TRY(statement s, prepare("SELECT fts5(?)"));
+  fts5_api* api = nullptr;
+  s.bind_pointer(1, &api, "fts5_api_ptr");
+  TINYPHI_CHECK_OK(s.run());
+  if (api == nullptr) {
+    return error{error_code::unsupported, "this SQLite has no FTS5"};
+  }
+  return api;
 }
 
 inline void database::stop_by(stop_condition stop) {
