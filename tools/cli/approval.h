@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "tinyphi/pipeline/host.h"
+#include "tinyphi/pipeline/approval.h"
 
 namespace cli {
 

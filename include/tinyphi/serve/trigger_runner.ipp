@@ -145,6 +145,8 @@ class trigger_runner::armed : public std::enable_shared_from_this<armed> {
     run_options options;
     options.stop.token = entry->stop;
     options.origin = origin_of(*entry->from, std::nullopt);
+    options.approve =
+        services_->approvals->asker({pipeline_->name, name_, entry->from});
     auto running =
         pipeline_->compiled.async_run(std::move(inputs), std::move(options));
     const auto done = co_await std::move(running);
