@@ -7,6 +7,7 @@
 #include "tinyphi/serve/answer_start.ipp"
 #include "tinyphi/serve/answer_tools.ipp"
 #include "tinyphi/serve/api_error.ipp"
+#include "tinyphi/serve/approval_file.ipp"
 #include "tinyphi/serve/approval_routes.ipp"
 #include "tinyphi/serve/approvals.ipp"
 #include "tinyphi/serve/blake2b.ipp"

@@ -12,9 +12,12 @@ Every function called test_* is one case. The last line is
 import hashlib
 import http.client
 import json
+import os
 import pathlib
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -22,7 +25,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/support"))
 import cases  # noqa: E402
-from daemon import Daemon, soon  # noqa: E402
+from daemon import TINYPHI, Daemon, soon  # noqa: E402
 
 ASKS = """tinyphi = 1
 limits.concurrency = 100
@@ -299,6 +302,97 @@ def test_what_a_trigger_runs_asks_too(folder):
         assert decide(d, asked["id"], digest=asked["digest"])[0] == 200
         soon(lambda: (folder / "log.txt").exists(), "what was approved")
         assert d.end(signal.SIGTERM) == 0, d.lines
+
+
+def questions(folder):
+    """The files that ask, by name; there whole or not at all."""
+    return sorted(folder.glob("asks/*.json"))
+
+
+def one_file(folder):
+    soon(lambda: questions(folder), "a question's file")
+    return questions(folder)[0]
+
+
+def test_a_copy_of_a_file_that_asks_is_a_yes_and_nothing_else_is(folder):
+    with Daemon(config(folder, serve='approvals = "asks"\n')) as d:
+        run = Run(d)
+        file = one_file(folder)
+        assert (folder / "asks").stat().st_mode & 0o777 == 0o700
+        text = file.read_bytes()
+        asked = json.loads(text)
+        assert asked == one(d) and file.stem == asked["id"], asked
+        assert json.loads(asked["arguments"]) == {"mail": MAIL}, asked
+        # A copy that is not whole yet is waited for.
+        file.with_suffix(".yes").write_bytes(text[:100])
+        time.sleep(1.5)
+        assert one(d)["id"] == asked["id"]
+        file.with_suffix(".yes").write_bytes(text)
+        assert run.end()[1]["outputs"]["reply"] == MAIL
+        assert list((folder / "asks").iterdir()) == []
+
+        def other(answer):
+            answer.write_bytes(text)  # of another question
+        for name, make, reason in (
+                (".no", lambda a: a.write_bytes(b""), "a person said no"),
+                (".no", lambda a: a.symlink_to("/nowhere"), "a person said no"),
+                (".yes", other, "the answer is no copy of the question"),
+                (".yes", lambda a: a.symlink_to(a.with_suffix(".json")),
+                 "the answer cannot be read: "),
+                (".yes", lambda a: os.mkfifo(a), "the answer is no regular file"),
+                (".yes", lambda a: a.mkdir(), "the answer is no regular file")):
+            run = Run(d)
+            answer = one_file(folder).with_suffix(name)
+            make(answer)
+            assert run.denied().startswith("denied: " + reason), (name, reason)
+            assert questions(folder) == []
+            if answer.is_dir():
+                answer.rmdir()
+        # Over HTTP it is the same question.
+        run = Run(d, "by HTTP")
+        file = one_file(folder)
+        asked = one(d)
+        assert asked["id"] == file.stem
+        decide(d, asked["id"], digest=asked["digest"])
+        assert run.end()[1]["outputs"]["reply"] == "by HTTP"
+        assert questions(folder) == []
+        # Who may write there says yes: not everybody.
+        (folder / "asks").chmod(0o777)
+        run = Run(d)
+        asked = one(d)
+        d.wait_for_line("everybody may write there")
+        assert questions(folder) == []
+        decide(d, asked["id"], "deny")
+        assert run.denied() == "denied: a person said no"
+
+
+def test_tinyphi_run_asks_by_file_too(folder):
+    (folder / "p.toml").write_text(ASKS.replace('"60s"', '"20s"'))
+
+    def run(mail):
+        return subprocess.Popen(
+            [TINYPHI, "run", "p.toml", "-i", "mail=" + mail, "--approvals", "asks",
+             "--json"], cwd=folder, stdout=subprocess.PIPE, text=True,
+            stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    with run("a mail") as p:
+        file = one_file(folder)
+        asked = json.loads(file.read_bytes())
+        assert (asked["pipeline"], asked["stage"], asked["effects"]) == (
+            "p", "ask", ["write"]), asked
+        assert json.loads(asked["arguments"]) == {"mail": "a mail"}, asked
+        shutil.copy(file, file.with_suffix(".yes"))
+        told = json.loads(p.communicate(timeout=60)[0])
+        assert told["outputs"]["reply"] == "a mail", told
+        assert list((folder / "asks").iterdir()) == []
+    with run("another") as p:
+        one_file(folder).with_suffix(".no").touch()
+        told = p.communicate(timeout=60)[0]
+        assert "nobody said yes" in told and "a person said no" in told, told
+    assert (folder / "log.txt").read_text().strip() == "a mail"
+    (folder / "asks").chmod(0o777)
+    with run("a third") as p:
+        told = p.communicate(timeout=60)[0]
+        assert "everybody may write there" in told, told
 
 
 if __name__ == "__main__":

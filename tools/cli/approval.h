@@ -16,6 +16,12 @@ namespace cli {
 [[nodiscard]] tinyphi::approver approve_at_terminal(
     std::vector<std::string> approved);
 
+// The same, but puts other questions into a folder and waits for the answer
+// there, as approval_file.h has it; `pipeline` is told to who decides.
+[[nodiscard]] tinyphi::approver approve_by_file(
+    std::vector<std::string> approved, std::string folder,
+    std::string pipeline);
+
 }  // namespace cli
 
 #endif  // TOOLS_CLI_APPROVAL_H_

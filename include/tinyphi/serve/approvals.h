@@ -5,19 +5,23 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tinyphi/base/json.h"
 #include "tinyphi/pipeline/approval.h"
 #include "tinyphi/serve/api_error.h"
+#include "tinyphi/serve/approval_file.h"
 #include "tinyphi/serve/caller.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -32,6 +36,15 @@ struct pending_approval {
   std::string digest;  // of its arguments, as `b2sum -l 256` prints it
   std::chrono::system_clock::time_point asked, until;
 };
+
+// Of a question whose arguments are there, with an id of its own. What
+// `deadline` leaves of it is at most a day.
+[[nodiscard]] pending_approval new_approval(
+    std::string pipeline, std::string request,
+    std::shared_ptr<const caller> from, approval_question q,
+    std::optional<steady_time> deadline);
+// Why it cannot be asked about; empty: it can.
+[[nodiscard]] std::string too_large_to_show(const approval_question& q);
 
 // What came of one.
 struct settled_question {
@@ -64,6 +77,10 @@ class approvals {
   approvals(const approvals&) = delete;
   approvals& operator=(const approvals&) = delete;
 
+  // Where each question is a file as well (approval_file.h), and what reads and
+  // writes there; empty: none is.
+  std::filesystem::path folder = {};
+  boost::asio::thread_pool* workers = nullptr;
   // Told of every question and its end, in words for the log.
   std::function<void(std::string_view)> say = {};
 
@@ -86,7 +103,8 @@ class approvals {
 
  private:
   struct waiting : pending_approval {
-    explicit waiting(boost::asio::io_context& io) : timer(io) {}
+    waiting(boost::asio::io_context& io, pending_approval p)
+        : pending_approval(std::move(p)), timer(io) {}
     boost::asio::steady_timer timer;
     std::optional<approval> answer;
     std::string decided;  // "approved by ops"
@@ -97,6 +115,10 @@ class approvals {
 
   [[nodiscard]] task<approval> ask(std::shared_ptr<const asking_run> run,
                                    approval_question q, stop_condition stop);
+  // Nothing, and said, if it cannot be written.
+  [[nodiscard]] task<std::shared_ptr<approval_file>> write_file(
+      const pending_approval& p) const;
+  [[nodiscard]] task<void> look_at(const approval_file& file, waiting& w);
   [[nodiscard]] std::string refusal(const caller& from,
                                     const approval_question& q) const;
   void answer(waiting& w, approval a, std::string decided);

@@ -13,6 +13,7 @@
 #include "tinyphi/serve/approvals.h"
 #include "tinyphi/serve/blake2b.h"
 #include "tinyphi/serve/key_ring.h"
+#include "tinyphi/serve/on_pool.h"
 #include "tinyphi/serve/random_bits.h"
 #include "tinyphi/serve/utc_time.h"
 
@@ -41,17 +42,37 @@ inline bool may_decide(const caller& who, const pending_approval& p) {
 
 }  // namespace detail
 
+TINYPHI_FUNC pending_approval
+new_approval(std::string pipeline, std::string request,
+             std::shared_ptr<const caller> from, approval_question q,
+             std::optional<steady_time> deadline) {
+  const auto left = deadline ? *deadline - std::chrono::steady_clock::now()
+                             : steady_time::duration(std::chrono::hours(24));
+  pending_approval p;
+  p.id = detail::hex_text(random_bits<std::array<std::uint8_t, 16>>());
+  p.pipeline = std::move(pipeline);
+  p.request = std::move(request);
+  p.from = std::move(from);
+  p.digest = detail::hex_text(blake2b_256(*q.arguments));
+  p.question = std::move(q);
+  p.asked = std::chrono::system_clock::now();
+  p.until = p.asked +
+            std::chrono::duration_cast<std::chrono::system_clock::duration>(
+                std::min<steady_time::duration>(left, std::chrono::hours(24)));
+  return p;
+}
+
+TINYPHI_FUNC std::string too_large_to_show(const approval_question& q) {
+  if (q.arguments) return {};
+  return "the values have more than " +
+         std::to_string(approval_question::max_argument_bytes) +
+         " bytes, and all of them must be shown";
+}
+
 struct approvals::entry {
-  entry(approvals& owner, asking_run run, approval_question q)
-      : all(&owner.all_), at(all->emplace(all->end(), *owner.io_)) {
-    at->id = detail::hex_text(random_bits<std::array<std::uint8_t, 16>>());
-    at->pipeline = std::move(run.pipeline);
-    at->request = std::move(run.request);
-    at->from = std::move(run.from);
-    at->digest = detail::hex_text(blake2b_256(*q.arguments));
-    at->question = std::move(q);
-    at->asked = at->until = std::chrono::system_clock::now();
-  }
+  entry(approvals& owner, pending_approval p)
+      : all(&owner.all_),
+        at(all->emplace(all->end(), *owner.io_, std::move(p))) {}
   entry(const entry&) = delete;
   entry& operator=(const entry&) = delete;
   ~entry() { all->erase(at); }
@@ -71,11 +92,7 @@ TINYPHI_FUNC approver approvals::asker(asking_run run) {
 TINYPHI_FUNC std::string approvals::refusal(const caller& from,
                                             const approval_question& q) const {
   if (!closed_.empty()) return closed_;
-  if (!q.arguments) {
-    return "the values have more than " +
-           std::to_string(approval_question::max_argument_bytes) +
-           " bytes, and all of them must be shown";
-  }
+  if (std::string why = too_large_to_show(q); !why.empty()) return why;
   if (all_.size() >= max_waiting) {
     return std::to_string(max_waiting) +
            " questions wait for an answer already, as many as may";
@@ -107,24 +124,30 @@ TINYPHI_FUNC task<approval> approvals::ask(
     tell(*run, {stage, false, why, "denied: " + why});
     co_return approval{.given = false, .reason = std::move(why)};
   }
-  const entry mine(*this, *run, std::move(q));
+  const entry mine(*this, new_approval(run->pipeline, run->request, run->from,
+                                       std::move(q), stop.deadline));
   waiting& w = *mine.at;
-  const auto now = std::chrono::steady_clock::now();
-  const steady_time last = stop.deadline.value_or(now + std::chrono::hours(24));
-  w.until += std::chrono::duration_cast<std::chrono::system_clock::duration>(
-      last - now);
   if (say) {
     say("approval: pipeline " + run->pipeline + ", stage " + stage +
         " waits for a person, until " + utc_time(detail::seconds_of(w.until)));
   }
   if (run->waits) run->waits(w);
+  std::shared_ptr<approval_file> file;
+  if (!folder.empty()) {
+    auto writing = write_file(w);
+    file = co_await std::move(writing);
+  }
   constexpr auto quietly = boost::asio::as_tuple(boost::asio::use_awaitable);
   constexpr std::chrono::seconds look{1};  // for runs that end meanwhile
   while (!w.answer && !stop.reason()) {
-    w.timer.expires_at(std::min(last, std::chrono::steady_clock::now() + look));
+    const auto next = std::chrono::steady_clock::now() + look;
+    w.timer.expires_at(std::min(stop.deadline.value_or(next), next));
     co_await w.timer.async_wait(quietly);
     const auto cancelled = co_await boost::asio::this_coro::cancellation_state;
     if (cancelled.cancelled() != boost::asio::cancellation_type::none) break;
+    if (!file) continue;
+    auto looking = look_at(*file, w);
+    co_await std::move(looking);
   }
   if (w.answer) {
     tell(*run, {stage, w.answer->given, w.answer->reason, w.decided});
@@ -133,6 +156,37 @@ TINYPHI_FUNC task<approval> approvals::ask(
   const std::string silence = "nobody answered";
   tell(*run, {stage, false, silence, "denied: " + silence});
   co_return approval{.given = false, .reason = silence};
+}
+
+TINYPHI_FUNC task<std::shared_ptr<approval_file>> approvals::write_file(
+    const pending_approval& p) const {
+  std::shared_ptr<approval_file> file;
+  std::string fault;
+  std::string text = json::serialize(describe_approval(p)) + "\n";
+  auto writing = on_pool(*workers, [&] {
+    auto made = approval_file::ask(folder, p.id, std::move(text));
+    if (made) {
+      file = std::make_shared<approval_file>(*std::move(made));
+    } else {
+      fault = made.error().message;
+    }
+  });
+  co_await std::move(writing);
+  if (!fault.empty() && say) say(fault);
+  co_return file;
+}
+
+TINYPHI_FUNC task<void> approvals::look_at(const approval_file& file,
+                                           waiting& w) {
+  std::optional<approval> found;
+  auto looking = on_pool(*workers, [&] { found = file.look(); });
+  co_await std::move(looking);
+  if (!found) co_return;
+  // The file has all of the arguments, and the answer is a copy of it.
+  if (found->given) found->shown = w.question.arguments;
+  std::string outcome =
+      found->given ? "approved by file" : "denied by file: " + found->reason;
+  answer(w, *std::move(found), std::move(outcome));
 }
 
 TINYPHI_FUNC void approvals::answer(waiting& w, approval a,

@@ -89,6 +89,8 @@ class daemon::impl {
       const std::lock_guard lock(*one);
       say(l);
     };
+    approvals_.folder = config_.approvals;
+    approvals_.workers = &workers_;
     approvals_.say = [this](std::string_view line) { program_.say(line); };
     state_.max_body = config_.max_body;
     state_.counts = state_.answers.counts = &counts_;
