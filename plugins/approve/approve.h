@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -105,16 +106,29 @@ struct approve_stage {
     for (const auto& [name, v] : in.values) {
       std::string text = readable(v.data);
       const std::size_t n = text.size();
-      question.values.push_back({name, cut(std::move(text)), n});
+      question.values.push_back({name, cut(std::move(text)), n, v.label});
     }
+    question.arguments = arguments_of(in.values);
+    question.label = cx.label();
+    question.effects = cx.site().effects;
     approval answer{.given = false, .reason = "nobody can be asked here"};
-    if (cx.site().approve) {
+    if (const approver& asked = cx.site().approve) {
       const auto last = std::chrono::steady_clock::now() + wait_;
       stop_condition stop = cx.stop();
       stop.deadline = std::min(stop.deadline.value_or(last), last);
-      const auto ask = [&] { return cx.site().approve(question, stop); };
-      answer = co_await cx.blocking(ask);
+      if (const auto* waits = asked.if_waiting()) {
+        task<approval> asking = (*waits)(std::move(question), stop);
+        answer = co_await std::move(asking);
+      } else {
+        const auto ask = [&] { return (*asked.if_blocking())(question, stop); };
+        answer = co_await cx.blocking(ask);
+      }
       unwrap(cx.stop().check());
+      if (answer.given && answer.shown &&
+          answer.shown != arguments_of(in.values)) {
+        answer = {.given = false,
+                  .reason = "what was approved is not what would go on"};
+      }
       if (std::chrono::steady_clock::now() >= last) {
         answer = {.given = false,
                   .reason = "nobody answered within " +
@@ -168,6 +182,12 @@ struct approve_stage {
     return text;
   }
 
+  static std::optional<std::string> arguments_of(const named_values& values) {
+    value_data::record all;
+    for (const auto& [name, v] : values) all.push_back({name, v.data});
+    return json_text(value_data(std::move(all)),
+                     approval_question::max_argument_bytes);
+  }
   static std::string readable(const value_data& data) {
     if (const auto* text = data.get<std::string>()) return *text;
     return json::serialize(to_json(data));

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "plugins/approve/approve.h"
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <thread>
 
@@ -238,6 +241,16 @@ TEST_CASE("approve: a yes passes on what was shown, all else denies") {
   CHECK(seen.values[0].name == "mail");
   CHECK(seen.values[0].text == fire.substr(0, 4096));
   CHECK(seen.values[0].n_bytes == fire.size());
+  CHECK(seen.values[0].label == trust::untrusted);
+  CHECK(seen.label == trust::untrusted);
+  CHECK(seen.effects == effect::net);
+  REQUIRE(seen.arguments);
+  CHECK(json::parse(*seen.arguments) == json::value{{"mail", fire}});
+  std::string large = text;
+  const std::string untrusted = "trust = \"untrusted\"";
+  large.insert(large.find(untrusted), "max_bytes = 100000, ");
+  REQUIRE_OK(run(large, "fire" + std::string(70'000, 'x'), look));
+  CHECK_FALSE(seen.arguments);  // more than anybody is shown whole
 
   const auto no = run(text, "fire", says(false));
   REQUIRE_OK(no);
@@ -250,6 +263,32 @@ TEST_CASE("approve: a yes passes on what was shown, all else denies") {
   const auto unasked = run(text, "all is well", says(true));
   REQUIRE_OK(unasked);
   CHECK(reason_of(*unasked, "ask").starts_with("skipped: when: "));
+}
+
+TEST_CASE("approve: who waits without a thread is asked the same") {
+  const std::string text = triage(
+      std::string(ask) + "page = { use = 'page', in.body = 'ask.mail' }\n");
+  std::string shown;
+  const approver later = [&](approval_question q,
+                             stop_condition stop) -> task<approval> {
+    CHECK(stop.deadline.has_value());
+    boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor,
+                                    std::chrono::milliseconds(1));
+    co_await timer.async_wait(boost::asio::use_awaitable);
+    approval answer{.given = true, .shown = q.arguments};
+    if (!shown.empty()) answer.shown = shown;
+    co_return answer;
+  };
+  const auto yes = run(text, "fire", later);
+  REQUIRE_OK(yes);
+  CHECK(yes->outputs.find("sent")->second.data == value_data("sent fire"));
+  // A yes to anything else than what goes on is none.
+  shown = R"({"mail":"fire "})";
+  const auto other = run(text, "fire", later);
+  REQUIRE_OK(other);
+  CHECK(reason_of(*other, "ask") ==
+        "done: denied: what was approved is not what would go on");
+  CHECK(other->outputs.find("sent") == other->outputs.end());
 }
 
 TEST_CASE("approve: silence denies, and a request that ends asks no more") {

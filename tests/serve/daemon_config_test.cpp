@@ -72,6 +72,7 @@ itl_target = "100ms"
 drain = "2m"
 hosts = ["tinyphi.lan", "[fe80::1]"]
 origins = ["https://chat.example", "http://localhost:3000"]
+approvals = "asks"
 plain_http = "I know"
 max_body = "64KiB"
 [serve.deadline]
@@ -123,6 +124,7 @@ chat_output = "answer"
   CHECK(c.drain == milliseconds(120'000));
   CHECK(c.hosts == std::vector<std::string>{"tinyphi.lan", "[fe80::1]"});
   CHECK(c.origins.size() == 2);
+  CHECK(c.approvals == "/etc/t/asks");
   CHECK(c.plain_http_known);
   CHECK(c.max_body == 65536);
   CHECK(c.queue_deadline == milliseconds(10'000));

@@ -4,6 +4,7 @@
 #include "support/mini_schema.h"
 #include "support/request_bodies.h"
 #include "support/test.h"
+#include "tinyphi/serve/approval_routes.h"
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/ollama_routes.h"
 #include "tinyphi/serve/ops_routes.h"
@@ -23,6 +24,7 @@ struct daemon_routes {
     add_model_routes(to, state);
     add_text_routes(to, state);
     add_pipeline_routes(to, state);
+    add_approval_routes(to, state);
     add_ollama_routes(to, state);
   }
   json::value document(bool keys = false) const {

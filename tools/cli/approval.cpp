@@ -15,9 +15,13 @@
 #include <memory>
 #include <mutex>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "cli/terminal.h"
+#include "tinyphi/serve/approval_file.h"
+#include "tinyphi/serve/approvals.h"
+#include "tinyphi/serve/key_ring.h"
 
 namespace cli {
 
@@ -117,6 +121,38 @@ tinyphi::approver approve_at_terminal(std::vector<std::string> approved) {
       if (stop.reason()) return {.given = false, .reason = "nobody answered"};
     }
     return ask(q, stop);
+  };
+}
+
+tinyphi::approver approve_by_file(std::vector<std::string> approved,
+                                  std::string folder, std::string pipeline) {
+  return [yes = std::move(approved), folder = std::move(folder),
+          pipeline = std::move(pipeline)](
+             const approval_question& q,
+             const tinyphi::stop_condition& stop) -> approval {
+    if (std::ranges::find(yes, q.stage) != yes.end()) return {.given = true};
+    if (std::string why = tinyphi::too_large_to_show(q); !why.empty()) {
+      return {.given = false, .reason = std::move(why)};
+    }
+    const auto asked = tinyphi::new_approval(
+        pipeline, {}, tinyphi::local_caller(::getuid()), q, stop.deadline);
+    const auto file = tinyphi::approval_file::ask(
+        folder, asked.id,
+        tinyphi::json::serialize(tinyphi::describe_approval(asked)) + "\n");
+    if (!file) return {.given = false, .reason = file.error().message};
+    const std::string place = folder + "/" + asked.id;
+    note("stage " + printable(q.stage) + " asks: " + place +
+         ".json; a copy of it named " + asked.id + ".yes says yes, a file " +
+         asked.id + ".no says no");
+    constexpr auto look = std::chrono::milliseconds(200);
+    while (!stop.reason()) {
+      if (auto answer = file->look()) {
+        if (answer->given) answer->shown = q.arguments;
+        return *std::move(answer);
+      }
+      std::this_thread::sleep_for(look);
+    }
+    return {.given = false, .reason = "nobody answered"};
   };
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "tinyphi/pipeline/host.h"
+#include "tinyphi/pipeline/approval.h"
 
 namespace cli {
 
@@ -15,6 +15,12 @@ namespace cli {
 // no. One question at a time.
 [[nodiscard]] tinyphi::approver approve_at_terminal(
     std::vector<std::string> approved);
+
+// The same, but puts other questions into a folder and waits for the answer
+// there, as approval_file.h has it; `pipeline` is told to who decides.
+[[nodiscard]] tinyphi::approver approve_by_file(
+    std::vector<std::string> approved, std::string folder,
+    std::string pipeline);
 
 }  // namespace cli
 

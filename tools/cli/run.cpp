@@ -29,6 +29,7 @@ struct run_options {
   std::string model;
   batch_options batch;
   std::vector<std::string> approved;
+  std::string approvals;  // a folder; empty: the terminal
   bool stream = false;
   bool as_json = false;
   std::string until;  // empty: all stages run
@@ -104,7 +105,10 @@ int run_pipeline(const run_options& o) {
     if (!wrong.empty()) return fail_usage("--approve: " + wrong);
   }
   request_options request{o.stream, o.as_json, o.view, nullptr, {}, {}};
-  request.approve = approve_at_terminal(o.approved);
+  request.approve =
+      o.approvals.empty()
+          ? approve_at_terminal(o.approved)
+          : approve_by_file(o.approved, o.approvals, proved.graph->name);
   if (!o.until.empty()) {
     const auto stops = stop_behind(*proved.graph, o.until, request);
     if (!stops) return fail(stops.error());
@@ -230,6 +234,12 @@ void add_run(CLI::App& app, action& run) {
                    "where there is none")
       ->type_name("STAGE")
       ->allow_extra_args(false);
+  command
+      ->add_option("--approvals", o->approvals,
+                   "put what is asked of a person into this folder as ID.json "
+                   "instead, and take ID.yes, a copy of it, for yes and ID.no "
+                   "for no")
+      ->type_name("DIR");
   command->add_flag("--stream", o->stream, "print text while it is made")
       ->excludes(each);
   command->add_flag("--json", o->as_json,
@@ -243,8 +253,8 @@ void add_run(CLI::App& app, action& run) {
       ->type_name("STAGE");
   add_view_options(*command, o->view);
   // These are of one request.
-  for (const char* name :
-       {"--approve", "--until", "--show", "--stats", "--trace"}) {
+  for (const char* name : {"--approve", "--approvals", "--until", "--show",
+                           "--stats", "--trace"}) {
     command->get_option(name)->excludes(each);
   }
   command->final_callback(

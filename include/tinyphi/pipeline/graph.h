@@ -278,6 +278,27 @@ void each_condition(const graph& g, const graph_stage& s, F use) {
   });
 }
 
+// What stages do that run only if a person says yes at stage `i`; and where
+// that stage calls a file, in which a person may be asked, all that follow it.
+[[nodiscard]] inline effect effects_behind(const graph& g, std::size_t i) {
+  const graph_stage& s = g.stages[i];
+  effect all = effect::none;
+  if (s.answer) {
+    for (const graph_stage& other : g.stages) {
+      const graph_guard yes{*s.answer, 1};
+      if (std::ranges::find(other.guards, yes) != other.guards.end()) {
+        all = all | other.effects;
+      }
+    }
+  } else if (s.plugin.id.starts_with("./")) {
+    const std::vector<bool> later = following(g, i);
+    for (std::size_t at = 0; at < later.size(); ++at) {
+      if (later[at] && at != i) all = all | g.stages[at].effects;
+    }
+  }
+  return all;
+}
+
 // Whether a person is asked before the tool runs.
 [[nodiscard]] bool asks_person(const file_tool& tool);  // tool.h
 

@@ -79,29 +79,6 @@ struct model_facts {
   std::size_t own_context = 0;  // as the model's file says; set by host::facts
 };
 
-// Whether values may go on, asked of a person.
-struct approval_question {
-  struct shown_value {
-    std::string name;
-    std::string text;         // as a person reads it, cut where it is long
-    std::size_t n_bytes = 0;  // of the whole
-  };
-  // The stage; in a file that is called "note.ask", behind the stage that calls
-  // it.
-  std::string stage;
-  std::string text;  // the question, cut where it is long
-  std::vector<shown_value> values;
-};
-struct approval {
-  bool given = false;
-  std::string reason = {};  // why it is not given
-};
-// Asks a person and waits: on the pool, and no longer than the condition says.
-// Texts are as hostile as those who wrote them. It may be asked by several
-// threads at once, and does not throw. Who is not asked says no.
-using approver =
-    std::function<approval(const approval_question&, const stop_condition&)>;
-
 // The text of the file `name` below `folder`, which a pipeline file includes.
 using library_reader = std::function<result<std::string>(
     const std::filesystem::path& folder, const std::filesystem::path& name)>;

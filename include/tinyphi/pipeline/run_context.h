@@ -22,6 +22,7 @@
 
 #include "tinyphi/base/cancel.h"
 #include "tinyphi/generate/request.h"
+#include "tinyphi/pipeline/approval.h"
 #include "tinyphi/pipeline/host.h"
 #include "tinyphi/pipeline/text_stream.h"
 #include "tinyphi/pipeline/value.h"
@@ -45,6 +46,7 @@ inline void add_usage(usage& sum, const usage& u) {
 struct call_site {
   std::string stage = {};
   approver approve = {};
+  effect effects = effect::none;  // of what runs after a person's yes only
   std::shared_ptr<const run_doubles> doubles = {};  // in a test
 };
 

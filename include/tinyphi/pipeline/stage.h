@@ -42,6 +42,7 @@
 #include <vector>
 
 #include "tinyphi/pipeline/diagnostic.h"
+#include "tinyphi/pipeline/effect.h"
 #include "tinyphi/pipeline/host.h"
 #include "tinyphi/pipeline/param.h"
 #include "tinyphi/pipeline/record.h"
@@ -51,22 +52,6 @@
 #include "tinyphi/pipeline/value.h"
 
 TINYPHI_NAMESPACE_BEGIN
-
-// What a stage does beyond computing its outputs; a set of flags.
-enum class effect : std::uint8_t {
-  none = 0,
-  read = 1,  // files
-  write = 2,
-  net = 4,
-  exec = 8
-};
-[[nodiscard]] constexpr effect operator|(effect a, effect b) {
-  return static_cast<effect>(static_cast<unsigned>(a) |
-                             static_cast<unsigned>(b));
-}
-[[nodiscard]] constexpr bool has(effect set, effect flag) {
-  return (static_cast<unsigned>(set) & static_cast<unsigned>(flag)) != 0;
-}
 
 struct stage_info {
   std::string_view id;  // "retrieve.fts"; `use` names it

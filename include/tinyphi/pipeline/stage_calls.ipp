@@ -126,6 +126,15 @@ inline std::optional<result<call_outputs>> find_double(const request& r,
   return doubles.recorded(i, call_of(r.g->stages[i], f));
 }
 
+inline call_site site_of(const request& r, std::size_t i) {
+  call_site site{.stage = r.g->stages[i].id, .doubles = r.options.doubles};
+  if (r.options.approve) {
+    site.approve = r.options.approve;
+    site.effects = effects_behind(*r.g, i);
+  }
+  return site;
+}
+
 // One attempt, within its timeout.
 inline task<result<kept_values>> run_attempt(request& r, std::size_t i,
                                              const frame& f, bool& was_read) {
@@ -175,7 +184,7 @@ inline task<result<kept_values>> run_attempt(request& r, std::size_t i,
   std::optional<steady_time> deadline;
   if (part.deadline) deadline = r.clock->on_steady_clock(*part.deadline);
   run_context cx({now->token, deadline}, r.pool, s.label, r.options.origin,
-                 {s.id, r.options.approve, r.options.doubles},
+                 site_of(r, i),
                  r.options.trace ? trace_within(r, s, f) : nullptr, &part);
   std::optional<result<kept_values>> out;
   try {

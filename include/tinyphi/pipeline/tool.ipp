@@ -91,12 +91,8 @@ TINYPHI_FUNC task<tool_result> file_tool::call(run_context& cx,
   options.within = cx.within();
   options.doubles = detail::tool_doubles(name, *body, cx.site().doubles);
   if (cx.site().approve) {
-    options.approve = [this, ask = cx.site().approve](
-                          approval_question question,
-                          const stop_condition& stop) {
-      question.stage = name;
-      return ask(question, stop);
-    };
+    options.approve = cx.site().approve.with(
+        [this](approval_question& q) { q.stage = name; });
   }
   options.trace = cx.trace();
   task<result<run_result>> whole =

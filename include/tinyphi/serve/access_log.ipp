@@ -191,6 +191,14 @@ TINYPHI_FUNC std::string access_line(const access_record& r,
       {"itl_p99_ms", log_number(p.gap_p99_ms)},
       {"energy_j", r.energy_j ? log_number(*r.energy_j, 1000) : nullptr},
       {"cancelled_in", log_text(p.cancelled_in)}};
+  if (!p.approvals.empty()) {
+    constexpr std::size_t most = 16;
+    json::array all;
+    for (std::size_t i = 0; i < std::min(most, p.approvals.size()); ++i) {
+      all.emplace_back(log_text(p.approvals[i]));
+    }
+    line["approvals"] = std::move(all);
+  }
   if (dropped > 0) line["dropped_before"] = dropped;
   return json::serialize(line);
 }

@@ -23,6 +23,8 @@
 
 #include "tinyphi/base/memory.h"
 #include "tinyphi/serve/access_log.h"
+#include "tinyphi/serve/approval_routes.h"
+#include "tinyphi/serve/approvals.h"
 #include "tinyphi/serve/daemon.h"
 #include "tinyphi/serve/daemon_paths.h"
 #include "tinyphi/serve/energy.h"
@@ -79,6 +81,7 @@ class daemon::impl {
     state_.answers.workers = &workers_;
     state_.answers.running = &state_.running;
     state_.answers.counts = &counts_;
+    state_.answers.approvals = &approvals_;
     use_deadlines();
     // Both the io thread and the loader have something to say.
     program_.say = [say = std::move(program_.say),
@@ -86,6 +89,9 @@ class daemon::impl {
       const std::lock_guard lock(*one);
       say(l);
     };
+    approvals_.folder = config_.approvals;
+    approvals_.workers = &workers_;
+    approvals_.say = [this](std::string_view line) { program_.say(line); };
     state_.max_body = config_.max_body;
     state_.counts = state_.answers.counts = &counts_;
     state_.compat = {config_.vllm_metrics, config_.llamacpp_metrics};
@@ -96,14 +102,16 @@ class daemon::impl {
     add_ops_routes(routes_, state_);
     add_model_routes(routes_, state_);
     add_text_routes(routes_, state_);
-    triggers_.emplace(trigger_services{
-        &io_, &workers_, &state_.running, detail::state_folder(program_),
-        [this](std::string_view line) { program_.say(line); },
-        [this] {
-          if (state_.draining) end_if_drained();
-        }});
+    triggers_.emplace(
+        trigger_services{&io_, &workers_, &state_.running, &approvals_,
+                         detail::state_folder(program_),
+                         [this](std::string_view line) { program_.say(line); },
+                         [this] {
+                           if (state_.draining) end_if_drained();
+                         }});
     state_.triggers = &*triggers_;
     add_pipeline_routes(routes_, state_);
+    add_approval_routes(routes_, state_);
     if (config_.ollama) add_ollama_routes(routes_, state_);
   }
 
@@ -391,6 +399,7 @@ class daemon::impl {
   // No new answers; those under way have some time to end.
   void drain() {
     state_.draining = true;
+    approvals_.close("the server is shutting down");
     triggers_->stop();
     notes_.stopping();
     loading_.token.cancel();
@@ -439,6 +448,7 @@ class daemon::impl {
   served_set set_;
   std::vector<std::weak_ptr<served_model>> replaced_;  // by reloads
   server_state state_;
+  approvals approvals_{io_};
   // After all that coroutines refer to: it destroys those that have not ended.
   boost::asio::io_context io_{1};
   boost::asio::signal_set signals_;

@@ -62,6 +62,7 @@ struct daemon_config {
   std::vector<std::string> origins;  // of web pages that may ask
   bool plain_http_known = false;     // plain_http = "I know"
   std::size_t max_body = std::size_t{1} << 20;
+  std::filesystem::path approvals;  // where they are files; empty: none are
   // [serve.deadline]
   std::chrono::milliseconds queue_deadline{30'000};
   std::chrono::milliseconds first_token_deadline{120'000};

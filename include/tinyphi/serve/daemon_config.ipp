@@ -222,6 +222,7 @@ TINYPHI_FUNC daemon_config reloaded_config(const daemon_config& now,
   compare("origins", now.origins, next.origins);
   compare("plain_http", now.plain_http_known, next.plain_http_known);
   compare("max_body", now.max_body, next.max_body);
+  compare("approvals", now.approvals, next.approvals);
   compare("cache.folder", now.cache_folder, next.cache_folder);
   compare("cache.pin", now.pin, next.pin);
   compare("cache.persist", now.persist, next.persist);

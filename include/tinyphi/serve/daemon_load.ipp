@@ -149,6 +149,7 @@ TINYPHI_FUNC void daemon::impl::end_reload(result<prepared> next) {
     keys_ = std::move(next->keys);
     state_.keys_needed = !keys_.empty();
     take(std::move(next->set));
+    approvals_.deny_all("the server was reloaded");
     program_.say("reloaded: " + std::to_string(set_.models.size()) +
                  " models, of which " + std::to_string(set_.n_kept) +
                  " were there; " + std::to_string(set_.pipelines.size()) +

@@ -76,6 +76,15 @@ TINYPHI_FUNC sandbox_paths daemon_paths(const daemon_config& c,
   for (const pipeline_entry& entry : c.pipelines) {
     out.write.push_back(detail::folder_of(entry.path));
   }
+  if (!c.approvals.empty()) {
+    // A folder that is not there yet cannot be named to the kernel.
+    std::error_code told_later;
+    if (std::filesystem::create_directory(c.approvals, told_later)) {
+      std::filesystem::permissions(
+          c.approvals, std::filesystem::perms::owner_all, told_later);
+    }
+    out.write.push_back(c.approvals);
+  }
   if (!c.cache_folder.empty()) out.write.push_back(c.cache_folder);
   for (const listen_address& a : c.listen) {
     if (a.kind == listen_kind::unix_socket) {

@@ -65,6 +65,9 @@ struct request_report {
   std::string_view cancelled_in = {};
   // Known or unknown fields of the request that had no effect.
   std::vector<std::string> ignored = {};
+  // What was asked of people and came of it, or what one has decided: "ask:
+  // approved by ops".
+  std::vector<std::string> approvals = {};
 };
 
 namespace detail {

@@ -6,6 +6,8 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -46,6 +48,19 @@ class key_ring {
 // What stands behind "Authorization: Bearer", or in api-key or x-api-key, in
 // this order; empty if there is none.
 [[nodiscard]] std::string_view presented_key(const http_request& r);
+
+namespace detail {
+
+// In a time that says nothing of where they differ.
+inline bool same_secret(std::string_view a, std::string_view b) {
+  unsigned char different = a.size() != b.size();
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    different |= static_cast<unsigned char>(a[i] ^ b[i]);
+  }
+  return different == 0;
+}
+
+}  // namespace detail
 
 // A user of this machine, by a unix socket, or (nothing) whoever came over a
 // loopback address. The former is an admin.

@@ -141,6 +141,21 @@ inline constexpr std::string_view answer_schemas = R"json({
       "required": ["id", "outcome"], "properties": {
         "id": {"type": "string"}, "outcome": {"type": "string"}}}},
     "seconds": {"type": "number"}}},
+"Approvals": {"type": "object", "required": ["object", "data"],
+  "properties": {"object": {"const": "list"}, "data": {"type": "array",
+    "items": {"type": "object", "required": ["id", "pipeline", "stage",
+      "question", "arguments", "digest", "label", "effects", "until"],
+      "properties": {"id": {"type": "string"}, "pipeline": {"type": "string"},
+        "stage": {"type": "string"}, "question": {"type": "string"},
+        "arguments": {"type": "string", "contentMediaType": "application/json"},
+        "digest": {"type": "string",
+          "description": "BLAKE2b-256 of arguments, as hexadecimal digits."},
+        "label": {"enum": ["trusted", "user", "untrusted"]},
+        "effects": {"type": "array", "items": {
+          "enum": ["read", "write", "net", "exec"]}},
+        "until": {"type": "string", "format": "date-time"}}}}}},
+"Decided": {"type": "object", "required": ["id", "decision"], "properties": {
+  "id": {"type": "string"}, "decision": {"enum": ["approve", "deny"]}}},
 "Tokens": {"type": "object", "required": ["tokens"], "properties": {
   "tokens": {"type": "array", "items": {"anyOf": [{"type": "integer"},
     {"type": "object", "required": ["id", "piece"], "properties": {

@@ -4,12 +4,19 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/pipeline/value_json.h"
 #include "tinyphi/serve/answer_start.h"
+#include "tinyphi/serve/approvals.h"
+#include "tinyphi/serve/followed_run.h"
+#include "tinyphi/serve/key_ring.h"
 #include "tinyphi/serve/parse_request.h"
 #include "tinyphi/serve/pipeline_routes.h"
 #include "tinyphi/serve/request_tables.h"
@@ -25,61 +32,10 @@ inline std::string named_event(const char* name, const json::value& data) {
   return "event: " + std::string(name) + "\n" + sse_event(data);
 }
 
-inline run_options pipeline_options(http_exchange& x, const served_pipeline& p,
-                                    const cancel_token& stop,
-                                    const answer_environment& around) {
-  run_options options;
-  options.stop.token = stop;
-  options.stop.deadline =
-      after_ms(x.request().arrived, around.deadlines.total_ms);
-  options.origin =
-      origin_of(*x.request().from, p.compiled.graph().limits.priority);
-  return options;
-}
-
 // Who is refused since too many wait is told when to come again.
 inline api_error pipeline_error(const served_pipeline& p, const error& e) {
   return to_api_error(e, p.compiled.retry_after_seconds());
 }
-
-inline running_request pipeline_entry_of(const http_exchange& x,
-                                         const served_pipeline& p) {
-  running_request r;
-  r.id = x.request().id;
-  r.model = "pipeline:" + p.name;
-  r.state = "running";
-  r.began = x.request().arrived;
-  r.from = x.request().from;
-  r.stop = x.gone().child();
-  return r;
-}
-
-// Counts a pipeline's request, and its end once that has been answered.
-class counted_request {
- public:
-  counted_request(http_exchange& x, const running_request& r, metrics* counts)
-      : x_(&x) {
-    if (counts == nullptr) return;
-    counts_ = counts;
-    series_ = counts->find(r.model, origin_of(*r.from, std::nullopt).priority);
-    counts->request_started(*series_);
-  }
-  counted_request(const counted_request&) = delete;
-  counted_request& operator=(const counted_request&) = delete;
-  ~counted_request() {
-    if (!series_) return;
-    request_report& report = x_->report();
-    report.total_ms = milliseconds_between(x_->request().arrived,
-                                           std::chrono::steady_clock::now());
-    if (x_->gone().cancelled()) report.cancelled_in = "other";
-    counts_->request_ended(*series_, report);
-  }
-
- private:
-  http_exchange* x_;
-  metrics* counts_ = nullptr;
-  std::optional<metrics::series> series_ = {};
-};
 
 inline json::object outputs_of(const run_result& r) {
   json::object outputs;
@@ -150,15 +106,6 @@ inline api_result<pipeline_request> read_trigger_request(
   return r;
 }
 
-// In a time that says nothing of where they differ.
-inline bool same_secret(std::string_view a, std::string_view b) {
-  unsigned char different = a.size() != b.size();
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    different |= static_cast<unsigned char>(a[i] ^ b[i]);
-  }
-  return different == 0;
-}
-
 // Whether the request shows the token of the trigger of its path.
 inline bool shows_token(const server_state& s, const http_request& r) {
   const auto target = s.triggers->find(r.path);
@@ -166,6 +113,14 @@ inline bool shows_token(const server_state& s, const http_request& r) {
   const auto token = target->pipeline->tokens.find(target->trigger->name);
   return token != target->pipeline->tokens.end() &&
          same_secret(token->second.reveal(), presented_key(r));
+}
+
+// What a stream tells of a question; who may decide it finds all of it in
+// /v1/approvals.
+inline json::object told_of(const pending_approval& p) {
+  return {{"id", p.id},
+          {"stage", p.question.stage},
+          {"until", describe_approval(p).at("until")}};
 }
 
 inline boost::asio::awaitable<void> run_pipeline(
@@ -181,33 +136,32 @@ inline boost::asio::awaitable<void> run_pipeline(
     co_return;
   }
   const auto p = request->pipeline;
-  auto entry = s.running.add(pipeline_entry_of(x, *p));
+  auto entry = s.running.add(entry_of_run(x, *p));
   x.report().model = entry->model;
-  const counted_request counted(x, *entry.operator->(), s.counts);
-  run_options options = pipeline_options(x, *p, entry->stop, s.answers);
-  bool begun = false;
-  if (request->stream) {
-    options.on_text = [&](std::string_view output,
-                          std::string piece) -> boost::asio::awaitable<void> {
-      if (!begun) {
-        begun = true;
-        std::string type = "text/event-stream";
-        auto beginning = x.begin_stream(std::move(type));
-        co_await std::move(beginning);
-      }
-      std::string event = named_event(
-          "text",
-          json::object{{"output", json::string_view(output)}, {"text", piece}});
-      auto writing = x.write(std::move(event));
-      co_await std::move(writing);
+  const counted_run counted(x, *entry.operator->(), s.counts);
+  const auto run = std::make_shared<followed_run>(*s.answers.io);
+  const bool streams = request->stream;
+  run_options options = options_of_run(
+      x, *p, entry->stop, s.answers, run,
+      [run = run.get(), streams](const pending_approval& waiting) {
+        if (streams) run->leave(named_event("approval", told_of(waiting)));
+      });
+  if (streams) {
+    options.on_text = [run](std::string_view output, std::string piece) {
+      return followed_run::leave_and_wait(
+          run, named_event("text",
+                           json::object{{"output", json::string_view(output)},
+                                        {"text", piece}}));
     };
   }
-  auto running =
-      p->compiled.async_run(std::move(request->inputs), std::move(options));
-  auto done = co_await std::move(running);
+  begun_late stream(x, "text/event-stream");
+  auto following =
+      follow(*s.answers.io, run, p->compiled, std::move(request->inputs),
+             std::move(options), stream);
+  auto done = co_await std::move(following);
   place->finish(std::chrono::steady_clock::now());
   if (x.gone().cancelled()) co_return;
-  if (!request->stream || (!done && !begun)) {
+  if (!streams || (!done && !stream.begun)) {
     if (!done) {
       const api_error e = pipeline_error(*p, done.error());
       co_await respond_with(x, e);
@@ -218,11 +172,6 @@ inline boost::asio::awaitable<void> run_pipeline(
     }
     co_return;
   }
-  if (!begun) {
-    std::string type = "text/event-stream";
-    auto beginning = x.begin_stream(std::move(type));
-    co_await std::move(beginning);
-  }
   if (!done) {
     const api_error e = pipeline_error(*p, done.error());
     x.report().code = e.code;
@@ -231,7 +180,7 @@ inline boost::asio::awaitable<void> run_pipeline(
   std::string last =
       done ? named_event("done", outputs_of(*done))
            : named_event("error", to_json(pipeline_error(*p, done.error())));
-  auto writing = x.write(std::move(last));
+  auto writing = stream.write(std::move(last));
   if (co_await std::move(writing)) co_await x.end_stream();
 }
 
@@ -262,31 +211,25 @@ inline std::vector<answer_annotation> annotations_of(const run_result& r,
 
 // A chat's answer while a pipeline makes it.
 struct pipeline_answer {
-  pipeline_answer(http_exchange& to, dialect& form, bool streams)
-      : x(&to), d(&form), stream(streams) {
+  explicit pipeline_answer(dialect& form) : d(&form) {
     answer.finish = finish_reason::stop;
   }
 
-  boost::asio::awaitable<void> send(std::string text) {
+  // Of a stream: the bytes for a piece of text.
+  std::string take(std::string text) {
     answer.text += text;
-    if (!stream) co_return;
-    std::string bytes;
-    if (!begun) {
-      begun = true;
-      auto beginning = x->begin_stream(std::string(d->stream_type()));
-      co_await std::move(beginning);
-      bytes = d->begin();
-    }
+    std::string bytes = begin();
     text_piece piece;
     piece.text = std::move(text);
     if (!piece.text.empty()) bytes += d->piece(0, piece);
-    auto writing = x->write(std::move(bytes));
-    co_await std::move(writing);
+    return bytes;
+  }
+  // Those that come first, once.
+  std::string begin() {
+    return std::exchange(begun, true) ? std::string() : d->begin();
   }
 
-  http_exchange* x;
   dialect* d;
-  bool stream;
   bool begun = false;
   ended_answer answer = {};
 };
@@ -350,10 +293,10 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
     co_await std::move(refusing);
     co_return;
   }
-  auto entry = around.running->add(detail::pipeline_entry_of(x, *p));
+  auto entry = around.running->add(entry_of_run(x, *p));
   x.report().model = entry->model;
   x.report().ignored = r.ignored;
-  const detail::counted_request counted(x, *entry.operator->(), around.counts);
+  const counted_run counted(x, *entry.operator->(), around.counts);
   answer_facts facts;
   facts.id = x.request().id;
   facts.model = entry->model;
@@ -361,37 +304,50 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
   facts.created = detail::unix_seconds();
   facts.token_text = [](token_id) { return std::string(); };
   const auto d = make(r, std::move(facts));
-  detail::pipeline_answer told(x, *d, r.stream);
+  detail::pipeline_answer told(*d);
   ended_answer& answer = told.answer;
-  run_options options = detail::pipeline_options(x, *p, entry->stop, around);
-  options.on_text = [&](std::string_view output,
+  const auto run = std::make_shared<followed_run>(*around.io);
+  const bool has_comments = r.stream && d->stream_type() == "text/event-stream";
+  run_options options = options_of_run(
+      x, *p, entry->stop, around, run,
+      [run = run.get(), has_comments](const pending_approval& waiting) {
+        if (!has_comments) return;
+        run->leave(": stage " + waiting.question.stage +
+                   " waits for a person's approval\n\n");
+      });
+  options.on_text = [&told, run, p, streams = r.stream](
+                        std::string_view output,
                         std::string piece) -> boost::asio::awaitable<void> {
     if (output != p->chat_output) co_return;
-    auto sending = told.send(std::move(piece));
-    co_await std::move(sending);
+    std::string bytes = told.take(std::move(piece));
+    if (!streams) co_return;
+    auto leaving = followed_run::leave_and_wait(run, std::move(bytes));
+    co_await std::move(leaving);
   };
-  auto running = p->compiled.async_run(*std::move(inputs), std::move(options));
-  auto done = co_await std::move(running);
+  begun_late stream(x, d->stream_type());
+  auto following = follow(*around.io, run, p->compiled, *std::move(inputs),
+                          std::move(options), stream);
+  auto done = co_await std::move(following);
   if (x.gone().cancelled()) co_return;
   if (!done) {
     const api_error e = detail::pipeline_error(*p, done.error());
-    if (!told.begun) {
+    if (!stream.begun) {
       auto refusing = detail::refuse_in_form(x, make, e);
       co_await std::move(refusing);
       co_return;
     }
     x.report().code = e.code;
     x.report().cause = e.cause;
-    std::string last = d->broken(e);
-    auto writing = x.write(std::move(last));
+    std::string last = told.begin() + d->broken(e);
+    auto writing = stream.write(std::move(last));
     if (co_await std::move(writing)) co_await x.end_stream();
     co_return;
   }
   // An output that does not stream, or has its default, comes now.
+  std::string last = told.begin();
   if (const auto out = done->outputs.find(p->chat_output);
       answer.text.empty() && out != done->outputs.end()) {
-    auto sending = told.send(*out->second.get<std::string>());
-    co_await std::move(sending);
+    last += told.take(*out->second.get<std::string>());
   }
   answer.annotations = detail::annotations_of(*done, answer.text);
   if (!r.stream) {
@@ -401,8 +357,8 @@ TINYPHI_FUNC boost::asio::awaitable<void> answer_by_pipeline(
     co_await std::move(responding);
     co_return;
   }
-  std::string last = d->finish(answer) + d->end({&answer, 1});
-  auto writing = x.write(std::move(last));
+  last += d->finish(answer) + d->end({&answer, 1});
+  auto writing = stream.write(std::move(last));
   if (co_await std::move(writing)) co_await x.end_stream();
 }
 

@@ -273,6 +273,23 @@ inline constexpr field pipeline_fields[] = {
 };
 inline constexpr request_table pipeline{"PipelineRequest", pipeline_fields};
 
+// ---- /v1/approvals/{id}
+
+inline constexpr std::string_view decision_words[] = {"approve", "deny"};
+inline constexpr field decision_fields[] = {
+    {.name = "decision",
+     .kinds = string,
+     .about = "Whether what waits may go on.",
+     .required = true,
+     .words = decision_words,
+     .example = R"("deny")"},
+    {.name = "digest",
+     .kinds = string,
+     .about = "That of the arguments which were looked at; for a yes.",
+     .most = 64},
+};
+inline constexpr request_table decision{"ApprovalDecision", decision_fields};
+
 }  // namespace request_tables
 
 TINYPHI_NAMESPACE_END

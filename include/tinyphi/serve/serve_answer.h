@@ -20,6 +20,8 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
+class approvals;  // approvals.h
+
 // Milliseconds from the request's arrival on.
 struct answer_deadlines {
   double queue_ms = 30'000;
@@ -34,7 +36,8 @@ struct answer_environment {
   boost::asio::thread_pool* workers = nullptr;
   answer_deadlines deadlines = {};
   running_requests* running = nullptr;
-  metrics* counts = nullptr;  // may be null
+  metrics* counts = nullptr;                // may be null
+  tinyphi::approvals* approvals = nullptr;  // null: nobody can be asked
 };
 
 // Makes the dialect of a request once the facts of its answer are known; one of

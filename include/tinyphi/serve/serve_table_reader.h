@@ -60,8 +60,8 @@ class serve_table_reader : protected config_reader {
     if (const config_node* serve =
             section("serve",
                     {"listen", "keys", "memory", "itl_target", "drain", "hosts",
-                     "origins", "plain_http", "max_body", "deadline", "cache",
-                     "metrics", "ollama", "sandbox"},
+                     "origins", "plain_http", "max_body", "approvals",
+                     "deadline", "cache", "metrics", "ollama", "sandbox"},
                     {"trusted_proxies", "pipelines"})) {
       read_main(*serve);
       read_deadlines(*serve);
@@ -117,6 +117,12 @@ class serve_table_reader : protected config_reader {
                           .value_or(out_.itl_target);
     out_.drain =
         read_duration(t, "drain", w, ms(1), ms(3'600'000)).value_or(out_.drain);
+    if (const auto* folder =
+            optional_key<std::string>(t, "approvals", w, "a string")) {
+      out_.approvals =
+          local_path(*folder, t.find("approvals")->value.at, w + ": approvals")
+              .value_or(std::filesystem::path());
+    }
     read_names(t, "hosts", w, is_host,
                "a host without scheme and port, such as \"tinyphi.lan\" or "
                "\"[::1]\"",

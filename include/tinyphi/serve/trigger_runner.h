@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tinyphi/pipeline/trigger.h"
+#include "tinyphi/serve/approvals.h"
 #include "tinyphi/serve/running_requests.h"
 #include "tinyphi/serve/served_pipeline.h"
 
@@ -24,6 +25,7 @@ struct trigger_services {
   boost::asio::io_context* io = nullptr;
   boost::asio::thread_pool* workers = nullptr;  // folders are read there
   running_requests* running = nullptr;
+  tinyphi::approvals* approvals = nullptr;
   // Where it is kept which files were done; empty: beside the pipeline's file.
   std::filesystem::path state_folder = {};
   std::function<void(std::string_view)> say;

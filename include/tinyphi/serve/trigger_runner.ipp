@@ -14,6 +14,7 @@
 
 #include "tinyphi/serve/answer_start.h"
 #include "tinyphi/serve/key_ring.h"
+#include "tinyphi/serve/on_pool.h"
 #include "tinyphi/serve/trigger_runner.h"
 #include "tinyphi/serve/watched_folder.h"
 
@@ -65,15 +66,8 @@ class trigger_runner::armed : public std::enable_shared_from_this<armed> {
 
   void say(const std::string& what) { services_->say(name_ + ": " + what); }
 
-  // The disk may be slow, and the io thread serves everybody.
   loop_task on_worker(std::function<void()> work) {
-    const auto body = [](std::function<void()> w) -> loop_task {
-      w();
-      co_return;
-    };
-    auto working = boost::asio::co_spawn(
-        *services_->workers, body(std::move(work)), boost::asio::use_awaitable);
-    co_await std::move(working);
+    return on_pool(*services_->workers, std::move(work));
   }
 
   loop_task sleep(std::chrono::milliseconds time) {
@@ -145,6 +139,8 @@ class trigger_runner::armed : public std::enable_shared_from_this<armed> {
     run_options options;
     options.stop.token = entry->stop;
     options.origin = origin_of(*entry->from, std::nullopt);
+    options.approve =
+        services_->approvals->asker({pipeline_->name, name_, entry->from});
     auto running =
         pipeline_->compiled.async_run(std::move(inputs), std::move(options));
     const auto done = co_await std::move(running);

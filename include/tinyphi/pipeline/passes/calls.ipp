@@ -39,11 +39,12 @@ class file_instance final : public stage_instance {
       };
     }
     if (cx.site().approve) {
-      options.approve = [site = cx.site()](approval_question question,
-                                           const stop_condition& stop) {
-        question.stage = site.stage + "." + question.stage;
-        return site.approve(question, stop);
-      };
+      options.approve = cx.site().approve.with(
+          [stage = cx.site().stage,
+           effects = cx.site().effects](approval_question& q) {
+            q.stage = stage + "." + q.stage;
+            q.effects = q.effects | effects;
+          });
     }
     options.trace = cx.trace();
     task<result<run_result>> whole =
