@@ -7,7 +7,8 @@ token, and what they cost in the same run.
 Usage: constrain_peers.py CONSTRAIN_MASKS [--show N] [--valid N]
 
 CONSTRAIN_MASKS is the program of bench/constrain_masks.cpp; PyPI's llguidance must
-be importable. A difference that no rule below explains makes the exit status 1.
+be importable. A difference that no rule below explains makes the exit status 1. With
+--xgrammar its times stand beside the others; it needs numpy, but not PyTorch.
 With --valid PyPI's jsonschema looks at N answers drawn under the schemas instead,
 each with a random limit from the shortest text on; one that is invalid is fatal.
 """
@@ -108,6 +109,43 @@ def share(times, of):
     return times[int(of * (len(times) - 1))] if times else float("nan")
 
 
+class Xgrammar:
+    """Times of PyPI's xgrammar, on the same answers."""
+
+    def __init__(self, tokens, eos):
+        import types
+
+        import numpy
+        import tvm_ffi  # noqa: F401  looks for PyTorch; before there is a stub
+        for name in ("torch", "transformers"):
+            module = types.ModuleType(name)
+            module.__getattr__ = lambda _: type("Anything", (), {"__init__": lambda *_, **__: None})
+            sys.modules.setdefault(name, module)
+        import xgrammar
+        self.xgrammar = xgrammar
+        info = xgrammar.TokenizerInfo(tokens, vocab_size=len(tokens), stop_token_ids=[eos])
+        self.compiler = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
+        self.mask = numpy.zeros((1, -(-len(tokens) // 32)), dtype=numpy.int32)
+
+    def run(self, schema, answers, times):
+        start = time.perf_counter()
+        try:
+            compiled = self.compiler.compile_json_schema(
+                json.dumps(schema), any_whitespace=False, separators=(",", ":"))
+        except RuntimeError:
+            return
+        times["make"][2].append(1e6 * (time.perf_counter() - start))
+        for answer in answers:
+            for name in ("first use", "later"):
+                matcher = self.xgrammar.GrammarMatcher(compiled)
+                for token in [*answer["ids"], None]:
+                    start = time.perf_counter()
+                    matcher.fill_next_token_bitmask(self.mask)
+                    times[name][2].append(1e6 * (time.perf_counter() - start))
+                    if token is None or not matcher.accept_token(token):
+                        break
+
+
 def valid(program, n):
     import jsonschema
     wanted = schemas()
@@ -142,6 +180,7 @@ def main():
     options.add_argument("program")
     options.add_argument("--show", type=int, default=0)
     options.add_argument("--valid", type=int, default=0)
+    options.add_argument("--xgrammar", action="store_true")
     o = options.parse_args()
     if o.valid:
         return valid(o.program, o.valid)
@@ -155,7 +194,8 @@ def main():
     refused = collections.Counter()
     kinds = collections.Counter()
     unexplained = []
-    times = {"make": ([], []), "first use": ([], []), "later": ([], [])}
+    times = {name: ([], [], []) for name in ("make", "first use", "later")}
+    xgrammar = Xgrammar(tokens, tokenizer.eos_token) if o.xgrammar else None
     positions = equal = compared = 0
     for schema, line in zip(wanted, lines[1:]):
         ours = json.loads(line)
@@ -168,6 +208,8 @@ def main():
             refused[("error" in ours, matcher.is_error())] += 1
             continue
         compared += 1
+        if xgrammar:
+            xgrammar.run(schema, ours["answers"], times)
         times["make"][0].append(ours["make"])
         times["make"][1].append(made)
         for answer in ours["answers"]:
@@ -214,11 +256,13 @@ def main():
     random.Random(1).shuffle(unexplained)
     for item in unexplained[:o.show]:
         print("   ", item)
-    print(f"{'us':10} {'tinyphi p50':>12} {'p90':>8} {'p99':>8} {'llguidance p50':>15} "
-          f"{'p90':>8} {'p99':>8}")
-    for name, (a, b) in times.items():
-        print(f"{name:10} {share(a, .5):12.1f} {share(a, .9):8.1f} {share(a, .99):8.1f} "
-              f"{share(b, .5):15.1f} {share(b, .9):8.1f} {share(b, .99):8.1f}")
+    print(f"{'us: p50, p90, p99':20} {'tinyphi':>24} {'llguidance':>24} "
+          f"{'xgrammar' if xgrammar else '':>24}")
+    for name, columns in times.items():
+        print(f"{name:20}" + "".join(
+            " " + "".join(f"{share(c, of):8.0f}" if c is columns[2] or name == "make"
+                          else f"{share(c, of):8.1f}" for of in (.5, .9, .99))
+            for c in columns if c))
     return 1 if unexplained else 0
 
 
