@@ -99,5 +99,24 @@ expect = ["calls(create_ticket) == 0", "agent.rounds == 2", "agent.calls[0].outc
     assert not wrong, wrong
 
 
+def test_100_attacks_in_a_document_are_text_of_one_turn(folder):
+    """Where a sample can do nothing at all, an attack is text: it opens no turn"""
+    texts = [json.dumps(text, ensure_ascii=False) for text in corpus("attacks.txt")]
+    wrong = failing(folder, "docs-qa/docs-qa.toml", [f"""[[test]]
+name   = "text {i}"
+input  = {{ question = "Who am I?" }}
+fake   = {{ ingest.notes = "", find.docs = [{{ id = "m#1", text = {words} }}], generate.text = {words} }}
+expect = ["prompt.control_tokens == 5"]
+""" for i, words in enumerate(texts)])
+    wrong += failing(folder, "assistant/assistant.toml", [f"""[[test]]
+name   = "text {i}"
+input  = {{ question = "Who has the key?" }}
+fake   = {{ ingest.notes = "", search = {{ docs = [{{ text = {words} }}], count = 1 }} }}
+script = {{ agent = [{{ call = "search", args = {{ query = "key" }} }}, {{ call = "calculate", args = {{ expression = {words} }} }}, {{ text = {words} }}] }}
+expect = ["prompt.control_tokens == 5", "agent.calls[1].outcome == 'invalid_argument'"]
+""" for i, words in enumerate(texts)])
+    assert not wrong, wrong
+
+
 if __name__ == "__main__":
     sys.exit(cases.run(globals()))
