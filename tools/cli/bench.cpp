@@ -189,7 +189,7 @@ void add_bench(CLI::App& app, action& run) {
   constexpr std::size_t most = std::size_t{1} << 24;
   add_list("--type", o->types, "types of the random weights")->needs(shape);
   add_list("-t,--threads", o->threads,
-           "numbers of threads; 0: as many as the machine gives")
+           "numbers of threads; 0: all available cores")
       ->check(CLI::Range(0, tinyphi::most_threads));
   add_list("-d,--depth", o->depths,
            "tokens that a sequence holds before; with 0 among them, "

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// tinyphi chat: a talk in the terminal.
+// tinyphi chat: a chat in the terminal.
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -104,7 +104,7 @@ int chat(const chat_options& o) {
     return fail(format.error());
   }
   if (stdin_is_terminal()) {
-    note("Ctrl-C stops an answer, Ctrl-D or Ctrl-C here ends the talk");
+    note("Ctrl-C stops an answer; Ctrl-D, or Ctrl-C here, quits");
   }
 
   history talk(o.system);
@@ -133,7 +133,8 @@ int chat(const chat_options& o) {
 
 void add_chat(CLI::App& app, action& run) {
   CLI::App* command = add_command(
-      app, "chat", "talk in the terminal; Ctrl-C stops the answer, Ctrl-D ends",
+      app, "chat",
+      "chat in the terminal; Ctrl-C stops the answer, Ctrl-D quits",
       "tinyphi chat -m phi-3-mini.gguf --system 'Answer in one sentence.'");
   auto o = std::make_shared<chat_options>();
   add_model_options(*command, o->model);

@@ -23,8 +23,8 @@ void add_model_options(CLI::App& command, model_options& options) {
   command
       .add_option(
           "-t,--threads", options.n_threads,
-          "threads, as many as there are CPUs at most; 0: as many as the "
-          "machine gives")
+          "number of threads, at most the number of CPUs; 0: all available "
+          "cores")
       ->check(CLI::Range(0, tinyphi::most_threads))
       ->capture_default_str();
   command.add_flag("--exact", options.exact,

@@ -17,7 +17,7 @@ namespace cli {
 
 struct model_options {
   std::string path;   // empty: the built-in demo model
-  int n_threads = 0;  // 0: as many as the machine gives
+  int n_threads = 0;  // 0: all available cores
   bool exact = false;
   bool fast_prefill = false;
   bool cache_repacked = false;

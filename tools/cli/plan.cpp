@@ -26,7 +26,7 @@ namespace json = tinyphi::json;
 struct plan_options {
   std::string what;         // empty: the built-in model
   std::size_t context = 0;  // 0: the model's
-  int n_threads = 0;        // 0: as many as the machine gives
+  int n_threads = 0;        // 0: all available cores
   bool exact = false;
   std::string kv_type = "auto";
   bool as_json = false;
@@ -98,9 +98,11 @@ int plan(const plan_options& o) {
 }  // namespace
 
 void add_plan(CLI::App& app, action& run) {
-  CLI::App* command = add_command(
-      app, "plan", "tell what a model or a pipeline will need, without loading",
-      "tinyphi plan phi-3-mini.gguf --context 2048");
+  CLI::App* command =
+      add_command(app, "plan",
+                  "estimate the memory that a model or a pipeline needs, "
+                  "without loading it",
+                  "tinyphi plan phi-3-mini.gguf --context 2048");
   auto o = std::make_shared<plan_options>();
   command->add_option(
       "x", o->what,
@@ -110,7 +112,7 @@ void add_plan(CLI::App& app, action& run) {
                       "tokens of one sequence; 0: the model's context");
   command
       ->add_option("-t,--threads", o->n_threads,
-                   "of the engine; 0: as many as the machine gives")
+                   "of the engine; 0: all available cores")
       ->check(CLI::Range(0, tinyphi::most_threads));
   command->add_flag("--exact", o->exact, "as --exact runs it, cache in f32");
   add_kv_type(*command, o->kv_type);

@@ -91,7 +91,7 @@ void add_tokenize(CLI::App& app, action& run) {
   auto o = std::make_shared<tokenize_options>();
   add_model_path(*command, o->model);
   command->add_flag("--special", o->special,
-                    "control tokens in the text count as such");
+                    "parse control tokens in the text");
   command->add_flag("--jsonl", o->jsonl,
                     "each line {\"text\": ...} gives a line {\"ids\": [...], "
                     "\"text_back\": ...}");
