@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "plugins/mcp/client_session.h"
 
+#include "plugins/mcp/event_lines.h"
 #include "support/test.h"
 
 using namespace tinyphi;
@@ -162,24 +163,29 @@ TEST_CASE(
   const auto more = only_message(
       answer(s, 1,
              R"({"tools":[)" + tool_json("b", R"(,"description":"B")") +
-                 R"(],"nextCursor":"p2","ttlMs":900000})"));
+                 R"(],"nextCursor":"p2","ttlMs":7000})"));
   CHECK(more.at("params").at("cursor") == "p2");
   const auto done = answer(
       s, 2,
       R"({"tools":[)" + tool_json("a", R"(,"outputSchema":{"type":"object"})") +
-          R"(],"ttlMs":800000})");
+          R"(],"ttlMs":900000})");
   REQUIRE(done.listing);
   REQUIRE(*done.listing);
   const auto& all = **done.listing;
   REQUIRE(all.tools.size() == 2);
   CHECK((all.tools[0].name == "a" && all.tools[0].output.is_object()));
   CHECK((all.tools[1].description == "B" && all.tools[1].output.is_null()));
-  CHECK(all.fresh_for == std::chrono::minutes(5));
+  CHECK(all.fresh_for == std::chrono::seconds(7));
   CHECK_FALSE(s.has_other_tools());
   CHECK(is_silent(s.take(
       "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}"
       "\n")));
   CHECK(s.has_other_tools());
+
+  CHECK(only_message(s.list()).at("id") == 3);
+  const auto longer = answer(s, 3, R"({"tools":[],"ttlMs":900000})");
+  REQUIRE(longer.listing);
+  CHECK((*longer.listing)->fresh_for == std::chrono::minutes(5));
 
   auto old = old_session("2025-11-25");
   CHECK(only_message(old.list()).at("id") == 2);
@@ -338,4 +344,21 @@ TEST_CASE(
   CHECK(both.messages.size() == 2);
   CHECK(is_silent(old.take("[" + ping + "]\n")));
   CHECK_FALSE(old.stray().empty());
+}
+
+TEST_CASE("event_lines: data of whole events, however the body has grown") {
+  const std::string body =
+      ": hi\r\nid: 1\r\ndata: {\r\ndata:}\r\n\r\n\n\nevent: x\n\n"
+      "data:  a\n\ndata\rdata: b\r\rdata: c\n";
+  std::vector<std::string> whole, grown;
+  mcp::event_lines at_once;
+  while (auto e = at_once.next(body)) whole.push_back(*e);
+  CHECK(whole == std::vector<std::string>{"{\n}", " a", "b"});
+  mcp::event_lines piecewise;
+  for (std::size_t n = 0; n <= body.size(); ++n) {
+    while (auto e = piecewise.next(std::string_view(body).substr(0, n))) {
+      grown.push_back(*e);
+    }
+  }
+  CHECK(grown == whole);
 }
