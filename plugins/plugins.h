@@ -22,6 +22,7 @@
 #include "plugins/json_check/json_check.h"
 #include "plugins/json_pick/json_pick.h"
 #include "plugins/math_eval/math_eval.h"
+#include "plugins/mcp/mcp.h"
 #include "plugins/memory/memory.h"
 #include "plugins/process/process.h"
 #include "plugins/prompt/prompt.h"
@@ -58,6 +59,7 @@ inline void register_builtin_plugins(registry& r) {
   r.add<json_check_stage>();
   r.add<json_pick_stage>();
   r.add<math_eval_stage>();
+  r.add<mcp_stage>();
   r.add<memory_stage>();
   r.add<process_stage>();
   r.add<prompt_stage>();

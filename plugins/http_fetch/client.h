@@ -39,11 +39,17 @@ struct web_request {
   std::string fields = {};  // "Name: value\r\n", each as it is sent
   std::optional<std::string> body = {};
   std::size_t max_bytes = std::size_t{1} << 20;  // of the answer's body
+  // Asked whenever more of the body has come, whose type is `kind`: whether
+  // the rest of it is not waited for.
+  std::function<bool(std::string_view kind, std::string_view body)> is_enough =
+      {};
 };
 
 struct web_answer {
   std::int64_t status = 0;
-  std::string text;  // UTF-8
+  std::string text;          // UTF-8
+  std::string kind = {};     // Content-Type
+  std::string session = {};  // Mcp-Session-Id
 };
 
 // Of what comes back besides the body.
@@ -71,8 +77,10 @@ inline constexpr std::size_t max_tries = 4;
 // What it reads and gives up with, apart from the connection.
 class answer_reader {
  public:
-  explicit answer_reader(std::size_t max_bytes)
+  explicit answer_reader(std::size_t max_bytes,
+                         decltype(web_request::is_enough) is_enough = {})
       : max_bytes_(max_bytes),
+        is_enough_(std::move(is_enough)),
         left_(4 * max_head_bytes + max_framing * max_bytes) {
     begin();
   }
@@ -92,7 +100,7 @@ class answer_reader {
       if (failed == http::error::need_more) {
         // The lines between chunks have no bound of their own.
         if (pending_.size() > max_head_bytes) return too_large("head");
-        return false;
+        break;
       }
       if (failed) return fault(failed);
       if (parser_->is_done()) {
@@ -100,10 +108,11 @@ class answer_reader {
         if (parser_->get().result_int() / 100 != 1) return true;
         begin();
       } else if (n == 0) {
-        return false;
+        break;
       }
     }
-    return false;
+    return is_enough_ && parser_->is_header_done() &&
+           is_enough_(field("Content-Type"), parser_->get().body());
   }
 
   // The other side has ended the connection.
@@ -118,7 +127,8 @@ class answer_reader {
   }
 
   [[nodiscard]] result<web_answer> answer() {
-    web_answer a{parser_->get().result_int(), std::move(parser_->get().body())};
+    web_answer a{parser_->get().result_int(), std::move(parser_->get().body()),
+                 field("Content-Type"), field("Mcp-Session-Id")};
     const std::size_t bad = find_invalid_utf8(a.text);
     if (bad == std::string_view::npos) return a;
     return error{error_code::bad_data,
@@ -139,6 +149,14 @@ class answer_reader {
     parser_->eager(true);
   }
 
+  [[nodiscard]] std::string field(const char* name) const {
+    const auto& all = parser_->get();
+    const auto it = all.find(name);
+    if (it == all.end()) return {};
+    const auto value = it->value();
+    return {value.data(), value.size()};
+  }
+
   static error too_large(const std::string& what, std::size_t most) {
     return {error_code::limit, "the " + what + " of the answer has more than " +
                                    std::to_string(most) + " bytes"};
@@ -154,6 +172,7 @@ class answer_reader {
   }
 
   std::size_t max_bytes_;
+  decltype(web_request::is_enough) is_enough_;
   std::size_t left_;  // bytes that may still come
   std::string pending_;
   std::optional<http::parser> parser_;
@@ -282,7 +301,7 @@ class web_client {
     co_await c.write(boost::asio::buffer(sent), failed);
     // Who refuses what we say may answer before it has read all of it.
     boost::system::error_code ended;
-    answer_reader reader(r.max_bytes);
+    answer_reader reader(r.max_bytes, r.is_enough);
     std::array<char, 4096> bytes;
     while (true) {
       const std::size_t n =

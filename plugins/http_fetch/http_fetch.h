@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "plugins/http_fetch/client.h"
+#include "plugins/http_fetch/headers.h"
 #include "tinyphi/base/ascii.h"
 #include "tinyphi/pipeline/stage.h"
 #include "tinyphi/pipeline/value_json.h"
@@ -29,8 +30,6 @@ struct http_fetch_stage {
       .effects = effect::net,
       .makes = trust::untrusted};
   static constexpr std::size_t max_body_bytes = std::size_t{4} << 20;
-  static constexpr std::size_t max_headers = 64;
-  static constexpr std::size_t max_header_bytes = 8192;  // of all
 
   enum class verb : std::uint8_t { get, post };
   struct config {
@@ -52,7 +51,8 @@ struct http_fetch_stage {
     return std::tuple{
         param("url", &config::url).doc("the address, where in.url gives none"),
         param("method", &config::method).names("GET", "POST"),
-        param("headers", &config::headers).doc("fields to send; ${secret.NAME} keeps one secret"),
+        param("headers", &config::headers)
+            .doc("fields to send; ${secret.NAME} keeps one secret"),
         param("max_bytes", &config::max_bytes)
             .range(byte_size{1}, byte_size{1 << 20})
             .doc("a longer answer is an error")};
@@ -93,21 +93,7 @@ struct http_fetch_stage {
       report(fault::keys_conflict, "method",
              "in.body needs with.method = \"POST\"");
     }
-    std::size_t n_bytes = 0;
-    for (const auto& [name, secret] : c.headers) {
-      const std::string_view value = secret.reveal();  // empty: not open yet
-      n_bytes += name.size() + value.size();
-      if (const auto why = wrong_header(name, value); !why.empty()) {
-        report(fault::out_of_range, "headers." + name, std::string(why));
-      }
-    }
-    if (c.headers.size() > max_headers || n_bytes > max_header_bytes) {
-      report(fault::out_of_range, "headers",
-             "are " + std::to_string(c.headers.size()) + " with " +
-                 std::to_string(n_bytes) + " bytes, at most " +
-                 std::to_string(max_headers) + " with " +
-                 std::to_string(max_header_bytes) + " are allowed");
-    }
+    web::check_headers(c.headers, facts.faults);
     return facts;
   }
 
@@ -122,17 +108,12 @@ struct http_fetch_stage {
         is_post_(c.method == verb::post) {
     const auto body = call.types.find("body");
     sends_text_ = body != call.types.end() && body->second.is(type_kind::text);
+    fields_ = web::fields_of(c.headers);
     bool has_type = false, has_agent = false;
     for (const auto& [name, secret] : c.headers) {
-      const std::string_view value = secret.reveal();
-      if (const auto why = wrong_header(name, value); !why.empty()) {
-        throw stage_error(error_code::invalid_argument,
-                          "with.headers." + name + ": " + std::string(why));
-      }
       const std::string key = ascii::lower(name);
       has_type = has_type || key == "content-type";
       has_agent = has_agent || key == "user-agent";
-      fields_ += name + ": " + std::string(value) + "\r\n";
     }
     if (!has_agent) fields_ += "User-Agent: tinyphi\r\n";
     if (!has_type && body != call.types.end()) {
@@ -187,42 +168,6 @@ struct http_fetch_stage {
                  "in.body has " + std::to_string(body.size()) +
                      " bytes, at most " + std::to_string(max_body_bytes) +
                      " are allowed"};
-  }
-
-  // Empty: nothing.
-  static std::string_view wrong_header(std::string_view name,
-                                       std::string_view value) {
-    constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
-    const auto is_token = [&](char c) {
-      return ascii::is_letter(c) || ascii::is_digit(c) ||
-             marks.find(c) != std::string_view::npos;
-    };
-    if (name.empty() || !std::ranges::all_of(name, is_token)) {
-      return "a header's name is letters, digits and '-'";
-    }
-    // What says where a request ends is ours to say.
-    constexpr std::string_view ours[] = {"accept-encoding",
-                                         "connection",
-                                         "content-length",
-                                         "expect",
-                                         "host",
-                                         "keep-alive",
-                                         "te",
-                                         "trailer",
-                                         "transfer-encoding",
-                                         "upgrade"};
-    const std::string key = ascii::lower(name);
-    if (std::ranges::find(ours, key) != std::end(ours) ||
-        key.starts_with("proxy-")) {
-      return "tinyphi itself says this; leave it out";
-    }
-    const auto is_printed = [](char c) {
-      return (c >= ' ' && c < '\x7f') || c == '\t';
-    };
-    if (!std::ranges::all_of(value, is_printed)) {
-      return "a header's value is printable ASCII";
-    }
-    return {};
   }
 
   std::vector<network_host> allowed_;

@@ -176,6 +176,30 @@ def check_tool():
                 "the kernel has no Landlock" in done.stdout), done.stdout
 
 
+def check_mcp_tool():
+    """The server of plugins/README.md is pinned and called as the page says."""
+    text = (SOURCE / "plugins/README.md").read_text(encoding="utf-8")
+    page = text.split("\n## A tool of an MCP server\n", 1)[1].split("\n## ", 1)[0]
+    code, file = (re.search(rf"^```{word}\n(.*?)^```$", page, re.M | re.S)[1]
+                  for word in ("python", "toml"))
+    (WORK / "rooms.py").write_text(code)
+    (WORK / "rooms.py").chmod(0o755)
+    (WORK / "rooms.toml").write_text(file)
+    said = ""
+    for command in re.findall(r"`tinyphi (.*?)`", page):
+        done = subprocess.run(
+            [BUILD / "tools/tinyphi", *command.split()], cwd=WORK, check=False,
+            text=True, timeout=60, capture_output=True)
+        if "the kernel has no Landlock" in done.stderr:
+            return
+        assert done.returncode == 0, done.stderr
+        said = done.stdout
+        if command.startswith("inspect"):
+            (WORK / "rooms.toml").write_text(file + said)
+    answer = re.search(r"`tinyphi run .*?` says `(.*?)`", page)[1]
+    assert said == answer + "\n", said
+
+
 def check_cmake(config):
     project = WORK / "cmake"
     project.mkdir()
@@ -210,6 +234,7 @@ def main():
     cases.append(("plugins/README.md's stage compiles with what is installed",
                   lambda: check_skeleton(config)))
     cases.append(("plugins/README.md's tool of ten lines answers", check_tool))
+    cases.append(("plugins/README.md's server of tools answers", check_mcp_tool))
     cases.append(("README.md's program of 30 lines serves four clients",
                   lambda: check_server(config)))
     cases.append(("CONTRIBUTING.md follows a request through 35 files at most",

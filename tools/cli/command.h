@@ -42,6 +42,8 @@ void add_mcp(CLI::App& app, action& run);
 [[nodiscard]] std::optional<int> inspect_plugin(const std::string& id,
                                                 bool as_json);
 int plan_pipeline(const std::string& file, bool as_json);
+// What `inspect --mcp` does: prints what the server lists.
+int inspect_server(const std::string& file, const std::string& name);
 
 // A subcommand whose help ends with `example`.
 CLI::App* add_command(CLI::App& app, const char* name, const char* summary,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// tinyphi inspect: what a model file or a plugin says of itself.
+// tinyphi inspect: what a model file, a plugin or a server of tools says of
+// itself.
 #include <algorithm>
 #include <filesystem>
 #include <memory>
@@ -24,6 +25,7 @@ namespace json = tinyphi::json;
 struct inspect_options {
   std::string what;  // empty: the built-in model
   bool as_json = false;
+  std::string server;  // of a pipeline file; empty: none
 };
 
 json::string_view text(std::string_view s) { return s; }
@@ -128,6 +130,7 @@ int inspect_model(const inspect_options& o) {
 
 int inspect(const inspect_options& o) {
   std::error_code ignored;
+  if (!o.server.empty()) return inspect_server(o.what, o.server);
   if (!o.what.empty() && !std::filesystem::exists(o.what, ignored)) {
     if (const auto status = inspect_plugin(o.what, o.as_json)) return *status;
     return fail({tinyphi::error_code::not_found,
@@ -142,13 +145,23 @@ int inspect(const inspect_options& o) {
 void add_inspect(CLI::App& app, action& run) {
   CLI::App* command = add_command(
       app, "inspect",
-      "show a model file (metadata, tensors) or a plugin (ports, parameters)",
+      "show a model file (metadata, tensors), a plugin (ports, parameters) or "
+      "what an MCP server lists",
       "tinyphi inspect phi-3-mini.gguf");
   auto o = std::make_shared<inspect_options>();
   command->add_option("x", o->what,
                       "GGUF file, Hugging Face folder or plugin id; without it "
                       "the built-in demo model");
-  command->add_flag("--json", o->as_json, "as one JSON object");
+  CLI::Option* json =
+      command->add_flag("--json", o->as_json, "as one JSON object");
+  command
+      ->add_option(
+          "--mcp", o->server,
+          "x is a pipeline file: ask the server of its [mcp.NAME], and "
+          "print what it lists as the file pins it")
+      ->type_name("NAME")
+      ->needs("x")
+      ->excludes(json);
   command->final_callback([o, &run] { run = [o] { return inspect(*o); }; });
 }
 

@@ -49,6 +49,7 @@ class echo_pass {
     each("model", &echo_pass::model);
     each("rules", &echo_pass::rules);
     each("prompt", &echo_pass::filled);
+    each("mcp", &echo_pass::filled);
     each("type", &echo_pass::type_table);
     each("tool", &echo_pass::tool);
     out.keep("switch");
@@ -73,8 +74,9 @@ class echo_pass {
     return (is_unused("env", used.env) && !stays_in_texts()) ||
            is_unused("secret", used.secrets) ||
            is_unused("model", used.models) || is_unused("rules", used.rules) ||
-           is_unused("prompt", used.prompts) || is_unused("type", used.types) ||
-           is_unused("tool", used.tools);
+           is_unused("prompt", used.prompts) ||
+           is_unused("mcp", used.mcp_servers) ||
+           is_unused("type", used.types) || is_unused("tool", used.tools);
   }
 
   config_node head(const config_node& root) {

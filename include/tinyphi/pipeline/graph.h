@@ -185,6 +185,7 @@ struct used_names {
   std::set<std::string, std::less<>> rules;
   std::set<std::string, std::less<>> secrets;
   std::set<std::string, std::less<>> prompts;
+  std::set<std::string, std::less<>> mcp_servers;
   std::set<std::string, std::less<>> types;
   std::set<std::string, std::less<>> tools;
   std::set<std::string, std::less<>> grants;  // of [allow].flow

@@ -64,7 +64,7 @@ class library_collector : private config_reader {
  private:
   // The tables that a library has. A file's other tables are its own.
   static constexpr std::string_view shared_tables[] = {
-      "env", "model", "prompt", "rules", "secret", "tool", "type"};
+      "env", "mcp", "model", "prompt", "rules", "secret", "tool", "type"};
   static constexpr std::string_view own_tables[] = {
       "allow", "input",  "limits", "output", "pipeline",
       "stage", "switch", "test",   "trigger"};

@@ -194,6 +194,8 @@ class param_reader {
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 template_ref& out);
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
+                                server_ref& out);
+  [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 secret_text& out);
   [[nodiscard]] bool read_value(const config_node& n, std::string_view name,
                                 std::map<std::string, secret_text>& out);

@@ -258,6 +258,11 @@ TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
 }
 
 TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
+                                           std::string_view, server_ref& out) {
+  return detail::read_scalar(n, out.name);  // likewise
+}
+
+TINYPHI_FUNC bool param_reader::read_value(const config_node& n,
                                            std::string_view, secret_text& out) {
   const auto* secret = n.get<secret_name>();
   if (secret == nullptr) return false;

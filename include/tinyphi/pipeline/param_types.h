@@ -64,6 +64,11 @@ struct template_ref {
   std::string name;
 };
 
+// A name of an [mcp.x] table, likewise.
+struct server_ref {
+  std::string name;
+};
+
 // How many tokens a value may take: 400, or { max = 400, over = "cut" }.
 struct token_cap {
   // No context is larger; caps up to here add up without overflow.
@@ -96,7 +101,8 @@ concept param_type = std::same_as<T, bool> || std::same_as<T, std::int64_t> ||
     std::same_as<T, std::optional<type_ref>> || param_table<T> ||
     is_param_tables<T> ||
     std::same_as<T, std::map<std::string, declared_port>> ||
-    std::same_as<T, template_ref> || std::same_as<T, secret_text> ||
+    std::same_as<T, template_ref> || std::same_as<T, server_ref> ||
+    std::same_as<T, secret_text> ||
     std::same_as<T, std::map<std::string, secret_text>> ||
     std::same_as<T, std::vector<std::string>> ||
     std::same_as<T, std::map<std::string, std::int64_t>> ||
@@ -131,6 +137,7 @@ template <param_type T>
   if constexpr (std::same_as<T, std::vector<rules_ref>>) return "list of rules";
   if constexpr (std::same_as<T, std::vector<tool_ref>>) return "list of tools";
   if constexpr (std::same_as<T, template_ref>) return "prompt template";
+  if constexpr (std::same_as<T, server_ref>) return "MCP server";
   if constexpr (std::same_as<T, secret_text>) return "secret";
   if constexpr (std::same_as<T, std::map<std::string, secret_text>>) {
     return "table of secret or text";

@@ -60,7 +60,8 @@ struct stage_type {
   std::vector<port_info> stream_ports;  // out-ports, too
   bool open_in_ports = false;           // more follow from the config
   bool open_out_ports = false;
-  bool takes_template = false;  // a parameter names a [prompt.x]
+  bool takes_template = false;  // the parameter template names a [prompt.x]
+  bool takes_server = false;    // the parameter server names an [mcp.x]
   std::string file_hash;        // of a file that is called: graph::hash
   std::function<std::unique_ptr<stage_setup>(param_reader&)> configure;
 };
@@ -266,10 +267,9 @@ class setup_of final : public stage_setup {
   typename S::config config_;
 };
 
-template <class S, class Row>
-inline constexpr bool is_template_row =
-    std::same_as<std::decay_t<Row>,
-                 param_row<typename S::config, template_ref>>;
+template <class S, class Row, class T>
+inline constexpr bool is_row_of =
+    std::same_as<std::decay_t<Row>, param_row<typename S::config, T>>;
 
 template <class S, class T>
 void describe_in_port(const port_row<typename S::inputs, T>& row,
@@ -311,7 +311,9 @@ registry& registry::add() {
       [&](const auto&... row) {
         (type.params.push_back(describe_param(row)), ...);
         type.takes_template =
-            (detail::is_template_row<S, decltype(row)> || ...);
+            (detail::is_row_of<S, decltype(row), template_ref> || ...);
+        type.takes_server =
+            (detail::is_row_of<S, decltype(row), server_ref> || ...);
       },
       S::params());
   std::apply(

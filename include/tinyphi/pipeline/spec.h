@@ -185,8 +185,9 @@ struct env_spec {
   bool poisoned = false;  // has a fault, which was reported
 };
 
-// One [prompt.x] table: parameters of a stage that takes it with `template`.
-struct prompt_spec {
+// One [prompt.x] or [mcp.x] table: parameters of a stage that takes it with
+// `template`, or with `server`.
+struct shared_params {
   position at;
   config_node params;     // a table
   bool poisoned = false;  // has a fault, which was reported
@@ -217,7 +218,8 @@ struct pipeline_spec {
   std::map<std::string, position, std::less<>> models_at;
   std::map<std::string, rules_spec, std::less<>> rules;
   std::map<std::string, secret_spec, std::less<>> secrets;
-  std::map<std::string, prompt_spec, std::less<>> prompts;
+  std::map<std::string, shared_params, std::less<>> prompts;
+  std::map<std::string, shared_params, std::less<>> mcp_servers;
   std::map<std::string, type_spec, std::less<>> types;
   std::map<std::string, tool_spec, std::less<>> tools;
   std::vector<stage_spec> stages;

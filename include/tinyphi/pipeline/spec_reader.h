@@ -48,6 +48,11 @@ class spec_reader : private config_reader {
   void read_secrets();
   void read_secret(const config_member& entry);
   void read_prompts();
+  void read_mcp_servers();
+  // The tables of a section that have these keys.
+  enum class secrets { refused, kept };
+  void read_shared(const std::string& section, keys known, secrets kept,
+                   std::map<std::string, shared_params, std::less<>>& all);
   // False (reported) for a secret in a text that is not filled in.
   bool check_no_secret(const config_node& node, const std::string& where);
   void read_types();
@@ -114,7 +119,6 @@ class spec_reader : private config_reader {
   // Replaces ${env.X} in all texts of the node, and $$ by $; where secrets may
   // stand, a text that is ${secret.X} by its name.
   // False after a fault, reported here or where the variable is declared.
-  enum class secrets { refused, kept };
   bool fill_in(config_node& node, const std::string& where,
                secrets kept = secrets::refused);
   bool fill_in_text(config_node& node, const std::string& where, secrets kept);

@@ -101,8 +101,8 @@ TINYPHI_FUNC value_data node_data(const config_node& node) {
 TINYPHI_FUNC pipeline_spec spec_reader::read() {
   check_keys(*root_, "",
              {"tinyphi", "include", "pipeline", "env", "secret", "allow",
-              "limits", "input", "output", "model", "rules", "prompt", "type",
-              "tool", "switch", "stage", "trigger", "test"},
+              "limits", "input", "output", "model", "rules", "prompt", "mcp",
+              "type", "tool", "switch", "stage", "trigger", "test"},
              {},
              {{"defaults", "write timeout in [limits]"},
               {"each", "write `each` in the stage that runs for every item"},
@@ -115,6 +115,7 @@ TINYPHI_FUNC pipeline_spec spec_reader::read() {
   read_rules();
   read_types();
   read_prompts();
+  read_mcp_servers();
   read_inputs();
   read_outputs();
   read_allow();

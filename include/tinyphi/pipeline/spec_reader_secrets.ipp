@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The part of spec_reader for [secret] and [prompt.x]. A secret is opened when
-// a stage that takes it is created; until then it is a name.
+// The part of spec_reader for [secret], [prompt.x] and [mcp.x]. A secret is
+// opened when a stage that takes it is created; until then it is a name.
 #ifndef TINYPHI_PIPELINE_SPEC_READER_SECRETS_IPP_
 #define TINYPHI_PIPELINE_SPEC_READER_SECRETS_IPP_
 
@@ -110,19 +110,32 @@ TINYPHI_FUNC bool spec_reader::check_no_secret(const config_node& node,
 }
 
 TINYPHI_FUNC void spec_reader::read_prompts() {
-  const config_table* table = named_section("prompt");
+  read_shared("prompt", {"system", "user", "raw", "fit"}, secrets::refused,
+              spec_.prompts);
+}
+
+TINYPHI_FUNC void spec_reader::read_mcp_servers() {
+  read_shared("mcp",
+              {"command", "env", "sandbox", "socket", "url", "headers",
+               "protocol", "tools"},
+              secrets::kept, spec_.mcp_servers);
+}
+
+TINYPHI_FUNC void spec_reader::read_shared(
+    const std::string& section, keys known, secrets kept,
+    std::map<std::string, shared_params, std::less<>>& all) {
+  const config_table* table = named_section(section);
   if (table == nullptr) return;
   for (const config_member& entry : *table) {
-    const std::string where = "prompt " + entry.key;
+    const std::string where = section + " " + entry.key;
     // One that is wrong is kept, so that references to it stand.
-    prompt_spec& prompt = spec_.prompts[entry.key];
-    prompt.at = entry.at;
-    prompt.params = entry.value;
+    shared_params& shared = all[entry.key];
+    shared.at = entry.at;
+    shared.params = entry.value;
     const std::size_t before = faults_->size();
-    prompt.poisoned =
-        !check_id(entry, "prompt") ||
-        !check_table(entry, where, {"system", "user", "raw", "fit"}, {}) ||
-        !fill_in(prompt.params, where) || faults_->size() != before;
+    shared.poisoned =
+        !check_id(entry, section) || !check_table(entry, where, known, {}) ||
+        !fill_in(shared.params, where, kept) || faults_->size() != before;
   }
 }
 

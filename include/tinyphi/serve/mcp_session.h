@@ -15,19 +15,9 @@
 #include <vector>
 
 #include "tinyphi/base/json.h"
+#include "tinyphi/base/mcp_revision.h"
 
 TINYPHI_NAMESPACE_BEGIN
-
-enum class mcp_revision : std::uint8_t {
-  v2024_11_05,
-  v2025_03_26,
-  v2025_06_18,
-  v2025_11_25,
-  v2026_07_28
-};
-// In the order of mcp_revision. Only the last has no handshake.
-inline constexpr std::string_view mcp_revision_names[] = {
-    "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"};
 
 struct mcp_limits {
   std::size_t max_line = std::size_t{4} << 20;  // bytes, without the line's end

@@ -24,8 +24,8 @@ enum mcp_code : int {
   mcp_unsupported_revision = -32022,
 };
 
-inline constexpr auto newest_revision = mcp_revision::v2026_07_28;
-inline constexpr auto newest_handshake = mcp_revision::v2025_11_25;
+inline constexpr auto newest_revision = newest_mcp_revision;
+inline constexpr auto newest_handshake = newest_mcp_handshake;
 inline constexpr std::string_view revision_key =
     "io.modelcontextprotocol/protocolVersion";
 inline constexpr std::string_view capabilities_key =
@@ -35,14 +35,10 @@ inline constexpr std::string_view server_key =
 // How long a client may believe a list: it is the same until the process ends.
 inline constexpr int mcp_ttl_ms = 300'000;
 
-inline std::string_view mcp_name_of(mcp_revision r) {
-  return mcp_revision_names[static_cast<std::size_t>(r)];
-}
-
 // The revisions that a request may name.
 inline json::array only_newest() {
   json::array all;
-  all.emplace_back(json::string_view(mcp_name_of(newest_revision)));
+  all.emplace_back(json::string_view(to_string(newest_revision)));
   return all;
 }
 
@@ -281,7 +277,7 @@ TINYPHI_FUNC mcp_session::answer mcp_session::check_meta(
   };
   const auto revision = detail::mcp_text(meta, detail::revision_key);
   if (!revision) return refuse(detail::revision_key, "a text");
-  if (*revision != detail::mcp_name_of(detail::newest_revision)) {
+  if (*revision != to_string(detail::newest_revision)) {
     const std::string_view told = revision->substr(0, limits_.max_id_bytes);
     json::object error = detail::mcp_error(
         id, detail::mcp_unsupported_revision,
@@ -315,7 +311,7 @@ TINYPHI_FUNC mcp_session::answer mcp_session::dispatch(const request& r,
   }
   return detail::mcp_error(r.id, detail::mcp_no_such_method,
                            "no method " + quote(r.method) + " in revision " +
-                               std::string(detail::mcp_name_of(r.revision)));
+                               std::string(to_string(r.revision)));
 }
 
 TINYPHI_FUNC mcp_session::answer mcp_session::initialize(const request& r) {
@@ -331,14 +327,11 @@ TINYPHI_FUNC mcp_session::answer mcp_session::initialize(const request& r) {
     return refuse(detail::mcp_invalid_params,
                   "params.protocolVersion must be a text");
   }
-  agreed_ = detail::newest_handshake;
-  for (auto v = mcp_revision::v2024_11_05; v != detail::newest_revision;
-       v = static_cast<mcp_revision>(static_cast<int>(v) + 1)) {
-    if (detail::mcp_name_of(v) == *wanted) agreed_ = v;
-  }
+  agreed_ = find_mcp_revision(*wanted).value_or(detail::newest_handshake);
+  if (agreed_ == detail::newest_revision) agreed_ = detail::newest_handshake;
   return success(
       r.id, *agreed_,
-      {{"protocolVersion", json::string_view(detail::mcp_name_of(*agreed_))},
+      {{"protocolVersion", json::string_view(to_string(*agreed_))},
        {"capabilities", {{"tools", json::object()}}},
        {"serverInfo", {{"name", "tinyphi"}, {"version", version_}}}});
 }

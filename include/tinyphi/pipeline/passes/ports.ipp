@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The first pass: the names of everything that has a value, which is inputs,
 // cases of switches and ports of stages, those included that follow from a
-// config. Its faults: TP1010, TP1013 and TP2002 of [prompt.x], and what plugins
-// say of their parameters.
+// config. Its faults: TP1010, TP1013 and TP2002 of [prompt.x] and [mcp.x], and
+// what plugins say of their parameters.
 #ifndef TINYPHI_PIPELINE_PASSES_PORTS_IPP_
 #define TINYPHI_PIPELINE_PASSES_PORTS_IPP_
 
@@ -121,7 +121,14 @@ class port_pass {
                  graph_stage& stage, stage_notes& notes) {
     const std::size_t before = c_.faults.size();
     notes.with = s.with ? &*s.with : nullptr;
-    if (type.takes_template && !add_template(s, notes)) {
+    const bool is_whole =
+        (!type.takes_template ||
+         add_shared(s, notes, "template", "prompt", c_.spec.prompts,
+                    c_.used.prompts)) &&
+        (!type.takes_server ||
+         add_shared(s, notes, "server", "mcp", c_.spec.mcp_servers,
+                    c_.used.mcp_servers));
+    if (!is_whole) {
       notes.complete = notes.open_outputs_known = false;
       return;
     }
@@ -170,38 +177,41 @@ class port_pass {
     return true;
   }
 
-  // Adds the parameters of the [prompt.x] that `with.template` names, with
-  // their places. False if there is none to take.
-  bool add_template(const stage_spec& s, stage_notes& notes) {
-    const config_member* named = s.with ? s.with->find("template") : nullptr;
+  // Adds the parameters of the table that the parameter `key` names, with their
+  // places. False if there is none to take.
+  bool add_shared(const stage_spec& s, stage_notes& notes,
+                  const std::string& key, const std::string& section,
+                  const std::map<std::string, shared_params, std::less<>>& all,
+                  std::set<std::string, std::less<>>& used) {
+    const config_member* named = s.with ? s.with->find(key) : nullptr;
     const auto* name = named ? named->value.get<std::string>() : nullptr;
     if (name == nullptr) return true;
     const std::string where = s.title() + ": with.";
-    c_.used.prompts.insert(*name);
-    const auto it = c_.spec.prompts.find(*name);
-    if (it == c_.spec.prompts.end()) {
+    used.insert(*name);
+    const auto it = all.find(*name);
+    if (it == all.end()) {
       std::vector<std::string_view> known;
-      for (const auto& p : c_.spec.prompts) known.push_back(p.first);
+      for (const auto& p : all) known.push_back(p.first);
       c_.report(fault::unknown_value, named->value.at,
-                where + "template: no [prompt." + *name + "]" +
+                where + key + ": no [" + section + "." + *name + "]" +
                     did_you_mean(*name, known));
       return false;
     }
     if (it->second.poisoned) return false;
-    config_node all = *s.with;
-    auto& members = std::get<config_table>(all.data);
+    config_node whole = *s.with;
+    auto& members = std::get<config_table>(whole.data);
     bool right = true;
     for (const config_member& m : *it->second.params.get<config_table>()) {
       if (const config_member* own = s.with->find(m.key)) {
         c_.report(fault::keys_conflict, own->at,
-                  where + m.key + " and [prompt." + *name + "]." + m.key +
-                      " exclude each other");
+                  where + m.key + " and [" + section + "." + *name + "]." +
+                      m.key + " exclude each other");
         right = false;
       } else {
         members.push_back(m);
       }
     }
-    notes.with = &c_.filled_templates.emplace_back(std::move(all));
+    notes.with = &c_.filled_templates.emplace_back(std::move(whole));
     return right;
   }
 

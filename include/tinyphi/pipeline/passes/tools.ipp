@@ -67,6 +67,7 @@ class tool_pass {
     file.rules = c_.spec.rules;
     file.secrets = c_.spec.secrets;
     file.prompts = c_.spec.prompts;
+    file.mcp_servers = c_.spec.mcp_servers;
     file.types = c_.spec.types;
     file.allowed = c_.spec.allowed;
     file.libraries = c_.spec.libraries;
@@ -160,6 +161,8 @@ class tool_pass {
     c_.used.rules.insert(names.rules.begin(), names.rules.end());
     c_.used.secrets.insert(names.secrets.begin(), names.secrets.end());
     c_.used.prompts.insert(names.prompts.begin(), names.prompts.end());
+    c_.used.mcp_servers.insert(names.mcp_servers.begin(),
+                               names.mcp_servers.end());
     c_.used.types.insert(names.types.begin(), names.types.end());
   }
 

@@ -99,6 +99,9 @@ inline void report_unused_names(compilation& c) {
   for (const auto& [name, prompt] : c.spec.prompts) {
     check("prompt", name, prompt.at, c.used.prompts.contains(name));
   }
+  for (const auto& [name, server] : c.spec.mcp_servers) {
+    check("mcp", name, server.at, c.used.mcp_servers.contains(name));
+  }
   for (const auto& [name, tool] : c.spec.tools) {
     check("tool", name, tool.call.at, c.used.tools.contains(name));
   }
