@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tinyphi/pipeline/config_reader.h"
+#include "tinyphi/pipeline/keys.h"
 #include "tinyphi/pipeline/spec.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -33,6 +34,13 @@ class spec_reader : private config_reader {
   [[nodiscard]] pipeline_spec read();
 
  private:
+  using config_reader::check_table;
+  // As those of config_reader, with the keys that the language has there.
+  void check_keys(const config_node& node, const std::string& where,
+                  key_table table, retired_keys retired = {});
+  bool check_table(const config_member& m, const std::string& where,
+                   key_table table, retired_keys retired = {});
+  const config_node* section(std::string_view key, key_table table);
   void read_head();
   void read_env();
   void read_env_entry(const config_member& entry);

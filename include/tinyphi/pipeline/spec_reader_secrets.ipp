@@ -23,7 +23,7 @@ TINYPHI_FUNC void spec_reader::read_secret(const config_member& entry) {
   constexpr std::string_view sources[] = {"credential", "file", "env"};
   const std::size_t before = faults_->size();
   if (!check_id(entry, "secret") ||
-      !check_table(entry, where, {"credential", "file", "env"}, {}) ||
+      !check_table(entry, where, key_table::secret) ||
       faults_->size() != before) {
     return;
   }
@@ -119,10 +119,10 @@ TINYPHI_FUNC void spec_reader::read_prompts() {
     prompt.at = entry.at;
     prompt.params = entry.value;
     const std::size_t before = faults_->size();
-    prompt.poisoned =
-        !check_id(entry, "prompt") ||
-        !check_table(entry, where, {"system", "user", "raw", "fit"}, {}) ||
-        !fill_in(prompt.params, where) || faults_->size() != before;
+    prompt.poisoned = !check_id(entry, "prompt") ||
+                      !check_table(entry, where, key_table::prompt) ||
+                      !fill_in(prompt.params, where) ||
+                      faults_->size() != before;
   }
 }
 
