@@ -58,10 +58,12 @@ int run(int argc, char** argv) {
   cli::add_check(app, command);
   cli::add_echo(app, command);
   cli::add_explain(app, command);
+  cli::add_schema(app, command);
   cli::add_list(app, command);
   cli::add_graph(app, command);
   cli::add_test(app, command);
   cli::add_eval(app, command);
+  cli::add_completion(app, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

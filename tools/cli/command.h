@@ -36,6 +36,8 @@ void add_replay(CLI::App& app, action& run);
 void add_serve(CLI::App& app, action& run);
 void add_embed(CLI::App& app, action& run);
 void add_mcp(CLI::App& app, action& run);
+void add_schema(CLI::App& app, action& run);
+void add_completion(CLI::App& app, action& run);
 
 // What `inspect` and `plan` do with a plugin (nothing if there is none of that
 // id) and with a pipeline file.

@@ -64,10 +64,16 @@ class config_reader {
   // As section, for tables whose keys are names that the author chose.
   const config_table* named_section(std::string_view key,
                                     std::size_t most = max_entries);
+  bool check_table(const config_member& m, const std::string& where);
   bool check_table(const config_member& m, const std::string& where, keys known,
                    keys later, retired_keys retired = {});
   void check_keys(const config_node& table, const std::string& where,
                   keys known, keys later, retired_keys retired = {});
+  // The same of names that are no constants.
+  void check_names(const config_node& table, const std::string& where,
+                   std::span<const std::string_view> known,
+                   std::span<const std::string_view> later,
+                   retired_keys retired);
   // The value of an optional key; null if it is missing or (reported) of
   // another type.
   template <class T>

@@ -96,20 +96,28 @@ TINYPHI_FUNC void config_reader::check_keys(const config_node& table,
                                             const std::string& where,
                                             keys known, keys later,
                                             retired_keys retired) {
+  check_names(table, where, {known.begin(), known.size()},
+              {later.begin(), later.size()}, retired);
+}
+
+TINYPHI_FUNC void config_reader::check_names(
+    const config_node& table, const std::string& where,
+    std::span<const std::string_view> known,
+    std::span<const std::string_view> later, retired_keys retired) {
   const std::string prefix = where.empty() ? "" : where + ": ";
   for (const config_member& m : *table.get<config_table>()) {
     if (std::ranges::find(known, m.key) != known.end()) continue;
+    if (!m.meant.empty()) continue;  // reported
     if (std::ranges::find(later, m.key) != later.end()) {
       report(fault::not_supported, m.at,
              prefix + quote(m.key) + " is not supported yet");
       continue;
     }
-    const std::vector<std::string_view> names(known);
     const std::string hint =
-        key_hint(m.key, names, {retired.begin(), retired.size()});
+        key_hint(m.key, known, {retired.begin(), retired.size()});
     report(fault::unknown_key, m.at,
            prefix + "unknown key " + quote(m.key) + hint);
-    const std::string_view meant = nearest_name(m.key, names);
+    const std::string_view meant = nearest_name(m.key, known);
     if (meant.empty()) continue;
     if (table.find(meant) == nullptr) {
       m.meant = meant;
@@ -120,14 +128,18 @@ TINYPHI_FUNC void config_reader::check_keys(const config_node& table,
 }
 
 TINYPHI_FUNC bool config_reader::check_table(const config_member& m,
+                                             const std::string& where) {
+  if (m.value.get<config_table>() != nullptr) return true;
+  report(fault::wrong_type, m.value.at,
+         where + " is " + std::string(m.value.kind()) + ", not a table");
+  return false;
+}
+
+TINYPHI_FUNC bool config_reader::check_table(const config_member& m,
                                              const std::string& where,
                                              keys known, keys later,
                                              retired_keys retired) {
-  if (m.value.get<config_table>() == nullptr) {
-    report(fault::wrong_type, m.value.at,
-           where + " is " + std::string(m.value.kind()) + ", not a table");
-    return false;
-  }
+  if (!check_table(m, where)) return false;
   check_keys(m.value, where, known, later, retired);
   return true;
 }

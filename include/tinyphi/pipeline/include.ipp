@@ -9,6 +9,7 @@
 #include "tinyphi/base/mapped_file.h"
 #include "tinyphi/pipeline/config_reader.h"
 #include "tinyphi/pipeline/include.h"
+#include "tinyphi/pipeline/keys.h"
 #include "tinyphi/pipeline/toml_file.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -57,6 +58,7 @@ class library_collector : private config_reader {
   // False if a library cannot be read.
   bool run() {
     open_.push_back(file_.filename());
+    find_misspelt();
     add_includes(*tree_, {});
     return complete_;
   }
@@ -65,9 +67,21 @@ class library_collector : private config_reader {
   // The tables that a library has. A file's other tables are its own.
   static constexpr std::string_view shared_tables[] = {
       "env", "mcp", "model", "prompt", "rules", "secret", "tool", "type"};
-  static constexpr std::string_view own_tables[] = {
-      "allow", "input",  "limits", "output", "pipeline",
-      "stage", "switch", "test",   "trigger"};
+
+  // A misspelt `include` is followed all the same: or else every name of a
+  // library would be unknown, too.
+  void find_misspelt() {
+    constexpr std::string_view key = "include";
+    if (tree_->find(key) != nullptr) return;
+    const auto known = key_names(key_table::file);
+    for (const config_member& m : *tree_->get<config_table>()) {
+      if (nearest_name(m.key, known) != key) continue;
+      report(fault::unknown_key, m.at,
+             "unknown key " + quote(m.key) + did_you_mean(m.key, known));
+      m.meant = key;
+      return;
+    }
+  }
 
   static bool is_shared(std::string_view table) {
     return std::ranges::find(shared_tables, table) != std::end(shared_tables);
@@ -140,14 +154,17 @@ class library_collector : private config_reader {
     open_.push_back(path);
     const std::size_t height = add_includes(*tree, path.parent_path());
     open_.pop_back();
+    const auto known = key_names(key_table::file);
     for (config_member& m : std::get<config_table>(tree->data)) {
       if (is_shared(m.key)) {
         add_table(std::move(m));
-      } else if (std::ranges::find(own_tables, m.key) != std::end(own_tables)) {
+      } else if (m.key == "tinyphi" || m.key == "include") {
+        continue;
+      } else if (std::ranges::find(known, m.key) != known.end()) {
         report(fault::bad_include, m.at,
                "a library has no [" + m.key +
                    "], only tables that files share: " + joined_names());
-      } else if (m.key != "tinyphi" && m.key != "include") {
+      } else {
         report(
             fault::unknown_key, m.at,
             "unknown key " + quote(m.key) + suggestion(m.key, shared_tables));

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tinyphi/pipeline/config_reader.h"
+#include "tinyphi/pipeline/keys.h"
 #include "tinyphi/pipeline/spec.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -33,6 +34,13 @@ class spec_reader : private config_reader {
   [[nodiscard]] pipeline_spec read();
 
  private:
+  using config_reader::check_table;
+  // As those of config_reader, with the keys that the language has there.
+  void check_keys(const config_node& node, const std::string& where,
+                  key_table table, retired_keys retired = {});
+  bool check_table(const config_member& m, const std::string& where,
+                   key_table table, retired_keys retired = {});
+  const config_node* section(std::string_view key, key_table table);
   void read_head();
   void read_env();
   void read_env_entry(const config_member& entry);
@@ -51,7 +59,7 @@ class spec_reader : private config_reader {
   void read_mcp_servers();
   // The tables of a section that have these keys.
   enum class secrets { refused, kept };
-  void read_shared(const std::string& section, keys known, secrets kept,
+  void read_shared(const std::string& section, key_table known, secrets kept,
                    std::map<std::string, shared_params, std::less<>>& all);
   // False (reported) for a secret in a text that is not filled in.
   bool check_no_secret(const config_node& node, const std::string& where);

@@ -34,10 +34,6 @@ std::optional<value_data> as_data(std::optional<T> x) {
   return value_data(*std::move(x));
 }
 
-// Of `[limits].class`, in the order of priority_class.
-inline constexpr std::string_view class_names[] = {"interactive", "normal",
-                                                   "batch"};
-
 inline std::optional<bool> parse_bool(std::string_view text) {
   if (text == "true") return true;
   if (text == "false") return false;
@@ -99,11 +95,7 @@ TINYPHI_FUNC value_data node_data(const config_node& node) {
 }
 
 TINYPHI_FUNC pipeline_spec spec_reader::read() {
-  check_keys(*root_, "",
-             {"tinyphi", "include", "pipeline", "env", "secret", "allow",
-              "limits", "input", "output", "model", "rules", "prompt", "mcp",
-              "type", "tool", "switch", "stage", "trigger", "test"},
-             {},
+  check_keys(*root_, "", key_table::file,
              {{"defaults", "write timeout in [limits]"},
               {"each", "write `each` in the stage that runs for every item"},
               {"loop", "write `repeat` in the stage that runs again"}});
@@ -128,10 +120,32 @@ TINYPHI_FUNC pipeline_spec spec_reader::read() {
   return std::move(spec_);
 }
 
+TINYPHI_FUNC void spec_reader::check_keys(const config_node& node,
+                                          const std::string& where,
+                                          key_table table,
+                                          retired_keys retired) {
+  check_names(node, where, key_names(table), key_names(table, true), retired);
+}
+
+TINYPHI_FUNC bool spec_reader::check_table(const config_member& m,
+                                           const std::string& where,
+                                           key_table table,
+                                           retired_keys retired) {
+  if (!check_table(m, where)) return false;
+  check_keys(m.value, where, table, retired);
+  return true;
+}
+
+TINYPHI_FUNC const config_node* spec_reader::section(std::string_view key,
+                                                     key_table table) {
+  const config_member* m = root_->find(key);
+  const std::string where = "[" + std::string(key) + "]";
+  return m && check_table(*m, where, table) ? &m->value : nullptr;
+}
+
 TINYPHI_FUNC void spec_reader::read_head() {
   check_version();
-  const config_node* head =
-      section("pipeline", {"name", "version", "summary"}, {"serve"});
+  const config_node* head = section("pipeline", key_table::pipeline);
   if (head == nullptr) return;
   const auto take = [&](std::string_view key, std::string& out) {
     const auto* text =
@@ -171,30 +185,30 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
                   "env " + quote(entry.key) +
                       ": a name is capital letters, digits and '_'");
   }
-  if (!check_table(entry, where, {"type", "default", "min", "max"}, {})) return;
+  if (!check_table(entry, where, key_table::env)) return;
+  optional_key<std::string>(entry.value, "doc", where, "a string");
   const config_member* kind = entry.value.find("type");
   if (kind == nullptr) {
     return report(fault::missing_key, entry.at, where + ": type is missing");
   }
   const auto* name = kind->value.get<std::string>();
-  constexpr std::string_view names[] = {"text",  "path",     "bool", "int",
-                                        "float", "duration", "size"};
+  const auto names = key_words(key_table::env, "type");
   constexpr type_kind kinds[] = {type_kind::text,    type_kind::path,
                                  type_kind::boolean, type_kind::integer,
                                  type_kind::number,  type_kind::duration,
                                  type_kind::size};
-  const auto found = name ? std::ranges::find(names, *name) : std::end(names);
+  const auto found = name ? std::ranges::find(names, *name) : names.end();
   if (name == nullptr) {
     return report(fault::wrong_type, kind->value.at,
                   where + ": a type is a string");
   }
-  if (found == std::end(names)) {
+  if (found == names.end()) {
     return report(fault::bad_type, kind->value.at,
                   where + ": no type " + quote(*name) + " in [env]" +
                       type_name_hint(*name, names));
   }
   if (!check_no_secret(entry.value, where)) return;
-  const type type = kinds[found - names];
+  const type type = kinds[found - names.begin()];
   std::optional<value_data> value;
   position at = entry.at;
   if (const auto given = *env_ ? (*env_)(entry.key) : std::nullopt) {
@@ -252,11 +266,7 @@ TINYPHI_FUNC void spec_reader::read_env_entry(const config_member& entry) {
 }
 
 TINYPHI_FUNC void spec_reader::read_limits() {
-  const config_node* limits =
-      section("limits",
-              {"deadline", "timeout", "concurrency", "queue", "class", "memory",
-               "items", "text"},
-              {});
+  const config_node* limits = section("limits", key_table::limits);
   if (limits == nullptr) return;
   const std::string where = "[limits]";
   for (const config_member& m : *limits->get<config_table>()) {
@@ -278,8 +288,8 @@ TINYPHI_FUNC void spec_reader::read_limits() {
                   .value_or(most.text);
   most.memory = read_size(*limits, "memory", where, request_limits::most_memory)
                     .value_or(most.memory);
-  if (const auto n =
-          read_choice(*limits, "class", where, detail::class_names)) {
+  if (const auto n = read_choice(*limits, "class", where,
+                                 key_words(key_table::limits, "class"))) {
     most.priority = static_cast<priority_class>(*n);
   }
 }
@@ -311,7 +321,7 @@ TINYPHI_FUNC void spec_reader::read_models() {
     spec_.models_at.emplace(entry.key, entry.at);
     if (!check_id(entry, "model") ||
         !check_table(
-            entry, where, {"path", "context"}, {},
+            entry, where, key_table::model,
             {{"family", "leave it out: the model's file says it"},
              {"share", "leave it out: equal models share their weights"}})) {
       continue;

@@ -69,7 +69,7 @@ TINYPHI_FUNC binding_spec spec_reader::read_binding(const config_member& m,
     binding.is_list = true;
     binding.from = read_references(m.value, where);
   } else if (m.value.get<config_table>() != nullptr) {
-    check_keys(m.value, where, {"first"}, {});
+    check_keys(m.value, where, key_table::first);
     const config_member* first = m.value.find("first");
     binding.from = read_references(first ? first->value : m.value, where);
   } else if (auto r = read_reference(m.value, where)) {
@@ -188,8 +188,7 @@ TINYPHI_FUNC void spec_reader::read_hosts(const config_node& allow) {
 }
 
 TINYPHI_FUNC void spec_reader::read_allow() {
-  const config_node* allow =
-      section("allow", {"flow", "read", "write", "net", "exec"}, {});
+  const config_node* allow = section("allow", key_table::allow);
   if (allow == nullptr) return;
   spec_.allowed.read = read_folders(*allow, "read");
   spec_.allowed.write = read_folders(*allow, "write");
@@ -209,7 +208,7 @@ TINYPHI_FUNC void spec_reader::read_allow() {
              where + ": a grant is { to = \"stage.when\", why = \"...\" }");
       continue;
     }
-    check_keys(grant, where, {"to", "why"}, {});
+    check_keys(grant, where, key_table::grant);
     const auto* to = optional_key<std::string>(grant, "to", where, "a string");
     const auto* why =
         optional_key<std::string>(grant, "why", where, "a string");

@@ -33,9 +33,9 @@ TINYPHI_FUNC std::optional<trust> spec_reader::read_trust(
   const auto* name =
       optional_key<std::string>(node, "trust", where, "a string");
   if (name == nullptr) return std::nullopt;
-  constexpr std::string_view names[] = {"trusted", "user", "untrusted"};
+  const auto names = key_words(key_table::input, "trust");
   const auto found = std::ranges::find(names, *name);
-  if (found != std::end(names)) return static_cast<trust>(found - names);
+  if (found != names.end()) return static_cast<trust>(found - names.begin());
   report(fault::out_of_range, node.find("trust")->value.at,
          where + ": trust must be trusted, user or untrusted" +
              did_you_mean(*name, names));
@@ -54,9 +54,7 @@ TINYPHI_FUNC void spec_reader::read_input(const config_member& entry) {
   if (entry.value.get<std::string>() != nullptr) {
     return read_input_type(entry.value, where, input);
   }
-  if (!check_table(
-          entry, where,
-          {"type", "trust", "default", "max_bytes", "max_items", "doc"}, {})) {
+  if (!check_table(entry, where, key_table::input)) {
     return;
   }
   const config_node& node = entry.value;
@@ -129,8 +127,7 @@ TINYPHI_FUNC void spec_reader::read_outputs() {
     output_spec output;
     if (entry.value.get<config_table>() == nullptr) {
       output.from = read_binding(entry, where);
-    } else if (check_table(entry, where, {"from", "first", "default", "doc"},
-                           {},
+    } else if (check_table(entry, where, key_table::output,
                            {{"stream",
                              "leave it out: the first output that takes a "
                              "stream is one"}})) {

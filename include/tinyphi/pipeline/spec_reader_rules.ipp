@@ -22,7 +22,7 @@ TINYPHI_FUNC void spec_reader::read_rules_entry(const config_member& entry) {
   rules.at = entry.at;
   const std::size_t before = faults_->size();
   if (!check_id(entry, "rules") ||
-      !check_table(entry, where, {"file", "rule"}, {}) ||
+      !check_table(entry, where, key_table::rules) ||
       faults_->size() != before) {
     return;
   }

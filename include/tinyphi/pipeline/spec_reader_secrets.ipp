@@ -23,7 +23,7 @@ TINYPHI_FUNC void spec_reader::read_secret(const config_member& entry) {
   constexpr std::string_view sources[] = {"credential", "file", "env"};
   const std::size_t before = faults_->size();
   if (!check_id(entry, "secret") ||
-      !check_table(entry, where, {"credential", "file", "env"}, {}) ||
+      !check_table(entry, where, key_table::secret) ||
       faults_->size() != before) {
     return;
   }
@@ -110,19 +110,15 @@ TINYPHI_FUNC bool spec_reader::check_no_secret(const config_node& node,
 }
 
 TINYPHI_FUNC void spec_reader::read_prompts() {
-  read_shared("prompt", {"system", "user", "raw", "fit"}, secrets::refused,
-              spec_.prompts);
+  read_shared("prompt", key_table::prompt, secrets::refused, spec_.prompts);
 }
 
 TINYPHI_FUNC void spec_reader::read_mcp_servers() {
-  read_shared("mcp",
-              {"command", "env", "sandbox", "socket", "url", "headers",
-               "protocol", "tools"},
-              secrets::kept, spec_.mcp_servers);
+  read_shared("mcp", key_table::mcp_server, secrets::kept, spec_.mcp_servers);
 }
 
 TINYPHI_FUNC void spec_reader::read_shared(
-    const std::string& section, keys known, secrets kept,
+    const std::string& section, key_table known, secrets kept,
     std::map<std::string, shared_params, std::less<>>& all) {
   const config_table* table = named_section(section);
   if (table == nullptr) return;
@@ -134,7 +130,7 @@ TINYPHI_FUNC void spec_reader::read_shared(
     shared.params = entry.value;
     const std::size_t before = faults_->size();
     shared.poisoned =
-        !check_id(entry, section) || !check_table(entry, where, known, {}) ||
+        !check_id(entry, section) || !check_table(entry, where, known) ||
         !fill_in(shared.params, where, kept) || faults_->size() != before;
   }
 }

@@ -43,10 +43,8 @@ TINYPHI_FUNC void spec_reader::read_stage(const config_member& entry) {
   stage.at = entry.at;
   const bool is_named =
       check_id(entry, "stage") && check_node_name(entry, where);
-  if (!check_table(entry, where,
-                   {"use", "in", "with", "when", "each", "parallel", "on_error",
-                    "fallback", "repeat", "retry", "timeout", "after", "doc"},
-                   {}, {{"cache", "leave it out"}})) {
+  if (!check_table(entry, where, key_table::stage,
+                   {{"cache", "leave it out"}})) {
     return;
   }
   const config_node& node = entry.value;
@@ -137,8 +135,8 @@ TINYPHI_FUNC void spec_reader::read_each(const config_node& node,
   if (const auto n = read_integer(node, "parallel", where, 1, 64)) {
     stage.parallel = static_cast<std::size_t>(*n);
   }
-  constexpr std::string_view names[] = {"fail", "collect"};
-  if (const auto n = read_choice(node, "on_error", where, names)) {
+  if (const auto n = read_choice(node, "on_error", where,
+                                 key_words(key_table::stage, "on_error"))) {
     stage.collect = *n == 1;
   }
 }
@@ -146,7 +144,7 @@ TINYPHI_FUNC void spec_reader::read_each(const config_node& node,
 TINYPHI_FUNC void spec_reader::read_repeat(const config_member& m,
                                            stage_spec& stage) {
   const std::string where = "stage " + stage.id + ".repeat";
-  if (!check_table(m, where, {"until", "max", "carry", "exhausted"}, {})) {
+  if (!check_table(m, where, key_table::repeat)) {
     return;
   }
   const config_node& node = m.value;
@@ -166,8 +164,8 @@ TINYPHI_FUNC void spec_reader::read_repeat(const config_member& m,
   repeat.at = m.at;
   repeat.until = node.find("until")->value;
   repeat.max = static_cast<std::size_t>(*max);
-  constexpr std::string_view names[] = {"fail", "last"};
-  if (const auto n = read_choice(node, "exhausted", where, names)) {
+  if (const auto n = read_choice(node, "exhausted", where,
+                                 key_words(key_table::repeat, "exhausted"))) {
     repeat.last = *n == 1;
   }
   if (const auto* carry = optional_key<config_table>(
@@ -200,7 +198,7 @@ TINYPHI_FUNC void spec_reader::read_retry(const config_member& m,
     stage.retry.max = static_cast<std::size_t>(*n);
     return;
   }
-  if (!check_table(m, where, {"max", "on", "wait"}, {})) return;
+  if (!check_table(m, where, key_table::retry)) return;
   if (m.value.find("max") == nullptr) {
     return report(fault::missing_key, m.at,
                   where +

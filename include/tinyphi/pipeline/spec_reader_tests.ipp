@@ -46,10 +46,7 @@ TINYPHI_FUNC void spec_reader::read_test(const config_node& node) {
                   where + ": the test on line " +
                       std::to_string(other.at.line) + " has that name, too");
   }
-  check_keys(node, where,
-             {"name", "doc", "tags", "input", "fake", "script", "only",
-              "approve", "expect", "mode", "runs", "snapshot", "trace"},
-             {"seed"});
+  check_keys(node, where, key_table::test);
   optional_key<std::string>(node, "doc", where, "a string");
   if (const auto tags = read_texts(node, "tags", where)) {
     for (const config_node* tag : *tags) {
@@ -111,8 +108,8 @@ TINYPHI_FUNC void spec_reader::read_test_trace(const config_node& node,
 TINYPHI_FUNC void spec_reader::read_test_runs(const config_node& node,
                                               const std::string& where,
                                               test_spec& test) {
-  constexpr std::string_view modes[] = {"fake", "model"};
-  if (const auto mode = read_choice(node, "mode", where, modes)) {
+  if (const auto mode = read_choice(node, "mode", where,
+                                    key_words(key_table::test, "mode"))) {
     test.with_model = *mode == 1;
   }
   const config_member* runs = node.find("runs");
@@ -124,7 +121,7 @@ TINYPHI_FUNC void spec_reader::read_test_runs(const config_node& node,
                "same");
     return;
   }
-  if (!check_table(*runs, where + ".runs", {"times", "pass"}, {})) return;
+  if (!check_table(*runs, where + ".runs", key_table::runs)) return;
   if (const auto n =
           read_integer(runs->value, "times", where + ".runs", 1, 100)) {
     test.times = static_cast<std::size_t>(*n);

@@ -25,9 +25,7 @@ TINYPHI_FUNC void spec_reader::read_tool(const config_member& entry) {
   const std::size_t before = faults_->size();
   const config_node& node = entry.value;
   if (check_id(entry, "tool") && check_node_name(entry, where) &&
-      check_table(
-          entry, where,
-          {"use", "in", "with", "timeout", "describe", "approve", "doc"}, {})) {
+      check_table(entry, where, key_table::tool)) {
     for (const std::string_view key : {"use", "in", "timeout", "describe"}) {
       const config_member* m = node.find(key);
       if (m != nullptr)

@@ -21,26 +21,24 @@ TINYPHI_FUNC void spec_reader::read_trigger(const config_member& entry) {
   const std::string where = "trigger " + entry.key;
   const std::size_t before = faults_->size();
   if (!check_id(entry, "trigger") ||
-      !check_table(entry, where,
-                   {"every", "cron", "watch", "http", "input", "with", "trust",
-                    "token", "overlap"},
-                   {})) {
+      !check_table(entry, where, key_table::trigger)) {
     return;
   }
   trigger_spec t;
   t.name = entry.key;
   t.at = entry.at;
   read_trigger_when(entry, where, t);
-  constexpr std::string_view overlaps[] = {"skip", "queue"};
-  t.queue = read_choice(entry.value, "overlap", where, overlaps) == 1U;
+  t.queue = read_choice(entry.value, "overlap", where,
+                        key_words(key_table::trigger, "overlap")) == 1U;
+  const bool is_http = std::holds_alternative<http_trigger>(t.when);
+  const bool is_watch = std::holds_alternative<watched_files>(t.when);
   if (const config_member* overlap = entry.value.find("overlap");
-      overlap != nullptr && !next_firing(t, {})) {
+      overlap != nullptr && (is_http || is_watch)) {
     report(fault::keys_conflict, overlap->at,
            where +
                ": overlap is for every and cron; watched files wait in "
                "their folder, and requests as others do");
   }
-  const bool is_http = std::holds_alternative<http_trigger>(t.when);
   t.label = read_trust(entry.value, where)
                 .value_or(is_http ? trust::untrusted : trust::user);
   read_trigger_inputs(entry, where, t);
@@ -114,8 +112,11 @@ TINYPHI_FUNC void spec_reader::read_trigger_when(const config_member& entry,
     t.when = *schedule;
   } else if (kind == "watch") {
     const std::filesystem::path path(*text);
+    const std::filesystem::path folder = base_dir_ / path.parent_path();
+    std::error_code failed;  // the working folder is gone
     watched_files files{
-        std::filesystem::absolute(base_dir_ / path.parent_path())
+        (folder.empty() ? std::filesystem::current_path(failed)
+                        : std::filesystem::absolute(folder, failed))
             .lexically_normal(),
         path.filename().string()};
     if (files.pattern.empty() ||
