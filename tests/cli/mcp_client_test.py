@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 PROGRAM = os.path.abspath(sys.argv[1])
 ROOT = pathlib.Path(sys.argv[2]).resolve()
@@ -49,7 +50,7 @@ add = {"name": "add", "description": "Adds it's ${two} \"numbers\".",
        "inputSchema": schema(a=number, toAdd=number),
        "outputSchema": schema(sum=number, pid=number, calls=number)}
 tools = [add, {"name": "say", "inputSchema": {"type": "object"}}]
-calls, lists, kept = 0, 0, None
+calls, lists, kept, waiting = 0, 0, None, []
 if mode == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if mode == "chatter":
@@ -109,6 +110,13 @@ for line in sys.stdin.buffer:
         if mode == "asks":
             answer(m, resultType="input_required")
             continue
+        if mode == "backwards" and calls % 2 != 0:
+            waiting.append(m)
+            continue
+        for old in reversed(waiting):
+            answer(old, structuredContent={"sum": 2 * old["params"]["arguments"]
+                                           ["a"], "pid": os.getpid(), "calls": 0})
+        waiting.clear()
         total = given["a"] + given["toAdd"]
         answer(m, content=[{"type": "text", "text": str(total)}],
                structuredContent={"sum": "3" if mode == "lies" else total,
@@ -336,6 +344,28 @@ def test_after_a_failure_the_next_call_is_answered(folder):
             '["first"]', '["second"]')
     out = run(folder, "dies once", rest=third)
     assert out["calls"] == 1 and len(out["pids"]) == 2, out
+
+
+def test_calls_at_once_share_a_server_and_each_gets_its_own_answer(folder):
+    rest = """
+[input]
+all = "list<int>"
+[output]
+sums = "add.sum"
+pids = "add.pid"
+[stage.add]
+use = "mcp"
+each = "input.all"
+parallel = 16
+in.a = "item"
+in.to_add = "item"
+with.server = "peer"
+with.tool = "add"
+"""
+    for mode in ("plain", "backwards"):
+        out = run(folder, mode, f"all={list(range(64))}", rest=rest)
+        assert out["sums"] == [2 * n for n in range(64)], out
+        assert len(set(out["pids"])) == 1, out
 
 
 def test_a_model_calls_it_as_a_tool(folder):
@@ -597,6 +627,102 @@ def test_a_silent_server_is_asked_for_a_handshake_by_a_new_process(folder):
         raise cases.Skip("takes ten seconds; set TINYPHI_TEST_LONG=1")
     out = run(folder, "deaf")
     assert out["calls"] == 2 and out["pids"][0] == out["pids"][1], out
+
+
+# Servers of PyPI: {} is how they are imported, [] how they run.
+SERVE = """{}
+from typing import Optional
+import sys
+server = {}("Demo")
+@server.tool()
+def add(a: int, toAdd: int = 1, note: Optional[str] = None) -> int:
+    "Adds two numbers."
+    if a < 0:
+        raise ValueError("a is negative")
+    return a + toAdd
+"""
+PYPI = [
+    ("new", ["mcp==2.3.0"], "from mcp.server.mcpserver import MCPServer",
+     "MCPServer"),
+    ("old", ["mcp==1.2.0", "pydantic==2.10.6"],
+     "from mcp.server.fastmcp import FastMCP", "FastMCP"),
+    ("fast", ["fastmcp==4.2.3"], "from fastmcp import FastMCP", "FastMCP")]
+ADDS = """
+[input]
+a = "int"
+[output]
+sum = "add.OUT"
+[stage.add]
+use = "mcp"
+in.a = "input.a"
+with.server = "peer"
+with.tool = "add"
+"""
+
+
+def call_foreign(folder, head, out):
+    """Pins what the server lists, and calls it rightly and wrongly."""
+    (folder / "x.toml").write_text(head)
+    pinned = tinyphi(folder, "inspect", "x.toml", "--mcp", "peer")
+    (folder / "x.toml").write_text(head + pinned + ADDS.replace("OUT", out))
+    assert tinyphi(folder, "run", "x.toml", "-i", "a=2").strip() == "3"
+    said = tinyphi(folder, "run", "x.toml", "-i", "a=-1", code=UNAVAILABLE)
+    assert "the tool says 'Error " in said, said
+
+
+def test_servers_of_pypi_are_called_over_pipes_and_http(folder):
+    if not LONG:
+        raise cases.Skip("they come from PyPI: TINYPHI_TEST_LONG=1")
+    (folder / "home").mkdir()
+    for venv, packages, line, name in PYPI:
+        try:
+            python = pypi.python(VENV / venv, packages)
+        except pypi.Unavailable as e:
+            raise cases.Skip(f"PyPI: {e}") from e
+        quiet = "show_banner=False" if venv == "fast" else ""
+        (folder / "serve.py").write_text(
+            SERVE.format(line, name) + f"server.run({quiet})\n")
+        out = "text" if venv == "old" else "result"
+        reads = [str(folder), str(VENV / venv),
+                 str(pathlib.Path(sys.base_prefix).resolve())]
+        for protocol in ("auto", "2025-11-25", "2024-11-05"):
+            if out == "result" and protocol == "2024-11-05":
+                continue
+            call_foreign(folder, f"""tinyphi = 1
+allow.exec = ["{python}"]
+[mcp.peer]
+command = ["{python}", "-B", "{folder}/serve.py"]
+sandbox = {{ read = {json.dumps(reads)}, write = ["home"], memory = "8GiB" }}
+env.HOME = "{folder}/home"
+protocol = "{protocol}"
+""", out)
+        if venv != "fast":
+            continue
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        (folder / "serve.py").write_text(
+            SERVE.format(line, name) + f"""server.run(
+    transport="http", host="127.0.0.1", port={port}, {quiet})
+""")
+        with subprocess.Popen([python, "-B", folder / "serve.py"],
+                              stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as server:
+            try:
+                for _ in range(10 * LIMIT):
+                    with socket.socket() as s:
+                        if s.connect_ex(("127.0.0.1", port)) == 0:
+                            break
+                    time.sleep(0.1)
+                for protocol in ("auto", "2025-11-25"):
+                    call_foreign(folder, f"""tinyphi = 1
+allow.net = ["127.0.0.1:{port}"]
+[mcp.peer]
+url = "http://127.0.0.1:{port}/mcp"
+protocol = "{protocol}"
+""", out)
+            finally:
+                server.terminate()
 
 
 if __name__ == "__main__":

@@ -126,7 +126,8 @@ int inspect_server(const std::string& file, const std::string& name) {
   auto listing = ask(it->second, name, h, faults, stop);
   if (!faults.empty()) return fail_check(faults, file);
   if (!listing)
-    return fail(std::move(listing).error().within("server " + name));
+    return fail(
+        std::move(listing).error().within("server " + tinyphi::quote(name)));
   print_tools(name, *listing);
   return exit_done;
 }
