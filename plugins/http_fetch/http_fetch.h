@@ -52,7 +52,8 @@ struct http_fetch_stage {
     return std::tuple{
         param("url", &config::url).doc("the address, where in.url gives none"),
         param("method", &config::method).names("GET", "POST"),
-        param("headers", &config::headers).doc("fields to send; ${secret.NAME} keeps one secret"),
+        param("headers", &config::headers)
+            .doc("fields to send; ${secret.NAME} keeps one secret"),
         param("max_bytes", &config::max_bytes)
             .range(byte_size{1}, byte_size{1 << 20})
             .doc("a longer answer is an error")};
@@ -88,6 +89,11 @@ struct http_fetch_stage {
     } else if (const auto granted = web::find_grant(*url, h.allowed_hosts());
                !granted) {
       report(fault::not_allowed, "url", granted.error().message);
+    } else {
+      std::vector<network_host>& needed = facts.hosts.emplace();
+      for (const network_host& entry : h.allowed_hosts()) {
+        if (web::find_grant(*url, {&entry, 1})) needed.push_back(entry);
+      }
     }
     if (call.types.contains("body") && c.method == verb::get) {
       report(fault::keys_conflict, "method",

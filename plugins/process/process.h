@@ -147,6 +147,8 @@ struct process_stage {
       report(fault::missing_key, "command", "names no program");
     } else if (const auto granted = find_grant(c, h); !granted) {
       report(fault::not_allowed, "command", granted.error().message);
+    } else {
+      facts.programs = {*granted};
     }
     if (const auto why = wrong_arguments(c.command); !why.empty()) {
       report(fault::out_of_range, "command", why);

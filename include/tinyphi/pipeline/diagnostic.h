@@ -64,6 +64,7 @@ enum class fault : std::uint16_t {
   bad_fallback = 2014,     // a fallback for no out-port
   unused_value = 2015,     // an input, a switch or a stage that nothing uses
   redundant_after = 2016,  // `after` a stage that is waited for anyway
+  unordered_file = 2017,   // a file that is read and written in any order
   call_circle = 2018,      // files that call each other, or nest too deep
   no_retry = 2019,         // `retry` of an effect
   never_runs = 2020,       // inputs and `when` that exclude each other
@@ -148,6 +149,7 @@ inline constexpr named_fault named_faults[] = {
     {fault::bad_fallback, "bad_fallback"},
     {fault::unused_value, "unused_value"},
     {fault::redundant_after, "redundant_after"},
+    {fault::unordered_file, "unordered_file"},
     {fault::call_circle, "call_circle"},
     {fault::no_retry, "no_retry"},
     {fault::never_runs, "never_runs"},

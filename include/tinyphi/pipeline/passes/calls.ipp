@@ -207,8 +207,8 @@ class call_pass {
   const stage_type* describe(const stage_spec& s, std::shared_ptr<graph> g) {
     if (g == nullptr) return nullptr;
     stage_type& type = c_.called.emplace_back();
-    type.info.id = c_.g.called_files.emplace_back(s.plugin);
     type.info.summary = g->summary;
+    c_.used.add_places(g->used);
     type.info.effects = g->effects;
     type.info.unasked_effects = g->unasked_effects;
     type.file_hash = g->hash;
