@@ -44,6 +44,7 @@ void add_completion(CLI::App& app, action& run);
 [[nodiscard]] std::optional<int> inspect_plugin(const std::string& id,
                                                 bool as_json);
 int plan_pipeline(const std::string& file, bool as_json);
+int inspect_pipeline(const std::string& file, bool as_json);
 
 // A subcommand whose help ends with `example`.
 CLI::App* add_command(CLI::App& app, const char* name, const char* summary,
