@@ -110,6 +110,8 @@ enum class fault : std::uint16_t {
   bad_pattern = 6107,          // a pattern that has no automaton
   bad_format = 6108,           // a format that is not checked here
   schema_too_large = 6109,     // more of something than is allowed
+  overlapping_schemas = 6110,  // oneOf whose branches one value may fit
+  unwritable_schema = 6111,    // checked, but no answer can be held to it
 };
 
 // The name of each code, which `tinyphi explain` has a page for.
@@ -195,6 +197,8 @@ inline constexpr named_fault named_faults[] = {
     {fault::bad_pattern, "bad_pattern"},
     {fault::bad_format, "bad_format"},
     {fault::schema_too_large, "schema_too_large"},
+    {fault::overlapping_schemas, "overlapping_schemas"},
+    {fault::unwritable_schema, "unwritable_schema"},
 };
 
 enum class severity : std::uint8_t { error, warning, note };
