@@ -31,7 +31,7 @@ input.question  = { type = "text", max_bytes = 4000 }
 output.answer   = { from = "generate.text", default = "" }
 [stage]
 ingest   = { use = "ingest", with.folder = "docs", with.index = "docs.db" }
-find     = { use = "retrieve.fts", in.query = "input.question", with.index = "docs.db", with.top_k = "${env.TOP_K}" }
+find     = { use = "retrieve.fts", in.query = "input.question", in.index = "ingest.index", with.top_k = "${env.TOP_K}" }
 generate = { use = "generate", in.prompt = "prompt.prompt", with.max_tokens = 100 }
 [stage.prompt]
 use         = "prompt"

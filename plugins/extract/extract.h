@@ -71,7 +71,9 @@ struct extract_stage {
     const schema* rules = c.type.type.rules();
     if (rules == nullptr) return facts;  // the type has a fault of its own
     if (const auto g = schema_grammar(*rules); !g) {
-      facts.faults.push_back({fault::type_mismatch, "type", 0,
+      // Both count alike; see schema.h.
+      const auto code = static_cast<fault>(g.error().front().code);
+      facts.faults.push_back({code, "type", 0,
                               "no answer can be held to " + c.type.name + ": " +
                                   g.error().front().pointer + ": " +
                                   g.error().front().message});

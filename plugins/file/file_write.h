@@ -47,6 +47,12 @@ struct file_write_stage {
     return std::tuple{port("bytes", &outputs::bytes)};
   }
 
+  static stage_facts check(const config& c, const call_facts&, host&) {
+    stage_facts facts;
+    facts.files = {{"path", c.path, true}};
+    return facts;
+  }
+
   file_write_stage(config c, host&) : config_(std::move(c)) {}
 
   task<outputs> run(run_context& cx, inputs in) const {

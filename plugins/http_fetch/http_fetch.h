@@ -88,6 +88,8 @@ struct http_fetch_stage {
     } else if (const auto granted = web::find_grant(*url, h.allowed_hosts());
                !granted) {
       report(fault::not_allowed, "url", granted.error().message);
+    } else {
+      facts.hosts = web::granting(*url, h.allowed_hosts());
     }
     if (call.types.contains("body") && c.method == verb::get) {
       report(fault::keys_conflict, "method",

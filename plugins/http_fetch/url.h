@@ -126,6 +126,16 @@ inline std::string not_granted(const std::string& host,
   return is_local ? destination::this_machine : destination::public_only;
 }
 
+// Those of the grants that let the address be asked.
+[[nodiscard]] inline std::vector<network_host> granting(
+    const web_url& url, const std::vector<network_host>& grants) {
+  std::vector<network_host> all;
+  for (const network_host& grant : grants) {
+    if (find_grant(url, {&grant, 1})) all.push_back(grant);
+  }
+  return all;
+}
+
 }  // namespace web
 TINYPHI_NAMESPACE_END
 

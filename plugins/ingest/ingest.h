@@ -35,6 +35,7 @@ struct ingest_stage {
     std::int64_t removed = 0;
     std::int64_t passages = 0;
     std::string notes;
+    written_path index;  // the index file, up to date
   };
 
   static constexpr auto params() {
@@ -52,10 +53,18 @@ struct ingest_stage {
   }
   static constexpr auto in_ports() { return std::tuple{}; }
   static constexpr auto out_ports() {
-    return std::tuple{
-        port("files", &outputs::files), port("read", &outputs::read),
-        port("removed", &outputs::removed),
-        port("passages", &outputs::passages), port("notes", &outputs::notes)};
+    return std::tuple{port("files", &outputs::files),
+                      port("read", &outputs::read),
+                      port("removed", &outputs::removed),
+                      port("passages", &outputs::passages),
+                      port("notes", &outputs::notes),
+                      port("index", &outputs::index)};
+  }
+
+  static stage_facts check(const config& c, const call_facts&, host&) {
+    stage_facts facts;
+    facts.files = {{"index", c.index, true, "index"}};
+    return facts;
   }
 
   ingest_stage(config c, host&) : config_(std::move(c)) {}
@@ -73,7 +82,8 @@ struct ingest_stage {
                 static_cast<std::int64_t>(report.n_read),
                 static_cast<std::int64_t>(report.n_removed),
                 static_cast<std::int64_t>(report.n_chunks),
-                {}};
+                {},
+                {std::filesystem::absolute(config_.index).string()}};
     out.notes = join(report.notes);
     co_return out;
   }

@@ -136,15 +136,14 @@ struct mcp_stage {
   static stage_facts check(const config& c, const call_facts&, const host& h) {
     stage_facts facts;
     facts.idempotent = effects_of(c) == effect::read;
-    check_server(c, h, facts.faults);
+    check_server(c, h, facts);
     return facts;
   }
 
   // Adds what is wrong with the parameters that say which server it is.
-  static void check_server(const config& c, const host& h,
-                           std::vector<param_fault>& faults) {
+  static void check_server(const config& c, const host& h, stage_facts& facts) {
     const auto report = [&](fault code, std::string param, std::string why) {
-      faults.push_back({code, std::move(param), 0, std::move(why)});
+      facts.faults.push_back({code, std::move(param), 0, std::move(why)});
     };
     const bool is_program = !c.command.empty();
     const bool is_socket = !c.socket.empty();
@@ -153,14 +152,16 @@ struct mcp_stage {
       report(n > 1 ? fault::keys_conflict : fault::missing_key, "command",
              "a server has either a command, a socket or a url");
     } else if (is_program) {
-      process::check_program(c.command, c.env, c.sandbox, h, faults);
+      process::check_program(c.command, c.env, c.sandbox, h, facts);
     } else if (!is_socket) {
       if (const auto place = place_of(c, h); !place) {
         report(place.error().code == error_code::bad_data ? fault::out_of_range
                                                           : fault::not_allowed,
                "url", place.error().message);
+      } else {
+        facts.hosts = web::granting(place->url, h.allowed_hosts());
       }
-      web::check_headers(c.headers, faults);
+      web::check_headers(c.headers, facts.faults);
     }
     if (n == 1 && !is_program) {
       if (!c.env.empty()) {

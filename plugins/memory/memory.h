@@ -97,6 +97,12 @@ struct memory_stage {
     return ports;
   }
 
+  static stage_facts check(const config& c, const call_facts&, host&) {
+    stage_facts facts;
+    facts.files = {{"file", c.file, c.action == actions::save}};
+    return facts;
+  }
+
   memory_stage(config c, host&) : config_(std::move(c)) {}
 
   task<outputs> run(run_context& cx, inputs in) const {

@@ -115,7 +115,7 @@ struct process_stage {
       report(fault::missing_key, "out",
              "names no port: nothing would come of it");
     }
-    process::check_program(c.command, c.env, c.sandbox, h, facts.faults);
+    process::check_program(c.command, c.env, c.sandbox, h, facts);
     return facts;
   }
 

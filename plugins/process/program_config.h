@@ -162,14 +162,16 @@ inline result<void> held() {
 inline void check_program(const std::vector<std::string>& command,
                           const std::map<std::string, secret_text>& env,
                           const process_sandbox& sandbox, const host& h,
-                          std::vector<param_fault>& faults) {
+                          stage_facts& facts) {
   const auto report = [&](fault code, std::string param, std::string why) {
-    faults.push_back({code, std::move(param), 0, std::move(why)});
+    facts.faults.push_back({code, std::move(param), 0, std::move(why)});
   };
   if (command.empty()) {
     report(fault::missing_key, "command", "names no program");
   } else if (const auto granted = detail::find_grant(command, h); !granted) {
     report(fault::not_allowed, "command", granted.error().message);
+  } else {
+    facts.programs = {*granted};
   }
   if (const auto why = detail::wrong_arguments(command); !why.empty()) {
     report(fault::out_of_range, "command", why);

@@ -115,8 +115,9 @@ class layout {
   // layout.ipp
   void parse(std::string_view param, const std::string& text);
   void check_types(const call_facts& call);
-  void check_fit();
-  void check_cap(const std::string& name, const token_cap& cap);
+  void check_fit(const call_facts& call);
+  void check_cap(const std::string& name, const token_cap& cap,
+                 const call_facts& call);
   void check_labels(const call_facts& call);
   [[nodiscard]] result<std::vector<part>> chat_parts(
       std::span<const message> turns) const;

@@ -37,7 +37,7 @@ inline layout::layout(layout_source source, const call_facts& call, host& h)
   if (!is_sound()) return;
   check_types(call);
   if (!is_sound()) return;
-  check_fit();
+  check_fit(call);
   check_labels(call);
   if (!tokenizer_) {
     not_ready_ = error{error_code::unavailable,
@@ -120,11 +120,12 @@ inline void layout::check_types(const call_facts& call) {
   }
 }
 
-inline void layout::check_fit() {
-  for (const auto& [name, cap] : source_.fit) check_cap(name, cap);
+inline void layout::check_fit(const call_facts& call) {
+  for (const auto& [name, cap] : source_.fit) check_cap(name, cap, call);
 }
 
-inline void layout::check_cap(const std::string& name, const token_cap& cap) {
+inline void layout::check_cap(const std::string& name, const token_cap& cap,
+                              const call_facts& call) {
   const std::string param = "fit." + name;
   const auto bad = [&](std::string message) {
     add_fault(fault::bad_fit, param, 0, std::move(message));
@@ -135,8 +136,13 @@ inline void layout::check_cap(const std::string& name, const token_cap& cap) {
     return;
   }
   if (!uses_.contains(name)) {
-    std::vector<std::string_view> known;
-    for (const auto& use : uses_) known.push_back(use.first);
+    std::vector<std::string_view> known, unbound;
+    for (const auto& use : uses_) {
+      known.push_back(use.first);
+      if (!call.types.contains(use.first)) unbound.push_back(use.first);
+    }
+    // That the template has misspelt it is told there.
+    if (!nearest_name(name, unbound).empty()) return;
     return bad("no template uses " + quote(name) + did_you_mean(name, known));
   }
   bool loops = false, prints = false;

@@ -3,6 +3,7 @@
 #ifndef TINYPHI_PLUGINS_RETRIEVE_FTS_RETRIEVE_FTS_H_
 #define TINYPHI_PLUGINS_RETRIEVE_FTS_RETRIEVE_FTS_H_
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
@@ -32,8 +33,10 @@ struct retrieve_fts_stage {
     double min_coverage = 0.65;
     std::map<std::string, double> weights;
   };
+  // The index comes from an ingest stage, as in.index, unless it is ready.
   struct inputs {
     std::string_view query;
+    named_values index;
   };
   // docs is absent when no passage is sure enough, so that whatever needs
   // passages is skipped.
@@ -45,8 +48,8 @@ struct retrieve_fts_stage {
   static constexpr auto params() {
     return std::tuple{
         param("index", &config::index)
-            .required()
-            .doc("the file that an ingest stage made"),
+            .doc("a ready index file; left out, in.index is the index of an "
+                 "ingest stage"),
         param("top_k", &config::top_k).range(1, 64).doc("passages to return"),
         param("min_coverage", &config::min_coverage)
             .range(0, 1)
@@ -56,15 +59,27 @@ struct retrieve_fts_stage {
             .doc("{ title, heading, body }: how much a word counts there")};
   }
   static constexpr auto in_ports() {
-    return std::tuple{port("query", &inputs::query)};
+    return std::tuple{port("query", &inputs::query),
+                      open_ports(&inputs::index)};
   }
   static constexpr auto out_ports() {
     return std::tuple{port("docs", &outputs::docs),
                       port("count", &outputs::count)};
   }
 
+  static stage_ports ports(const config& c, bound_ports bound) {
+    stage_ports ports;
+    if (c.index.empty()) {
+      ports.in.push_back({.name = "index", .types = {type_kind::path}});
+    } else if (std::ranges::find(bound, "index") != bound.end()) {
+      ports.faults.push_back({fault::keys_conflict, "index", 0,
+                              "with.index and in.index exclude each other"});
+    }
+    return ports;
+  }
   static stage_facts check(const config& c, const call_facts&, host&) {
     stage_facts facts;
+    if (!c.index.empty()) facts.files = {{"index", c.index}};
     for (const auto& [name, weight] : c.weights) {
       const bool known = name == "title" || name == "heading" || name == "body";
       if (known && std::isfinite(weight) && weight >= 0) continue;
@@ -77,7 +92,8 @@ struct retrieve_fts_stage {
     return facts;
   }
 
-  retrieve_fts_stage(config c, host&) : config_(std::move(c)) {
+  retrieve_fts_stage(config c, const host& h)
+      : config_(std::move(c)), base_(h.base_dir()) {
     options_.top_k = static_cast<std::size_t>(config_.top_k);
     options_.min_coverage = config_.min_coverage;
     for (const auto& [name, weight] : config_.weights) {
@@ -90,8 +106,12 @@ struct retrieve_fts_stage {
   task<outputs> run(run_context& cx, inputs in) const {
     fts::search_options options = options_;
     options.stop = cx.stop();
+    std::filesystem::path index = config_.index;
+    if (index.empty()) {
+      index = base_ / *in.index.find("index")->second.get<std::string>();
+    }
     const auto search = [&] {
-      return fts::search_index(config_.index, in.query, options);
+      return fts::search_index(index, in.query, options);
     };
     const std::vector<fts::hit> hits = unwrap(co_await cx.blocking(search));
     outputs out;
@@ -116,6 +136,7 @@ struct retrieve_fts_stage {
   }
 
   config config_;
+  std::filesystem::path base_;  // where relative paths start
   fts::search_options options_;
 };
 static_assert(stage<retrieve_fts_stage>);

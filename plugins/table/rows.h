@@ -84,8 +84,9 @@ inline constexpr std::size_t max_written_bytes = std::size_t{8} << 20;
 // Makes lines of rows, which all have the same columns.
 class row_writer {
  public:
-  // Without columns, those of the first row. If they were `chosen`, members of
-  // other names are left out; otherwise they are an error.
+  // Without columns, those of all rows, in the order in which they come. If
+  // they were `chosen`, members of other names are left out; otherwise they are
+  // an error.
   row_writer(std::vector<std::string> columns, bool chosen)
       : columns_(std::move(columns)), chosen_(chosen) {}
 
@@ -93,27 +94,38 @@ class row_writer {
     return columns_;
   }
 
-  // Takes the columns of the first row, if none are known.
+  // Takes the columns of the rows, if none are known.
   [[nodiscard]] result<void> begin(std::span<const value_data> rows) {
     if (!columns_.empty() || rows.empty()) return {};
-    const auto* first = rows[0].get<value_data::record>();
-    if (first == nullptr) {
-      return fault(0, std::string(kind_of(rows[0])) +
-                          " names no columns; give with.columns");
+    std::set<std::string_view> seen;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const auto* members = rows[i].get<value_data::record>();
+      if (members == nullptr && i == 0) {
+        return fault(0, std::string(kind_of(rows[0])) +
+                            " names no columns; give with.columns");
+      }
+      if (members == nullptr) continue;  // cells_of says what is wrong
+      const std::size_t before = columns_.size();
+      for (const value_data::member& m : *members) {
+        if (seen.insert(m.name).second) columns_.push_back(m.name);
+      }
+      if (columns_.size() == before) continue;
+      if (const auto wrong = find_column_fault(columns_)) {
+        return fault(i, *wrong + "; give with.columns");
+      }
     }
-    if (first->empty()) return fault(0, "is empty; give with.columns");
-    for (const value_data::member& m : *first) columns_.push_back(m.name);
-    if (const auto wrong = find_column_fault(columns_)) {
-      return fault(0, *wrong + "; give with.columns");
-    }
+    if (columns_.empty()) return fault(0, "is empty; give with.columns");
     return {};
   }
 
   // Whether `found`, the columns of a file, are those of the rows. Where nobody
-  // chose an order, it becomes the file's.
+  // chose them, they become the file's, which may have more.
   [[nodiscard]] bool adopt(const std::vector<std::string>& found) {
     if (found == columns_) return true;
-    if (chosen_ || !std::ranges::is_permutation(found, columns_)) return false;
+    const auto has = [&](const std::string& name) {
+      return std::ranges::find(found, name) != found.end();
+    };
+    if (chosen_ || !std::ranges::all_of(columns_, has)) return false;
     columns_ = found;
     return true;
   }

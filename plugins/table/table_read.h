@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -15,6 +16,7 @@
 #include "plugins/file/allowed_file.h"
 #include "plugins/table/csv.h"
 #include "tinyphi/base/json.h"
+#include "tinyphi/pipeline/spec.h"
 #include "tinyphi/pipeline/stage.h"
 #include "tinyphi/pipeline/value_json.h"
 
@@ -43,6 +45,30 @@ namespace tables {
   return rows;
 }
 
+// A row of texts with the values that the fields of `row_type` ask for, where
+// a text is one; an empty cell is none where its field need not be there.
+[[nodiscard]] inline value_data typed_row(const value_data& row,
+                                          const type& row_type) {
+  const auto* cells = row.get<value_data::record>();
+  if (cells == nullptr) return row;
+  value_data::record typed;
+  for (const value_data::member& cell : *cells) {
+    const type::field* field = row_type.find_field(cell.name);
+    const auto* text = cell.value.get<std::string>();
+    if (field == nullptr || text == nullptr) {
+      typed.push_back(cell);
+      continue;
+    }
+    const type& wanted = field->type;
+    if (text->empty() && field->optional) continue;
+    auto value = wanted.is(type_kind::boolean) || wanted.is_number()
+                     ? parse_value(wanted, *text)
+                     : std::nullopt;
+    typed.push_back({cell.name, value ? *std::move(value) : cell.value});
+  }
+  return typed;
+}
+
 }  // namespace tables
 
 struct table_read_stage {
@@ -55,6 +81,7 @@ struct table_read_stage {
   struct config {
     enum class kind { by_name, csv, jsonl };
     kind format = kind::by_name;
+    std::optional<type_ref> type = {};  // of each row
     std::int64_t max_rows = 10000;
     byte_size max_bytes{8 << 20};
   };
@@ -71,6 +98,9 @@ struct table_read_stage {
         param("format", &config::format)
             .names("name", "csv", "jsonl")
             .doc("name: by the end of the file's name, .csv or .jsonl"),
+        param("type", &config::type)
+            .doc("what each row must be, such as a [type.x]; a cell of CSV is "
+                 "read as its field asks; left out: any"),
         param("max_rows", &config::max_rows)
             .range(1, 10000)
             .doc("more are an error"),
@@ -84,6 +114,21 @@ struct table_read_stage {
   static constexpr auto out_ports() {
     return std::tuple{port("rows", &outputs::rows),
                       port("count", &outputs::count)};
+  }
+
+  static stage_facts check(const config& c, const call_facts&, const host&) {
+    stage_facts facts;
+    if (!c.type) return facts;
+    const tinyphi::type& row = c.type->type;
+    if (row.is(type_kind::record) || row.is(type_kind::json) ||
+        row.is(type_kind::any)) {
+      facts.out_types["rows"] = tinyphi::type::list_of(row);
+    } else {
+      facts.faults.push_back(
+          {fault::type_mismatch, "type", 0,
+           "is " + to_string(row) + ", a row must be a record, or json"});
+    }
+    return facts;
   }
 
   table_read_stage(const config& c, const call_facts& call, const host& h)
@@ -115,10 +160,20 @@ struct table_read_stage {
     TINYPHI_TRY(const std::string text,
                 places_.read_text(name, config_.max_bytes.bytes));
     const auto most = static_cast<std::size_t>(config_.max_rows);
-    auto rows = format == config::kind::csv
-                    ? tables::read_csv(text, most)
-                    : tables::read_json_lines(text, most);
+    const bool is_csv = format == config::kind::csv;
+    auto rows = is_csv ? tables::read_csv(text, most)
+                       : tables::read_json_lines(text, most);
     if (!rows) return std::move(rows).error().within(where);
+    if (!config_.type) return rows;
+    for (std::size_t i = 0; i < rows->size(); ++i) {
+      value_data& row = (*rows)[i];
+      if (is_csv) row = tables::typed_row(row, config_.type->type);
+      if (const auto wrong = find_misfit(row, config_.type->type)) {
+        return error{error_code::bad_data,
+                     where + ": row " + std::to_string(i) + ": " + *wrong};
+      }
+      row = conform(row, config_.type->type);
+    }
     return rows;
   }
 

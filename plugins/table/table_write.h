@@ -61,6 +61,7 @@ struct table_write_stage {
 
   static stage_facts check(const config& c, const call_facts& call, host&) {
     stage_facts facts;
+    facts.files = {{"path", c.path, true}};
     const auto report = [&](fault code, const char* name, std::string what) {
       facts.faults.push_back({code, name, 0, std::move(what)});
     };

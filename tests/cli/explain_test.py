@@ -4,7 +4,7 @@
 
 Usage: explain_test.py TINYPHI SOURCE_ROOT [CODE]
 
-Each page is one case: its wrong file gives exactly its message, its right file
+Each page is one case: its wrong files give exactly their messages, its right files
 none. The last line is "N passed, M failed".
 """
 
@@ -71,14 +71,17 @@ def check_page(fault):
     # What stands in the lines of another file needs a pipeline beside it.
     pipeline = blocks.pop(0)[1] if blocks[0][0] == "toml file" else ""
     kind = "jsonl" if pipeline else "toml"
-    (first, wrong), (second, message), (third, right) = blocks
-    assert (first, third) == (f"{kind} wrong", f"{kind} right"), blocks
-    command = second.removeprefix("text").split() or ["check"]
-    _, said = faults_of(command, f"wrong.{kind}", wrong, pipeline)
-    assert said == message.splitlines() and len(said) == 1, (said, message)
-    assert f": {fault['severity']}[{code}]: " in said[0], said
-    status, said = faults_of(command, f"right.{kind}", right, pipeline)
-    assert (status, said) == (0, []), (status, said)
+    # Each way to make the fault has its wrong file, its message and its right file.
+    assert blocks and len(blocks) % 3 == 0, blocks
+    for i in range(0, len(blocks), 3):
+        (first, wrong), (second, message), (third, right) = blocks[i:i + 3]
+        assert (first, third) == (f"{kind} wrong", f"{kind} right"), blocks
+        command = second.removeprefix("text").split() or ["check"]
+        _, said = faults_of(command, f"wrong.{kind}", wrong, pipeline)
+        assert said == message.splitlines() and len(said) == 1, (said, message)
+        assert f": {fault['severity']}[{code}]: " in said[0], said
+        status, said = faults_of(command, f"right.{kind}", right, pipeline)
+        assert (status, said) == (0, []), (status, said)
 
 
 def main():

@@ -195,9 +195,38 @@ struct tell {
   }
 };
 
+// Reads nothing, but would.
+struct opens {
+  static constexpr stage_info info{
+      .id = "opens", .summary = "Takes a file", .effects = effect::read};
+  struct config {};
+  struct inputs {
+    file_name file;
+  };
+  struct outputs {
+    std::string text;
+  };
+  static constexpr auto params() { return std::tuple{}; }
+  static constexpr auto in_ports() {
+    return std::tuple{port("file", &inputs::file)};
+  }
+  static constexpr auto out_ports() {
+    return std::tuple{port("text", &outputs::text)};
+  }
+  opens(config, host&) {}
+  task<outputs> run(run_context&, inputs in) const {
+    co_return outputs{std::move(in.file.name)};
+  }
+};
+
 registry all_stages() {
   registry r = fakes();
-  r.add<flaky>().add<letters>().add<store>().add<shout>().add<tell>();
+  r.add<flaky>()
+      .add<letters>()
+      .add<store>()
+      .add<shout>()
+      .add<tell>()
+      .add<opens>();
   return r;
 }
 
@@ -823,14 +852,14 @@ TEST_CASE("a called file may read no more than its caller") {
   const files f;
   f.write("main.toml", R"toml(tinyphi = 1
 allow.read = ["in"]
-input.text = "text"
+input.file = "file"
 output.a = "one.a"
 stage.one.use = "./one.toml"
 )toml");
   const auto with_folder = [&](const std::string& folder) {
     f.write("one.toml", "tinyphi = 1\nallow.read = [\"" + folder +
-                            "\"]\ninput.text = \"text\"\noutput.a = "
-                            "\"s.text\"\nstage.s.use = \"echo\"\n");
+                            "\"]\ninput.file = \"file\"\noutput.a = "
+                            "\"s.text\"\nstage.s.use = \"opens\"\n");
     return f.faults();
   };
   CHECK(with_folder("in/new").empty());

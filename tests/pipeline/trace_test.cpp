@@ -229,7 +229,11 @@ TEST_CASE("a hash tells what a file says, and what a stage is made of") {
   CHECK(limits.file != plain.file);
   CHECK(limits.a == plain.a);
   // What stages may be made of counts for all of them.
-  CHECK(of("", "[allow]\nread = [\"in\"]\n").b != plain.b);
+  const auto with_env = [&](const std::string& value) {
+    return of(", with.add = \"${env.X}\"",
+              "[env]\nX = { type = \"text\", default = \"" + value + "\" }\n");
+  };
+  CHECK(with_env("1").b != with_env("2").b);
 
   const temp_folder folder;
   const auto with_file = [&](const std::string& add) {

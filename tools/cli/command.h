@@ -46,6 +46,7 @@ void add_completion(CLI::App& app, action& run);
 int plan_pipeline(const std::string& file, bool as_json);
 // What `inspect --mcp` does: prints what the server lists.
 int inspect_server(const std::string& file, const std::string& name);
+int inspect_pipeline(const std::string& file, bool as_json);
 
 // A subcommand whose help ends with `example`.
 CLI::App* add_command(CLI::App& app, const char* name, const char* summary,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// tinyphi inspect: what a model file, a plugin or a server of tools says of
-// itself.
+// tinyphi inspect: what a model file, a plugin, a pipeline or a server of tools
+// says of itself.
 #include <algorithm>
 #include <filesystem>
 #include <memory>
@@ -137,6 +137,7 @@ int inspect(const inspect_options& o) {
                  o.what + ": no such file, folder or plugin; `tinyphi list` "
                           "names the plugins"});
   }
+  if (o.what.ends_with(".toml")) return inspect_pipeline(o.what, o.as_json);
   return inspect_model(o);
 }
 
@@ -145,13 +146,13 @@ int inspect(const inspect_options& o) {
 void add_inspect(CLI::App& app, action& run) {
   CLI::App* command = add_command(
       app, "inspect",
-      "show a model file (metadata, tensors), a plugin (ports, parameters) or "
-      "what an MCP server lists",
+      "show a model file (metadata, tensors), a plugin (ports, parameters), "
+      "a pipeline (inputs, outputs, effects), or what an MCP server lists",
       "tinyphi inspect phi-3-mini.gguf");
   auto o = std::make_shared<inspect_options>();
   command->add_option("x", o->what,
-                      "GGUF file, Hugging Face folder or plugin id; without it "
-                      "the built-in demo model");
+                      "GGUF file, Hugging Face folder, plugin id or pipeline "
+                      "file; without it the built-in demo model");
   CLI::Option* json =
       command->add_flag("--json", o->as_json, "as one JSON object");
   command

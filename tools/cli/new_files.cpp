@@ -179,9 +179,8 @@ with.chunk_bytes = 400
 # passages than one.
 [stage.find]
 use        = "retrieve.fts"
-after      = ["ingest"]
 in.query   = "input.question"
-with.index = "docs.db"
+in.index   = "ingest.index"
 with.top_k = 1
 
 [stage.prompt]
@@ -207,13 +206,13 @@ in.docs = "prompt.docs"
 [[test]]
 name   = "cites a passage that the model was shown"
 input  = { question = "How do I descale the machine?" }
-fake   = { ingest.notes = "", find.docs = [{ id = "m#1", title = "Machine", text = "Descale the machine every two months." }], generate.text = "Descale the machine every two months." }
+fake   = { ingest.notes = "", ingest.index = "docs.db", find.docs = [{ id = "m#1", title = "Machine", text = "Descale the machine every two months." }], generate.text = "Descale the machine every two months." }
 expect = ["prompt.prompt contains 'every two months'", "output.answer contains '[1]'", "output.citations[0].id == 'm#1'"]
 
 [[test]]
 name   = "says so when nothing is found"
 input  = { question = "What is the meaning of life?" }
-fake   = { ingest.notes = "", find = {}, generate.text = "" }
+fake   = { ingest.notes = "", ingest.index = "docs.db", find = {}, generate.text = "" }
 expect = ["output.answer contains 'do not say'", "not ran(generate)"]
 )toml";
 

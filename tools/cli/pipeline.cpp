@@ -226,6 +226,81 @@ std::optional<int> inspect_plugin(const std::string& id, bool as_json) {
   return exit_done;
 }
 
+int inspect_pipeline(const std::string& file, bool as_json) {
+  const auto proved =
+      prove(file, as_json, pipeline_host(tinyphi::cancel_token()));
+  const auto& graph = proved.graph;
+  if (graph == nullptr) return proved.status;
+  json::array inputs, outputs, called;
+  if (!as_json) {
+    print_line(graph->name + (graph->version.empty() ? "" : " ") +
+               graph->version + (graph->summary.empty() ? "" : "  ") +
+               graph->summary);
+    print_line("effects  " + effects_of(graph->effects));
+  }
+  for (const tinyphi::input_spec& i : graph->inputs) {
+    const json::value given =
+        i.default_value ? to_json(*i.default_value) : json::value();
+    inputs.push_back({{"name", i.name},
+                      {"type", to_string(i.type)},
+                      {"trust", to_string(i.label)},
+                      {"required", !i.optional && !i.default_value},
+                      {"default", given},
+                      {"max_bytes", i.max_bytes},
+                      {"max_items", i.max_items}});
+    if (as_json) continue;
+    print_line("in       " + i.name + ": " + to_string(i.type) + ", " +
+               std::string(to_string(i.label)) +
+               (i.optional ? ", may be left out" : "") +
+               (i.default_value ? ", default " + json::serialize(given) : ""));
+  }
+  for (const tinyphi::graph_output& o : graph->outputs) {
+    outputs.push_back({{"name", o.name},
+                       {"type", to_string(o.type)},
+                       {"trust", to_string(o.label)},
+                       {"required", !o.may_be_absent},
+                       {"stream", o.stream}});
+    if (as_json) continue;
+    print_line("out      " + o.name + ": " + (o.stream ? "stream of " : "") +
+               to_string(o.type) + ", " + std::string(to_string(o.label)) +
+               (o.may_be_absent ? ", may be absent" : ""));
+  }
+  for (const std::string& other : graph->called_files) {
+    called.emplace_back(other);
+    if (!as_json) print_line("calls    " + other);
+  }
+  const tinyphi::request_limits& most = graph->limits;
+  json::value deadline;  // null: none
+  if (graph->deadline) {
+    deadline = std::chrono::duration<double>(*graph->deadline).count();
+  }
+  if (as_json) {
+    print_line(json::serialize(
+        json::object{{"name", graph->name},
+                     {"version", graph->version},
+                     {"summary", graph->summary},
+                     {"effects", effects_of(graph->effects)},
+                     {"in", std::move(inputs)},
+                     {"out", std::move(outputs)},
+                     {"calls", std::move(called)},
+                     {"limits",
+                      {{"deadline_seconds", std::move(deadline)},
+                       {"concurrency", most.concurrency},
+                       {"queue", most.queue},
+                       {"memory", most.memory},
+                       {"items", most.items},
+                       {"text", most.text}}}}));
+    return exit_done;
+  }
+  print_line("limits   deadline " +
+             (graph->deadline ? std::to_string(graph->deadline->count()) + " ms"
+                              : std::string("none")) +
+             ", texts of " + human_bytes(most.text) + ", lists of " +
+             std::to_string(most.items) + ", memory " +
+             human_bytes(most.memory));
+  return exit_done;
+}
+
 int plan_pipeline(const std::string& file, bool as_json) {
   const auto proved =
       prove(file, as_json, pipeline_host(tinyphi::cancel_token()));

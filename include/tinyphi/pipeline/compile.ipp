@@ -7,6 +7,7 @@
 #include "tinyphi/pipeline/compile.h"
 #include "tinyphi/pipeline/passes/budget.ipp"
 #include "tinyphi/pipeline/passes/compilation.h"
+#include "tinyphi/pipeline/passes/files.ipp"
 #include "tinyphi/pipeline/passes/order.ipp"
 #include "tinyphi/pipeline/passes/ports.ipp"
 #include "tinyphi/pipeline/passes/resolve.ipp"
@@ -121,6 +122,7 @@ TINYPHI_FUNC std::shared_ptr<graph> compile_graph(
   if (sort_nodes(c)) {
     follow_values(c);
     check_budgets(c);
+    if (!has_errors(faults)) check_files(c);
     if (!has_errors(faults)) report_unused(c);
   }
   const std::span<diagnostic> found = std::span(faults).subspan(before);

@@ -31,7 +31,8 @@ struct stage_plan {
   std::size_t answer_tokens = 0;  // that it may generate
 };
 
-// In an order in which the stages may run.
+// In an order in which the stages may run. Behind a stage that calls a file
+// stand those of the file, as "note.prompt".
 [[nodiscard]] std::vector<stage_plan> plan(const graph& g);
 // The plan as a table for people, the deadline last.
 [[nodiscard]] std::string plan_text(const graph& g);

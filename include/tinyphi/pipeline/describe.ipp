@@ -141,9 +141,16 @@ TINYPHI_FUNC std::vector<stage_plan> plan(const graph& g) {
       p.model = s.facts.answer->model;
       p.answer_tokens = s.facts.answer->max_tokens;
     }
-    if (p.model.empty()) continue;
-    if (const auto facts = g.services->facts(p.model)) {
-      p.context = facts->context;
+    if (!p.model.empty()) {
+      if (const auto facts = g.services->facts(p.model)) {
+        p.context = facts->context;
+      }
+    }
+    const graph* called = s.setup ? s.setup->called_file() : nullptr;
+    if (called == nullptr) continue;
+    for (stage_plan& inner : plan(*called)) {
+      inner.id = s.id + "." + inner.id;
+      plans.push_back(std::move(inner));
     }
   }
   return plans;

@@ -64,6 +64,7 @@ enum class fault : std::uint16_t {
   bad_fallback = 2014,     // a fallback for no out-port
   unused_value = 2015,     // an input, a switch or a stage that nothing uses
   redundant_after = 2016,  // `after` a stage that is waited for anyway
+  unordered_file = 2017,   // a file that is read and written in any order
   call_circle = 2018,      // files that call each other, or nest too deep
   no_retry = 2019,         // `retry` of an effect
   never_runs = 2020,       // inputs and `when` that exclude each other
@@ -109,6 +110,8 @@ enum class fault : std::uint16_t {
   bad_pattern = 6107,          // a pattern that has no automaton
   bad_format = 6108,           // a format that is not checked here
   schema_too_large = 6109,     // more of something than is allowed
+  overlapping_schemas = 6110,  // oneOf whose branches one value may fit
+  unwritable_schema = 6111,    // checked, but no answer can be held to it
 };
 
 // The name of each code, which `tinyphi explain` has a page for.
@@ -148,6 +151,7 @@ inline constexpr named_fault named_faults[] = {
     {fault::bad_fallback, "bad_fallback"},
     {fault::unused_value, "unused_value"},
     {fault::redundant_after, "redundant_after"},
+    {fault::unordered_file, "unordered_file"},
     {fault::call_circle, "call_circle"},
     {fault::no_retry, "no_retry"},
     {fault::never_runs, "never_runs"},
@@ -193,6 +197,8 @@ inline constexpr named_fault named_faults[] = {
     {fault::bad_pattern, "bad_pattern"},
     {fault::bad_format, "bad_format"},
     {fault::schema_too_large, "schema_too_large"},
+    {fault::overlapping_schemas, "overlapping_schemas"},
+    {fault::unwritable_schema, "unwritable_schema"},
 };
 
 enum class severity : std::uint8_t { error, warning, note };

@@ -189,6 +189,20 @@ struct used_names {
   std::set<std::string, std::less<>> types;
   std::set<std::string, std::less<>> tools;
   std::set<std::string, std::less<>> grants;  // of [allow].flow
+  // Of the rest of [allow]: entries that something needs.
+  bool named_files = false;  // data may name files to read
+  bool all_hosts = false;
+  bool all_programs = false;
+  std::set<std::string, std::less<>> hosts;
+  std::set<std::string, std::less<>> programs;
+
+  void add_places(const used_names& more) {
+    named_files = named_files || more.named_files;
+    all_hosts = all_hosts || more.all_hosts;
+    all_programs = all_programs || more.all_programs;
+    hosts.insert(more.hosts.begin(), more.hosts.end());
+    programs.insert(more.programs.begin(), more.programs.end());
+  }
 };
 
 // Immutable once its stages are created; any number of requests share one.

@@ -107,6 +107,19 @@ struct data_traits<file_name> {
   }
 };
 
+// A place that the author or the operator wrote, or a stage made of one.
+struct written_path {
+  std::string name;
+};
+template <>
+struct data_traits<written_path> {
+  static tinyphi::type type() { return type_kind::path; }
+  static value_data to_data(written_path x) { return std::move(x.name); }
+  static written_path from_data(const value_data& data) {
+    return {*data.get<std::string>()};
+  }
+};
+
 template <>
 struct data_traits<double> : detail::plain_traits<double, type_kind::number> {
   static double from_data(const value_data& data) { return *data.number(); }

@@ -16,6 +16,8 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
+struct graph;
+
 // What `run` gives. The plain ports come first, in their order.
 struct stage_outputs {
   std::vector<std::optional<value_data>> plain;
@@ -49,6 +51,8 @@ class stage_setup {
   // Throws what the stage's constructor throws.
   [[nodiscard]] virtual std::unique_ptr<stage_instance> create(
       const call_facts& call, host& h) const = 0;
+  // Of a call of another file; null: it is none.
+  [[nodiscard]] virtual const graph* called_file() const { return nullptr; }
 };
 
 // A plugin as the compiler, `list` and `inspect` see it.

@@ -227,6 +227,8 @@ struct pipeline_spec {
   std::vector<flow_grant_spec> flow_grants;
   std::vector<trigger_spec> triggers;
   allowed_places allowed;
+  // Where the file has its entries, by their key; not those of a caller.
+  std::map<std::string, std::vector<position>, std::less<>> allowed_at;
   std::vector<test_spec> tests;
   // A part of it stands under a misspelt name, which was reported: what refers
   // to that part must not be reported as well.

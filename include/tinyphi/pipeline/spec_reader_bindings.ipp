@@ -161,6 +161,7 @@ TINYPHI_FUNC std::vector<std::filesystem::path> spec_reader::read_folders(
              "[allow]." + m->key + ": a name of files holds no NUL");
       continue;
     }
+    spec_.allowed_at[std::string(key)].push_back(name->at);
     folders.push_back(
         std::filesystem::absolute(base_dir_ / text).lexically_normal());
   }
@@ -178,6 +179,7 @@ TINYPHI_FUNC void spec_reader::read_hosts(const config_node& allow) {
     const auto& text = *name->get<std::string>();
     auto host = parse_network_host(text);
     if (host) {
+      spec_.allowed_at["net"].push_back(name->at);
       spec_.allowed.net.push_back(*std::move(host));
     } else {
       report(fault::out_of_range, name->at,

@@ -137,7 +137,9 @@ class types_document {
     if (schema.find("additionalProperties") == nullptr) {
       out_ += R"(,"additionalProperties":false)";
     }
-    if (schema.find("required") != nullptr) return;
+    if (const config_member* required = schema.find("required")) {
+      return check_required(schema, *table, *required);
+    }
     out_ += R"(,"required":)";
     out_ += '[';
     for (const config_member& p : *table) {
@@ -145,6 +147,30 @@ class types_document {
       out_ += json::serialize(json::string_view(p.key));
     }
     out_ += ']';
+  }
+
+  // A name that no property has could never be given, unless the schema lets
+  // others in.
+  void check_required(const config_node& schema, const config_table& properties,
+                      const config_member& required) {
+    const auto* names = required.value.get<config_array>();
+    const config_member* others = schema.find("additionalProperties");
+    const auto* allowed = others ? others->value.get<bool>() : nullptr;
+    if (names == nullptr ||
+        (others != nullptr && (allowed == nullptr || *allowed))) {
+      return;
+    }
+    std::vector<std::string_view> known;
+    for (const config_member& p : properties) known.push_back(p.key);
+    for (const config_node& name : *names) {
+      const auto* text = name.get<std::string>();
+      if (text == nullptr || std::ranges::find(known, *text) != known.end()) {
+        continue;
+      }
+      report(
+          fault::bad_keyword, name.at,
+          "required: no property " + quote(*text) + did_you_mean(*text, known));
+    }
   }
 
   void put_reference(const config_member& m) {

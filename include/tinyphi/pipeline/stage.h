@@ -30,6 +30,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -100,6 +101,7 @@ using named_values = std::map<std::string, value, std::less<>>;
 //   std::string_view        text              std::string
 //   bool, int64_t, double   bool, int, float  the same
 //   file_name               file              the same
+//   written_path            path              the same
 //   a struct (record.h)     its record        the same
 //   std::vector<above>      a list            the same
 //   value_data              json              the same
@@ -209,6 +211,21 @@ struct stage_facts {
   // Of out-ports whose types stage_ports left open, or that say less than is
   // known: a text that is one of a few.
   std::map<std::string, type, std::less<>> out_types;
+
+  // Files that the config names and that another stage of the pipeline may
+  // name, too: what one writes and another reads needs an order.
+  struct used_file {
+    std::string param;
+    std::filesystem::path path;
+    bool is_written = false;
+    std::string port = {};  // out-port that stands for what was written
+  };
+  std::vector<used_file> files;
+
+  // What of [allow] the config needs; nothing: all of it, if the stage has the
+  // effect net, or exec.
+  std::optional<std::vector<network_host>> hosts = {};
+  std::optional<std::vector<std::filesystem::path>> programs = {};
 
   // Whether it may be tried again although it has an effect: twice is as good
   // as once.

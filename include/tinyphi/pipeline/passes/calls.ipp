@@ -85,6 +85,7 @@ class file_setup final : public stage_setup {
     unwrap(create_stages(*g_, file_));
     return std::make_unique<file_instance>(g_);
   }
+  const graph* called_file() const override { return g_.get(); }
 
  private:
   std::shared_ptr<graph> g_;
@@ -210,6 +211,7 @@ class call_pass {
     stage_type& type = c_.called.emplace_back();
     type.info.id = c_.g.called_files.emplace_back(s.plugin);
     type.info.summary = g->summary;
+    c_.used.add_places(g->used);
     type.info.effects = g->effects;
     type.info.unasked_effects = g->unasked_effects;
     type.file_hash = g->hash;

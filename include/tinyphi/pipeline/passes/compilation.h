@@ -111,6 +111,7 @@ void resolve_names(compilation& c);  // resolve.ipp
 bool sort_nodes(compilation& c);     // order.ipp; false: a cycle
 void follow_values(compilation& c);  // types.ipp, presence.ipp, flow.ipp
 void check_budgets(compilation& c);  // budget.ipp
+void check_files(compilation& c);    // files.ipp
 void report_unused(compilation& c);  // unused.ipp
 
 TINYPHI_NAMESPACE_END

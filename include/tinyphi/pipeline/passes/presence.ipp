@@ -166,6 +166,19 @@ class presence_table {
     return shared;
   }
 
+  // Whether wherever `now` holds, one of the others does.
+  [[nodiscard]] bool leaves_nothing(const std::vector<guard_set>& others,
+                                    const guard_set& now) const {
+    std::map<std::size_t, std::uint64_t> seen;
+    for (const guard_set& set : others) {
+      for (const graph_guard& g : set) {
+        seen[g.variable] = all_outcomes(c_.g.variables[g.variable]);
+      }
+    }
+    for (const graph_guard& g : now) seen[g.variable] = g.outcomes;
+    return covers(others, seen);
+  }
+
   // Why a value may be absent: "switch gate may choose closed".
   [[nodiscard]] std::string reasons(const guard_set& guards) const {
     std::string text;

@@ -105,11 +105,14 @@ class tool_pass {
                     pipeline_spec& file) {
     const auto text = std::ranges::find(port.types, type(type_kind::text));
     const type& t = text == port.types.end() ? port.types.front() : *text;
-    if (t.is(type_kind::any) || t.is(type_kind::prompt)) {
+    const bool is_place = t.is(type_kind::path);
+    if (t.is(type_kind::any) || t.is(type_kind::prompt) || is_place) {
       c_.report(fault::type_mismatch, spec.call.at,
                 spec.call.title() + ": a model cannot give in." + port.name +
                     ", which is " +
-                    (t.is(type_kind::any) ? "of any type" : "a prompt") +
+                    (t.is(type_kind::any) ? "of any type"
+                     : is_place           ? "a path that the file must say"
+                                          : "a prompt") +
                     "; bind it");
       return false;
     }
@@ -164,6 +167,7 @@ class tool_pass {
     c_.used.mcp_servers.insert(names.mcp_servers.begin(),
                                names.mcp_servers.end());
     c_.used.types.insert(names.types.begin(), names.types.end());
+    c_.used.add_places(names);
   }
 
   compilation& c_;

@@ -72,6 +72,79 @@ inline std::set<std::string, std::less<>> used_types(const compilation& c) {
   return used;
 }
 
+inline void add_used_by_triggers(compilation& c) {
+  for (const trigger_spec& t : c.spec.triggers) {
+    const auto* http = std::get_if<http_trigger>(&t.when);
+    if (http != nullptr) c.used.secrets.insert(http->token);
+    if (std::holds_alternative<watched_files>(t.when)) {
+      c.used.named_files = true;
+    }
+  }
+}
+
+inline void add_used_places(compilation& c) {
+  used_names& used = c.used;
+  for (const graph_stage& s : c.g.stages) {
+    if (s.plugin.id.starts_with("./")) continue;  // it has added its own
+    for (const graph_port& p : s.in) {
+      const bool is_bound = !p.binding.from.empty();
+      used.named_files =
+          used.named_files || (is_bound && p.type.is(type_kind::file));
+    }
+    if (s.facts.hosts) {
+      for (const network_host& h : *s.facts.hosts) {
+        used.hosts.insert(to_string(h));
+      }
+    } else if (has(s.effects, effect::net) && s.tools.empty()) {
+      used.all_hosts = true;
+    }
+    if (s.facts.programs) {
+      for (const auto& p : *s.facts.programs) used.programs.insert(p.string());
+    } else if (has(s.effects, effect::exec) && s.tools.empty()) {
+      used.all_programs = true;
+    }
+  }
+}
+
+// What [allow] grants and nothing takes. Folders are needed all or not at all,
+// since data names the files.
+inline void report_unused_places(compilation& c) {
+  const auto check = [&](std::string_view key, const auto& entries,
+                         auto is_used, std::string_view why) {
+    const auto at = c.spec.allowed_at.find(key);
+    if (at == c.spec.allowed_at.end()) return;
+    for (std::size_t i = 0; i < entries.size() && i < at->second.size(); ++i) {
+      if (is_used(entries[i]) || at->second[i].library != 0) continue;
+      c.report(fault::unneeded_grant, at->second[i],
+               "[allow]." + std::string(key) + ": " + std::string(why));
+    }
+  };
+  const used_names& used = c.used;
+  const allowed_places& allowed = c.spec.allowed;
+  using folder = std::filesystem::path;
+  check(
+      "read", allowed.read, [&](const folder&) { return used.named_files; },
+      "nothing needs it: no stage reads files that data names");
+  check(
+      "write", allowed.write, [](const folder&) { return false; },
+      "nothing needs it: no stage writes files that data names");
+  check(
+      "net", allowed.net,
+      [&](const network_host& h) {
+        return used.all_hosts || used.hosts.contains(to_string(h));
+      },
+      "nothing needs it: no stage asks this host");
+  check(
+      "exec", allowed.exec,
+      [&](const folder& granted) {
+        return used.all_programs ||
+               std::ranges::any_of(used.programs, [&](const std::string& p) {
+                 return is_within(p, granted);
+               });
+      },
+      "nothing needs it: no stage starts this program");
+}
+
 // Of libraries, files use what they need.
 inline void report_unused_names(compilation& c) {
   if (c.spec.is_part) return;
@@ -88,10 +161,6 @@ inline void report_unused_names(compilation& c) {
   }
   for (const auto& [name, rules] : c.spec.rules) {
     check("rules", name, rules.at, c.used.rules.contains(name));
-  }
-  for (const trigger_spec& t : c.spec.triggers) {
-    const auto* http = std::get_if<http_trigger>(&t.when);
-    if (http != nullptr) c.used.secrets.insert(http->token);
   }
   for (const auto& [name, secret] : c.spec.secrets) {
     check("secret", name, secret.at, c.used.secrets.contains(name));
@@ -114,6 +183,7 @@ inline void report_unused_names(compilation& c) {
     c.report(fault::unneeded_grant, grant.at,
              "[allow].flow: nothing needs the grant for " + quote(grant.to));
   }
+  report_unused_places(c);
 }
 
 // A stage that is waited for twice: by `after`, and by a value that is taken.
@@ -137,6 +207,8 @@ inline void report_redundant_after(compilation& c, const graph_stage& s) {
 }  // namespace detail
 
 inline void report_unused(compilation& c) {
+  detail::add_used_by_triggers(c);
+  detail::add_used_places(c);
   detail::report_unused_names(c);
   const std::vector<bool> used = detail::used_slots(c.g);
   const std::vector<bool> asked = detail::asked_stages(c.g);
