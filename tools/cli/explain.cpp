@@ -14,7 +14,7 @@
 #include "exit_code.h"
 #include "tinyphi/base/json.h"
 #include "tinyphi/pipeline/diagnostic.h"
-#include "tinyphi/pipeline/keys.h"
+#include "tinyphi/pipeline/key_rows.h"
 
 namespace cli {
 

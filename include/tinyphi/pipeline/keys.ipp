@@ -2,6 +2,7 @@
 #ifndef TINYPHI_PIPELINE_KEYS_IPP_
 #define TINYPHI_PIPELINE_KEYS_IPP_
 
+#include "tinyphi/pipeline/key_rows.h"
 #include "tinyphi/pipeline/keys.h"
 
 TINYPHI_NAMESPACE_BEGIN

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tinyphi/pipeline/param_describe.h"
 #include "tinyphi/pipeline/stage.h"
 
 TINYPHI_NAMESPACE_BEGIN
