@@ -105,7 +105,7 @@ def test_100_attacks_in_a_document_are_text_of_one_turn(folder):
     wrong = failing(folder, "docs-qa/docs-qa.toml", [f"""[[test]]
 name   = "text {i}"
 input  = {{ question = "Who am I?" }}
-fake   = {{ ingest.notes = "", find.docs = [{{ id = "m#1", text = {words} }}], generate.text = {words} }}
+fake   = {{ ingest.notes = "", ingest.index = "docs-qa.db", find.docs = [{{ id = "m#1", text = {words} }}], generate.text = {words} }}
 expect = ["prompt.control_tokens == 5"]
 """ for i, words in enumerate(texts)])
     wrong += failing(folder, "assistant/assistant.toml", [f"""[[test]]
