@@ -25,22 +25,14 @@
 #include <utility>
 #include <vector>
 
+#include "plugins/mcp/line_connection.h"
 #include "plugins/mcp/tool_server.h"
 #include "plugins/process/exchange.h"
-#include "plugins/process/private_folder.h"
 #include "plugins/process/tool_line.h"
-#include "tinyphi/base/unique_fd.h"
 #include "tinyphi/version.h"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace mcp {
-
-// The two ends of a conversation, which do not block, and what goes with them.
-struct line_connection {
-  unique_fd in, out, err;  // to the server, from it, and what it says aside
-  std::optional<process::private_folder> folder = {};
-  std::optional<process::running_program> program = {};
-};
 
 struct line_times {
   std::chrono::milliseconds silence{10'000};  // before the handshake is tried
@@ -410,23 +402,6 @@ class line_server final : public tool_server {
   bool is_opening_ = false;
   link_ptr link_;  // null: none is open
 };
-
-// Starts the program, confined, in a folder of its own.
-[[nodiscard]] inline result<line_connection> start_program(
-    process::program_start start) {
-  TINYPHI_TRY(start.program, process::checked_program(start.program));
-  TINYPHI_TRY(auto folder, process::private_folder::make());
-  start.folder = folder.path();
-  start.environment.push_back("TMPDIR=" + folder.path().string());
-  TINYPHI_TRY(auto program, process::launch(start));
-  line_connection c;
-  c.in = std::move(program.in);
-  c.out = std::move(program.out);
-  c.err = std::move(program.err);
-  c.folder.emplace(std::move(folder));
-  c.program.emplace(std::move(program));
-  return c;
-}
 
 }  // namespace mcp
 TINYPHI_NAMESPACE_END
