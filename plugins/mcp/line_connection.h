@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Where lines go to a server and come from it.
+// What lines go over, and a program that speaks them.
 #ifndef TINYPHI_PLUGINS_MCP_LINE_CONNECTION_H_
 #define TINYPHI_PLUGINS_MCP_LINE_CONNECTION_H_
 
 #include <optional>
-#include <string>
 #include <utility>
 
 #include "plugins/process/launch.h"
 #include "plugins/process/private_folder.h"
-#include "plugins/process/program_config.h"
 #include "tinyphi/base/unique_fd.h"
 
 TINYPHI_NAMESPACE_BEGIN

@@ -15,7 +15,8 @@
 #include <system_error>
 #include <utility>
 
-#include "plugins/mcp/line_server.h"
+#include "plugins/mcp/line_connection.h"
+#include "tinyphi/pipeline/diagnostic.h"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace mcp {

@@ -78,7 +78,8 @@ TEST_CASE("what is wrong with a library is told where it stands") {
     std::string extra = {};
   };
   const std::string only =
-      "only tables that files share: [env] [model] [prompt] [rules] [secret] "
+      "only tables that files share: [env] [mcp] [model] [prompt] [rules] "
+      "[secret] "
       "[tool] [type]";
   const broken all[] = {
       {{},
