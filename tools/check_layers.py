@@ -117,6 +117,8 @@ UNTESTED = {
     "include/tinyphi/serve/dialect.h": "dialects",
     "include/tinyphi/serve/followed_run.h": "approvals_test.py, daemon_test.py",
     "include/tinyphi/serve/listening_socket.h": "daemon_test.py",
+    "include/tinyphi/serve/mcp_message.h": "mcp_session, mcp_routes_test.py",
+    "include/tinyphi/serve/mcp_routes.h": "mcp_routes_test.py",
     "include/tinyphi/serve/model_routes.h": "daemon_test.py",
     "include/tinyphi/serve/native_completion.h": "dialects",
     "include/tinyphi/serve/ollama_routes.h": "daemon_test.py",

@@ -22,6 +22,7 @@
 #include "tinyphi/serve/key_ring.ipp"
 #include "tinyphi/serve/listen_address.ipp"
 #include "tinyphi/serve/listening_socket.ipp"
+#include "tinyphi/serve/mcp_routes.ipp"
 #include "tinyphi/serve/mcp_session.ipp"
 #include "tinyphi/serve/mcp_tool.ipp"
 #include "tinyphi/serve/memory_watch.ipp"

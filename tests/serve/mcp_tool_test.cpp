@@ -202,11 +202,12 @@ TEST_CASE("outputs are a text of JSON, and structured") {
   CHECK_FALSE(big.structured);
 }
 
-TEST_CASE("where nobody could say yes the outputs are an error's") {
-  const mcp_result r = denied_outputs(outputs("x"), "ask");
+TEST_CASE("where nobody has said yes the outputs are an error's") {
+  const mcp_result r = denied_result(outputs("x"), "ask", "nobody answered");
   CHECK(r.is_error);
   CHECK_FALSE(r.structured);
   REQUIRE(r.texts.size() == 2);
-  CHECK(r.texts[0].starts_with("stage ask asks a person"));
+  CHECK(r.texts[0].starts_with(
+      "stage ask asks a person, and the answer was no: nobody answered."));
   CHECK(r.texts[1].starts_with("{\"answer\""));
 }

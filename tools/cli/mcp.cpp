@@ -70,10 +70,12 @@ using pipelines = std::map<std::string, tinyphi::pipeline, std::less<>>;
 // The stage that has asked a person. Any thread may call.
 class denial {
  public:
+  static constexpr const char* nobody = "nobody can be asked here";
+
   tinyphi::approval deny(const std::string& stage) {
     const std::lock_guard lock(mutex_);
     if (stage_.empty()) stage_ = stage;
-    return {.given = false, .reason = "nobody can be asked here"};
+    return {.given = false, .reason = nobody};
   }
   [[nodiscard]] std::string stage() const {
     const std::lock_guard lock(mutex_);
@@ -84,18 +86,6 @@ class denial {
   mutable std::mutex mutex_;
   std::string stage_;  // empty: none has
 };
-
-mcp_result result_of(const result<tinyphi::run_result>& done,
-                     const std::string& denied) {
-  if (done && denied.empty()) return tinyphi::tool_outputs(*done);
-  if (done) return tinyphi::denied_outputs(*done, denied);
-  std::string why = done.error().message;
-  if (!denied.empty()) {
-    why += "; stage " + denied +
-           " asks a person, and nobody can be asked here: the answer was no";
-  }
-  return mcp_failure(std::move(why));
-}
 
 // All but load() happens on the thread of run().
 class mcp_server {
@@ -222,7 +212,10 @@ class mcp_server {
                                std::shared_ptr<denial> denied) {
     auto running = p.async_run(std::move(inputs), std::move(options));
     const auto done = co_await std::move(running);
-    finish(number, result_of(done, denied->stage()));
+    const std::string stage = denied->stage();
+    finish(number, stage.empty()
+                       ? tinyphi::tool_result_of(done)
+                       : tinyphi::denied_result(done, stage, denial::nobody));
   }
 
   void tell_progress(std::uint64_t number, std::size_t n_stages,

@@ -31,6 +31,7 @@
 #include "tinyphi/serve/http_server.h"
 #include "tinyphi/serve/key_ring.h"
 #include "tinyphi/serve/listening_socket.h"
+#include "tinyphi/serve/mcp_routes.h"
 #include "tinyphi/serve/memory_watch.h"
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/ollama_routes.h"
@@ -110,6 +111,7 @@ class daemon::impl {
                            if (state_.draining) end_if_drained();
                          }});
     state_.triggers = &*triggers_;
+    add_mcp_routes(routes_, state_);
     add_pipeline_routes(routes_, state_);
     add_approval_routes(routes_, state_);
     if (config_.ollama) add_ollama_routes(routes_, state_);

@@ -49,6 +49,7 @@ struct pipeline_entry {
   std::filesystem::path path = {};
   std::string chat_input = {};   // takes the last user's text; empty: the only
   std::string chat_output = {};  // is the answer; empty: the only one
+  bool mcp = false;              // is a tool of /mcp
 };
 
 struct daemon_config {

@@ -122,7 +122,8 @@ class daemon_reader : private serve_table_reader {
   void read_pipeline(const config_member& entry) {
     const std::string w = "pipeline " + quote(entry.key);
     if (!check_name(entry, w, "._-") ||
-        !check_table(entry, w, {"path", "chat_input", "chat_output"}, {})) {
+        !check_table(entry, w, {"path", "chat_input", "chat_output", "mcp"},
+                     {})) {
       return;
     }
     pipeline_entry p{.name = entry.key};
@@ -143,6 +144,10 @@ class daemon_reader : private serve_table_reader {
     };
     id("chat_input", p.chat_input);
     id("chat_output", p.chat_output);
+    if (const auto* mcp =
+            optional_key<bool>(entry.value, "mcp", w, "true or false")) {
+      p.mcp = *mcp;
+    }
     out_.pipelines.push_back(std::move(p));
   }
 

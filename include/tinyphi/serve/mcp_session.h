@@ -16,6 +16,7 @@
 
 #include "tinyphi/base/json.h"
 #include "tinyphi/base/mcp_revision.h"
+#include "tinyphi/serve/mcp_message.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
@@ -51,6 +52,7 @@ struct mcp_step {
   std::vector<std::string> lines;        // to be sent, in this order
   std::vector<mcp_call> calls;           // to begin
   std::vector<std::uint64_t> cancelled;  // to end; they are not answered
+  std::optional<int> failed = {};  // the code of the last line that refuses
 };
 
 // One client. Whatever it sends, each request is answered once, unless it is
@@ -64,6 +66,10 @@ class mcp_session {
 
   // The next bytes, cut anywhere.
   [[nodiscard]] mcp_step take(std::string_view bytes);
+  // The same of one message that is whole.
+  [[nodiscard]] mcp_step take_whole(std::string_view message);
+  // As if a handshake had agreed on this revision.
+  void assume(mcp_revision r) { agreed_ = r; }
   // No more will come: what stands behind the last line's end is a line.
   [[nodiscard]] mcp_step end();
 
@@ -108,6 +114,7 @@ class mcp_session {
   // was asked.
   using answer = std::optional<json::object>;
 
+  static void refuse(int code, std::string_view why, mcp_step& out);
   void take_line(std::string_view line, mcp_step& out);
   void take_batch(const json::array& messages, mcp_step& out);
   answer take_message(const json::value& message, std::size_t batch,

@@ -12,67 +12,6 @@
 
 TINYPHI_NAMESPACE_BEGIN
 
-namespace detail {
-
-// JSON-RPC's codes, and the protocol's own.
-enum mcp_code : int {
-  mcp_parse_error = -32700,
-  mcp_invalid_request = -32600,
-  mcp_no_such_method = -32601,
-  mcp_invalid_params = -32602,
-  mcp_internal_error = -32603,
-  mcp_unsupported_revision = -32022,
-};
-
-inline constexpr auto newest_revision = newest_mcp_revision;
-inline constexpr auto newest_handshake = newest_mcp_handshake;
-inline constexpr std::string_view revision_key =
-    "io.modelcontextprotocol/protocolVersion";
-inline constexpr std::string_view capabilities_key =
-    "io.modelcontextprotocol/clientCapabilities";
-inline constexpr std::string_view server_key =
-    "io.modelcontextprotocol/serverInfo";
-// How long a client may believe a list: it is the same until the process ends.
-inline constexpr int mcp_ttl_ms = 300'000;
-
-// The revisions that a request may name.
-inline json::array only_newest() {
-  json::array all;
-  all.emplace_back(json::string_view(to_string(newest_revision)));
-  return all;
-}
-
-inline json::object mcp_error(const json::value& id, int code,
-                              std::string_view message) {
-  return {{"jsonrpc", "2.0"},
-          {"id", id},
-          {"error", {{"code", code}, {"message", json::string_view(message)}}}};
-}
-
-inline const json::value* mcp_member(const json::object* o,
-                                     std::string_view name) {
-  return o == nullptr ? nullptr : o->if_contains(json::string_view(name));
-}
-inline const json::object* mcp_object(const json::object* o,
-                                      std::string_view name) {
-  const json::value* v = mcp_member(o, name);
-  return v == nullptr ? nullptr : v->if_object();
-}
-inline std::optional<std::string_view> mcp_text(const json::object* o,
-                                                std::string_view name) {
-  const json::value* v = mcp_member(o, name);
-  if (v == nullptr || !v->is_string()) return std::nullopt;
-  const json::string& s = v->get_string();
-  return std::string_view(s.data(), s.size());
-}
-
-// An id, or a token of progress: a text or an integer.
-inline bool is_mcp_id(const json::value& v) {
-  return v.is_string() || v.is_int64() || v.is_uint64();
-}
-
-}  // namespace detail
-
 TINYPHI_FUNC mcp_result mcp_failure(std::string why) {
   return {.is_error = true, .texts = {std::move(why)}};
 }
@@ -96,10 +35,10 @@ TINYPHI_FUNC mcp_step mcp_session::take(std::string_view bytes) {
     if (!is_too_long_ && line_.size() + part.size() > limits_.max_line) {
       is_too_long_ = true;
       std::string().swap(line_);
-      out.lines.push_back(json::serialize(
-          detail::mcp_error(nullptr, detail::mcp_invalid_request,
-                            "a line of more than " +
-                                std::to_string(limits_.max_line) + " bytes")));
+      refuse(
+          detail::mcp_invalid_request,
+          "a line of more than " + std::to_string(limits_.max_line) + " bytes",
+          out);
     }
     if (!is_too_long_) line_ += part;
     if (!is_whole) break;
@@ -107,6 +46,12 @@ TINYPHI_FUNC mcp_step mcp_session::take(std::string_view bytes) {
     is_too_long_ = false;
     line_.clear();
   }
+  return out;
+}
+
+TINYPHI_FUNC mcp_step mcp_session::take_whole(std::string_view message) {
+  mcp_step out;
+  take_line(message, out);
   return out;
 }
 
@@ -118,19 +63,27 @@ TINYPHI_FUNC mcp_step mcp_session::end() {
   return out;
 }
 
+TINYPHI_FUNC void mcp_session::refuse(int code, std::string_view why,
+                                      mcp_step& out) {
+  out.failed = code;
+  out.lines.push_back(json::serialize(detail::mcp_error(nullptr, code, why)));
+}
+
 TINYPHI_FUNC void mcp_session::take_line(std::string_view line, mcp_step& out) {
-  if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
+  if (line.find_first_not_of(" \t\r\n") == std::string_view::npos) return;
   const auto message =
       parse_json(line, "message", {limits_.max_line, limits_.max_depth});
   if (!message) {
-    out.lines.push_back(json::serialize(detail::mcp_error(
-        nullptr, detail::mcp_parse_error, message.error().message)));
-    return;
+    return refuse(detail::mcp_parse_error, message.error().message, out);
   }
   if (const auto* messages = message->if_array()) {
     return take_batch(*messages, out);
   }
-  if (auto line_out = settle(0, take_message(*message, 0, out))) {
+  answer a = take_message(*message, 0, out);
+  if (const auto* e = detail::mcp_object(a ? &*a : nullptr, "error")) {
+    out.failed = static_cast<int>(e->at("code").as_int64());
+  }
+  if (auto line_out = settle(0, std::move(a))) {
     out.lines.push_back(*std::move(line_out));
   }
 }
@@ -147,9 +100,7 @@ TINYPHI_FUNC void mcp_session::take_batch(const json::array& messages,
             " are allowed";
   }
   if (!wrong.empty()) {
-    out.lines.push_back(json::serialize(
-        detail::mcp_error(nullptr, detail::mcp_invalid_request, wrong)));
-    return;
+    return refuse(detail::mcp_invalid_request, wrong, out);
   }
   const std::size_t batch = ++n_batches_;
   // One more, so that it does not end before all of it has been read.
@@ -254,7 +205,7 @@ TINYPHI_FUNC mcp_session::answer mcp_session::take_request(
   request r{id, method, params, detail::newest_revision, batch};
   if (method == "initialize") return initialize(r);
   const json::object* meta = detail::mcp_object(params, "_meta");
-  if (detail::mcp_member(meta, detail::revision_key) == nullptr) {
+  if (detail::mcp_member(meta, detail::mcp_revision_key) == nullptr) {
     if (agreed_) {
       r.revision = *agreed_;
       return dispatch(r, out);
@@ -275,8 +226,8 @@ TINYPHI_FUNC mcp_session::answer mcp_session::check_meta(
                                  "; a client of an older revision begins with "
                                  "initialize");
   };
-  const auto revision = detail::mcp_text(meta, detail::revision_key);
-  if (!revision) return refuse(detail::revision_key, "a text");
+  const auto revision = detail::mcp_text(meta, detail::mcp_revision_key);
+  if (!revision) return refuse(detail::mcp_revision_key, "a text");
   if (*revision != to_string(detail::newest_revision)) {
     const std::string_view told = revision->substr(0, limits_.max_id_bytes);
     json::object error = detail::mcp_error(
@@ -288,8 +239,8 @@ TINYPHI_FUNC mcp_session::answer mcp_session::check_meta(
          json::string_view(told.substr(0, complete_utf8_length(told)))}};
     return error;
   }
-  if (detail::mcp_object(meta, detail::capabilities_key) == nullptr) {
-    return refuse(detail::capabilities_key, "an object");
+  if (detail::mcp_object(meta, detail::mcp_capabilities_key) == nullptr) {
+    return refuse(detail::mcp_capabilities_key, "an object");
   }
   return std::nullopt;
 }
@@ -440,7 +391,7 @@ TINYPHI_FUNC json::object mcp_session::success(const json::value& id,
                                                json::object result) const {
   if (revision == detail::newest_revision) {
     result["resultType"] = "complete";
-    result["_meta"] = {{json::string_view(detail::server_key),
+    result["_meta"] = {{json::string_view(detail::mcp_server_key),
                         {{"name", "tinyphi"}, {"version", version_}}}};
   }
   return {{"jsonrpc", "2.0"}, {"id", id}, {"result", std::move(result)}};

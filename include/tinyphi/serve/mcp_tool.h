@@ -23,16 +23,23 @@ struct mcp_tool_limits {
 
 // {"name", "description", "inputSchema", "outputSchema", "annotations"}. It
 // tells of effects: one that neither writes nor reaches out is read-only.
-// bad_data for a name that tools must not have, and for an output that has no
+// bad_data for a `name` that tools must not have, and for an output that has no
 // form in JSON; limit for more than max_bytes.
-[[nodiscard]] result<json::object> describe_tool(const graph& g);
+[[nodiscard]] result<json::object> describe_tool(const graph& g,
+                                                 std::string_view name);
+[[nodiscard]] inline result<json::object> describe_tool(const graph& g) {
+  return describe_tool(g, g.name);
+}
 
 // The outputs: as a text of JSON, and as they are.
 [[nodiscard]] mcp_result tool_outputs(const run_result& r);
-// The same where somebody had to say yes and there was nobody: an error, since
-// what the tool is for may not have been done. `stage` asked.
-[[nodiscard]] mcp_result denied_outputs(const run_result& r,
-                                        std::string_view stage);
+// The same of a request that has ended, or why it has not come to its end.
+[[nodiscard]] mcp_result tool_result_of(const result<run_result>& ended);
+// The same where somebody had to say yes and did not, for that reason: an
+// error, since what the tool is for may not have been done. `stage` asked.
+[[nodiscard]] mcp_result denied_result(const result<run_result>& ended,
+                                       std::string_view stage,
+                                       std::string_view reason);
 
 TINYPHI_NAMESPACE_END
 

@@ -23,14 +23,15 @@ inline bool is_mcp_tool_name(std::string_view name) {
 
 }  // namespace detail
 
-TINYPHI_FUNC result<json::object> describe_tool(const graph& g) {
+TINYPHI_FUNC result<json::object> describe_tool(const graph& g,
+                                                std::string_view name) {
   const auto refuse = [&](error_code code, std::string why) {
     return error{code, g.file + ": " + std::move(why)};
   };
-  if (!detail::is_mcp_tool_name(g.name)) {
+  if (!detail::is_mcp_tool_name(name)) {
     return refuse(error_code::bad_data,
-                  "[pipeline].name is " + quote(g.name) +
-                      "; a tool's has letters, digits, '_', '-' and '.', " +
+                  (name == g.name ? "[pipeline].name is " : "its name is ") +
+                      quote(name) + "; a tool's has letters, digits, '_', '-' and '.', " +
                       std::to_string(mcp_tool_limits::max_name_bytes) +
                       " at most");
   }
@@ -40,7 +41,7 @@ TINYPHI_FUNC result<json::object> describe_tool(const graph& g) {
                                             to_string(o.type) +
                                             ", which has no form in JSON");
   }
-  json::object tool{{"name", g.name}};
+  json::object tool{{"name", json::string_view(name)}};
   if (!g.summary.empty()) tool["description"] = g.summary;
   tool["inputSchema"] = input_schema(g);
   tool["outputSchema"] = output_schema(g);
@@ -74,17 +75,24 @@ TINYPHI_FUNC mcp_result tool_outputs(const run_result& r) {
   return {.texts = {*std::move(text)}, .structured = std::move(structured)};
 }
 
-TINYPHI_FUNC mcp_result denied_outputs(const run_result& r,
-                                       std::string_view stage) {
-  mcp_result out = tool_outputs(r);
+TINYPHI_FUNC mcp_result tool_result_of(const result<run_result>& ended) {
+  return ended ? tool_outputs(*ended) : mcp_failure(ended.error().message);
+}
+
+TINYPHI_FUNC mcp_result denied_result(const result<run_result>& ended,
+                                      std::string_view stage,
+                                      std::string_view reason) {
+  const std::string no =
+      "stage " + std::string(stage) +
+      " asks a person, and the answer was no: " + std::string(reason);
+  if (!ended) return mcp_failure(ended.error().message + "; " + no);
+  mcp_result out = tool_outputs(*ended);
   if (out.is_error) return out;
   // Who gets both shows a model no text.
   out.structured.reset();
   out.is_error = true;
   out.texts.insert(out.texts.begin(),
-                   "stage " + std::string(stage) +
-                       " asks a person, and nobody can be asked here: the "
-                       "answer was no. These are the outputs without a yes:");
+                   no + ". These are the outputs without a yes:");
   return out;
 }
 

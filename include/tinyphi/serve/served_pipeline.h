@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +32,9 @@ struct served_pipeline {
   std::vector<std::shared_ptr<served_model>> models = {};
   // By trigger: what its callers must show, where it has a token.
   std::map<std::string, secret_text, std::less<>> tokens = {};
+  // What /mcp tells of it, if it is a tool there: by its name in the
+  // configuration.
+  std::optional<json::object> tool = {};
 };
 
 // Compiles the file. Where the entry does not name the chat's input and output,

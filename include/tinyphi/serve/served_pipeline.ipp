@@ -7,6 +7,7 @@
 
 #include "tinyphi/pipeline/diagnostic.h"
 #include "tinyphi/pipeline/value_json.h"
+#include "tinyphi/serve/mcp_tool.h"
 #include "tinyphi/serve/served_pipeline.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -57,6 +58,9 @@ TINYPHI_FUNC result<served_pipeline> open_pipeline(const pipeline_entry& entry,
   }
   if (!p.chat_output.empty() && !known(outputs, p.chat_output)) {
     return detail::no_such_port(entry.name, "output", p.chat_output, outputs);
+  }
+  if (entry.mcp) {
+    TINYPHI_TRY(p.tool, describe_tool(g, entry.name));
   }
   return p;
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,6 +65,8 @@ struct server_state {
 // What /metrics tells of a model.
 [[nodiscard]] model_gauges gauges_of(const served_model& m, steady_time now);
 
+// Why nothing is answered now; nothing if it is.
+[[nodiscard]] std::optional<api_error> not_serving(const server_state& s);
 // The model for a request, or why there is none: 503 while the server loads or
 // drains, 404 for an unknown name, 403 for one that the caller may not use.
 [[nodiscard]] api_result<std::shared_ptr<served_model>> model_for(

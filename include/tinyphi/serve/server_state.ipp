@@ -48,10 +48,7 @@ TINYPHI_FUNC model_gauges gauges_of(const served_model& m, steady_time now) {
   return g;
 }
 
-namespace detail {
-
-// Why nothing is answered now; nothing if it is.
-inline std::optional<api_error> not_serving(const server_state& s) {
+TINYPHI_FUNC std::optional<api_error> not_serving(const server_state& s) {
   if (!s.draining && !s.loading) return std::nullopt;
   api_error e;
   e.status = 503;
@@ -63,6 +60,8 @@ inline std::optional<api_error> not_serving(const server_state& s) {
   e.retry_after_ms = 1000;
   return e;
 }
+
+namespace detail {
 
 inline api_error not_there(std::string_view name) {
   api_error e;
@@ -93,7 +92,7 @@ inline std::optional<api_error> not_allowed(const caller& from,
 
 TINYPHI_FUNC api_result<std::shared_ptr<served_model>> model_for(
     const server_state& s, std::string_view name, const caller& from) {
-  if (auto e = detail::not_serving(s)) return *std::move(e);
+  if (auto e = not_serving(s)) return *std::move(e);
   auto m = s.find(name);
   if (m == nullptr) return detail::not_there(name);
   if (auto e = detail::not_allowed(from, m->id())) return *std::move(e);
@@ -102,7 +101,7 @@ TINYPHI_FUNC api_result<std::shared_ptr<served_model>> model_for(
 
 TINYPHI_FUNC api_result<std::shared_ptr<const served_pipeline>> pipeline_for(
     const server_state& s, std::string_view name, const caller& from) {
-  if (auto e = detail::not_serving(s)) return *std::move(e);
+  if (auto e = not_serving(s)) return *std::move(e);
   const auto p = std::ranges::find(s.pipelines, name, [](const auto& each) {
     return std::string_view(each->name);
   });
