@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The program: one command per file under cli/. Exit codes are in exit_code.h.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <exception>
 #include <new>
 #include <string>
@@ -76,6 +79,17 @@ int run(int argc, char** argv) {
     return fail_parsing(app, e);
   }
   return command();
+}
+
+// Or a file that is opened would take their places and be read, or written to,
+// as standard input or output. An input that is closed is at its end, an output
+// that is closed still fails. Before all other constructors, one of which makes
+// a pipe.
+__attribute__((constructor(101))) void keep_standard_places() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) >= 0) continue;
+    if (::open("/dev/null", O_RDONLY) < 0) return;
+  }
 }
 
 }  // namespace

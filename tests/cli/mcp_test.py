@@ -28,7 +28,7 @@ import pypi  # noqa: E402
 LONG = os.environ.get("TINYPHI_TEST_LONG", "0") not in ("", "0")
 VENV = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")
                     ) / "tinyphi/mcp"
-DONE, USAGE, NO_INPUT, CONFIG = 0, 64, 66, 78
+DONE, USAGE, NO_INPUT, TRY_AGAIN, CONFIG = 0, 64, 66, 75, 78
 LIMIT = 120  # seconds that a test waits for what must happen
 MAX_LINE = 4 << 20
 
@@ -411,6 +411,28 @@ def test_at_the_end_of_input_calls_end_within_a_bound(folder):
                               check=True)
     assert json.loads(done.stdout) == {"jsonrpc": "2.0", "id": 1, "result": {}}
     assert done.stderr == b"", done.stderr
+
+
+def test_an_input_that_is_closed_or_never_written_to_ends_it(folder):
+    write_all(folder)
+    command = [PROGRAM, "mcp", "greet.toml", "--first-within", "1"]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command],
+                          cwd=folder, capture_output=True, text=True,
+                          timeout=LIMIT, check=False)
+    assert (done.returncode, done.stdout) == (DONE, ""), done
+    silent, writer = os.pipe()
+    done = subprocess.run(command, cwd=folder, stdin=silent, capture_output=True,
+                          text=True, timeout=LIMIT, check=False)
+    os.close(writer)
+    os.close(silent)
+    assert done.returncode == TRY_AGAIN and done.stdout == "", done
+    assert "no client has said anything on standard input for 1 s" in done.stderr
+    # Who has begun may be silent for longer.
+    with Client(folder, "greet.toml", "--first-within", "1") as c:
+        c.ask("tools/list")
+        time.sleep(1.5)
+        assert c.call("greet", name="x")["isError"] is False
+        assert c.end() == []
 
 
 def test_signals_and_a_client_that_has_gone_end_it(folder):

@@ -57,6 +57,7 @@ constexpr std::size_t max_unsent_progress = std::size_t{64} << 10;
 struct mcp_options {
   std::vector<std::string> files;
   std::string model;
+  int first_within = 60;  // seconds
 };
 
 // A pipeline that has been proved.
@@ -91,9 +92,10 @@ class denial {
 class mcp_server {
  public:
   mcp_server(std::vector<tool_source> sources, std::vector<json::object> tools,
-             tinyphi::cancel_token loading)
+             tinyphi::cancel_token loading, std::chrono::seconds first_within)
       : sources_(std::move(sources)),
         loading_(std::move(loading)),
+        first_within_(first_within),
         session_(TINYPHI_VERSION, std::move(tools)),
         io_(loop_, {[this](std::string_view bytes) { take(bytes); },
                     [this] { stop_if_done(); }, [this] { end_now(); }}) {}
@@ -108,6 +110,7 @@ class mcp_server {
     // A client may ask for the tools while models are loaded.
     std::thread loader([this] { load(); });
     io_.start();
+    wait_for_client();
     loop_.run();
     loading_.cancel();
     loader.join();
@@ -153,8 +156,23 @@ class mcp_server {
     end_now();
   }
 
+  // Whoever starts a server to use it begins at once. An input that is open and
+  // that nobody writes to, as a job of the background has it, never ends.
+  void wait_for_client() {
+    ending_.expires_after(first_within_);
+    ending_.async_wait([this](const boost::system::error_code& ec) {
+      if (ec || is_ending_ || has_client_) return;
+      status_ =
+          fail(error{error_code::deadline,
+                     "no client has said anything on standard input for " +
+                         std::to_string(first_within_.count()) + " s"});
+      end_now();
+    });
+  }
+
   void take(std::string_view bytes) {
     if (is_ending_) return;
+    if (!std::exchange(has_client_, true)) ending_.cancel();
     const bool is_end = bytes.empty();
     tinyphi::mcp_step step = is_end ? session_.end() : session_.take(bytes);
     for (const std::string& line : step.lines) send(line);
@@ -266,6 +284,7 @@ class mcp_server {
 
   std::vector<tool_source> sources_;
   tinyphi::cancel_token loading_;
+  std::chrono::seconds first_within_;
   std::optional<pipelines> pipelines_;      // none while they are loaded
   std::vector<tinyphi::mcp_call> waiting_;  // for them
   asio::io_context loop_{1};
@@ -273,6 +292,7 @@ class mcp_server {
   asio::steady_timer ending_{loop_};
   tinyphi::mcp_session session_;
   std::map<std::uint64_t, running_call> running_;
+  bool has_client_ = false;  // it has said something, or has gone
   bool is_ending_ = false;
   int status_ = exit_done;
   standard_bytes io_;
@@ -328,7 +348,8 @@ int serve_tools(const mcp_options& o) {
     sources.push_back({file, std::move(proved.graph), *std::move(host)});
     tools.push_back(*std::move(tool));
   }
-  mcp_server server(std::move(sources), std::move(tools), loading);
+  mcp_server server(std::move(sources), std::move(tools), loading,
+                    std::chrono::seconds(o.first_within));
   return server.run();
 }
 
@@ -351,6 +372,13 @@ void add_mcp(CLI::App& app, action& run) {
       ->required()
       ->type_name("FILE");
   add_pipeline_model(*command, o->model);
+  command
+      ->add_option("--first-within", o->first_within,
+                   "seconds in which a client must have said something; an "
+                   "input that nobody writes to never ends")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
   command->final_callback([o, &run] { run = [o] { return serve_tools(*o); }; });
 }
 
