@@ -80,9 +80,9 @@ result<tinyphi::mcp::tool_listing> ask(const tinyphi::shared_params& shared,
   mcp_stage::config c;
   std::apply([&](const auto&... row) { (reader.read(c, row), ...); },
              mcp_stage::params());
-  std::vector<tinyphi::param_fault> wrong;
-  mcp_stage::check_server(c, h, wrong);
-  for (const tinyphi::param_fault& f : wrong) {
+  tinyphi::stage_facts facts;
+  mcp_stage::check_server(c, h, facts);
+  for (const tinyphi::param_fault& f : facts.faults) {
     faults.push_back({f.code, reader.place(f.param, f.offset),
                       where + ": " + f.param + ": " + f.message});
   }
