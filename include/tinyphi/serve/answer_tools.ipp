@@ -74,8 +74,8 @@ inline api_result<void> read_tool_choice(const json::value& v,
 }
 
 // Names go into texts, and so do arguments.
-inline api_result<tool_call> read_call(const json::object& function,
-                                       const std::string& at) {
+inline api_result<tool_call> read_function_call(const json::object& function,
+                                                const std::string& at) {
   tool_call c{string_field(function, "name"), {}};
   const bool plain = std::ranges::all_of(
       c.name, [](char x) { return ascii::is_word(x) || x == '-'; });
@@ -213,8 +213,8 @@ inline api_result<void> add_message(tool_turns& turns, const json::object& m,
   for (std::size_t i = 0; i < calls->size(); ++i) {
     const json::object& o = (*calls)[i].get_object();
     const std::string here = at + ".tool_calls[" + std::to_string(i) + "]";
-    TINYPHI_TRY(tool_call c,
-                read_call(o.at("function").get_object(), here + ".function"));
+    TINYPHI_TRY(tool_call c, read_function_call(o.at("function").get_object(),
+                                                here + ".function"));
     TINYPHI_CHECK_OK(
         turns.call(std::move(c), string_field(o, "id"), here + ".id", text));
   }

@@ -72,7 +72,8 @@ inline api_result<std::vector<message>> read_ollama_messages(
       const json::object& o = (*calls)[c].get_object();
       const std::string here = at + ".tool_calls[" + std::to_string(c) + "]";
       TINYPHI_TRY(tool_call call,
-                  read_call(o.at("function").get_object(), here + ".function"));
+                  read_function_call(o.at("function").get_object(),
+                                     here + ".function"));
       // In this order, of at most 128.
       TINYPHI_CHECK_OK(
           turns.call(std::move(call), std::to_string(1000 + c), here, text));

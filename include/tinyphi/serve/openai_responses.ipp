@@ -36,7 +36,7 @@ inline api_result<void> add_item(tool_turns& turns, const json::object& o,
     return turns.result(id, joined_text(*output), field);
   }
   if (find_field(o, "name") == nullptr) return missing_field(at + ".name");
-  TINYPHI_TRY(tool_call c, read_call(o, at));
+  TINYPHI_TRY(tool_call c, read_function_call(o, at));
   return turns.call(std::move(c), id, field);
 }
 
