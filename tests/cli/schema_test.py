@@ -147,6 +147,7 @@ PLACES = {
     "[model.NAME]": (["model", "a"], {}),
     "[rules.NAME]": (["rules", "a"], {}),
     "[prompt.NAME]": (["prompt", "a"], {}),
+    "[mcp.NAME]": (["mcp", "a"], {}),
     "[tool.NAME]": (["tool", "a"], {"use": "time.now", "describe": "the time"}),
     "[stage.NAME]": (["stage", "a"], {"use": "time.now"}),
     "[stage.NAME].in.PORT": (["stage", "a", "in", "x"], {"first": ["a.b"]}),

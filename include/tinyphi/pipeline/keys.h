@@ -44,7 +44,6 @@ enum class key_table : std::uint8_t {
   prompt,
   mcp_servers,
   mcp_server,
-  mcp_tool,
   types,
   tools,
   tool,

@@ -32,7 +32,6 @@ TINYPHI_FUNC std::string_view title_of(key_table table) {
       "[prompt.NAME]",
       "[mcp]",
       "[mcp.NAME]",
-      "[[mcp.NAME.tools]]",
       "[type]",
       "[tool]",
       "[tool.NAME]",
