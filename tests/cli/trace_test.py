@@ -94,7 +94,6 @@ def test_a_trace_has_a_head_the_runs_and_an_end(folder):
 
 def test_a_request_that_fails_leaves_what_there_was(folder):
     text = """tinyphi = 1
-allow.read = ["."]
 env.NAME = { type = "path", default = "no.txt" }
 input.question = "text"
 output.first = "first.text"
