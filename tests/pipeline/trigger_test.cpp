@@ -49,15 +49,16 @@ std::string after(const char* schedule, const char* now) {
   return text;
 }
 
-// Faults of a file whose inputs are a file and a text.
+// Faults of a file whose inputs are a file and a text. Nothing but a watched
+// folder needs [allow].read.
 std::string faults_with(const std::string& trigger) {
-  return faults_of(R"(tinyphi = 1
+  const bool watches = trigger.starts_with("watch");
+  return faults_of(std::string(R"(tinyphi = 1
 input.f = "file"
 input.q = { type = "text", default = "x" }
 output.a = "s.text"
-output.b = "input.f"
-[allow]
-read = ["inbox"]
+output.b = "input.f")") +
+                   (watches ? "\nallow.read = [\"inbox\"]" : "") + R"(
 [stage.s]
 use = "echo"
 in.text = "input.q"
