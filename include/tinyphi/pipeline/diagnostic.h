@@ -82,7 +82,7 @@ enum class fault : std::uint16_t {
   driven_tool = 4005,    // a tool with an effect that untrusted data may call
   bad_secret = 4006,     // a secret where it could be seen
   user_in_system = 4007,    // a value that is not trusted in a system turn
-  unneeded_grant = 4008,    // an exception of [allow].flow that nothing needs
+  unneeded_grant = 4008,    // an entry of [allow] that nothing needs
   granted = 4009,           // an exception that something needs
   bad_fake = 5001,          // a fake of nothing, or of the wrong type
   fake_incomplete = 5002,   // something reads what a fake does not give
