@@ -29,11 +29,11 @@ TINYPHI_FUNC result<json::object> describe_tool(const graph& g,
     return error{code, g.file + ": " + std::move(why)};
   };
   if (!detail::is_mcp_tool_name(name)) {
-    return refuse(error_code::bad_data,
-                  (name == g.name ? "[pipeline].name is " : "its name is ") +
-                      quote(name) + "; a tool's has letters, digits, '_', '-' and '.', " +
-                      std::to_string(mcp_tool_limits::max_name_bytes) +
-                      " at most");
+    return refuse(
+        error_code::bad_data,
+        (name == g.name ? "[pipeline].name is " : "its name is ") +
+            quote(name) + "; a tool's has letters, digits, '_', '-' and '.', " +
+            std::to_string(mcp_tool_limits::max_name_bytes) + " at most");
   }
   for (const graph_output& o : g.outputs) {
     if (fits(o.type, type_kind::json)) continue;

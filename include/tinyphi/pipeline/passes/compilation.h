@@ -69,7 +69,7 @@ struct compilation {
   // By node: the nodes that it waits for.
   std::vector<std::vector<node_index>> needs;
   std::vector<node_index> order;  // each behind what it needs
-  used_names& used;  // of `g`
+  used_names& used;               // of `g`
   // Names of nothing that a message was about: whoever misspelt what he
   // declared hears of it once, not at each place that refers to it.
   mutable std::set<std::string, std::less<>> told;

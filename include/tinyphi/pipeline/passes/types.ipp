@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Types, presence and labels, from what each stage and switch takes to what it
-// gives. Its faults: TP2003, TP2007 to TP2010, TP2014, TP2020, and plugins' own.
+// gives. Its faults: TP2003, TP2007 to TP2010, TP2014, TP2020, those of plugins.
 #ifndef TINYPHI_PIPELINE_PASSES_TYPES_IPP_
 #define TINYPHI_PIPELINE_PASSES_TYPES_IPP_
 
