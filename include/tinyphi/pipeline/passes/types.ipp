@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Types, presence and labels, from what each stage and switch takes to what it
-// gives. Its faults: TP2003, TP2007 to TP2010, TP2014, TP2020, those of plugins.
+// gives. Its faults: TP2003, TP2007 to TP2010, TP2014, TP2020; plugins' own.
 #ifndef TINYPHI_PIPELINE_PASSES_TYPES_IPP_
 #define TINYPHI_PIPELINE_PASSES_TYPES_IPP_
 
