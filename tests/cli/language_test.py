@@ -15,6 +15,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import cases  # noqa: E402
+
 PROGRAM = os.path.abspath(sys.argv[1])
 HEAD = 'tinyphi = 1\ninput.text = "text"\n'
 ECHO = 'output.text = "a.text"\n[stage.a]\nuse = "text.const"\nwith.text = "{{ text }}"\n'
@@ -134,7 +137,7 @@ SLIPS = [
 ]
 
 
-def check_slips():
+def test_slips():
     wrong = []
     for name, text, lines in SLIPS:
         with tempfile.TemporaryDirectory(prefix="tinyphi-slip-") as folder:
@@ -146,7 +149,7 @@ def check_slips():
     assert not wrong, "\n".join(map(str, wrong))
 
 
-def check_libraries():
+def test_libraries():
     """A misspelt `include` is one message, and the library is read all the same."""
     with tempfile.TemporaryDirectory(prefix="tinyphi-slip-") as folder:
         pathlib.Path(folder, "lib.toml").write_text(
@@ -159,7 +162,7 @@ def check_libraries():
                                "'include'?\n"), done
 
 
-def check_handles():
+def test_handles():
     """What ingest has made is found by whoever takes it, wherever the file lies."""
     with tempfile.TemporaryDirectory(prefix="tinyphi-handle-") as folder:
         pathlib.Path(folder, "sub/docs").mkdir(parents=True)
@@ -175,7 +178,7 @@ def check_handles():
         assert pathlib.Path(folder, "sub/i.db").exists()
 
 
-def check_tables():
+def test_tables():
     with tempfile.TemporaryDirectory(prefix="tinyphi-table-") as folder:
         # Rows of other columns, the first of them without one; then into the same file.
         pathlib.Path(folder, "w.toml").write_text(
@@ -207,7 +210,7 @@ def check_tables():
         assert "TP2003" in tinyphi(folder, "check", "r.toml").stderr
 
 
-def check_signatures():
+def test_signatures():
     with tempfile.TemporaryDirectory(prefix="tinyphi-signature-") as folder:
         pathlib.Path(folder, "inner.toml").write_text(PROMPT % "{{ text }}")
         pathlib.Path(folder, "outer.toml").write_text(
@@ -231,19 +234,5 @@ def check_signatures():
         assert tinyphi(folder, "inspect", "gone.toml").returncode == 66
 
 
-def main():
-    passed = failed = 0
-    for check in (check_slips, check_libraries, check_handles, check_tables, check_signatures):
-        try:
-            check()
-            passed += 1
-            print(f"ok {check.__name__}")
-        except Exception as e:  # a failing check must not hide the others
-            failed += 1
-            print(f"FAILED {check.__name__}\n{type(e).__name__}: {str(e)[:3000]}")
-    print(f"{passed} passed, {failed} failed")
-    return failed != 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.run(globals()))

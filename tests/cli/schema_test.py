@@ -19,6 +19,7 @@ import tempfile
 import tomllib
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
+import cases  # noqa: E402
 import pypi  # noqa: E402  pylint: disable=wrong-import-position
 
 PROGRAM = os.path.abspath(sys.argv[1])
@@ -120,7 +121,7 @@ def verdicts(documents):
     return own
 
 
-def check_samples():
+def test_samples():
     """Every sample fits."""
     assert len(FILES) > 10, FILES
     documents = [tomllib.loads(p.read_text()) for p in FILES]
@@ -212,7 +213,7 @@ def faults(documents):
     return list(told.values())
 
 
-def check_keys():
+def test_keys():
     """Each key is one to the reader and the schema; misspelt, it is none to either."""
     rows = json.loads(tinyphi("explain", "keys", "--json").stdout)
     rows = [r for r in rows if r["key"] != "NAME"]
@@ -257,7 +258,7 @@ def check_keys():
         assert not fits, document
 
 
-def check_parameters():
+def test_parameters():
     """Each parameter of each plugin is one to the reader and the schema."""
     plugins = json.loads(tinyphi("list", "--json").stdout)
     wrong = []
@@ -274,7 +275,7 @@ def check_parameters():
         assert not fits, document
 
 
-def check_explained():
+def test_explained():
     whole = tinyphi("explain", "keys").stdout
     assert "\n[stage.NAME].repeat\n  until " in whole, whole
     one = tinyphi("explain", "stage.repeat")
@@ -304,7 +305,7 @@ def completed(*words, folder=None):
     return done.stdout.split("\n")[:-1]
 
 
-def check_completion():
+def test_completion():
     commands = re.findall(r"^  (\w+) ", tinyphi("--help").stdout.split("Subcommands:")[1], re.M)
     assert len(commands) > 20, commands
     assert sorted(completed("tinyphi", "")) == sorted([*commands, "--help", "--version"])
@@ -337,20 +338,5 @@ def check_completion():
     assert tinyphi("completion", "tcsh").returncode == 64
 
 
-def main():
-    passed = failed = 0
-    for check in (check_samples, check_keys, check_parameters, check_explained,
-                  check_completion):
-        try:
-            check()
-            passed += 1
-            print(f"ok {check.__name__}")
-        except Exception as e:  # a failing check must not hide the others
-            failed += 1
-            print(f"FAILED {check.__name__}\n{type(e).__name__}: {str(e)[:3000]}")
-    print(f"{passed} passed, {failed} failed")
-    return failed != 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.run(globals()))
