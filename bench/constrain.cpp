@@ -3,27 +3,21 @@
 // token of an answer its mask, the first time that a state is met and later.
 // Warm masks must take 10 us at the median and 50 us at most in 99 of 100.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "tinyphi/base/mapped_file.h"
+#include "phi3_trie.h"
 #include "tinyphi/constrain/constraint.h"
-#include "tinyphi/text/tokenizer_json.h"
 
 using namespace tinyphi;
 
 namespace {
 
-using clock_type = std::chrono::steady_clock;
-
-double us_since(clock_type::time_point start) {
-  return std::chrono::duration<double, std::micro>(clock_type::now() - start)
-      .count();
-}
+using bench::clock_type;
+using bench::us_since;
 
 double share(std::vector<double> times, double of) {
   if (times.empty()) return 0;
@@ -136,13 +130,7 @@ bool measure(const token_trie& t, const kind& k) {
 }  // namespace
 
 int main() {
-  const std::string folder = TINYPHI_ROOT "/tests/data/tokenizer/phi-3/";
-  const auto file = read_file(folder + "tokenizer.json", 1 << 28);
-  const auto config = read_file(folder + "tokenizer_config.json", 1 << 28);
-  if (!file || !config) return 1;
-  auto v = parse_tokenizer_json(*file, *config, folder);
-  if (!v) return 1;
-  const auto t = tokenizer::create(*std::move(v));
+  const auto t = bench::phi3_tokenizer();
   if (!t) return 1;
   const auto start = clock_type::now();
   const auto trie = token_trie::create(*t);

@@ -3,7 +3,6 @@
 // each with Phi-3's vocabulary, and prints as lines of JSON what each token's
 // bytes are, then for each schema how long it took to make, the answers'
 // tokens, the mask before each token, and how long that took, cold and warm.
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -12,22 +11,17 @@
 #include <utility>
 #include <vector>
 
+#include "phi3_trie.h"
 #include "tinyphi/base/json.h"
-#include "tinyphi/base/mapped_file.h"
 #include "tinyphi/constrain/constraint.h"
 #include "tinyphi/schema/schema.h"
-#include "tinyphi/text/tokenizer_json.h"
 
 using namespace tinyphi;
 
 namespace {
 
-using clock_type = std::chrono::steady_clock;
-
-double us_since(clock_type::time_point start) {
-  return std::chrono::duration<double, std::micro>(clock_type::now() - start)
-      .count();
-}
+using bench::clock_type;
+using bench::us_since;
 
 std::string hex(std::string_view bytes) {
   constexpr char digits[] = "0123456789abcdef";
@@ -96,22 +90,13 @@ json::object walked(const constraint& c, const std::vector<token_id>& ids) {
   return {{"ids", tokens}, {"masks", masks}, {"cold", cold}, {"warm", warm}};
 }
 
-result<token_trie> phi3() {
-  const std::string folder = TINYPHI_ROOT "/tests/data/tokenizer/phi-3/";
-  TINYPHI_TRY(const auto file,
-              read_file(folder + "tokenizer.json", std::size_t{1} << 28));
-  TINYPHI_TRY(const auto config, read_file(folder + "tokenizer_config.json",
-                                           std::size_t{1} << 28));
-  TINYPHI_TRY(auto v, parse_tokenizer_json(file, config, folder));
-  TINYPHI_TRY(const auto t, tokenizer::create(std::move(v)));
-  return token_trie::create(t);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   const int n_texts = argc > 1 ? std::atoi(argv[1]) : 0;
-  const auto trie = phi3();
+  const auto words = bench::phi3_tokenizer();
+  const auto trie =
+      words ? token_trie::create(*words) : result<token_trie>(words.error());
   if (!trie) {
     std::fprintf(stderr, "%s\n", trie.error().message.c_str());
     return 1;

@@ -36,11 +36,15 @@ struct made_choice {
 
 constexpr std::size_t most_tokens = 120;
 
+[[noreturn]] void fail(const error& e) {
+  std::fprintf(stderr, "%s\n", e.message.c_str());
+  std::exit(1);
+}
+
 template <class T>
 T need(result<T> r) {
-  if (r) return *std::move(r);
-  std::fprintf(stderr, "%s\n", r.error().message.c_str());
-  std::exit(1);
+  if (!r) fail(r.error());
+  return *std::move(r);
 }
 
 std::string written(engine& e, const std::vector<message>& turns,
@@ -53,7 +57,7 @@ std::string written(engine& e, const std::vector<message>& turns,
   p.format = form;
   generation g = e.complete(prompt, p);
   std::string text = g.text();
-  if (g.error()) need(result<int>(*g.error()));
+  if (g.error()) fail(*g.error());
   return text;
 }
 
@@ -122,7 +126,7 @@ std::map<std::string, tool_set> read_sets(const json::object& sets,
                        json::serialize(t.at("parameters"))});
     }
     auto made = tool_set::create(need(e.vocabulary()), std::move(tools));
-    if (!made) need(result<int>(made.error().error));
+    if (!made) fail(made.error().error);
     all.emplace(name, *std::move(made));
   }
   return all;

@@ -3,33 +3,22 @@
 #define TINYPHI_SERVE_APPROVALS_IPP_
 
 #include <algorithm>
-#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstdint>
-#include <span>
 #include <utility>
 
 #include "tinyphi/serve/approvals.h"
 #include "tinyphi/serve/blake2b.h"
+#include "tinyphi/serve/hex_text.h"
+#include "tinyphi/serve/http_rules.h"
 #include "tinyphi/serve/key_ring.h"
 #include "tinyphi/serve/on_pool.h"
-#include "tinyphi/serve/random_bits.h"
 #include "tinyphi/serve/utc_time.h"
 
 TINYPHI_NAMESPACE_BEGIN
 
 namespace detail {
-
-inline std::string hex_text(std::span<const std::uint8_t> bytes) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string out;
-  for (const std::uint8_t b : bytes) {
-    out += digits[b >> 4];
-    out += digits[b & 15];
-  }
-  return out;
-}
 
 inline std::int64_t seconds_of(std::chrono::system_clock::time_point at) {
   return std::chrono::floor<std::chrono::seconds>(at.time_since_epoch())
@@ -49,11 +38,11 @@ new_approval(std::string pipeline, std::string request,
   const auto left = deadline ? *deadline - std::chrono::steady_clock::now()
                              : steady_time::duration(std::chrono::hours(24));
   pending_approval p;
-  p.id = detail::hex_text(random_bits<std::array<std::uint8_t, 16>>());
+  p.id = random_id();
   p.pipeline = std::move(pipeline);
   p.request = std::move(request);
   p.from = std::move(from);
-  p.digest = detail::hex_text(blake2b_256(*q.arguments));
+  p.digest = hex_text(blake2b_256(*q.arguments));
   p.question = std::move(q);
   p.asked = std::chrono::system_clock::now();
   p.until = p.asked +

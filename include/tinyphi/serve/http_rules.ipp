@@ -7,6 +7,7 @@
 
 #include "tinyphi/base/ascii.h"
 #include "tinyphi/base/utf8.h"
+#include "tinyphi/serve/hex_text.h"
 #include "tinyphi/serve/http_rules.h"
 #include "tinyphi/serve/random_bits.h"
 
@@ -287,12 +288,7 @@ TINYPHI_FUNC std::string request_id(std::string_view given) {
 }
 
 TINYPHI_FUNC std::string random_id() {
-  std::string id;
-  for (const unsigned char b : random_bits<std::array<unsigned char, 16>>()) {
-    id += "0123456789abcdef"[b >> 4];
-    id += "0123456789abcdef"[b & 15];
-  }
-  return id;
+  return hex_text(random_bits<std::array<std::uint8_t, 16>>());
 }
 
 TINYPHI_NAMESPACE_END

@@ -8,6 +8,7 @@
 #include "tinyphi/serve/answer_format.h"
 #include "tinyphi/serve/answer_tools.ipp"
 #include "tinyphi/serve/blake2b.h"
+#include "tinyphi/serve/hex_text.h"
 #include "tinyphi/serve/ollama.h"
 #include "tinyphi/serve/ollama_table.h"
 #include "tinyphi/serve/openai_chat.h"
@@ -230,15 +231,6 @@ class ollama_dialect : public dialect {
   std::string model_;
 };
 
-inline std::string hex_digest(const std::string& text) {
-  std::string out;
-  for (const std::uint8_t byte : blake2b_256(text)) {
-    out += "0123456789abcdef"[byte >> 4];
-    out += "0123456789abcdef"[byte & 15];
-  }
-  return out;
-}
-
 // "3.8B", "124.4M"
 inline std::string parameter_size(std::uint64_t n) {
   const bool billions = n >= 1'000'000'000;
@@ -293,7 +285,7 @@ TINYPHI_FUNC json::object ollama_list(std::span<const ollama_model> models,
     json::object o{{"name", ollama_name(m.id)},
                    {"model", ollama_name(m.id)},
                    {"size", m.bytes},
-                   {"digest", detail::hex_digest(m.fingerprint)},
+                   {"digest", hex_text(blake2b_256(m.fingerprint))},
                    {"details", detail::ollama_details(m)}};
     if (running) {
       // There is no word for "never" here.
