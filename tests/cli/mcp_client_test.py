@@ -24,10 +24,8 @@ ROOT = pathlib.Path(sys.argv[2]).resolve()
 sys.path.insert(0, str(ROOT / "tests/support"))
 import cases  # noqa: E402
 import pypi  # noqa: E402
+from mcp_peers import LONG, NEWEST, VENV  # noqa: E402
 
-LONG = os.environ.get("TINYPHI_TEST_LONG", "0") not in ("", "0")
-VENV = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")
-                    ) / "tinyphi/mcp"
 DONE, USAGE, BAD_DATA, UNAVAILABLE, LATE, CONFIG = 0, 64, 65, 69, 75, 78
 LIMIT = 240  # seconds that a test waits for what must happen
 
@@ -556,7 +554,6 @@ class Web(http.server.BaseHTTPRequestHandler):
         return None
 
 
-NEWEST = "2026-07-28"
 
 
 def test_a_server_of_the_web_is_asked_as_its_revision_wants_it(folder):

@@ -24,19 +24,13 @@ ROOT = pathlib.Path(sys.argv[2]).resolve()
 sys.path.insert(0, str(ROOT / "tests/support"))
 import cases  # noqa: E402
 import pypi  # noqa: E402
+from mcp_peers import LONG, META, NEWEST, VENV  # noqa: E402
 
-LONG = os.environ.get("TINYPHI_TEST_LONG", "0") not in ("", "0")
-VENV = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")
-                    ) / "tinyphi/mcp"
 DONE, USAGE, NO_INPUT, TRY_AGAIN, CONFIG = 0, 64, 66, 75, 78
 LIMIT = 120  # seconds that a test waits for what must happen
 MAX_LINE = 4 << 20
 
-NEWEST = "2026-07-28"
 HANDSHAKES = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
-META = {"io.modelcontextprotocol/protocolVersion": NEWEST,
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"}}
 
 GREET = """tinyphi = 1
 pipeline.summary = "Greets somebody."
@@ -514,7 +508,7 @@ def test_a_pipeline_with_a_model_answers_too(folder):
 # schema. The old one knows the first revision only.
 NEW_PEER = """
 import asyncio, sys
-from mcp import Client
+from mcp_peers import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
 async def main():
@@ -542,7 +536,7 @@ asyncio.run(main())
 """
 OLD_PEER = """
 import asyncio, sys
-from mcp import ClientSession, StdioServerParameters
+from mcp_peers import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 async def main():

@@ -25,7 +25,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/support"))
 import cases  # noqa: E402
-from daemon import TINYPHI, Daemon, soon  # noqa: E402
+from daemon import TINYPHI, Daemon, soon, write_keys  # noqa: E402
 
 ASKS = """tinyphi = 1
 limits.concurrency = 100
@@ -57,15 +57,8 @@ def config(folder, text=ASKS, serve="", more=""):
 
 def with_keys(folder, *names):
     """A key file; ops is an admin."""
-    lines = ""
-    for name in names:
-        digest = hashlib.blake2b(name.encode(), digest_size=32).hexdigest()
-        lines += f'[key.{name}]\nblake2b = "{digest}"\n'
-        lines += "admin = true\n" if name == "ops" else ""
-    path = folder / "keys.toml"
-    path.write_text(lines)
-    path.chmod(0o600)
-    return f'keys = "{path}"\n'
+    return write_keys(folder / "keys.toml", {
+        name: "admin = true\n" if name == "ops" else "" for name in names})
 
 
 def bearer(key):

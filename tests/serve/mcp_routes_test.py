@@ -8,10 +8,8 @@ With TINYPHI_TEST_LONG=1 clients of PyPI ask, too. Every function called
 test_* is one case. The last line is "N passed, M failed".
 """
 
-import hashlib
 import http.client
 import json
-import os
 import pathlib
 import signal
 import socket
@@ -23,16 +21,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/support"))
 import cases  # noqa: E402
 import pypi  # noqa: E402
-from daemon import Daemon, soon  # noqa: E402
+from daemon import Daemon, soon, write_keys  # noqa: E402
+from mcp_peers import LONG, META, NEWEST, VENV  # noqa: E402
 
-LONG = os.environ.get("TINYPHI_TEST_LONG", "0") not in ("", "0")
-VENV = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")
-                    ) / "tinyphi/mcp"
-NEWEST = "2026-07-28"
 HANDSHAKES = ["2025-03-26", "2025-06-18", "2025-11-25"]
-META = {"io.modelcontextprotocol/protocolVersion": NEWEST,
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"}}
 
 GREET = """tinyphi = 1
 pipeline.summary = "Greets somebody."
@@ -200,14 +192,9 @@ def test_what_is_no_message_is_refused(folder):
 
 
 def test_a_key_has_the_tools_that_it_may_use(folder):
-    lines = ""
-    for name, models in (("a", '["pipeline:greet-him"]'), ("b", "[]")):
-        digest = hashlib.blake2b(name.encode(), digest_size=32).hexdigest()
-        lines += f'[key.{name}]\nblake2b = "{digest}"\n'
-        lines += f"models = {models}\n" if name == "a" else ""
-    (folder / "keys.toml").write_text(lines)
-    (folder / "keys.toml").chmod(0o600)
-    with Daemon(config(folder, f'keys = "{folder}/keys.toml"\n')) as d:
+    keys = write_keys(folder / "keys.toml", {
+        "a": 'models = ["pipeline:greet-him"]\n', "b": ""})
+    with Daemon(config(folder, keys)) as d:
         assert newest(d, "tools/list")[0] == 401
         for key, names in (("a", ["greet-him"]), ("b", ["ask", "greet-him"])):
             _, told = newest(d, "tools/list", Authorization="Bearer " + key)
@@ -293,7 +280,7 @@ def test_a_pipeline_that_cannot_be_a_tool_ends_the_start(folder):
 
 NEW_PEER = """
 import asyncio, sys
-from mcp import Client
+from mcp_peers import Client
 from mcp.client.streamable_http import streamable_http_client
 
 async def main():

@@ -8,7 +8,6 @@ Every function called test_* is one case. The last line is
 "N passed, M failed".
 """
 
-import hashlib
 import os
 import pathlib
 import shutil
@@ -20,7 +19,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/support"))
 import cases  # noqa: E402
-from daemon import Daemon, events, soon  # noqa: E402
+from daemon import Daemon, events, soon, write_keys  # noqa: E402
 
 MINI = ROOT / "tests/data/tiny/mini-4k/model-q8_0.gguf"
 MEDIUM = ROOT / "tests/data/tiny/medium-4k/model-f16.gguf"
@@ -104,10 +103,7 @@ def test_keys_are_read_again_and_cannot_be_given_up(folder):
     keys = folder / "keys.toml"
 
     def keys_of(*names):
-        keys.write_text("".join(
-            f'[key.{n}]\nblake2b = "{hashlib.blake2b(n.encode(), digest_size=32).hexdigest()}"\n'
-            for n in names))
-        keys.chmod(0o600)
+        write_keys(keys, dict.fromkeys(names, ""))
 
     def status(d, name):
         return d.ask("GET", "/v1/models", headers={"authorization": f"Bearer {name}"})[0]

@@ -2,6 +2,7 @@
 """`tinyphi serve` for tests: started, asked over real sockets, and ended with
 them. The program is the test's first argument."""
 
+import hashlib
 import http.client
 import json
 import os
@@ -113,6 +114,17 @@ def events(data):
                   for e in data.decode().split("\n\n") if e]
     assert all_events[-1] == "[DONE]", all_events
     return [json.loads(e) for e in all_events[:-1]]
+
+
+def write_keys(path, keys):
+    """A key file: of each name, which is its secret, too, what else its table says.
+    Returns the line that names it in [serve]."""
+    path.write_text("".join(
+        f'[key.{name}]\nblake2b = "'
+        f'{hashlib.blake2b(name.encode(), digest_size=32).hexdigest()}"\n{more}'
+        for name, more in keys.items()))
+    path.chmod(0o600)
+    return f'keys = "{path}"\n'
 
 
 def open_stream(port, max_tokens=3000, prompt="Hello"):
