@@ -5,37 +5,13 @@
 #include <algorithm>
 
 #include "plugins/mcp/client_session.h"
+#include "tinyphi/base/mcp_message.h"
 #include "tinyphi/base/utf8.h"
 
 TINYPHI_NAMESPACE_BEGIN
 namespace mcp {
 
 namespace detail {
-
-inline constexpr std::string_view revision_key =
-    "io.modelcontextprotocol/protocolVersion";
-inline constexpr std::string_view client_key =
-    "io.modelcontextprotocol/clientInfo";
-inline constexpr std::string_view capabilities_key =
-    "io.modelcontextprotocol/clientCapabilities";
-inline constexpr int no_such_method = -32601;
-inline constexpr int invalid_params = -32602;
-
-inline const json::value* member(const json::object* o, std::string_view name) {
-  return o == nullptr ? nullptr : o->if_contains(json::string_view(name));
-}
-inline const json::object* object(const json::object* o,
-                                  std::string_view name) {
-  const json::value* v = member(o, name);
-  return v == nullptr ? nullptr : v->if_object();
-}
-inline std::optional<std::string_view> text(const json::object* o,
-                                            std::string_view name) {
-  const json::value* v = member(o, name);
-  const json::string* s = v == nullptr ? nullptr : v->if_string();
-  if (s == nullptr) return std::nullopt;
-  return std::string_view(s->data(), s->size());
-}
 
 // One line, as a person may read it, in quotes.
 inline std::string shown(std::string_view foreign, std::size_t most = 200) {
@@ -55,12 +31,12 @@ inline error bad(std::string why) {
 
 // What an answer that is an error says.
 inline error told_error(const json::object& m) {
-  const json::object* e = object(&m, "error");
-  const json::value* code = member(e, "code");
+  const json::object* e = mcp_object(&m, "error");
+  const json::value* code = mcp_member(e, "code");
   const bool is_ours = code != nullptr && code->is_int64() &&
-                       code->get_int64() == invalid_params;
+                       code->get_int64() == mcp_invalid_params;
   return {is_ours ? error_code::invalid_argument : error_code::io,
-          "says " + shown(text(e, "message").value_or("an error"), 500)};
+          "says " + shown(mcp_text(e, "message").value_or("an error"), 500)};
 }
 
 }  // namespace detail
@@ -93,10 +69,10 @@ inline outgoing client_session::request(question q, std::string_view method,
     params["capabilities"] = json::object();
   } else if (revision_ == newest_mcp_revision) {
     params["_meta"] = {
-        {json::string_view(detail::revision_key),
+        {json::string_view(mcp_revision_key),
          json::string_view(to_string(revision_))},
-        {json::string_view(detail::client_key), client},
-        {json::string_view(detail::capabilities_key), json::object()}};
+        {json::string_view(mcp_client_key), client},
+        {json::string_view(mcp_capabilities_key), json::object()}};
   }
   json::object m{
       {"jsonrpc", "2.0"}, {"id", id}, {"method", json::string_view(method)}};
@@ -227,11 +203,11 @@ inline void client_session::take_line(std::string_view line,
 inline void client_session::take_one(const json::value& message,
                                      session_step& out) {
   const json::object* m = message.if_object();
-  if (m == nullptr || detail::text(m, "jsonrpc") != "2.0") {
+  if (m == nullptr || mcp_text(m, "jsonrpc") != "2.0") {
     return note_stray(json::serialize(message), "is no message", out);
   }
-  const json::value* id = detail::member(m, "id");
-  if (const auto method = detail::text(m, "method")) {
+  const json::value* id = mcp_member(m, "id");
+  if (const auto method = mcp_text(m, "method")) {
     if (id != nullptr) return take_request(*m, *id, *method, out);
     if (*method == "notifications/tools/list_changed") has_other_tools_ = true;
     return;
@@ -260,7 +236,7 @@ inline void client_session::take_request(const json::object& m,
   if (method == "ping" && is_old) {
     answer["result"] = json::object();
   } else {
-    answer["error"] = {{"code", detail::no_such_method},
+    answer["error"] = {{"code", mcp_no_such_method},
                        {"message", "this client has no methods"}};
   }
   out.messages.push_back({json::serialize(answer)});
@@ -281,7 +257,7 @@ inline void client_session::take_answer(const json::object& m,
   }
   const question asked = it->second;
   open_.erase(it);
-  const json::value* r = detail::member(&m, "result");
+  const json::value* r = mcp_member(&m, "result");
   const json::object* o = r == nullptr ? nullptr : r->if_object();
   switch (asked) {
     case question::discover:
@@ -299,7 +275,7 @@ inline void client_session::take_answer(const json::object& m,
 // without a handshake.
 inline void client_session::take_discovery(const json::object* r,
                                            session_step& out) {
-  const json::value* all = detail::member(r, "supportedVersions");
+  const json::value* all = mcp_member(r, "supportedVersions");
   const json::array* names = all == nullptr ? nullptr : all->if_array();
   const std::string_view newest = to_string(newest_mcp_revision);
   const auto is_newest = [&](const json::value& v) {
@@ -317,7 +293,7 @@ inline void client_session::take_handshake(const json::object& m,
   if (m.contains("error")) {
     return fail(detail::told_error(m).within("it refuses the handshake"), out);
   }
-  const auto name = detail::text(r, "protocolVersion");
+  const auto name = mcp_text(r, "protocolVersion");
   const auto agreed = find_mcp_revision(name.value_or(""));
   if (!agreed || *agreed == newest_mcp_revision) {
     std::string known;
@@ -338,9 +314,9 @@ inline void client_session::take_handshake(const json::object& m,
 }
 
 inline result<void> client_session::check_result_type(const json::object& r) {
-  const json::value* type = detail::member(&r, "resultType");
+  const json::value* type = mcp_member(&r, "resultType");
   if (type == nullptr) return {};  // of older servers
-  const auto name = detail::text(&r, "resultType").value_or("");
+  const auto name = mcp_text(&r, "resultType").value_or("");
   if (name == "complete") return {};
   if (name == "input_required") {
     return error{error_code::unsupported,
@@ -359,7 +335,7 @@ inline void client_session::take_page(const json::object& m,
     out.listing = std::move(e).within("its listing of tools");
   };
   if (m.contains("error")) return give_up(detail::told_error(m));
-  const json::value* page = detail::member(r, "tools");
+  const json::value* page = mcp_member(r, "tools");
   if (page == nullptr || !page->is_array()) {
     return give_up(detail::bad("has no list \"tools\""));
   }
@@ -369,7 +345,7 @@ inline void client_session::take_page(const json::object& m,
   if (auto ok = add_tools(page->get_array()); !ok) {
     return give_up(std::move(ok).error());
   }
-  const json::value* ttl = detail::member(r, "ttlMs");
+  const json::value* ttl = mcp_member(r, "ttlMs");
   if (ttl != nullptr && ttl->is_int64() && ttl->get_int64() > 0 &&
       revision_ == newest_mcp_revision) {
     const std::chrono::milliseconds told(std::min<std::int64_t>(
@@ -379,9 +355,9 @@ inline void client_session::take_page(const json::object& m,
   } else {
     listing_->fresh_for = {};
   }
-  const json::value* next = detail::member(r, "nextCursor");
+  const json::value* next = mcp_member(r, "nextCursor");
   if (next != nullptr && !next->is_null()) {
-    cursor_ = detail::text(r, "nextCursor").value_or("");
+    cursor_ = mcp_text(r, "nextCursor").value_or("");
     if (cursor_.empty() || cursor_.size() > limits_.max_cursor) {
       return give_up(detail::bad("nextCursor must be a text of 1 to " +
                                  std::to_string(limits_.max_cursor) +
@@ -418,7 +394,7 @@ inline result<void> client_session::add_tools(const json::array& page) {
 inline result<listed_tool> client_session::read_tool(
     const json::value& v) const {
   const json::object* o = v.if_object();
-  const auto name = detail::text(o, "name").value_or("");
+  const auto name = mcp_text(o, "name").value_or("");
   if (name.empty() || name.size() > limits_.max_name) {
     return detail::bad("has a tool without a name of 1 to " +
                        std::to_string(limits_.max_name) + " bytes");
@@ -429,16 +405,16 @@ inline result<listed_tool> client_session::read_tool(
   };
   listed_tool tool;
   tool.name = name;
-  const json::value* described = detail::member(o, "description");
+  const json::value* described = mcp_member(o, "description");
   if (described != nullptr && !described->is_null()) {
     if (!described->is_string()) return wrong("description must be a text");
-    tool.description = *detail::text(o, "description");
+    tool.description = *mcp_text(o, "description");
   }
-  if (detail::object(o, "inputSchema") == nullptr) {
+  if (mcp_object(o, "inputSchema") == nullptr) {
     return wrong("inputSchema must be an object");
   }
-  tool.input = *detail::member(o, "inputSchema");
-  const json::value* output = detail::member(o, "outputSchema");
+  tool.input = *mcp_member(o, "inputSchema");
+  const json::value* output = mcp_member(o, "outputSchema");
   if (output != nullptr && !output->is_null()) {
     if (!output->is_object()) return wrong("outputSchema must be an object");
     tool.output = *output;
@@ -452,34 +428,33 @@ inline result<call_answer> client_session::read_answer(
   if (r == nullptr) return detail::bad("its result is no object");
   TINYPHI_CHECK_OK(check_result_type(*r));
   call_answer answer;
-  if (const json::value* is_error = detail::member(r, "isError")) {
+  if (const json::value* is_error = mcp_member(r, "isError")) {
     if (!is_error->is_bool()) return detail::bad("isError is no boolean");
     answer.is_error = is_error->get_bool();
   }
-  const json::value* content = detail::member(r, "content");
+  const json::value* content = mcp_member(r, "content");
   if (content != nullptr && !content->is_array()) {
     return detail::bad("its content is no list");
   }
   const json::array none;
   for (const json::value& v : content ? content->get_array() : none) {
     const json::object* part = v.if_object();
-    const auto type = detail::text(part, "type");
+    const auto type = mcp_text(part, "type");
     if (!type) return detail::bad("a part of its content has no type");
     if (!answer.text.empty()) answer.text += '\n';
-    if (const auto said = detail::text(part, "text"); *type == "text" && said) {
+    if (const auto said = mcp_text(part, "text"); *type == "text" && said) {
       answer.text += *said;
       continue;
     }
-    const json::object* resource = detail::object(part, "resource");
+    const json::object* resource = mcp_object(part, "resource");
     std::string name;
-    for (const auto& told :
-         {detail::text(part, "mimeType"), detail::text(part, "uri"),
-          detail::text(resource, "uri")}) {
+    for (const auto& told : {mcp_text(part, "mimeType"), mcp_text(part, "uri"),
+                             mcp_text(resource, "uri")}) {
       if (told) name += " " + detail::shown(*told, 200);
     }
     answer.text += "[" + detail::shown(*type, 40) + name + " left out]";
   }
-  if (const json::value* v = detail::member(r, "structuredContent");
+  if (const json::value* v = mcp_member(r, "structuredContent");
       v != nullptr && !v->is_null()) {
     answer.structured = *v;
   }

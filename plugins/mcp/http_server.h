@@ -24,6 +24,8 @@
 #include "plugins/mcp/event_lines.h"
 #include "plugins/mcp/tool_server.h"
 #include "tinyphi/base/ascii.h"
+#include "tinyphi/base/base64.h"
+#include "tinyphi/base/mcp_message.h"
 #include "tinyphi/version.h"
 
 TINYPHI_NAMESPACE_BEGIN
@@ -353,25 +355,6 @@ class http_server final : public tool_server {
     return is_bare ? std::string(text) : "=?base64?" + base64(text) + "?=";
   }
 
-  static std::string base64(std::string_view bytes) {
-    constexpr std::string_view digits =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string out;
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-      std::uint32_t bits = 0;
-      for (std::size_t k = 0; k < 3; ++k) {
-        const unsigned char byte =
-            i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0;
-        bits = (bits << 8) | byte;
-      }
-      for (std::size_t k = 0; k < 4; ++k) {
-        const bool is_there = i + k <= bytes.size();
-        out += is_there ? digits[(bits >> (18 - 6 * k)) & 63] : '=';
-      }
-    }
-    return out;
-  }
-
   // Those arguments that the tool wants in the request's head as well.
   static std::string argument_fields(const pinned_tool& tool,
                                      const json::object& arguments) {
@@ -379,9 +362,9 @@ class http_server final : public tool_server {
     const json::object* root = schema ? schema->if_object() : nullptr;
     std::string fields;
     const json::object none;
-    const json::object* all = detail::object(root, "properties");
+    const json::object* all = mcp_object(root, "properties");
     for (const auto& p : all ? *all : none) {
-      const auto name = detail::text(p.value().if_object(), "x-mcp-header");
+      const auto name = mcp_text(p.value().if_object(), "x-mcp-header");
       const json::value* v = arguments.if_contains(p.key());
       const auto is_letter = [](char c) {
         return ascii::is_letter(c) || ascii::is_digit(c) || c == '-';

@@ -14,12 +14,12 @@
 #include <utility>
 #include <vector>
 
+#include "tinyphi/base/base64.h"
+#include "tinyphi/base/mcp_message.h"
 #include "tinyphi/base/utf8.h"
 #include "tinyphi/pipeline/diagnostic.h"
 #include "tinyphi/pipeline/trace.h"
-#include "tinyphi/serve/base64.h"
 #include "tinyphi/serve/followed_run.h"
-#include "tinyphi/serve/mcp_message.h"
 #include "tinyphi/serve/mcp_routes.h"
 #include "tinyphi/serve/mcp_session.h"
 #include "tinyphi/serve/mcp_tool.h"
@@ -89,9 +89,9 @@ inline mcp_head read_mcp_head(const http_request& r,
     refuse(mcp_unsupported_revision,
            "protocol version " + quote(named) + " is not spoken here");
     out.refusal->at("error").as_object()["data"] = {
-        {"supported", only_newest()},
+        {"supported", only_newest_mcp()},
         {"requested", to_valid_utf8(named.substr(0, 64))}};
-  } else if (*known == newest_revision) {
+  } else if (*known == newest_mcp_revision) {
     out.is_newest = true;
   } else {
     out.handshake = known;

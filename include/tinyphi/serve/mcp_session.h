@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "tinyphi/base/json.h"
+#include "tinyphi/base/mcp_message.h"
 #include "tinyphi/base/mcp_revision.h"
-#include "tinyphi/serve/mcp_message.h"
 
 TINYPHI_NAMESPACE_BEGIN
 

@@ -21,7 +21,7 @@ TINYPHI_FUNC mcp_session::mcp_session(std::string version,
                                       const mcp_limits& limits)
     : version_(std::move(version)), tools_(std::move(tools)), limits_(limits) {
   std::ranges::sort(tools_, {}, [](const json::object& tool) {
-    return detail::mcp_text(&tool, "name").value_or(std::string_view());
+    return mcp_text(&tool, "name").value_or(std::string_view());
   });
 }
 
@@ -36,7 +36,7 @@ TINYPHI_FUNC mcp_step mcp_session::take(std::string_view bytes) {
       is_too_long_ = true;
       std::string().swap(line_);
       refuse(
-          detail::mcp_invalid_request,
+          mcp_invalid_request,
           "a line of more than " + std::to_string(limits_.max_line) + " bytes",
           out);
     }
@@ -66,7 +66,7 @@ TINYPHI_FUNC mcp_step mcp_session::end() {
 TINYPHI_FUNC void mcp_session::refuse(int code, std::string_view why,
                                       mcp_step& out) {
   out.failed = code;
-  out.lines.push_back(json::serialize(detail::mcp_error(nullptr, code, why)));
+  out.lines.push_back(json::serialize(mcp_error(nullptr, code, why)));
 }
 
 TINYPHI_FUNC void mcp_session::take_line(std::string_view line, mcp_step& out) {
@@ -74,13 +74,13 @@ TINYPHI_FUNC void mcp_session::take_line(std::string_view line, mcp_step& out) {
   const auto message =
       parse_json(line, "message", {limits_.max_line, limits_.max_depth});
   if (!message) {
-    return refuse(detail::mcp_parse_error, message.error().message, out);
+    return refuse(mcp_parse_error, message.error().message, out);
   }
   if (const auto* messages = message->if_array()) {
     return take_batch(*messages, out);
   }
   answer a = take_message(*message, 0, out);
-  if (const auto* e = detail::mcp_object(a ? &*a : nullptr, "error")) {
+  if (const auto* e = mcp_object(a ? &*a : nullptr, "error")) {
     out.failed = static_cast<int>(e->at("code").as_int64());
   }
   if (auto line_out = settle(0, std::move(a))) {
@@ -100,7 +100,7 @@ TINYPHI_FUNC void mcp_session::take_batch(const json::array& messages,
             " are allowed";
   }
   if (!wrong.empty()) {
-    return refuse(detail::mcp_invalid_request, wrong, out);
+    return refuse(mcp_invalid_request, wrong, out);
   }
   const std::size_t batch = ++n_batches_;
   // One more, so that it does not end before all of it has been read.
@@ -129,10 +129,9 @@ TINYPHI_FUNC std::optional<std::string> mcp_session::settle(std::size_t batch,
     const std::size_t most = limits_.max_line / 2;
     const std::size_t n = json::serialize(*a).size();
     if (all.n_bytes + n > most) {
-      a = detail::mcp_error(a->at("id"), detail::mcp_internal_error,
-                            "the answers of this batch have more than " +
-                                std::to_string(most) +
-                                " bytes; ask for this alone");
+      a = mcp_error(a->at("id"), mcp_internal_error,
+                    "the answers of this batch have more than " +
+                        std::to_string(most) + " bytes; ask for this alone");
     } else {
       all.n_bytes += n;
     }
@@ -148,20 +147,20 @@ TINYPHI_FUNC std::optional<std::string> mcp_session::settle(std::size_t batch,
 TINYPHI_FUNC mcp_session::answer mcp_session::take_message(
     const json::value& message, std::size_t batch, mcp_step& out) {
   const auto refuse = [](const json::value& id, std::string_view why) {
-    return detail::mcp_error(id, detail::mcp_invalid_request, why);
+    return mcp_error(id, mcp_invalid_request, why);
   };
   const json::object* o = message.if_object();
   if (o == nullptr) return refuse(nullptr, "a message is an object");
-  const json::value* id = detail::mcp_member(o, "id");
-  if (id != nullptr && (!detail::is_mcp_id(*id) || !is_short(*id))) {
+  const json::value* id = mcp_member(o, "id");
+  if (id != nullptr && (!is_mcp_id(*id) || !is_short(*id))) {
     return refuse(nullptr, "id must be an integer, or a text of at most " +
                                std::to_string(limits_.max_id_bytes) + " bytes");
   }
   const json::value known = id == nullptr ? json::value() : *id;
-  if (detail::mcp_text(o, "jsonrpc") != "2.0") {
+  if (mcp_text(o, "jsonrpc") != "2.0") {
     return refuse(known, R"(jsonrpc must be "2.0")");
   }
-  const auto method = detail::mcp_text(o, "method");
+  const auto method = mcp_text(o, "method");
   if (!method) {
     // Nothing was asked of the client, so that no answer of it has a use.
     const bool is_answer =
@@ -170,7 +169,7 @@ TINYPHI_FUNC mcp_session::answer mcp_session::take_message(
     return refuse(known, "method must be a text");
   }
   if (id == nullptr) {
-    take_notification(*method, detail::mcp_object(o, "params"), out);
+    take_notification(*method, mcp_object(o, "params"), out);
     return std::nullopt;
   }
   return take_request(*o, known, *method, batch, out);
@@ -180,7 +179,7 @@ TINYPHI_FUNC void mcp_session::take_notification(std::string_view method,
                                                  const json::object* params,
                                                  mcp_step& out) {
   if (method != "notifications/cancelled") return;
-  const json::value* id = detail::mcp_member(params, "requestId");
+  const json::value* id = mcp_member(params, "requestId");
   if (id == nullptr) return;
   for (auto& [number, call] : open_) {
     if (call.is_cancelled || call.id != *id) continue;
@@ -193,25 +192,24 @@ TINYPHI_FUNC mcp_session::answer mcp_session::take_request(
     const json::object& message, const json::value& id, std::string_view method,
     std::size_t batch, mcp_step& out) {
   if (is_open(id)) {
-    return detail::mcp_error(id, detail::mcp_invalid_request,
-                             "a request of this id has not been answered yet");
+    return mcp_error(id, mcp_invalid_request,
+                     "a request of this id has not been answered yet");
   }
   const json::value* given = message.if_contains("params");
   if (given != nullptr && !given->is_object()) {
-    return detail::mcp_error(id, detail::mcp_invalid_params,
-                             "params must be an object");
+    return mcp_error(id, mcp_invalid_params, "params must be an object");
   }
   const json::object* params = given == nullptr ? nullptr : given->if_object();
-  request r{id, method, params, detail::newest_revision, batch};
+  request r{id, method, params, newest_mcp_revision, batch};
   if (method == "initialize") return initialize(r);
-  const json::object* meta = detail::mcp_object(params, "_meta");
-  if (detail::mcp_member(meta, detail::mcp_revision_key) == nullptr) {
+  const json::object* meta = mcp_object(params, "_meta");
+  if (mcp_member(meta, mcp_revision_key) == nullptr) {
     if (agreed_) {
       r.revision = *agreed_;
       return dispatch(r, out);
     }
     // A client may ask this before the handshake.
-    if (method == "ping") return success(id, detail::newest_handshake, {});
+    if (method == "ping") return success(id, newest_mcp_handshake, {});
   }
   if (auto no = check_meta(id, meta)) return no;
   return dispatch(r, out);
@@ -220,27 +218,27 @@ TINYPHI_FUNC mcp_session::answer mcp_session::take_request(
 TINYPHI_FUNC mcp_session::answer mcp_session::check_meta(
     const json::value& id, const json::object* meta) const {
   const auto refuse = [&](std::string_view key, std::string_view what) {
-    return detail::mcp_error(id, detail::mcp_invalid_params,
-                             "params._meta must have \"" + std::string(key) +
-                                 "\", " + std::string(what) +
-                                 "; a client of an older revision begins with "
-                                 "initialize");
+    return mcp_error(id, mcp_invalid_params,
+                     "params._meta must have \"" + std::string(key) + "\", " +
+                         std::string(what) +
+                         "; a client of an older revision begins with "
+                         "initialize");
   };
-  const auto revision = detail::mcp_text(meta, detail::mcp_revision_key);
-  if (!revision) return refuse(detail::mcp_revision_key, "a text");
-  if (*revision != to_string(detail::newest_revision)) {
+  const auto revision = mcp_text(meta, mcp_revision_key);
+  if (!revision) return refuse(mcp_revision_key, "a text");
+  if (*revision != to_string(newest_mcp_revision)) {
     const std::string_view told = revision->substr(0, limits_.max_id_bytes);
-    json::object error = detail::mcp_error(
-        id, detail::mcp_unsupported_revision,
+    json::object error = mcp_error(
+        id, mcp_unsupported_revision,
         "protocol version " + quote(*revision) + " is not spoken here");
     error["error"].get_object()["data"] = {
-        {"supported", detail::only_newest()},
+        {"supported", only_newest_mcp()},
         {"requested",
          json::string_view(told.substr(0, complete_utf8_length(told)))}};
     return error;
   }
-  if (detail::mcp_object(meta, detail::mcp_capabilities_key) == nullptr) {
-    return refuse(detail::mcp_capabilities_key, "an object");
+  if (mcp_object(meta, mcp_capabilities_key) == nullptr) {
+    return refuse(mcp_capabilities_key, "an object");
   }
   return std::nullopt;
 }
@@ -249,37 +247,36 @@ TINYPHI_FUNC mcp_session::answer mcp_session::dispatch(const request& r,
                                                        mcp_step& out) {
   if (r.method == "tools/list") return list_tools(r);
   if (r.method == "tools/call") return call_tool(r, out);
-  const bool has_handshake = r.revision != detail::newest_revision;
+  const bool has_handshake = r.revision != newest_mcp_revision;
   if (r.method == "ping" && has_handshake) {
     return success(r.id, r.revision, {});
   }
   if (r.method == "server/discover" && !has_handshake) {
     return success(r.id, r.revision,
-                   {{"supportedVersions", detail::only_newest()},
+                   {{"supportedVersions", only_newest_mcp()},
                     {"capabilities", {{"tools", json::object()}}},
-                    {"ttlMs", detail::mcp_ttl_ms},
+                    {"ttlMs", mcp_ttl_ms},
                     {"cacheScope", "private"}});
   }
-  return detail::mcp_error(r.id, detail::mcp_no_such_method,
-                           "no method " + quote(r.method) + " in revision " +
-                               std::string(to_string(r.revision)));
+  return mcp_error(r.id, mcp_no_such_method,
+                   "no method " + quote(r.method) + " in revision " +
+                       std::string(to_string(r.revision)));
 }
 
 TINYPHI_FUNC mcp_session::answer mcp_session::initialize(const request& r) {
   const auto refuse = [&](int code, std::string_view why) {
-    return detail::mcp_error(r.id, code, why);
+    return mcp_error(r.id, code, why);
   };
   if (r.batch != 0) {
-    return refuse(detail::mcp_invalid_request,
+    return refuse(mcp_invalid_request,
                   "initialize must not be part of a batch");
   }
-  const auto wanted = detail::mcp_text(r.params, "protocolVersion");
+  const auto wanted = mcp_text(r.params, "protocolVersion");
   if (!wanted) {
-    return refuse(detail::mcp_invalid_params,
-                  "params.protocolVersion must be a text");
+    return refuse(mcp_invalid_params, "params.protocolVersion must be a text");
   }
-  agreed_ = find_mcp_revision(*wanted).value_or(detail::newest_handshake);
-  if (agreed_ == detail::newest_revision) agreed_ = detail::newest_handshake;
+  agreed_ = find_mcp_revision(*wanted).value_or(newest_mcp_handshake);
+  if (agreed_ == newest_mcp_revision) agreed_ = newest_mcp_handshake;
   return success(
       r.id, *agreed_,
       {{"protocolVersion", json::string_view(to_string(*agreed_))},
@@ -290,15 +287,15 @@ TINYPHI_FUNC mcp_session::answer mcp_session::initialize(const request& r) {
 TINYPHI_FUNC mcp_session::answer mcp_session::list_tools(
     const request& r) const {
   std::size_t first = 0;
-  if (const json::value* given = detail::mcp_member(r.params, "cursor")) {
+  if (const json::value* given = mcp_member(r.params, "cursor")) {
     // A cursor is where its page begins.
-    const auto cursor = detail::mcp_text(r.params, "cursor").value_or("");
+    const auto cursor = mcp_text(r.params, "cursor").value_or("");
     const char* end = cursor.data() + cursor.size();
     const auto read = std::from_chars(cursor.data(), end, first);
     if (!given->is_string() || read.ec != std::errc() || read.ptr != end ||
         first >= tools_.size()) {
-      return detail::mcp_error(r.id, detail::mcp_invalid_params,
-                               "params.cursor is none that was given");
+      return mcp_error(r.id, mcp_invalid_params,
+                       "params.cursor is none that was given");
     }
   }
   json::array page;
@@ -313,8 +310,8 @@ TINYPHI_FUNC mcp_session::answer mcp_session::list_tools(
   }
   json::object list{{"tools", std::move(page)}};
   if (next < tools_.size()) list["nextCursor"] = std::to_string(next);
-  if (r.revision == detail::newest_revision) {
-    list["ttlMs"] = detail::mcp_ttl_ms;
+  if (r.revision == newest_mcp_revision) {
+    list["ttlMs"] = mcp_ttl_ms;
     list["cacheScope"] = "private";
   }
   return success(r.id, r.revision, std::move(list));
@@ -323,17 +320,17 @@ TINYPHI_FUNC mcp_session::answer mcp_session::list_tools(
 TINYPHI_FUNC mcp_session::answer mcp_session::call_tool(const request& r,
                                                         mcp_step& out) {
   const auto refuse = [&](std::string_view why) {
-    return detail::mcp_error(r.id, detail::mcp_invalid_params, why);
+    return mcp_error(r.id, mcp_invalid_params, why);
   };
-  const auto name = detail::mcp_text(r.params, "name");
+  const auto name = mcp_text(r.params, "name");
   if (!name) return refuse("params.name must be a text");
-  const json::value* given = detail::mcp_member(r.params, "arguments");
+  const json::value* given = mcp_member(r.params, "arguments");
   if (given != nullptr && !given->is_object() && !given->is_null()) {
     return refuse("params.arguments must be an object");
   }
-  const json::value* token = detail::mcp_member(
-      detail::mcp_object(r.params, "_meta"), "progressToken");
-  if (token != nullptr && (!detail::is_mcp_id(*token) || !is_short(*token))) {
+  const json::value* token =
+      mcp_member(mcp_object(r.params, "_meta"), "progressToken");
+  if (token != nullptr && (!is_mcp_id(*token) || !is_short(*token))) {
     return refuse("params._meta.progressToken must be an integer, or a text " +
                   std::string("of at most ") +
                   std::to_string(limits_.max_id_bytes) + " bytes");
@@ -342,7 +339,7 @@ TINYPHI_FUNC mcp_session::answer mcp_session::call_tool(const request& r,
               r.batch};
   std::vector<std::string_view> names;
   for (const json::object& tool : tools_) {
-    names.push_back(detail::mcp_text(&tool, "name").value_or(""));
+    names.push_back(mcp_text(&tool, "name").value_or(""));
   }
   std::string wrong;
   if (std::ranges::find(names, *name) == names.end()) {
@@ -389,9 +386,9 @@ TINYPHI_FUNC json::object mcp_session::result_of(const open_call& c,
 TINYPHI_FUNC json::object mcp_session::success(const json::value& id,
                                                mcp_revision revision,
                                                json::object result) const {
-  if (revision == detail::newest_revision) {
+  if (revision == newest_mcp_revision) {
     result["resultType"] = "complete";
-    result["_meta"] = {{json::string_view(detail::mcp_server_key),
+    result["_meta"] = {{json::string_view(mcp_server_key),
                         {{"name", "tinyphi"}, {"version", version_}}}};
   }
   return {{"jsonrpc", "2.0"}, {"id", id}, {"result", std::move(result)}};

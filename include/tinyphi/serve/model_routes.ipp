@@ -9,7 +9,7 @@
 
 #include "tinyphi/pipeline/stage.h"
 #include "tinyphi/serve/answer_start.h"
-#include "tinyphi/serve/base64.h"
+#include "tinyphi/base/base64.h"
 #include "tinyphi/serve/model_routes.h"
 #include "tinyphi/serve/native_completion.h"
 #include "tinyphi/serve/openai_chat.h"

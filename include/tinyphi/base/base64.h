@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Base64 (RFC 4648) of bytes and of numbers: how OpenAI's client asks for
 // embeddings.
-#ifndef TINYPHI_SERVE_BASE64_H_
-#define TINYPHI_SERVE_BASE64_H_
+#ifndef TINYPHI_BASE_BASE64_H_
+#define TINYPHI_BASE_BASE64_H_
 
 #include <bit>
 #include <cstddef>
@@ -50,4 +50,4 @@ TINYPHI_NAMESPACE_BEGIN
 
 TINYPHI_NAMESPACE_END
 
-#endif  // TINYPHI_SERVE_BASE64_H_
+#endif  // TINYPHI_BASE_BASE64_H_

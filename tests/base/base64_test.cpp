@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "tinyphi/serve/base64.h"
+#include "tinyphi/base/base64.h"
 
 #include <vector>
 

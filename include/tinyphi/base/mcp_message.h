@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Messages of the Model Context Protocol: their codes, names and members.
-#ifndef TINYPHI_SERVE_MCP_MESSAGE_H_
-#define TINYPHI_SERVE_MCP_MESSAGE_H_
+// Messages of the Model Context Protocol: their codes, names and members, for
+// servers and clients of it.
+#ifndef TINYPHI_BASE_MCP_MESSAGE_H_
+#define TINYPHI_BASE_MCP_MESSAGE_H_
 
 #include <optional>
 #include <string_view>
@@ -10,8 +11,6 @@
 #include "tinyphi/base/mcp_revision.h"
 
 TINYPHI_NAMESPACE_BEGIN
-
-namespace detail {
 
 // JSON-RPC's codes, and the protocol's own.
 enum mcp_code : int {
@@ -24,21 +23,22 @@ enum mcp_code : int {
   mcp_unsupported_revision = -32022,
 };
 
-inline constexpr auto newest_revision = newest_mcp_revision;
-inline constexpr auto newest_handshake = newest_mcp_handshake;
 inline constexpr std::string_view mcp_revision_key =
     "io.modelcontextprotocol/protocolVersion";
 inline constexpr std::string_view mcp_capabilities_key =
     "io.modelcontextprotocol/clientCapabilities";
+inline constexpr std::string_view mcp_client_key =
+    "io.modelcontextprotocol/clientInfo";
 inline constexpr std::string_view mcp_server_key =
     "io.modelcontextprotocol/serverInfo";
-// How long a client may believe a list: it is the same until the process ends.
+// How long a client may believe a list of ours: it is the same until the
+// process ends.
 inline constexpr int mcp_ttl_ms = 300'000;
 
-// The revisions that a request may name.
-inline json::array only_newest() {
+// The revisions that a request to us may name.
+inline json::array only_newest_mcp() {
   json::array all;
-  all.emplace_back(json::string_view(to_string(newest_revision)));
+  all.emplace_back(json::string_view(to_string(newest_mcp_revision)));
   return all;
 }
 
@@ -71,8 +71,6 @@ inline bool is_mcp_id(const json::value& v) {
   return v.is_string() || v.is_int64() || v.is_uint64();
 }
 
-}  // namespace detail
-
 TINYPHI_NAMESPACE_END
 
-#endif  // TINYPHI_SERVE_MCP_MESSAGE_H_
+#endif  // TINYPHI_BASE_MCP_MESSAGE_H_
