@@ -180,7 +180,9 @@ class search {
     double sum = 0;
     for (const term& t : terms) {
       const bool found = std::ranges::any_of(texts, [&](const auto& tokens) {
-        return !std::ranges::search(tokens, t.tokens).empty();
+        return !t.tokens.empty() &&
+               std::search(tokens.begin(), tokens.end(), t.tokens.begin(),
+                           t.tokens.end()) != tokens.end();
       });
       if (found) sum += t.rarity;
     }

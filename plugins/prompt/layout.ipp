@@ -68,10 +68,9 @@ inline void layout::parse(std::string_view param, const std::string& text) {
     templates::variable_use& all = uses_.try_emplace(name, use).first->second;
     all.required |= use.required;
     all.looped |= use.looped;
-    const auto taken = [&](std::string_view port) {
-      return use.looped && name == port;
-    };
-    if (taken("prompt") || taken("tokens") || taken("control_tokens")) {
+    const bool is_out_port =
+        name == "prompt" || name == "tokens" || name == "control_tokens";
+    if (use.looped && is_out_port) {
       add_fault(fault::bad_template, param, use.offset,
                 "the stage has an out-port " + quote(name) +
                     ", so a list needs another name");
